@@ -1,0 +1,176 @@
+"""What capture tells the recorder, and what the recorder answers: messages on a local stream.
+
+Each frame is a msgpack array behind a 4-byte big-endian length.  An exchange is one `Opened`,
+any number of `RequestData`/`ResponseData`, at most one `Responded`, and one `Ended`.  The
+recorder answers `Ack` once the exchange is committed or spooled; what was not acknowledged is
+sent again after a reconnect, and ids make the repeat harmless.
+
+Times are microseconds since the epoch, UTC.
+"""
+
+from typing import Literal
+
+import msgspec
+
+MAX_FRAME_BYTES = 64 * 1024 * 1024
+
+type Pairs = list[tuple[str, str]]
+
+
+class Frame(msgspec.Struct, tag=True, array_like=True, frozen=True):
+    """Base of all frames; the tag is the class name."""
+
+
+class Hello(Frame):
+    """First frame of a capture connection: who speaks, and which protocol."""
+
+    protocol: int
+    worker: str
+    pid: int
+
+
+class Opened(Frame):
+    """A request head arrived.  Credentials are gone; `target` has no query secrets."""
+
+    id: str
+    at_us: int
+    provider: str
+    host: str
+    method: str
+    target: str
+    http_version: str
+    headers: Pairs
+    caller: dict[str, str]
+    """Keys: address, agent, session, trace, run_id, pid, process, cwd; absent when unknown."""
+    tags: dict[str, str]
+    credential_digests: list[tuple[int, str]]
+    source: str
+
+
+class RequestData(Frame):
+    """A piece of the request body, as on the wire."""
+
+    id: str
+    at_us: int
+    data: bytes
+
+
+class RequestEnded(Frame):
+    """The request body is complete.  `size` counts its bytes on the wire."""
+
+    id: str
+    at_us: int
+    size: int
+
+
+class Responded(Frame):
+    """The response head arrived."""
+
+    id: str
+    at_us: int
+    status: int
+    headers: Pairs
+
+
+class ResponseData(Frame):
+    """A piece of the response body, as on the wire."""
+
+    id: str
+    at_us: int
+    data: bytes
+
+
+class Ended(Frame):
+    """The exchange is over; `size` counts the response body's bytes on the wire."""
+
+    id: str
+    at_us: int
+    ending: Literal["complete", "client_left", "upstream_left", "interrupted"]
+    note: str
+    size: int
+    trailers: Pairs
+    dropped_bytes: int
+    """Body bytes not handed over because a bound was reached."""
+
+
+class Blind(Frame):
+    """A connection to an LLM host that was not decrypted, and why."""
+
+    at_us: int
+    host: str
+    reason: str
+    client: str
+
+
+class Note(Frame):
+    """Something an operator should know: drops, restarts, patches that did not apply."""
+
+    at_us: int
+    kind: str
+    detail: str
+
+
+class Ack(Frame):
+    """Recorder to capture: these exchanges are safe, forget them."""
+
+    ids: list[str]
+
+
+type AnyFrame = (
+    Hello
+    | Opened
+    | RequestData
+    | RequestEnded
+    | Responded
+    | ResponseData
+    | Ended
+    | Blind
+    | Note
+    | Ack
+)
+
+PROTOCOL = 1
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(
+    Hello
+    | Opened
+    | RequestData
+    | RequestEnded
+    | Responded
+    | ResponseData
+    | Ended
+    | Blind
+    | Note
+    | Ack
+)
+
+
+def encode(frame: Frame) -> bytes:
+    """The frame with its length in front, ready for the wire."""
+    body = _encoder.encode(frame)
+    return len(body).to_bytes(4, "big") + body
+
+
+class FrameDecoder:
+    """Frames from bytes, however they were cut.  Raises `ValueError` on what is not a frame."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[AnyFrame]:
+        """The frames that *data* completed."""
+        self._buffer += data
+        frames: list[AnyFrame] = []
+        start = 0
+        while len(self._buffer) - start >= 4:
+            length = int.from_bytes(self._buffer[start : start + 4], "big")
+            if length > MAX_FRAME_BYTES:
+                raise ValueError(f"frame of {length} bytes")
+            end = start + 4 + length
+            if len(self._buffer) < end:
+                break
+            frames.append(_decoder.decode(memoryview(self._buffer)[start + 4 : end]))
+            start = end
+        del self._buffer[:start]
+        return frames

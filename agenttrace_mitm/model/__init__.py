@@ -1,0 +1,60 @@
+"""Values: what crossed the wire, what it meant, what it cost.
+
+No I/O, and no imports from the rest of the package.  Wire things are frozen dataclasses; things
+we store or serve are frozen pydantic models, strict about their fields because we write them.
+"""
+
+from .call import Kind, LlmCall, Outcome, Payload, Record, StoredMessage, StoredToolCall
+from .conversation import (
+    Ask,
+    Failure,
+    Links,
+    MediaPart,
+    Message,
+    Part,
+    ReasoningPart,
+    Reply,
+    TextPart,
+    ToolCallPart,
+    ToolResultPart,
+    Understood,
+    UnknownPart,
+)
+from .exchange import Arrival, Body, Caller, Ending, Exchange, Headers
+from .json import Json, JsonObject
+from .usage import Cost, Unpriced, Usage, UsageSource
+
+__all__ = [
+    "Arrival",
+    "Ask",
+    "Body",
+    "Caller",
+    "Cost",
+    "Ending",
+    "Exchange",
+    "Failure",
+    "Headers",
+    "Json",
+    "JsonObject",
+    "Kind",
+    "Links",
+    "LlmCall",
+    "MediaPart",
+    "Message",
+    "Outcome",
+    "Part",
+    "Payload",
+    "ReasoningPart",
+    "Record",
+    "Reply",
+    "StoredMessage",
+    "StoredToolCall",
+    "TextPart",
+    "ToolCallPart",
+    "ToolResultPart",
+    "Understood",
+    "UnknownPart",
+    "Unpriced",
+    "Usage",
+    "UsageSource",
+]

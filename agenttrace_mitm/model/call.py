@@ -1,0 +1,148 @@
+"""What is stored: one `llm_calls` row and the rows that hang on it.
+
+Field names are the column names of the database; `store/schema.py` describes each for people.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from .json import Json
+from .usage import UsageSource
+
+Outcome = Literal["ok", "error", "cancelled", "interrupted", "in_flight"]
+Kind = Literal["llm", "auxiliary", "count", "admin", "telemetry"]
+
+
+class Row(BaseModel):
+    """A value that becomes a row: frozen, and strict about unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LlmCall(Row):
+    """One exchange with a provider host, normalized.  JSON columns hold plain values here."""
+
+    id: str
+    started_us: int
+    ended_us: int | None = None
+    provider: str
+    dialect: str = "other"
+    operation: str = "other"
+    kind: Kind = "admin"
+    service_tier: str | None = None
+    billing: Literal["metered", "subscription", "free"] | None = None
+    params: Json = None
+    rate_limit: Json = None
+    tags: Json = None
+    project: str | None = None
+    end_user: str | None = None
+    prompt_id: str | None = None
+    host: str
+    method: str
+    path: str
+    model: str | None = None
+    response_model: str | None = None
+    streamed: bool = False
+    status_code: int | None = None
+    outcome: Outcome
+    error_type: str | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    finish_reason: str | None = None
+    finish_reasons: Json = None
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    tokens_total: int | None = None
+    cache_read_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    usage_detail: Json = None
+    usage_raw: Json = None
+    usage_source: UsageSource = "none"
+    cost_nano_usd: int | None = None
+    cost_detail: Json = None
+    price_source: str | None = None
+    unpriced_reason: str | None = None
+    latency_ms: float | None = None
+    ttfb_ms: float | None = None
+    ttft_ms: float | None = None
+    request_bytes: int = 0
+    response_bytes: int = 0
+    chunks: int = 0
+    response_id: str | None = None
+    duplicate_of: str | None = None
+    provider_request_id: str | None = None
+    client_request_id: str | None = None
+    operation_id: str | None = None
+    attempt: int = 1
+    trace_id: str | None = None
+    span_id: str | None = None
+    parent_span_id: str | None = None
+    thread_id: str | None = None
+    session_id: str | None = None
+    agent_id: str | None = None
+    continues_call_id: str | None = None
+    n_messages: int = 0
+    n_tool_calls: int = 0
+    tool_names: Json = None
+    reply_chars: int | None = None
+    user_agent: str | None = None
+    client: str | None = None
+    client_address: str | None = None
+    pid: int | None = None
+    process: str | None = None
+    cwd: str | None = None
+    source: str = "proxy"
+    privacy_tier: Literal[1, 2, 3] = 3
+    notes: Json = None
+
+
+class StoredMessage(Row):
+    """One message of a call as it may be kept.  `content` is the list of parts, or None (tier).
+
+    `position` counts from the conversation's first message.  `direction` says whether the call
+    sent it or the model answered it; `choice` numbers the answers of one call.
+    """
+
+    fingerprint: str
+    chain: str
+    position: int
+    direction: Literal["in", "out"]
+    choice: int = 0
+    role: str
+    content: Json = None
+    text: str | None = None
+    size: int = 0
+
+
+class StoredToolCall(Row):
+    """A tool call the model made (`arguments` set) with what came back, once it has."""
+
+    tool_call_id: str
+    position: int
+    name: str
+    arguments: str | None = None
+    server: bool = False
+
+
+class Payload(Row):
+    """Wire bytes of a call, decoded and redacted (tier 3).  Bodies are None when withheld."""
+
+    request_headers: Json = None
+    response_headers: Json = None
+    request_body: bytes | None = None
+    response_body: bytes | None = None
+    arrivals: Json = None
+
+
+class Record(Row):
+    """Everything the store writes for one call.
+
+    `messages` are all messages of the call, in order: the store keeps those it has not yet got.
+    """
+
+    call: LlmCall
+    messages: tuple[StoredMessage, ...] = ()
+    tool_calls: tuple[StoredToolCall, ...] = ()
+    payload: Payload | None = None

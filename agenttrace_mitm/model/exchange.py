@@ -1,0 +1,119 @@
+"""One request and its answer, as bytes and moments: what the wire said before anybody read it.
+
+Bodies are kept as they crossed, content encoding included.  Credentials are already gone.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+Ending = Literal["complete", "client_left", "upstream_left", "interrupted"]
+"""How an exchange ended.  `client_left` and `upstream_left`: one side closed early; `interrupted`: we did."""
+
+
+class Arrival(NamedTuple):
+    """A piece of a body: when it came (microseconds, UTC) and the body's length after it."""
+
+    at_us: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Headers:
+    """Header fields in wire order; names compare without case, repeated names are kept."""
+
+    pairs: tuple[tuple[str, str], ...] = ()
+
+    def get(self, name: str, default: str = "") -> str:
+        """The first value of *name*, or *default*."""
+        wanted = name.lower()
+        return next((value for key, value in self.pairs if key.lower() == wanted), default)
+
+    def items(self) -> tuple[tuple[str, str], ...]:
+        """All fields, names in lower case."""
+        return tuple((name.lower(), value) for name, value in self.pairs)
+
+    def __contains__(self, name: str) -> bool:
+        wanted = name.lower()
+        return any(key.lower() == wanted for key, _ in self.pairs)
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """The bytes of one direction, still content-encoded.
+
+    `size` counts what crossed the wire and exceeds `len(data)` where a bound cut the copy short.
+    `complete` is false when the message did not reach its end.
+    """
+
+    data: bytes = b""
+    size: int = 0
+    arrivals: tuple[Arrival, ...] = ()
+    complete: bool = True
+
+    @property
+    def is_cut(self) -> bool:
+        """True when bytes of the body are missing here, whoever is to blame."""
+        return not self.complete or self.size > len(self.data)
+
+    @classmethod
+    def of(cls, data: bytes, at_us: int = 0) -> "Body":
+        """A whole body that came in one piece."""
+        return cls(data, len(data), (Arrival(at_us, len(data)),) if data else ())
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who is on the client's end of the connection, as far as the connection itself tells."""
+
+    address: str = ""
+    agent: str = ""
+    session: str = ""
+    trace: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    run_id: str = ""
+    pid: int | None = None
+    process: str = ""
+    cwd: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One HTTP request to a provider host, and what came back.
+
+    `target` is the request target: path and query, secrets in the query already replaced.
+    `status` is None when no response head arrived.  Times are microseconds, UTC; `ended_us` is
+    the moment of the last byte or of the end that was noticed.
+    """
+
+    id: str
+    provider: str
+    host: str
+    method: str
+    target: str
+    started_us: int
+    ended_us: int
+    request_headers: Headers = Headers()
+    request: Body = Body()
+    status: int | None = None
+    response_headers: Headers = Headers()
+    response: Body = Body()
+    first_byte_us: int | None = None
+    http_version: str = ""
+    ending: Ending = "complete"
+    ending_note: str = ""
+    caller: Caller = Caller()
+    source: str = "proxy"
+    credential_digests: tuple[tuple[int, str], ...] = ()
+    """(length, SHA-256) of each credential dropped before handover: lets redaction recognise an echo."""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> str:
+        """The target without its query."""
+        return self.target.partition("?")[0]
+
+    @property
+    def query(self) -> str:
+        """The query string, without the question mark."""
+        return self.target.partition("?")[2]

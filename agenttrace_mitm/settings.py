@@ -1,0 +1,150 @@
+"""Every setting, where it comes from, and what it defaults to.
+
+Command line first, then `AGENTTRACE_*`, then `config.json` in the home folder, then the default.
+A wrong value raises `SettingsError` naming the setting and its source.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    JsonConfigSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from .errors import SettingsError
+
+ENV_PREFIX = "AGENTTRACE_"
+
+
+def home_folder() -> Path:
+    """`AGENTTRACE_HOME`, or `~/.agenttrace`."""
+    return Path(os.environ.get("AGENTTRACE_HOME") or Path.home() / ".agenttrace").expanduser()
+
+
+class Settings(BaseSettings):
+    """What the user may choose.  Field names are the names in `config.json`."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="forbid", frozen=True)
+
+    home: Path = Field(default_factory=home_folder, description="folder of everything stored")
+    proxy_host: str = Field("127.0.0.1", description="address the proxy listens on")
+    proxy_port: int = Field(4000, ge=0, le=65535, description="port of the proxy")
+    host: str = Field("127.0.0.1", description="address of the web pages")
+    port: int = Field(8080, ge=0, le=65535, description="port of the web pages")
+    db: Path | None = Field(None, description="database file; data.db in the home folder when unset")
+    privacy_tier: Literal[1, 2, 3] = Field(
+        3, description="1 metadata, 2 conversation without model replies, 3 everything"
+    )
+    retention_days: int = Field(30, ge=0, description="days that content is kept; 0 keeps it")
+    upstream_ca: Path | None = Field(
+        None, description="PEM file trusted for upstream servers besides the system's roots"
+    )
+    upstream_proxy: str | None = Field(
+        None, description="http://[user:password@]host:port through which providers are reached"
+    )
+    upstream_map: dict[str, str] = Field(
+        default_factory=dict,
+        description="provider host -> host:port or URL that gets its traffic instead",
+    )
+    hosts_enabled: list[str] = Field(
+        default_factory=list, description="host profiles switched on besides the five providers"
+    )
+    hosts_disabled: list[str] = Field(
+        default_factory=list, description="provider hosts that are not decrypted"
+    )
+    hosts_added: dict[str, str] = Field(
+        default_factory=dict, description="further hosts to decrypt: host -> provider"
+    )
+    open_browser: bool = Field(True, description="open the dashboard when it starts")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "warning", description="what the log files hold"
+    )
+
+    @field_validator("privacy_tier", mode="before")
+    @classmethod
+    def _tier_from_text(cls, value: object) -> object:
+        return int(value) if isinstance(value, str) and value.isdigit() else value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Command line, environment, `config.json`: in this order, nothing else."""
+        file = JsonConfigSettingsSource(settings_cls, json_file=home_folder() / "config.json")
+        return init_settings, env_settings, file
+
+    @property
+    def database(self) -> Path:
+        """The SQLite file."""
+        return self.db or self.home / "data.db"
+
+    @property
+    def ca_folder(self) -> Path:
+        """Certificate authority: key, certificates, trust bundles."""
+        return self.home / "ca"
+
+    @property
+    def run_folder(self) -> Path:
+        """Sockets and the state of a running instance."""
+        return self.home / "run"
+
+    @property
+    def spool_folder(self) -> Path:
+        """Records that SQLite could not take yet."""
+        return self.home / "spool"
+
+    @property
+    def log_folder(self) -> Path:
+        """One log file per process."""
+        return self.home / "logs"
+
+    @property
+    def token_file(self) -> Path:
+        """The access token of pages and API."""
+        return self.home / "token"
+
+    @property
+    def recorder_socket(self) -> Path:
+        """Where the recorder takes frames."""
+        return self.run_folder / "recorder.sock"
+
+
+def load(given: Mapping[str, Any] | None = None) -> Settings:
+    """The settings in force; *given* holds what the command line said, None for what it did not."""
+    said = {key: value for key, value in (given or {}).items() if value is not None}
+    config = home_folder() / "config.json"
+    try:
+        return Settings(**said)
+    except ValidationError as error:
+        raise _explain(error, said, config) from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{config} is not valid JSON ({error})", "Fix or remove it") from None
+    except OSError as error:
+        raise SettingsError(f"{config} cannot be read ({error.strerror})", "Check its mode") from None
+
+
+def _explain(error: ValidationError, said: Mapping[str, Any], config: Path) -> SettingsError:
+    first = error.errors()[0]
+    name = str(first["loc"][0]) if first["loc"] else "settings"
+    variable = ENV_PREFIX + name.upper()
+    if name in said:
+        where = f"--{name.replace('_', '-')} on the command line"
+    elif variable in os.environ:
+        where = f"{variable} in the environment"
+    else:
+        where = f"{name!r} in {config}"
+    if first["type"] == "extra_forbidden":
+        return SettingsError(f"{where} is not a setting", "See docs/settings.md for the names")
+    return SettingsError(f"{where} is wrong: {first['msg']} (got {first['input']!r})", "Correct it")

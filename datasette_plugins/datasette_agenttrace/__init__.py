@@ -1,0 +1,1 @@
+"""AgentTrace's pages inside Datasette."""
