@@ -21,7 +21,7 @@ class Frame(msgspec.Struct, tag=True, array_like=True, frozen=True):
     """Base of all frames; the tag is the class name."""
 
 
-class Hello(Frame):
+class Hello(Frame, frozen=True):
     """First frame of a capture connection: who speaks, and which protocol."""
 
     protocol: int
@@ -29,7 +29,7 @@ class Hello(Frame):
     pid: int
 
 
-class Opened(Frame):
+class Opened(Frame, frozen=True):
     """A request head arrived.  Credentials are gone; `target` has no query secrets."""
 
     id: str
@@ -47,7 +47,7 @@ class Opened(Frame):
     source: str
 
 
-class RequestData(Frame):
+class RequestData(Frame, frozen=True):
     """A piece of the request body, as on the wire."""
 
     id: str
@@ -55,7 +55,7 @@ class RequestData(Frame):
     data: bytes
 
 
-class RequestEnded(Frame):
+class RequestEnded(Frame, frozen=True):
     """The request body is complete.  `size` counts its bytes on the wire."""
 
     id: str
@@ -63,7 +63,7 @@ class RequestEnded(Frame):
     size: int
 
 
-class Responded(Frame):
+class Responded(Frame, frozen=True):
     """The response head arrived."""
 
     id: str
@@ -72,7 +72,7 @@ class Responded(Frame):
     headers: Pairs
 
 
-class ResponseData(Frame):
+class ResponseData(Frame, frozen=True):
     """A piece of the response body, as on the wire."""
 
     id: str
@@ -80,7 +80,7 @@ class ResponseData(Frame):
     data: bytes
 
 
-class Ended(Frame):
+class Ended(Frame, frozen=True):
     """The exchange is over; `size` counts the response body's bytes on the wire."""
 
     id: str
@@ -93,7 +93,7 @@ class Ended(Frame):
     """Body bytes not handed over because a bound was reached."""
 
 
-class Blind(Frame):
+class Blind(Frame, frozen=True):
     """A connection to an LLM host that was not decrypted, and why."""
 
     at_us: int
@@ -102,7 +102,7 @@ class Blind(Frame):
     client: str
 
 
-class Note(Frame):
+class Note(Frame, frozen=True):
     """Something an operator should know: drops, restarts, patches that did not apply."""
 
     at_us: int
@@ -110,7 +110,7 @@ class Note(Frame):
     detail: str
 
 
-class Ack(Frame):
+class Ack(Frame, frozen=True):
     """Recorder to capture: these exchanges are safe, forget them."""
 
     ids: list[str]

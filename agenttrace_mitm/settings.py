@@ -38,7 +38,9 @@ class Settings(BaseSettings):
     proxy_port: int = Field(4000, ge=0, le=65535, description="port of the proxy")
     host: str = Field("127.0.0.1", description="address of the web pages")
     port: int = Field(8080, ge=0, le=65535, description="port of the web pages")
-    db: Path | None = Field(None, description="database file; data.db in the home folder when unset")
+    db: Path | None = Field(
+        None, description="database file; data.db in the home folder when unset"
+    )
     privacy_tier: Literal[1, 2, 3] = Field(
         3, description="1 metadata, 2 conversation without model replies, 3 everything"
     )
@@ -122,7 +124,7 @@ class Settings(BaseSettings):
 
 
 def load(given: Mapping[str, Any] | None = None) -> Settings:
-    """The settings in force; *given* holds what the command line said, None for what it did not."""
+    """The settings in force; *given* holds what the command line said, None for the unsaid."""
     said = {key: value for key, value in (given or {}).items() if value is not None}
     config = home_folder() / "config.json"
     try:
@@ -132,7 +134,9 @@ def load(given: Mapping[str, Any] | None = None) -> Settings:
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{config} is not valid JSON ({error})", "Fix or remove it") from None
     except OSError as error:
-        raise SettingsError(f"{config} cannot be read ({error.strerror})", "Check its mode") from None
+        raise SettingsError(
+            f"{config} cannot be read ({error.strerror})", "Check its mode"
+        ) from None
 
 
 def _explain(error: ValidationError, said: Mapping[str, Any], config: Path) -> SettingsError:
