@@ -76,9 +76,10 @@ type Part = TextPart | ReasoningPart | ToolCallPart | ToolResultPart | MediaPart
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn.  `role` is `system`, `user`, `assistant` or `tool`; `raw` is the wire's JSON for it.
+    """One turn of a conversation.
 
-    `raw` is what fingerprints are taken of (volatile keys aside) and is never stored.
+    `raw` is the wire's JSON for it: fingerprints are taken of it (volatile keys aside), and it
+    is never stored.
     """
 
     role: Literal["system", "user", "assistant", "tool"]

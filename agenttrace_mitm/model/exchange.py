@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 Ending = Literal["complete", "client_left", "upstream_left", "interrupted"]
-"""How an exchange ended.  `client_left` and `upstream_left`: one side closed early; `interrupted`: we did."""
+"""How an exchange ended: `client_left` and `upstream_left` closed early, `interrupted` was us."""
 
 
 class Arrival(NamedTuple):
@@ -105,7 +105,7 @@ class Exchange:
     caller: Caller = Caller()
     source: str = "proxy"
     credential_digests: tuple[tuple[int, str], ...] = ()
-    """(length, SHA-256) of each credential dropped before handover: lets redaction recognise an echo."""
+    """(length, SHA-256 hex) of each credential dropped before handover, to recognise an echo."""
     notes: tuple[str, ...] = ()
 
     @property
