@@ -4,7 +4,16 @@ No I/O, and no imports from the rest of the package.  Wire things are frozen dat
 we store or serve are frozen pydantic models, strict about their fields because we write them.
 """
 
-from .call import Kind, LlmCall, Outcome, Payload, Record, StoredMessage, StoredToolCall
+from .call import (
+    Kind,
+    LlmCall,
+    Outcome,
+    Payload,
+    Record,
+    StoredMessage,
+    StoredToolCall,
+    StoredToolResult,
+)
 from .conversation import (
     Ask,
     Failure,
@@ -49,6 +58,7 @@ __all__ = [
     "Reply",
     "StoredMessage",
     "StoredToolCall",
+    "StoredToolResult",
     "TextPart",
     "ToolCallPart",
     "ToolResultPart",

@@ -83,6 +83,7 @@ class LlmCall(Row):
     session_id: str | None = None
     agent_id: str | None = None
     continues_call_id: str | None = None
+    request_chain: str | None = None
     n_messages: int = 0
     n_tool_calls: int = 0
     tool_names: Json = None
@@ -99,14 +100,16 @@ class LlmCall(Row):
 
 
 class StoredMessage(Row):
-    """One message of a call as it may be kept.  `content` is the list of parts, or None (tier).
+    """One message that a call adds to its conversation, as it may be kept.
 
-    `position` counts from the conversation's first message.  `direction` says whether the call
-    sent it or the model answered it; `choice` numbers the answers of one call.
+    `content` is the list of parts; None when the tier drops it, or when `known` says that the
+    store has it already.  `position` counts from the conversation's first message.  `direction`
+    says whether the call sent it or the model answered it; `choice` numbers the answers of one
+    call.
     """
 
     fingerprint: str
-    chain: str
+    known: bool = False
     position: int
     direction: Literal["in", "out"]
     choice: int = 0
@@ -117,13 +120,21 @@ class StoredMessage(Row):
 
 
 class StoredToolCall(Row):
-    """A tool call the model made (`arguments` set) with what came back, once it has."""
+    """A tool call that the model made in this reply; the result comes with a later call."""
 
     tool_call_id: str
     position: int
     name: str
     arguments: str | None = None
     server: bool = False
+
+
+class StoredToolResult(Row):
+    """What a tool answered to a call that an earlier reply made.  `result` is JSON or text."""
+
+    tool_call_id: str
+    result: Json = None
+    is_error: bool = False
 
 
 class Payload(Row):
@@ -139,10 +150,11 @@ class Payload(Row):
 class Record(Row):
     """Everything the store writes for one call.
 
-    `messages` are all messages of the call, in order: the store keeps those it has not yet got.
+    `messages` are those that the call adds to what `continues_call_id` already holds.
     """
 
     call: LlmCall
     messages: tuple[StoredMessage, ...] = ()
     tool_calls: tuple[StoredToolCall, ...] = ()
+    tool_results: tuple[StoredToolResult, ...] = ()
     payload: Payload | None = None
