@@ -1,0 +1,137 @@
+"""A record as rows: the statements that write one, and the parameters they take.
+
+Every statement can be repeated: ids and fingerprints make the second time a no-op, so capture
+may send again what was not acknowledged and the spool may be replayed twice.
+"""
+
+import sqlite3
+from typing import Any
+
+import msgspec
+
+from ..model import LlmCall, Record
+from .payloads import pack
+from .schema import CALL_COLUMNS
+
+JSON_COLUMNS = frozenset(
+    {
+        "params",
+        "rate_limit",
+        "tags",
+        "finish_reasons",
+        "usage_detail",
+        "usage_raw",
+        "cost_detail",
+        "tool_names",
+        "notes",
+    }
+)
+
+# A row that was written before its exchange ended gives way to the one that knows the end.
+INSERT_CALL = (  # column names are our own constants
+    f"insert into llm_calls ({', '.join(CALL_COLUMNS)})"
+    f" values ({', '.join('?' * len(CALL_COLUMNS))})"
+    " on conflict (id) do update set "
+    + ", ".join(f"{name} = excluded.{name}" for name in CALL_COLUMNS if name != "id")
+    + " where llm_calls.outcome in ('in_flight', 'interrupted')"
+)
+
+INSERT_MESSAGE = """
+insert into messages (fingerprint, role, content, text, size, first_seen_us, privacy_tier)
+values (:fingerprint, :role, :content, :text, :size, :at_us, :tier)
+on conflict (fingerprint) do update
+set content = excluded.content, text = excluded.text, privacy_tier = excluded.privacy_tier
+where excluded.content is not null and messages.privacy_tier < excluded.privacy_tier
+"""
+
+INSERT_CALL_MESSAGE = """
+insert or ignore into call_messages (call_id, direction, position, choice, message_id)
+select :call_id, :direction, :position, :choice, id from messages
+where fingerprint = :fingerprint
+"""
+
+INSERT_TOOL_CALL = """
+insert or ignore into tool_calls
+    (call_id, position, tool_call_id, name, arguments, server, started_us)
+values (:call_id, :position, :tool_call_id, :name, :arguments, :server, :at_us)
+"""
+
+# Ids repeat between unrelated conversations: only the call that is continued can be answered.
+ANSWER_TOOL_CALL = """
+update tool_calls
+set result = :result, is_error = :is_error, ended_us = :at_us, answered_by_call_id = :call_id
+where call_id = :continues and tool_call_id = :tool_call_id and answered_by_call_id is null
+"""
+
+INSERT_PAYLOAD = """
+insert or ignore into payloads
+    (call_id, request_headers, response_headers, request_body, response_body, arrivals)
+values (?, ?, ?, ?, ?, ?)
+"""
+
+_encode = msgspec.json.Encoder().encode
+
+
+def write_record(db: sqlite3.Connection, record: Record) -> None:
+    """All rows of *record*, inside the caller's transaction."""
+    call = record.call
+    db.execute(INSERT_CALL, call_values(call))
+    for message in record.messages:
+        key = {"fingerprint": message.fingerprint}
+        if not message.known:
+            stored = {
+                "role": message.role,
+                "content": json_text(message.content),
+                "text": message.text,
+                "size": message.size,
+                "at_us": call.started_us,
+                "tier": call.privacy_tier,
+            }
+            db.execute(INSERT_MESSAGE, key | stored)
+        place = {
+            "call_id": call.id,
+            "direction": message.direction,
+            "position": message.position,
+            "choice": message.choice,
+        }
+        db.execute(INSERT_CALL_MESSAGE, key | place)
+    _write_tools(db, record)
+    if payload := record.payload:
+        headers = json_text(payload.request_headers), json_text(payload.response_headers)
+        bodies = pack(payload.request_body), pack(payload.response_body)
+        row = (call.id, *headers, *bodies, json_text(payload.arrivals))
+        db.execute(INSERT_PAYLOAD, row)
+
+
+def _write_tools(db: sqlite3.Connection, record: Record) -> None:
+    call = record.call
+    for made in record.tool_calls:
+        row = made.model_dump() | {"call_id": call.id, "at_us": call.ended_us}
+        db.execute(INSERT_TOOL_CALL, row)
+    for answer in record.tool_results:
+        row = {
+            "result": _text(answer.result),
+            "is_error": answer.is_error,
+            "at_us": call.started_us,
+            "call_id": call.id,
+            "continues": call.continues_call_id,
+            "tool_call_id": answer.tool_call_id,
+        }
+        db.execute(ANSWER_TOOL_CALL, row)
+
+
+def call_values(call: LlmCall) -> list[Any]:
+    """The values of `INSERT_CALL` for *call*, JSON columns as text."""
+    values = call.__dict__
+    return [
+        json_text(values[name]) if name in JSON_COLUMNS else values[name] for name in CALL_COLUMNS
+    ]
+
+
+def json_text(value: Any) -> str | None:
+    """*value* as JSON text; None, empty lists and empty objects are NULL."""
+    return _encode(value).decode() if value not in (None, [], {}, ()) else None
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else json_text(value)

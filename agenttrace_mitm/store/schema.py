@@ -1,0 +1,374 @@
+"""The database: migrations, and what each column means.
+
+The schema is an interface: people write SQL against it.  Names are kept, a released migration is
+never edited, and `docs/schema.md` is generated from the descriptions here.
+"""
+
+import sqlite3
+from pathlib import Path
+from types import UnionType
+from typing import Any, get_args, get_origin
+
+from sqlite_utils import Database, Migrations
+
+from ..errors import StoreError
+from ..model import LlmCall
+
+APPLICATION_ID = 0x41547263  # "ATrc", in the file header: tells our file from other programs'
+BUSY_TIMEOUT_MS = 20_000
+
+CALL_COLUMNS = {
+    "id": "UUIDv7; sorts by time",
+    "started_us": "when the request began, microseconds since the epoch, UTC",
+    "ended_us": "when the exchange ended, microseconds, UTC",
+    "provider": "openai, anthropic, google, mistral, cohere, ...",
+    "dialect": "wire dialect, such as openai.chat or anthropic.messages; other when unread",
+    "operation": "OpenTelemetry operation: chat, embeddings, rerank, generate_content, ...",
+    "kind": "llm, auxiliary (side calls of agents), count, admin, telemetry",
+    "service_tier": "price class as served",
+    "billing": "metered, subscription, free; NULL unknown. Spend means metered",
+    "params": "JSON: sampling and control parameters as asked",
+    "rate_limit": "JSON: typed rate-limit headers of the response",
+    "tags": "JSON: labels given to the run",
+    "project": "repository or label",
+    "end_user": "the caller's own end-user id",
+    "prompt_id": "prompt registry id",
+    "host": "host that was asked",
+    "method": "HTTP method",
+    "path": "path; query secrets are gone",
+    "model": "model as asked",
+    "response_model": "model as answered",
+    "streamed": "1 when the reply was a stream",
+    "status_code": "HTTP status; NULL when no response came",
+    "outcome": "ok, error, cancelled (the client left), interrupted (cut short), in_flight",
+    "error_type": "the provider's error type, also from inside a stream",
+    "error_code": "the provider's error code",
+    "error_message": "the provider's words",
+    "finish_reason": "normalized: stop, length, tool_calls, content_filter, paused, error, aborted",
+    "finish_reasons": "JSON list: the provider's own words, one per choice",
+    "tokens_in": "everything the model read, cached or not",
+    "tokens_out": "everything generated, reasoning included",
+    "tokens_total": "the provider's own total",
+    "cache_read_tokens": "part of tokens_in that came from a cache",
+    "cache_write_tokens": "part of tokens_in that was written to a cache",
+    "reasoning_tokens": "part of tokens_out that was reasoning",
+    "usage_detail": "JSON: further splits and meters (cache_write_1h, input_audio, web_searches)",
+    "usage_raw": "JSON: the provider's usage object, untouched",
+    "usage_source": "reported, partial (the end never came), estimated, none",
+    "cost_nano_usd": "exact cost in nano-dollars; NULL is unpriced, not free",
+    "cost_detail": "JSON: nano-dollars by kind",
+    "price_source": "version of the price data",
+    "unpriced_reason": "why there is no cost",
+    "latency_ms": "from the request's first byte to the end",
+    "ttfb_ms": "to the first byte of the response",
+    "ttft_ms": "to the first generated content; reasoning and tool calls count",
+    "request_bytes": "request body on the wire",
+    "response_bytes": "response body on the wire",
+    "chunks": "pieces in which the response arrived",
+    "response_id": "the provider's id of the response",
+    "duplicate_of": "call whose response this one only read again; its figures are not repeated",
+    "provider_request_id": "request id from the response headers",
+    "client_request_id": "request id from the client",
+    "operation_id": "what the program wanted: attempts of one operation share it",
+    "attempt": "1 for the first try, 2 for the first retry",
+    "trace_id": "32 hex digits",
+    "span_id": "16 hex digits",
+    "parent_span_id": "16 hex digits",
+    "thread_id": "calls each of which continues the one before",
+    "session_id": "one run of a program, or one conversation with a coding agent",
+    "agent_id": "who called",
+    "continues_call_id": "the call whose messages this one goes on from",
+    "request_chain": "keyed fingerprint of all request messages in order",
+    "n_messages": "messages in the request, history included",
+    "n_tool_calls": "calls the reply asks the client to run",
+    "tool_names": "JSON list of their names",
+    "reply_chars": "length of the answer's text",
+    "user_agent": "User-Agent header",
+    "client": "recognised client: openai-python, claude-code, ...",
+    "client_address": "client's address and port",
+    "pid": "process behind the connection",
+    "process": "its name",
+    "cwd": "its working directory",
+    "source": "proxy, sdk, otlp, hook, transcript",
+    "privacy_tier": "tier under which the call was stored",
+    "notes": "JSON list of surprises",
+}
+
+GENERATED_COLUMNS = {
+    "started_at": "started_us as ISO 8601 text, UTC",
+    "ended_at": "ended_us as ISO 8601 text, UTC",
+    "hour": "hours since the epoch, UTC; group by it",
+    "day": "days since the epoch, UTC; group by it",
+    "cost_usd": "cost_nano_usd in dollars",
+}
+
+TABLES = {
+    "messages": "each message once, however often it was sent",
+    "call_messages": "the messages a call adds to the conversation it continues",
+    "tool_calls": "tool calls the models made, and what came back",
+    "payloads": "wire bytes and headers, decoded and redacted (privacy tier 3)",
+    "blind_spots": "connections to LLM hosts that were not decrypted, and why",
+    "recorder_events": "what an operator should know: drops, spool, restarts",
+}
+
+VIEWS = {
+    "errors": "calls that failed, newest first",
+    "unpriced": "calls with usage but no price, by model",
+    "cost_by_day": "spend, calls and tokens per day and model",
+    "slowest": "the slowest answered calls",
+}
+
+CALL_INDEXES = (
+    ("started_us",),
+    ("session_id", "started_us"),
+    ("trace_id",),
+    ("model", "started_us"),
+    ("agent_id", "started_us"),
+    ("provider", "started_us"),
+    ("request_chain",),
+    ("response_id",),
+    ("continues_call_id",),
+)
+
+migrations = Migrations("agenttrace")
+
+
+@migrations()
+def m001_calls(db: Database) -> None:
+    """One row per exchange with a provider host."""
+    db.table("llm_calls").create(
+        {name: _sql_type(LlmCall.model_fields[name].annotation) for name in CALL_COLUMNS},
+        pk="id",
+        not_null={"started_us", "provider", "host", "method", "path", "outcome", "source"},
+    )
+    iso = "strftime('%Y-%m-%dT%H:%M:%fZ', {0} / 1000000.0, 'unixepoch')"
+    for name, type_, expression in (
+        ("started_at", "text", iso.format("started_us")),
+        ("ended_at", "text", iso.format("ended_us")),
+        ("hour", "integer", "started_us / 3600000000"),
+        ("day", "integer", "started_us / 86400000000"),
+        ("cost_usd", "real", "cost_nano_usd / 1e9"),
+    ):
+        db.execute(
+            f"alter table llm_calls add column {name} {type_}"
+            f" generated always as ({expression}) virtual"
+        )
+    for columns in CALL_INDEXES:
+        db.table("llm_calls").create_index(columns)
+    db.execute(
+        "create index llm_calls_failed on llm_calls (started_us) where outcome in"
+        " ('error', 'cancelled', 'interrupted', 'in_flight')"
+    )
+
+
+@migrations()
+def m002_messages(db: Database) -> None:
+    """Content-addressed messages, and which call brought them."""
+    db.table("messages").create(
+        {
+            "id": int,
+            "fingerprint": str,
+            "role": str,
+            "content": str,
+            "text": str,
+            "size": int,
+            "first_seen_us": int,
+            "privacy_tier": int,
+        },
+        pk="id",
+        not_null={"fingerprint", "role"},
+    )
+    db.table("messages").create_index(["fingerprint"], unique=True)
+    db.table("call_messages").create(
+        {
+            "call_id": str,
+            "direction": str,
+            "position": int,
+            "choice": int,
+            "message_id": int,
+        },
+        pk=("call_id", "direction", "position", "choice"),
+        foreign_keys=[("call_id", "llm_calls", "id"), ("message_id", "messages", "id")],
+    )
+    db.table("call_messages").create_index(["message_id"])
+    db.table("messages").enable_fts(["text"], create_triggers=True, tokenize="unicode61")
+
+
+@migrations()
+def m003_tool_calls(db: Database) -> None:
+    """What the models asked to be run, and what came back."""
+    db.table("tool_calls").create(
+        {
+            "id": int,
+            "call_id": str,
+            "position": int,
+            "tool_call_id": str,
+            "name": str,
+            "arguments": str,
+            "result": str,
+            "is_error": int,
+            "server": int,
+            "started_us": int,
+            "ended_us": int,
+            "answered_by_call_id": str,
+        },
+        pk="id",
+        foreign_keys=[("call_id", "llm_calls", "id")],
+    )
+    db.table("tool_calls").create_index(["call_id", "position"], unique=True)
+    db.table("tool_calls").create_index(["name"])
+
+
+@migrations()
+def m004_payloads(db: Database) -> None:
+    """Wire bytes.  Bodies are zstd frames; read them through `store.payloads`."""
+    db.table("payloads").create(
+        {
+            "call_id": str,
+            "request_headers": str,
+            "response_headers": str,
+            "request_body": bytes,
+            "response_body": bytes,
+            "arrivals": str,
+        },
+        pk="call_id",
+        foreign_keys=[("call_id", "llm_calls", "id")],
+    )
+
+
+@migrations()
+def m005_operations(db: Database) -> None:
+    """What the recorder could not see, and what happened to it."""
+    db.table("blind_spots").create(
+        {"id": int, "at_us": int, "host": str, "reason": str, "client": str}, pk="id"
+    )
+    db.table("recorder_events").create(
+        {"id": int, "at_us": int, "kind": str, "detail": str}, pk="id"
+    )
+
+
+@migrations()
+def m006_views(db: Database) -> None:
+    """Views for people."""
+    db.create_view(
+        "errors",
+        """
+        select id, started_at, provider, model, outcome, status_code, error_type, error_code,
+               error_message, agent_id, latency_ms
+        from llm_calls
+        where outcome in ('error', 'cancelled', 'interrupted')
+        order by started_us desc
+        """,
+    )
+    db.create_view(
+        "unpriced",
+        """
+        select provider, coalesce(response_model, model) as model, unpriced_reason,
+               count(*) as calls, sum(tokens_in) as tokens_in, sum(tokens_out) as tokens_out,
+               max(started_at) as last_seen
+        from llm_calls
+        where cost_nano_usd is null and kind in ('llm', 'auxiliary') and outcome <> 'error'
+          and duplicate_of is null
+        group by 1, 2, 3
+        order by calls desc
+        """,
+    )
+    db.create_view(
+        "cost_by_day",
+        """
+        select date(day * 86400, 'unixepoch') as day_utc, provider,
+               coalesce(response_model, model) as model, count(*) as calls,
+               sum(cost_nano_usd) / 1e9 as cost_usd,
+               sum(cost_nano_usd is null) as unpriced_calls,
+               sum(tokens_in) as tokens_in, sum(cache_read_tokens) as cache_read_tokens,
+               sum(tokens_out) as tokens_out
+        from llm_calls
+        where kind in ('llm', 'auxiliary')
+        group by day, provider, coalesce(response_model, model)
+        order by day desc, cost_usd desc
+        """,
+    )
+    db.create_view(
+        "slowest",
+        """
+        select id, started_at, provider, model, latency_ms, ttft_ms, tokens_out, agent_id
+        from llm_calls
+        where outcome = 'ok' and kind in ('llm', 'auxiliary')
+        order by latency_ms desc
+        """,
+    )
+
+
+def open_database(path: Path) -> Database:
+    """The database at *path*, created or brought up to date; safe for several processes at once.
+
+    Raises `StoreError` when the file cannot be used or is another program's.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.touch(mode=0o600, exist_ok=True)
+        db = Database(_connect(path))
+    except (sqlite3.Error, OSError) as error:
+        raise StoreError(
+            f"{path} cannot be opened ({error})", "Choose another file with --db"
+        ) from error
+    try:
+        _claim(db, path)
+        _migrate(db)
+    except sqlite3.DatabaseError as error:
+        db.close()
+        raise StoreError(
+            f"{path} is not a usable SQLite database ({error})",
+            "Move it away or choose another file with --db",
+        ) from error
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None)
+
+
+def _claim(db: Database, path: Path) -> None:
+    """Refuse a file that belongs to somebody else; mark and prepare an empty one."""
+    mark = db.execute("pragma application_id").fetchone()[0]
+    if mark == APPLICATION_ID:
+        db.execute("pragma synchronous = normal")
+        return
+    if mark or db.execute("select count(*) from sqlite_master").fetchone()[0]:
+        raise StoreError(
+            f"{path} is a database of another program", "Choose another file with --db"
+        )
+    db.execute("pragma page_size = 8192")
+    db.execute("pragma auto_vacuum = incremental")
+    db.execute("pragma journal_mode = wal")
+    db.execute("pragma synchronous = normal")
+
+
+def _migrate(db: Database) -> None:
+    # Two processes may get here at once, and applying is not safe by itself: the second waits
+    # for the lock, then finds nothing left to do.
+    if not migrations.pending(db):
+        return
+    db.execute("begin immediate")
+    try:
+        migrations.apply(db)
+        db.execute(f"pragma application_id = {APPLICATION_ID}")
+        db.execute("commit")
+    except BaseException:
+        db.execute("rollback")
+        raise
+
+
+def _sql_type(annotation: Any) -> type:
+    """The column type for a model's field: int, float or str (JSON and everything else)."""
+    choices = (
+        get_args(annotation) if get_origin(annotation) or isinstance(annotation, UnionType) else ()
+    )
+    plain = [choice for choice in choices if choice is not type(None)] or [annotation]
+    first = plain[0]
+    if first in (int, bool) or isinstance(first, int):
+        return int
+    return float if first is float else str

@@ -1,0 +1,205 @@
+"""The one writer of the database: takes records, commits them in batches, says which are safe.
+
+A store failure costs time, not data: what SQLite cannot take is spooled and replayed once it can,
+and what it refuses for the record's own sake is buried with the reason.  Never silent.
+"""
+
+import itertools
+import logging
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..clock import now_us
+from ..errors import StoreError
+from ..model import Record
+from .rows import write_record
+from .schema import open_database
+from .spool import Spool
+
+log = logging.getLogger(__name__)
+
+BATCH = 100
+QUEUE = 2_000
+RETRY_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A line for `recorder_events`."""
+
+    kind: str
+    detail: str
+    at_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class BlindSpot:
+    """A line for `blind_spots`."""
+
+    at_us: int
+    host: str
+    reason: str
+    client: str
+
+
+type Item = Record | Event | BlindSpot
+
+
+class Writer:
+    """A thread that owns the only writing connection.
+
+    `saved` is called, on that thread, with the ids of calls that are committed or spooled.
+    """
+
+    def __init__(
+        self, database: Path, spool: Spool, saved: Callable[[Sequence[str]], None]
+    ) -> None:
+        self._path = database
+        self._spool = spool
+        self._saved = saved
+        self._items: queue.Queue[Item | None] = queue.Queue(QUEUE)
+        self._thread = threading.Thread(target=self._run, name="agenttrace-writer", daemon=True)
+        self._db: sqlite3.Connection | None = None
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._thread.start()
+
+    def put(self, item: Item, timeout_s: float | None = None) -> bool:
+        """Hand over *item*; False when the queue stayed full for *timeout_s*."""
+        try:
+            self._items.put(item, timeout=timeout_s)
+        except queue.Full:
+            return False
+        return True
+
+    def stop(self) -> None:
+        """Write what is queued, then end.  Returns when the thread has."""
+        self._items.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        ended = False
+        while not ended:
+            batch, ended = self._next_batch()
+            self._replay()
+            self._keep(batch)
+        if self._db:
+            self._db.close()
+
+    def _next_batch(self) -> tuple[list[Item], bool]:
+        """Up to `BATCH` items, the first of them waited for; and whether it is time to stop."""
+        items: list[Item] = []
+        try:
+            while len(items) < BATCH:
+                item = self._items.get(timeout=RETRY_S) if not items else self._items.get_nowait()
+                if item is None:
+                    return items, True
+                items.append(item)
+        except queue.Empty:
+            pass
+        return items, False
+
+    def _keep(self, batch: list[Item]) -> None:
+        """Commit *batch*, or spool it; only then tell that it is safe."""
+        records = [item for item in batch if isinstance(item, Record)]
+        while batch:
+            try:
+                self._commit(batch)
+            except Exception as error:  # the third promise: a store failure never loses a record
+                if not _is_outage(error):
+                    self._keep_singly(batch, error)
+                elif not self._spooled(records, error):
+                    time.sleep(RETRY_S)
+                    continue
+            break
+        if records:
+            self._saved([record.call.id for record in records])
+
+    def _keep_singly(self, batch: list[Item], error: Exception) -> None:
+        """Something in *batch* can never be written: find it, and keep the rest."""
+        log.error("a record was refused (%s: %s)", type(error).__name__, error)
+        if len(batch) > 1:
+            for item in batch:
+                self._keep([item])
+        elif isinstance(batch[0], Record):
+            self._spool.bury(batch[0], f"{type(error).__name__}: {error}")
+
+    def _commit(self, batch: Sequence[Item]) -> None:
+        db = self._connection()
+        db.execute("begin immediate")
+        try:
+            for item in batch:
+                _write(db, item)
+            db.execute("commit")
+        except BaseException:
+            if db.in_transaction:  # SQLite may have rolled back by itself
+                db.rollback()
+            raise
+
+    def _connection(self) -> sqlite3.Connection:
+        if self._db is None:
+            self._db = open_database(self._path).conn
+        return self._db
+
+    def _spooled(self, records: Sequence[Record], error: Exception) -> bool:
+        """Put *records* into the spool after the *error*; False when that fails as well."""
+        log.warning("%s cannot be written (%s); calls wait in the spool", self._path, error)
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+        try:
+            if records:
+                self._spool.add(records)
+        except OSError as trouble:
+            log.error("the spool cannot be written (%s); calls wait in memory", trouble)
+            return False
+        return True
+
+    def _replay(self) -> None:
+        """Bring what was spooled home, oldest first, as soon as the database takes it."""
+        for file in self._spool.waiting():
+            try:
+                for records in itertools.batched(self._spool.read(file), BATCH):
+                    self._bring_home(list(records))
+                self._commit([Event("spool_replayed", file.name, now_us())])
+            except (sqlite3.Error, StoreError, OSError) as error:
+                log.warning("the spool waits (%s)", error)
+                return
+            self._spool.done(file)
+
+    def _bring_home(self, records: list[Record]) -> None:
+        try:
+            self._commit(records)
+        except Exception as error:
+            if _is_outage(error):
+                raise
+            self._keep_singly(list(records), error)
+
+
+def _is_outage(error: Exception) -> bool:
+    """True when the database is to blame, false when it is the record."""
+    return isinstance(error, sqlite3.OperationalError | StoreError | OSError) or (
+        type(error) is sqlite3.DatabaseError
+    )
+
+
+def _write(db: sqlite3.Connection, item: Item) -> None:
+    match item:
+        case Record():
+            write_record(db, item)
+        case Event():
+            db.execute(
+                "insert into recorder_events (at_us, kind, detail) values (?, ?, ?)",
+                (item.at_us, item.kind, item.detail),
+            )
+        case BlindSpot():
+            db.execute(
+                "insert into blind_spots (at_us, host, reason, client) values (?, ?, ?, ?)",
+                (item.at_us, item.host, item.reason, item.client),
+            )
