@@ -1,0 +1,388 @@
+"""From an exchange to a record: understand, place, price, keep what may be kept.
+
+A surprise on the wire costs a field and leaves a note; a bug in an adapter costs the parse;
+neither costs the row.
+"""
+
+import logging
+import sys
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from . import pricing, providers
+from .model import (
+    Cost,
+    Exchange,
+    LlmCall,
+    Outcome,
+    Payload,
+    Record,
+    Reply,
+    StoredMessage,
+    StoredToolCall,
+    StoredToolResult,
+    ToolCallPart,
+    ToolResultPart,
+    Understood,
+)
+from .privacy import Redactor, keep, keep_headers
+from .traces import Fingerprinter, Known, Placed, plain_text
+from .traces.identity import agent_of, session_of, trace_context
+
+log = logging.getLogger(__name__)
+
+PAYLOAD_LIMIT = 16 * 1024 * 1024
+ARRIVALS_LIMIT = 20_000
+
+
+class Pipeline:
+    """Turns exchanges into records under one privacy *tier*.
+
+    *known* answers what the store has already, so that history is neither scanned nor kept twice.
+    """
+
+    def __init__(self, tier: Literal[1, 2, 3], fingerprinter: Fingerprinter, known: Known) -> None:
+        self._tier = tier
+        self._fingerprinter = fingerprinter
+        self._known = known
+
+    def record(self, exchange: Exchange) -> Record:
+        """What is to be stored of *exchange*, redacted and cut down to the tier."""
+        understood = _understand(exchange)
+        talk = self._place(understood)
+        redactor = Redactor(exchange.credential_digests)
+        notes = list(dict.fromkeys((*exchange.notes, *understood.notes, *talk.notes)))
+        messages = tuple(self._stored(place, redactor) for place in talk.added)
+        call = _call(exchange, understood, talk, notes, self._tier)
+        record = Record(
+            call=_priced(call, exchange, understood),
+            messages=messages,
+            tool_calls=_tool_calls(understood.reply),
+            tool_results=_tool_results(talk),
+            payload=_payload(exchange, understood) if self._tier == 3 else None,
+        )
+        return _redacted(
+            keep(record, self._tier),
+            redactor,
+            withhold=understood.reply.streamed and _has_secret(talk, exchange),
+        )
+
+    def in_flight(self, exchange: Exchange) -> Record:
+        """A row for an exchange that has not ended, so that a long call can be seen."""
+        understood = replace(_understand(exchange), reply=Reply())
+        call = _call(exchange, understood, _Talk(), [], self._tier)
+        unknown = {"outcome": "in_flight", "ended_us": None, "latency_ms": None}
+        record = Record(call=call.model_copy(update=unknown | {"finish_reason": None}))
+        return _redacted(keep(record, self._tier), Redactor(exchange.credential_digests))
+
+    def _place(self, understood: Understood) -> "_Talk":
+        """Find where the conversation goes on, and which of its messages are new."""
+        asked = self._fingerprinter.place(understood.ask.messages)
+        earlier = self._known.continued([place.chain for place in asked]) if asked else None
+        told = earlier[1] if earlier else 0
+        chain = asked[-1].chain if asked else ""
+        places = [_Place(place, "in", told + n) for n, place in enumerate(asked[told:])]
+        for choice, message in enumerate(understood.reply.messages):
+            [answer] = self._fingerprinter.place([message], after=chain)
+            places.append(_Place(answer, "out", len(asked), choice))
+        return _Talk(tuple(places), chain, len(asked), earlier[0] if earlier else None)
+
+    def _stored(self, place: "_Place", redactor: Redactor) -> StoredMessage:
+        known = self._known.has_message(place.placed.fingerprint)
+        content = None if known else redactor.json(place.placed.content)
+        text = plain_text(content) if content else None
+        return StoredMessage(
+            fingerprint=place.placed.fingerprint,
+            known=known,
+            position=place.position,
+            direction=place.direction,
+            choice=place.choice,
+            role=place.placed.message.role,
+            content=content,
+            text=text,
+            size=len(text) if text else 0,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    placed: Placed
+    direction: Literal["in", "out"]
+    position: int
+    choice: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Talk:
+    """A call's part of a conversation: what it adds, and where it goes on from."""
+
+    added: tuple[_Place, ...] = ()
+    chain: str = ""
+    n_messages: int = 0
+    continues: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+def _understand(exchange: Exchange) -> Understood:
+    try:
+        return providers.understand(exchange)
+    except Exception:  # the second promise: a bug in an adapter costs the parse, not the row
+        if "pytest" in sys.modules:
+            raise
+        log.exception("%s %s%s was not understood", exchange.method, exchange.host, exchange.path)
+        return Understood("other", "other", "admin", notes=("adapter failed",))
+
+
+def _call(
+    exchange: Exchange,
+    understood: Understood,
+    talk: _Talk,
+    notes: list[str],
+    tier: Literal[1, 2, 3],
+) -> LlmCall:
+    ask, reply, usage = understood.ask, understood.reply, understood.reply.usage
+    headers = exchange.request_headers
+    user_agent = headers.get("user-agent")
+    client = providers.client_of(user_agent, headers)
+    provider_id, client_id = providers.request_ids(headers, exchange.response_headers)
+    context = trace_context(exchange)
+    failure = reply.failure
+    return LlmCall(
+        id=exchange.id,
+        started_us=exchange.started_us,
+        ended_us=exchange.ended_us,
+        provider=exchange.provider,
+        dialect=understood.dialect,
+        operation=understood.operation,
+        kind=understood.kind,
+        service_tier=reply.service_tier or None,
+        billing=_billing(exchange, understood),
+        params=dict(ask.params),
+        rate_limit=providers.rate_limits(exchange.response_headers),
+        tags=dict(exchange.caller.tags),
+        end_user=ask.links.end_user or None,
+        prompt_id=ask.links.prompt_id or None,
+        host=exchange.host,
+        method=exchange.method,
+        path=exchange.target,
+        model=ask.model or None,
+        response_model=reply.model or None,
+        streamed=reply.streamed,
+        status_code=exchange.status,
+        outcome=outcome(exchange, reply),
+        error_type=failure.type or None if failure else None,
+        error_code=failure.code or None if failure else None,
+        error_message=failure.message or None if failure else None,
+        finish_reason=_finish_reason(exchange, understood),
+        finish_reasons=list(reply.finish_reasons),
+        tokens_in=usage.input_tokens,
+        tokens_out=usage.output_tokens,
+        tokens_total=usage.total_tokens,
+        cache_read_tokens=usage.cache_read_tokens,
+        cache_write_tokens=usage.cache_write_tokens,
+        reasoning_tokens=usage.reasoning_tokens,
+        usage_detail=dict(usage.detail),
+        usage_raw=usage.raw,
+        usage_source=usage.source,
+        latency_ms=(exchange.ended_us - exchange.started_us) / 1000,
+        ttfb_ms=_since(exchange.started_us, exchange.first_byte_us),
+        ttft_ms=_since(exchange.started_us, reply.first_content_us),
+        request_bytes=exchange.request.size,
+        response_bytes=exchange.response.size,
+        chunks=len(exchange.response.arrivals),
+        response_id=reply.response_id or None,
+        provider_request_id=provider_id or None,
+        client_request_id=client_id or None,
+        attempt=providers.attempt_of(headers),
+        trace_id=context.trace_id or None,
+        span_id=exchange.id.replace("-", "")[-16:],
+        parent_span_id=context.parent_span_id or None,
+        session_id=session_of(exchange.caller, ask.links),
+        agent_id=agent_of(exchange.caller, ask.links, client, user_agent),
+        continues_call_id=talk.continues,
+        request_chain=talk.chain or None,
+        n_messages=talk.n_messages,
+        n_tool_calls=len(reply.tool_calls),
+        tool_names=[made.name for made in reply.tool_calls],
+        reply_chars=len(reply.text) if reply.messages else None,
+        user_agent=user_agent or None,
+        client=client or None,
+        client_address=exchange.caller.address or None,
+        pid=exchange.caller.pid,
+        process=exchange.caller.process or None,
+        cwd=exchange.caller.cwd or None,
+        source=exchange.source,
+        privacy_tier=tier,
+        notes=[*notes, *ask.notes, *reply.notes],
+    )
+
+
+def outcome(exchange: Exchange, reply: Reply) -> Outcome:
+    """How the call ended: an error the provider reported comes before the way it was cut."""
+    if reply.failure or (exchange.status is not None and exchange.status >= 400):
+        return "error"
+    if exchange.status is not None and reply.complete and reply.messages:
+        return "ok"  # everything had been said when the connection went
+    if exchange.ending == "client_left":
+        return "cancelled"
+    if exchange.ending != "complete" or not reply.complete:
+        return "interrupted"
+    return "ok"
+
+
+def _finish_reason(exchange: Exchange, understood: Understood) -> str | None:
+    reply = understood.reply
+    if reply.finish_reason:
+        return reply.finish_reason
+    if understood.kind != "llm":
+        return None
+    if outcome(exchange, reply) in ("cancelled", "interrupted"):
+        return "aborted"
+    return "error" if reply.failure else None
+
+
+def _billing(
+    exchange: Exchange, understood: Understood
+) -> Literal["metered", "subscription", "free"] | None:
+    """Who pays how, as far as the wire tells; None for what is not a call."""
+    if understood.kind not in ("llm", "auxiliary"):
+        return None
+    # OAuth logins of coding agents ride on a subscription; API keys are metered.
+    if "oauth-" in exchange.request_headers.get("anthropic-beta"):
+        return "subscription"
+    if exchange.host in ("chatgpt.com", "cloudcode-pa.googleapis.com"):
+        return "subscription"
+    return "metered"
+
+
+def _priced(call: LlmCall, exchange: Exchange, understood: Understood) -> LlmCall:
+    if call.kind not in ("llm", "auxiliary"):
+        return call
+    priced = pricing.price(
+        provider=call.provider,
+        dialect=call.dialect,
+        operation=call.operation,
+        model=call.model or "",
+        response_model=call.response_model or "",
+        usage=understood.reply.usage,
+        at_us=call.started_us,
+        service_tier=call.service_tier,
+        host=call.host,
+        status_code=call.status_code,
+        reported_nano_usd=understood.reply.cost_nano_usd,
+    )
+    if not isinstance(priced, Cost):
+        return call.model_copy(update={"unpriced_reason": priced.reason})
+    return call.model_copy(
+        update={
+            "cost_nano_usd": priced.nano_usd,
+            "cost_detail": dict(priced.detail),
+            "price_source": priced.source,
+            "notes": [*call.notes, *priced.notes],
+        }
+    )
+
+
+def _tool_calls(reply: Reply) -> tuple[StoredToolCall, ...]:
+    parts = [part for message in reply.messages for part in message.parts]
+    return tuple(
+        StoredToolCall(
+            tool_call_id=part.id,
+            position=position,
+            name=part.name,
+            arguments=part.arguments,
+            server=part.server,
+        )
+        for position, part in enumerate(p for p in parts if isinstance(p, ToolCallPart))
+    )
+
+
+def _tool_results(talk: _Talk) -> tuple[StoredToolResult, ...]:
+    """Results that this call brings for the tool calls of the call it continues."""
+    parts = [
+        part
+        for place in talk.added
+        if place.direction == "in"
+        for part in place.placed.message.parts
+    ]
+    return tuple(
+        StoredToolResult(
+            tool_call_id=part.tool_call_id, result=part.content, is_error=part.is_error
+        )
+        for part in parts
+        if isinstance(part, ToolResultPart) and part.tool_call_id and talk.continues
+    )
+
+
+def _payload(exchange: Exchange, understood: Understood) -> Payload | None:
+    if understood.kind == "telemetry":
+        return None
+    arrivals = exchange.response.arrivals[:ARRIVALS_LIMIT]
+    return Payload(
+        request_headers=keep_headers(exchange.request_headers.pairs),
+        response_headers=keep_headers(exchange.response_headers.pairs),
+        request_body=_bounded(understood.request_body),
+        response_body=_bounded(understood.response_body),
+        arrivals=[[at_us - exchange.started_us, end] for at_us, end in arrivals],
+    )
+
+
+def _bounded(body: bytes | None) -> bytes | None:
+    return body if body and len(body) <= PAYLOAD_LIMIT else None
+
+
+def _has_secret(talk: _Talk, exchange: Exchange) -> bool:
+    redactor = Redactor(exchange.credential_digests)
+    redactor.json([place.placed.content for place in talk.added if place.direction == "out"])
+    return bool(redactor.found)
+
+
+def _redacted(record: Record, redactor: Redactor, *, withhold: bool = False) -> Record:
+    """*record* without secrets.  Messages were redacted when they were rendered.
+
+    *withhold* leaves the response body out: a streamed reply may carry a secret in pieces that
+    no pattern sees, so it is dropped where the folded reply had one.
+    """
+    call = record.call
+    update: dict[str, object] = {}
+    values = call.model_dump()
+    clean = redactor.json(values)
+    if clean != values:
+        update["call"] = LlmCall(**clean)
+    if record.tool_calls:
+        update["tool_calls"] = tuple(
+            made.model_copy(update={"arguments": _text(made.arguments, redactor)})
+            for made in record.tool_calls
+        )
+    if record.tool_results:
+        update["tool_results"] = tuple(
+            answer.model_copy(update={"result": redactor.json(answer.result)})
+            for answer in record.tool_results
+        )
+    if payload := record.payload:
+        update["payload"] = _redacted_payload(payload, redactor, withhold)
+    return record.model_copy(update=update) if update else record
+
+
+def _redacted_payload(payload: Payload, redactor: Redactor, withhold: bool) -> Payload:
+    response = None if withhold else _data(payload.response_body, redactor)
+    return payload.model_copy(
+        update={
+            "request_headers": redactor.json(payload.request_headers),
+            "response_headers": redactor.json(payload.response_headers),
+            "request_body": _data(payload.request_body, redactor),
+            "response_body": response,
+        }
+    )
+
+
+def _data(body: bytes | None, redactor: Redactor) -> bytes | None:
+    return redactor.data(body) if body is not None else None
+
+
+def _text(text: str | None, redactor: Redactor) -> str | None:
+    return redactor.text(text) if text is not None else None
+
+
+def _since(start_us: int, at_us: int | None) -> float | None:
+    return (at_us - start_us) / 1000 if at_us is not None else None

@@ -1,0 +1,93 @@
+"""`python -m agenttrace_mitm.recorder`: the recorder as a process of its own.
+
+Reads one JSON line of settings on standard input, says `{"ready": true}` on standard output once
+it listens (or `{"error": ..., "remedy": ...}`, exit code 1), and ends when standard input does,
+after everything it was told is in the database.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import secrets
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..errors import AgentTraceError
+from ..pipeline import Pipeline
+from ..settings import Settings
+from ..store import KnownContent, Spool, Writer, open_database
+from ..traces import Fingerprinter
+from .service import Service
+
+NICENESS = 5  # behind capture, which somebody waits for
+
+
+def main() -> None:
+    """Run until standard input ends or SIGTERM."""
+    settings = Settings(**json.loads(sys.stdin.readline()))
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
+    with contextlib.suppress(OSError, AttributeError):
+        os.nice(NICENESS)
+    try:
+        asyncio.run(_run(settings))
+    except AgentTraceError as error:
+        print(json.dumps({"error": error.problem, "remedy": error.remedy}), flush=True)
+        sys.exit(1)
+
+
+async def _run(settings: Settings) -> None:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+
+    reading = open_database(settings.database).conn
+    known = KnownContent(reading)
+    fingerprinter = Fingerprinter(_secret(settings.home / "fingerprint.key"))
+    pipeline = Pipeline(settings.privacy_tier, fingerprinter, known)
+
+    def saved(ids: Sequence[str]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has closed: nobody listens any more
+            loop.call_soon_threadsafe(service.saved, ids)
+
+    writer = Writer(settings.database, Spool(settings.spool_folder), saved)
+    service = Service(pipeline, known, writer)
+    server = await service.listen(settings.recorder_socket)
+    writer.start()
+    print(json.dumps({"ready": True}), flush=True)
+    await _until_stdin_ends(stop)
+
+    server.close()
+    settings.recorder_socket.unlink(missing_ok=True)
+    service.finish()
+    await asyncio.to_thread(writer.stop)
+    reading.close()
+
+
+async def _until_stdin_ends(stop: asyncio.Event) -> None:
+    reader = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    end = asyncio.ensure_future(reader.read())
+    await asyncio.wait(
+        {end, asyncio.ensure_future(stop.wait())}, return_when=asyncio.FIRST_COMPLETED
+    )
+
+
+def _secret(path: Path) -> bytes:
+    """The key of the fingerprints, made on first use."""
+    with contextlib.suppress(FileExistsError):
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        os.write(handle, secrets.token_bytes(32))
+        os.close(handle)
+    return path.read_bytes()
+
+
+if __name__ == "__main__":
+    main()

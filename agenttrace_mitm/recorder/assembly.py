@@ -1,0 +1,148 @@
+"""Exchanges put together from frames, whole or cut short.
+
+Frames of many exchanges come interleaved.  An exchange is done when its `Ended` came, or when the
+capture process that told of it has gone; then what was seen is all there is.
+"""
+
+from dataclasses import dataclass, field
+
+from ..frames import Ended, Opened, RequestData, RequestEnded, Responded, ResponseData
+from ..model import Arrival, Body, Caller, Ending, Exchange, Headers
+
+type ExchangeFrame = Opened | RequestData | RequestEnded | Responded | ResponseData | Ended
+
+LOST = "capture ended before the exchange did"
+
+
+@dataclass(slots=True)
+class _Pieces:
+    """A body as it grows."""
+
+    data: bytearray = field(default_factory=bytearray)
+    arrivals: list[Arrival] = field(default_factory=list)
+    size: int | None = None
+
+    def add(self, at_us: int, data: bytes) -> None:
+        self.data += data
+        self.arrivals.append(Arrival(at_us, len(self.data)))
+
+    def body(self, complete: bool) -> Body:
+        size = len(self.data) if self.size is None else self.size
+        return Body(bytes(self.data), size, tuple(self.arrivals), complete)
+
+
+@dataclass(slots=True)
+class _Open:
+    opened: Opened
+    request: _Pieces = field(default_factory=_Pieces)
+    response: _Pieces = field(default_factory=_Pieces)
+    responded: Responded | None = None
+
+    def exchange(
+        self, ended_us: int, ending: Ending, note: str, notes: tuple[str, ...]
+    ) -> Exchange:
+        head, answer = self.opened, self.responded
+        arrivals = self.response.arrivals
+        return Exchange(
+            id=head.id,
+            provider=head.provider,
+            host=head.host,
+            method=head.method,
+            target=head.target,
+            started_us=head.at_us,
+            ended_us=ended_us,
+            request_headers=Headers(tuple(head.headers)),
+            request=self.request.body(complete=self.request.size is not None),
+            status=answer.status if answer else None,
+            response_headers=Headers(tuple(answer.headers)) if answer else Headers(),
+            response=self.response.body(complete=ending == "complete"),
+            first_byte_us=answer.at_us if answer else arrivals[0].at_us if arrivals else None,
+            http_version=head.http_version,
+            ending=ending,
+            ending_note=note,
+            caller=_caller(head),
+            source=head.source,
+            credential_digests=tuple(head.credential_digests),
+            notes=notes,
+        )
+
+
+class Assembly:
+    """The open exchanges of one capture process."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, _Open] = {}
+
+    def add(self, frame: ExchangeFrame) -> Exchange | None:
+        """Take a frame; the exchange, when this one ended it.
+
+        Frames of exchanges that were never opened are left out: their end was told before.
+        """
+        if isinstance(frame, Opened):
+            self._open[frame.id] = _Open(frame)
+            return None
+        one = self._open.get(frame.id)
+        if one is None:
+            return None
+        match frame:
+            case RequestData():
+                one.request.add(frame.at_us, frame.data)
+            case RequestEnded():
+                one.request.size = frame.size
+            case Responded():
+                one.responded = frame
+            case ResponseData():
+                one.response.add(frame.at_us, frame.data)
+            case Ended():
+                return self._end(frame)
+        return None
+
+    def lost(self, at_us: int) -> list[Exchange]:
+        """What was open when capture went, each as complete as its bytes say."""
+        ended = []
+        for one in self._open.values():
+            ending: Ending = "complete" if _is_whole(one) else "interrupted"
+            last = one.response.arrivals[-1].at_us if one.response.arrivals else at_us
+            ended.append(one.exchange(last, ending, LOST, (LOST,)))
+        self._open.clear()
+        return ended
+
+    def running(self, before_us: int) -> list[Exchange]:
+        """Exchanges opened before *before_us* that have not ended."""
+        return [
+            one.exchange(before_us, "interrupted", "", ())
+            for one in self._open.values()
+            if one.opened.at_us < before_us
+        ]
+
+    def _end(self, frame: Ended) -> Exchange:
+        one = self._open.pop(frame.id)
+        one.response.size = frame.size
+        notes = (f"{frame.dropped_bytes} body bytes were not kept",) if frame.dropped_bytes else ()
+        if frame.note:
+            notes = (*notes, frame.note)
+        return one.exchange(frame.at_us, frame.ending, frame.note, notes)
+
+
+def _is_whole(one: _Open) -> bool:
+    """True when the response has all bytes that its Content-Length announced."""
+    if one.responded is None:
+        return False
+    length = Headers(tuple(one.responded.headers)).get("content-length")
+    return length.isdigit() and int(length) == len(one.response.data)
+
+
+def _caller(head: Opened) -> Caller:
+    told = head.caller
+    pid = told.get("pid", "")
+    return Caller(
+        address=told.get("address", ""),
+        agent=told.get("agent", ""),
+        session=told.get("session", ""),
+        trace=told.get("trace", ""),
+        tags=head.tags,
+        run_id=told.get("run_id", ""),
+        pid=int(pid) if pid.isdigit() else None,
+        process=told.get("process", ""),
+        cwd=told.get("cwd", ""),
+    )

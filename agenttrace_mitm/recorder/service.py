@@ -1,0 +1,152 @@
+"""The recorder's service: takes frames on a 0600 socket, records, acknowledges.
+
+Capture sends again what was not acknowledged, so an exchange may come twice: the second record
+of an id changes nothing.  A capture process that goes away has a moment to come back before its
+open exchanges are recorded as they are.
+"""
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..clock import now_us
+from ..errors import StoreError
+from ..frames import Ack, AnyFrame, Blind, FrameDecoder, Hello, Note, encode
+from ..model import Exchange, Record
+from ..pipeline import Pipeline
+from ..store import BlindSpot, Event, KnownContent, Writer
+from .assembly import Assembly, ExchangeFrame
+
+log = logging.getLogger(__name__)
+
+READ_BYTES = 256 * 1024
+GRACE_S = 2.0
+VISIBLE_AFTER_US = 1_000_000
+
+
+class Service:
+    """Connects capture processes with the pipeline and the writer."""
+
+    def __init__(self, pipeline: Pipeline, known: KnownContent, writer: Writer) -> None:
+        self._pipeline = pipeline
+        self._known = known
+        self._writer = writer
+        self._workers: dict[str, Assembly] = {}
+        self._links: dict[str, asyncio.StreamWriter] = {}
+        self._waiting: dict[str, asyncio.StreamWriter] = {}
+        self._shown: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def listen(self, path: Path) -> asyncio.Server:
+        """Accept capture processes at *path*.  Raises `StoreError` when another recorder does."""
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _free(path)
+        server = await asyncio.start_unix_server(self._serve, path, limit=READ_BYTES)
+        path.chmod(0o600)
+        self._spawn(self._show_running())
+        return server
+
+    def saved(self, ids: Sequence[str]) -> None:
+        """Tell capture that the calls *ids* are safe.  Runs in the event loop."""
+        by_link: dict[asyncio.StreamWriter, list[str]] = {}
+        for id_ in ids:
+            if link := self._waiting.pop(id_, None):
+                by_link.setdefault(link, []).append(id_)
+        for link, safe in by_link.items():
+            with contextlib.suppress(OSError, RuntimeError):
+                link.write(encode(Ack(safe)))
+
+    def finish(self) -> None:
+        """Record what is still open; nothing more will be told of it."""
+        for worker in list(self._workers):
+            self._lost(worker)
+
+    async def _serve(self, reader: asyncio.StreamReader, link: asyncio.StreamWriter) -> None:
+        decoder = FrameDecoder()
+        worker = f"unnamed-{id(link)}"
+        try:
+            while data := await reader.read(READ_BYTES):
+                for frame in decoder.feed(data):
+                    if isinstance(frame, Hello):
+                        worker = frame.worker
+                        self._links[worker] = link
+                    self._take(frame, worker, link)
+                # Let acknowledgements out between two reads of a busy connection.
+                await asyncio.sleep(0)
+        except (OSError, ValueError) as error:
+            log.warning("capture %s is gone: %s", worker, error)
+        finally:
+            if self._links.get(worker) in (None, link):
+                self._spawn(self._lost_unless_back(worker, link))
+            link.close()
+
+    def _take(self, frame: AnyFrame, worker: str, link: asyncio.StreamWriter) -> None:
+        match frame:
+            case Hello() | Ack():
+                pass
+            case Note():
+                self._writer.put(Event(frame.kind, frame.detail, frame.at_us))
+            case Blind():
+                spot = BlindSpot(frame.at_us, frame.host, frame.reason, frame.client)
+                self._writer.put(spot)
+            case _:
+                self._take_exchange(frame, worker, link)
+
+    def _take_exchange(self, frame: ExchangeFrame, worker: str, link: asyncio.StreamWriter) -> None:
+        exchange = self._workers.setdefault(worker, Assembly()).add(frame)
+        if exchange:
+            self._waiting[exchange.id] = link
+            self._record(exchange)
+
+    def _record(self, exchange: Exchange) -> None:
+        self._shown.discard(exchange.id)
+        record = self._pipeline.record(exchange)
+        self._write(record)
+        call = record.call
+        fingerprints = [message.fingerprint for message in record.messages]
+        self._known.remember(call.id, call.request_chain or "", call.n_messages, fingerprints)
+
+    def _write(self, record: Record) -> None:
+        self._writer.put(record)  # waits when the store lags: capture keeps what we do not read
+
+    async def _lost_unless_back(self, worker: str, link: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(GRACE_S)
+        if self._links.get(worker) in (None, link):
+            self._links.pop(worker, None)
+            self._lost(worker)
+
+    def _lost(self, worker: str) -> None:
+        assembly = self._workers.pop(worker, None)
+        for exchange in assembly.lost(now_us()) if assembly else ():
+            self._record(exchange)
+
+    async def _show_running(self) -> None:
+        """Give long calls a row while they run."""
+        while True:
+            await asyncio.sleep(0.5)
+            for assembly in self._workers.values():
+                for exchange in assembly.running(now_us() - VISIBLE_AFTER_US):
+                    if exchange.id not in self._shown:
+                        self._shown.add(exchange.id)
+                        self._write(self._pipeline.in_flight(exchange))
+
+    def _spawn(self, work: "asyncio._CoroutineLike[None]") -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _free(path: Path) -> None:
+    """Remove the socket of a recorder that died.  Raises `StoreError` when one is alive."""
+    if not path.exists():
+        return
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            path.unlink(missing_ok=True)
+            return
+    raise StoreError(f"another recorder serves {path.parent.parent}", "Run: agenttrace-mitm stop")
