@@ -17,7 +17,9 @@ Kind = Literal["llm", "auxiliary", "count", "admin", "telemetry"]
 class Row(BaseModel):
     """A value that becomes a row: frozen, and strict about unknown fields."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", ser_json_bytes="base64", val_json_bytes="base64"
+    )
 
 
 class LlmCall(Row):

@@ -1,19 +1,18 @@
 """Records that SQLite could not take, waiting in files until it can.
 
-One file an outage, 0600, holding length-prefixed msgpack of redacted records.  A record that
-SQLite refuses for its own sake goes to the dead-letter file with the reason.
+One file an outage, 0600, a redacted record a line (JSON).  A record that SQLite refuses for its
+own sake goes to the dead letters, with the reason.
 """
 
+import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import msgspec
-
 from ..clock import new_id
 from ..model import Record
 
-DEAD_LETTERS = "dead-letters.msgpack"
+DEAD_LETTERS = "dead-letters.jsonl"
 
 
 class Spool:
@@ -28,13 +27,13 @@ class Spool:
         if self._file is None:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._file = self._folder / f"{new_id()}.spool"
-        _append(self._file, [msgspec.msgpack.encode(_plain(record)) for record in records])
+        _append(self._file, [record.model_dump_json() for record in records])
 
     def bury(self, record: Record, reason: str) -> None:
         """Keep a *record* that can never be stored, with the *reason*."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        letter = {"reason": reason, "record": _plain(record)}
-        _append(self._folder / DEAD_LETTERS, [msgspec.msgpack.encode(letter)])
+        letter = f'{{"reason": {json.dumps(reason)}, "record": {record.model_dump_json()}}}'
+        _append(self._folder / DEAD_LETTERS, [letter])
 
     def waiting(self) -> list[Path]:
         """Spool files, oldest first."""
@@ -42,8 +41,10 @@ class Spool:
 
     def read(self, file: Path) -> Iterator[Record]:
         """The records of *file*; a torn last one, from a crash while writing, is left out."""
-        for body in _pieces(file.read_bytes()):
-            yield Record.model_validate(msgspec.msgpack.decode(body))
+        with file.open("rb") as lines:
+            for line in lines:
+                if line.endswith(b"\n"):
+                    yield Record.model_validate_json(line)
 
     def done(self, file: Path) -> None:
         """Remove *file*: its records are in the database."""
@@ -52,24 +53,9 @@ class Spool:
             self._file = None
 
 
-def _plain(record: Record) -> object:
-    return record.model_dump()
-
-
-def _append(file: Path, bodies: Sequence[bytes]) -> None:
+def _append(file: Path, lines: Sequence[str]) -> None:
     handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    try:
-        os.write(handle, b"".join(len(body).to_bytes(4, "big") + body for body in bodies))
+    with open(handle, "wb") as stream:
+        stream.write("".join(f"{line}\n" for line in lines).encode())
+        stream.flush()
         os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _pieces(data: bytes) -> Iterator[bytes]:
-    at = 0
-    while len(data) - at >= 4:
-        end = at + 4 + int.from_bytes(data[at : at + 4], "big")
-        if end > len(data):
-            return
-        yield data[at + 4 : end]
-        at = end

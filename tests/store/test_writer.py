@@ -1,0 +1,156 @@
+"""The writer: what it says is safe is safe, whatever the database does."""
+
+import sqlite3
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from agenttrace_mitm.store import Spool, Writer, open_database
+from agenttrace_mitm.store import writer as writer_module
+from agenttrace_mitm.store.spool import DEAD_LETTERS
+from tests.support.records import call, message, record
+
+
+class Kept:
+    """Ids that a writer called safe, and a way to wait for them."""
+
+    def __init__(self) -> None:
+        self.ids: list[str] = []
+        self._more = threading.Condition()
+
+    def __call__(self, ids: Sequence[str]) -> None:
+        with self._more:
+            self.ids += ids
+            self._more.notify_all()
+
+    def wait_for(self, count: int) -> None:
+        with self._more:
+            assert self._more.wait_for(lambda: len(self.ids) >= count, timeout=30)
+
+
+@pytest.fixture
+def kept() -> Kept:
+    return Kept()
+
+
+def _rows(path: Path, sql: str) -> list[tuple[object, ...]]:
+    with sqlite3.connect(path) as db:
+        return list(db.execute(sql))
+
+
+def test_records_become_rows(tmp_path: Path, kept: Kept) -> None:
+    """All of a record is there once the writer has stopped."""
+    path = tmp_path / "data.db"
+    writer = Writer(path, Spool(tmp_path / "spool"), kept)
+    writer.start()
+    one = record("hello", "world", notes=["odd"], tokens_in=3, cost_nano_usd=1_500)
+    writer.put(one)
+    writer.stop()
+    assert kept.ids == [one.call.id]
+    assert _rows(path, "select id, tokens_in, cost_usd, notes from llm_calls") == [
+        (one.call.id, 3, 1.5e-06, '["odd"]')
+    ]
+    assert _rows(
+        path,
+        "select position, text from call_messages join messages m on m.id = message_id order by 1",
+    ) == [
+        (0, "hello"),
+        (1, "world"),
+    ]
+
+
+def test_a_record_that_comes_twice_is_one_row(tmp_path: Path, kept: Kept) -> None:
+    """Capture repeats what was not acknowledged."""
+    path = tmp_path / "data.db"
+    writer = Writer(path, Spool(tmp_path / "spool"), kept)
+    writer.start()
+    one = record("hello")
+    writer.put(one)
+    writer.put(one)
+    writer.stop()
+    assert _rows(
+        path, "select (select count(*) from llm_calls), (select count(*) from messages)"
+    ) == [(1, 1)]
+
+
+def test_an_ended_call_replaces_its_row_in_flight(tmp_path: Path, kept: Kept) -> None:
+    """A long call is visible while it runs, and final once it ended."""
+    path = tmp_path / "data.db"
+    writer = Writer(path, Spool(tmp_path / "spool"), kept)
+    writer.start()
+    running = call(outcome="in_flight", ended_us=None)
+    writer.put(record().model_copy(update={"call": running}))
+    done = running.model_copy(update={"outcome": "ok", "ended_us": running.started_us + 9})
+    writer.put(record().model_copy(update={"call": done}))
+    writer.put(record().model_copy(update={"call": running}))
+    writer.stop()
+    assert _rows(path, "select outcome from llm_calls") == [("ok",)]
+
+
+def test_a_message_is_stored_once_and_gains_content_with_the_tier(
+    tmp_path: Path, kept: Kept
+) -> None:
+    """First seen without content (tier 1), then with it (tier 3); never the other way round."""
+    path = tmp_path / "data.db"
+    writer = Writer(path, Spool(tmp_path / "spool"), kept)
+    writer.start()
+    bare = message("hello", content=None, text=None)
+    for tier, said in ((1, bare), (3, message("hello")), (1, bare)):
+        writer.put(record(privacy_tier=tier).model_copy(update={"messages": (said,)}))
+    writer.stop()
+    assert _rows(path, "select text, privacy_tier from messages") == [("hello", 3)]
+    assert _rows(path, "select rowid from messages_fts where messages_fts match 'hello'") == [(1,)]
+
+
+def test_a_refused_record_is_buried_and_the_others_are_kept(tmp_path: Path, kept: Kept) -> None:
+    """A value SQLite cannot hold costs its own record, not the batch, and is not lost."""
+    path = tmp_path / "data.db"
+    spool = Spool(tmp_path / "spool")
+    writer = Writer(path, spool, kept)
+    good, bad = record("fine"), record("broken", tokens_in=2**70)
+    for one in (good, bad):
+        writer.put(one)
+    writer.start()
+    writer.stop()
+    assert _rows(path, "select id from llm_calls") == [(good.call.id,)]
+    assert set(kept.ids) == {good.call.id, bad.call.id}
+    assert bad.call.id.encode() in (tmp_path / "spool" / DEAD_LETTERS).read_bytes()
+
+
+def test_a_locked_database_costs_time_not_data(
+    tmp_path: Path, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Calls go to the spool while another program holds the lock, and come home after."""
+    monkeypatch.setattr("agenttrace_mitm.store.schema.BUSY_TIMEOUT_MS", 50)
+    monkeypatch.setattr(writer_module, "RETRY_S", 0.05)
+    path = tmp_path / "data.db"
+    open_database(path).close()
+    spool = Spool(tmp_path / "spool")
+    writer = Writer(path, spool, kept)
+    lock = sqlite3.connect(path, isolation_level=None)
+    lock.execute("begin immediate")
+    writer.start()
+    one, two = record("first"), record("second")
+    writer.put(one)
+    kept.wait_for(1)
+    assert spool.waiting()
+    assert spool.waiting()[0].stat().st_mode & 0o777 == 0o600
+    lock.execute("rollback")
+    writer.put(two)
+    kept.wait_for(2)
+    writer.stop()
+    assert {row[0] for row in _rows(path, "select id from llm_calls")} == {one.call.id, two.call.id}
+    assert not spool.waiting()
+    assert _rows(path, "select kind from recorder_events") == [("spool_replayed",)]
+
+
+def test_a_torn_spool_file_gives_its_whole_records(tmp_path: Path) -> None:
+    """A crash while spooling leaves half a record; the ones before it count."""
+    spool = Spool(tmp_path / "spool")
+    one, two = record("first"), record("second")
+    spool.add([one, two])
+    [file] = spool.waiting()
+    file.write_bytes(file.read_bytes()[:-7])
+    assert list(spool.read(file)) == [one]
