@@ -1,0 +1,104 @@
+"""Exchanges from frames, in any order and however they end."""
+
+from agenttrace_mitm.frames import (
+    Ended,
+    Opened,
+    RequestData,
+    RequestEnded,
+    Responded,
+    ResponseData,
+)
+from agenttrace_mitm.recorder.assembly import LOST, Assembly
+
+
+def _opened(id_: str = "a") -> Opened:
+    caller = {"address": "127.0.0.1:5", "pid": "42", "agent": "me"}
+    return Opened(
+        id_, 10, "openai", "api.openai.com", "POST", "/v1/x?y=1", "HTTP/1.1", [("A", "b")],
+        caller, {"k": "v"}, [(8, "d")], "proxy",
+    )  # fmt: skip
+
+
+def _ended(id_: str = "a", ending: str = "complete", size: int = 4, dropped: int = 0) -> Ended:
+    return Ended(id_, 90, ending, "", size, [], dropped)  # type: ignore[arg-type]  # parametrized
+
+
+def test_an_exchange_is_put_together() -> None:
+    """Bytes, moments and caller are all there."""
+    assembly = Assembly()
+    frames = [
+        _opened(), RequestData("a", 11, b"ab"), RequestData("a", 12, b"c"),
+        RequestEnded("a", 12, 3),
+        Responded("a", 20, 200, [("X", "y")]), ResponseData("a", 21, b"12"),
+        ResponseData("a", 30, b"34"),
+    ]  # fmt: skip
+    assert [assembly.add(frame) for frame in frames] == [None] * len(frames)
+    exchange = assembly.add(_ended())
+    assert exchange
+    assert (exchange.path, exchange.query) == ("/v1/x", "y=1")
+    assert (exchange.request.data, exchange.request.complete) == (b"abc", True)
+    assert (exchange.response.data, exchange.response.arrivals) == (b"1234", ((21, 2), (30, 4)))
+    assert (exchange.started_us, exchange.first_byte_us, exchange.ended_us) == (10, 20, 90)
+    assert (exchange.caller.pid, exchange.caller.agent) == (42, "me")
+    assert exchange.response_headers.get("x") == "y"
+    assert exchange.notes == ()
+
+
+def test_the_response_may_end_before_the_request() -> None:
+    """An early 413: the request body never came to its end."""
+    assembly = Assembly()
+    for frame in (_opened(), RequestData("a", 11, b"ab"), Responded("a", 20, 413, [])):
+        assembly.add(frame)
+    exchange = assembly.add(_ended(size=0))
+    assert exchange
+    assert not exchange.request.complete
+
+
+def test_an_exchange_told_again_starts_again() -> None:
+    """After a reconnect capture repeats the frames from the first."""
+    assembly = Assembly()
+    for frame in (_opened(), RequestData("a", 11, b"ab"), _opened(), RequestData("a", 11, b"ab")):
+        assembly.add(frame)
+    exchange = assembly.add(_ended())
+    assert exchange
+    assert exchange.request.data == b"ab"
+
+
+def test_frames_of_an_exchange_never_opened_are_left_out() -> None:
+    """The rest of something that was recorded before a restart."""
+    assembly = Assembly()
+    assert assembly.add(ResponseData("gone", 1, b"x")) is None
+    assert assembly.add(_ended("gone")) is None
+
+
+def test_dropped_bytes_are_noted_and_the_size_is_the_wires() -> None:
+    """A copy cut by a bound says so."""
+    assembly = Assembly()
+    for frame in (_opened(), Responded("a", 20, 200, []), ResponseData("a", 21, b"1234")):
+        assembly.add(frame)
+    exchange = assembly.add(_ended(size=1_000, dropped=996))
+    assert exchange
+    assert exchange.response.size == 1_000
+    assert exchange.response.is_cut
+    assert exchange.notes == ("996 body bytes were not kept",)
+
+
+def test_when_capture_goes_what_was_whole_is_complete() -> None:
+    """A reply with all its announced bytes ended; another one was interrupted."""
+    assembly = Assembly()
+    length = [("content-length", "4")]
+    for id_, data in (("whole", b"1234"), ("half", b"12")):
+        assembly.add(_opened(id_))
+        assembly.add(Responded(id_, 20, 200, length))
+        assembly.add(ResponseData(id_, 21, data))
+    endings = {e.id: (e.ending, e.ended_us, e.notes) for e in assembly.lost(99)}
+    assert endings == {"whole": ("complete", 21, (LOST,)), "half": ("interrupted", 21, (LOST,))}
+    assert assembly.lost(99) == []
+
+
+def test_running_exchanges_are_those_opened_before() -> None:
+    """Only long ones are shown before they end."""
+    assembly = Assembly()
+    assembly.add(_opened())
+    assert [e.id for e in assembly.running(11)] == ["a"]
+    assert assembly.running(10) == []
