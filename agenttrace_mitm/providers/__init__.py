@@ -1,1 +1,29 @@
-"""providers."""
+"""What the bytes of an exchange meant: one file for each wire dialect, hosts as data.
+
+Comes in: an `Exchange`.  Goes out: an `Understood`.  `ADAPTERS` is the list of dialects; what
+none of them claims is read by `other`.  Redaction, prices and traces are left to others.
+"""
+
+from .adapter import Adapter, ReplyStream, Route
+from .clients import attempt_of, client_of
+from .headers import rate_limits, request_ids
+from .hosts import HOSTS, PROFILES, hosts, permitted_names, provider_among, provider_of
+from .understanding import ADAPTERS, understand
+
+__all__ = [
+    "ADAPTERS",
+    "HOSTS",
+    "PROFILES",
+    "Adapter",
+    "ReplyStream",
+    "Route",
+    "attempt_of",
+    "client_of",
+    "hosts",
+    "permitted_names",
+    "provider_among",
+    "provider_of",
+    "rate_limits",
+    "request_ids",
+    "understand",
+]

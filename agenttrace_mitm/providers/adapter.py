@@ -1,0 +1,81 @@
+"""The seam between the wire and its dialects: what one dialect has to know how to read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from ..model import Ask, JsonObject, Kind, Reply
+
+Framing = Literal["sse", "ndjson", "json-array"]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a request went: what decides which dialect is spoken."""
+
+    provider: str
+    method: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_post(self) -> bool:
+        """True for the method by which models are asked."""
+        return self.method == "POST"
+
+
+class ReplyStream(Protocol):
+    """Folds the events of a streamed reply into the whole response they stand for.
+
+    `complete` turns true with the terminal event, `usage_is_final` once no later event can
+    change the usage.  `whole()` may be asked at any moment.
+    """
+
+    complete: bool
+    usage_is_final: bool
+
+    def add(self, name: str, event: JsonObject) -> bool:
+        """Takes an event in; true when it carried generated content."""
+        ...
+
+    def done(self) -> None:
+        """Takes in the `[DONE]` that ends some streams."""
+        ...
+
+    def whole(self) -> JsonObject:
+        """The response object, as if it had not been streamed."""
+        ...
+
+
+class Adapter(Protocol):
+    """Reads one wire dialect."""
+
+    dialect: str
+
+    def matches(self, route: Route) -> bool:
+        """True when this dialect is spoken at *route*."""
+        ...
+
+    def operation(self, route: Route) -> str:
+        """What is done at *route*, in OpenTelemetry's words where it has one."""
+        ...
+
+    def kind(self, route: Route) -> Kind:
+        """What a call at *route* is for."""
+        ...
+
+    def framing(self, route: Route, request: JsonObject) -> Framing:
+        """How a streamed reply is cut into events where its headers do not say."""
+        ...
+
+    def read_request(self, body: JsonObject, route: Route) -> Ask:
+        """What the request wants."""
+        ...
+
+    def open_stream(self) -> ReplyStream:
+        """A fold for a streamed reply."""
+        ...
+
+    def read_reply(self, body: JsonObject, route: Route) -> Reply:
+        """What a whole response says; failures and their wording are left to `failures`."""
+        ...

@@ -1,0 +1,250 @@
+"""Anthropic messages, and counting their tokens.
+
+The wire's `input_tokens` leaves out what the cache took part in: ours is the sum of the three.
+`anthropic_stream` folds streams into the message read here.
+"""
+
+import re
+from collections.abc import Iterator
+
+from ..model import (
+    Ask,
+    Json,
+    JsonObject,
+    Kind,
+    Links,
+    Message,
+    Part,
+    ReasoningPart,
+    Reply,
+    TextPart,
+    ToolCallPart,
+    ToolResultPart,
+    UnknownPart,
+    Usage,
+)
+from ..wire.jsonio import NotJson, Reader, decode, list_of, object_of, text_of
+from . import media, tool_results
+from .adapter import Framing, ReplyStream, Route
+from .anthropic_stream import MessageStream
+from .chat_content import arguments_of, role_of, tool_names
+from .finish import normalized
+from .params import chosen
+from .usage import splits, total_of, usage
+
+_MESSAGES = re.compile(r"/messages(/count_tokens)?$")
+_PARAMS = (
+    "max_tokens",
+    "temperature",
+    "top_p",
+    "top_k",
+    "stop_sequences",
+    "thinking",
+    "tool_choice",
+    "service_tier",
+    "speed",
+    "inference_geo",
+    "cache_control",
+)
+
+
+class AnthropicMessages:
+    """`anthropic.messages`: `POST /v1/messages` and `/v1/messages/count_tokens`."""
+
+    dialect = "anthropic.messages"
+
+    def matches(self, route: Route) -> bool:
+        """True for messages at Anthropic, and at whoever was added as one."""
+        return (
+            route.is_post
+            and route.provider == "anthropic"
+            and _MESSAGES.search(route.path) is not None
+        )
+
+    def operation(self, route: Route) -> str:
+        """A chat, or a count."""
+        return "count_tokens" if route.path.endswith("/count_tokens") else "chat"
+
+    def kind(self, route: Route) -> Kind:
+        """A count is free and generates nothing."""
+        return "count" if route.path.endswith("/count_tokens") else "llm"
+
+    def framing(self, route: Route, request: JsonObject) -> Framing:
+        """Always server-sent events."""
+        return "sse"
+
+    def read_request(self, body: JsonObject, route: Route) -> Ask:
+        """System prompt, messages, tools, parameters and identity of a request."""
+        request = Reader(body)
+        params = chosen(body, _PARAMS)
+        output = object_of(body.get("output_config"))
+        if isinstance(output.get("effort"), str):
+            params["effort"] = output["effort"]
+        form = object_of(output.get("format") or body.get("output_format")).get("type")
+        if isinstance(form, str):
+            params["response_format"] = form
+        return Ask(
+            model=request.text("model"),
+            streamed=body.get("stream") is True,
+            messages=tuple(_messages(body)),
+            tool_names=tool_names(body.get("tools")),
+            params=params,
+            links=_links(body),
+            metadata=object_of(body.get("metadata")),
+            notes=tuple(request.notes),
+        )
+
+    def open_stream(self) -> ReplyStream:
+        """A fold of message events."""
+        return MessageStream()
+
+    def read_reply(self, body: JsonObject, route: Route) -> Reply:
+        """The message, why it stopped, and what it cost."""
+        reply = Reader(body)
+        if self.operation(route) == "count_tokens":
+            detail = splits(counted_tokens=reply.count("input_tokens"))
+            return Reply(usage=Usage(detail=detail, raw=body), notes=tuple(reply.notes))
+        content = body.get("content")
+        parts = tuple(parts_of(content))
+        stop = reply.text("stop_reason")
+        return Reply(
+            model=reply.text("model"),
+            response_id=reply.text("id"),
+            messages=(Message("assistant", parts, content),) if "content" in body else (),
+            finish_reasons=(stop,) if stop else (),
+            finish_reason=normalized(stop),
+            finish_detail=_finish_detail(body),
+            usage=_usage(body.get("usage"), reply.notes),
+            service_tier=text_of(object_of(body.get("usage")).get("service_tier")),
+            notes=tuple(reply.notes),
+        )
+
+
+def _messages(body: JsonObject) -> Iterator[Message]:
+    system = body.get("system")
+    if system is not None:
+        yield Message("system", tuple(parts_of(system)), {"role": "system", "content": system})
+    for value in list_of(body.get("messages")):
+        message = object_of(value)
+        parts = tuple(parts_of(message.get("content")))
+        only_results = bool(parts) and all(isinstance(p, ToolResultPart) for p in parts)
+        role = "tool" if only_results else role_of(message.get("role"))
+        yield Message(role, parts, value)
+
+
+def parts_of(content: Json) -> Iterator[Part]:
+    """The parts of a message's content: a string, or blocks."""
+    if isinstance(content, str):
+        if content:
+            yield TextPart(content)
+        return
+    for block in list_of(content):
+        yield _block(block) if isinstance(block, dict) else UnknownPart(block)
+
+
+def _block(block: JsonObject) -> Part:
+    kind = text_of(block.get("type"))
+    match kind:
+        case "text":
+            return TextPart(text_of(block.get("text")))
+        case "thinking":
+            return ReasoningPart(text_of(block.get("thinking")))
+        case "tool_use":
+            return _call(block, server=False)
+        case "server_tool_use" | "mcp_tool_use":
+            return _call(block, server=True)
+        case "tool_result":
+            return _result(block, server=False)
+        case "image" | "document":
+            return _medium(block, "image" if kind == "image" else "document")
+        case _ if kind.endswith("_tool_result"):
+            return _result(block, server=True)
+        case _:
+            return UnknownPart(block)
+
+
+def _call(block: JsonObject, *, server: bool) -> ToolCallPart:
+    return ToolCallPart(
+        text_of(block.get("id")),
+        text_of(block.get("name")),
+        arguments_of(block.get("input")),
+        server=server,
+    )
+
+
+def _result(block: JsonObject, *, server: bool) -> ToolResultPart:
+    content = block.get("content")
+    failed = text_of(object_of(content).get("type")).endswith("_error")
+    return ToolResultPart(
+        text_of(block.get("tool_use_id")),
+        tool_results.content_of(content, parts_of),
+        is_error=block.get("is_error") is True or failed,
+        server=server,
+    )
+
+
+def _medium(block: JsonObject, modality: media.Modality) -> Part:
+    source = object_of(block.get("source"))
+    mime_type = text_of(source.get("media_type"))
+    match source.get("type"):
+        case "base64":
+            return media.from_base64(modality, mime_type, source.get("data"))
+        case "url":
+            return media.from_url(modality, source.get("url"))
+        case "file":
+            return media.from_url(modality, source.get("file_id"))
+        case "text":
+            return TextPart(text_of(source.get("data")))
+        case _:
+            return UnknownPart(block)
+
+
+_OLD_USER_ID = re.compile(r"user_(?P<user>.*?)_account_(?P<account>.*?)_session_(?P<session>.+)")
+
+
+def _links(body: JsonObject) -> Links:
+    """Ids in the body; Claude Code packs three of them into `metadata.user_id`."""
+    user_id = text_of(object_of(body.get("metadata")).get("user_id"))
+    previous = text_of(object_of(body.get("diagnostics")).get("previous_message_id"))
+    previous = previous or text_of(object_of(body.get("thread")).get("previous_message_id"))
+    session, end_user = "", user_id
+    if user_id.startswith("{"):
+        try:
+            packed = object_of(decode(user_id.encode()))
+        except NotJson:
+            packed = {}
+        session = text_of(packed.get("session_id"))
+        end_user = text_of(packed.get("account_uuid")) or text_of(packed.get("device_id"))
+    elif old := _OLD_USER_ID.fullmatch(user_id):
+        session, end_user = old["session"], old["account"] or old["user"]
+    return Links(previous_response_id=previous, session_id=session, end_user=end_user or user_id)
+
+
+def _finish_detail(body: JsonObject) -> str:
+    detail = text_of(body.get("stop_sequence"))
+    return detail or text_of(object_of(body.get("stop_details")).get("category"))
+
+
+def _usage(raw: Json, notes: list[str]) -> Usage:
+    if not isinstance(raw, dict):
+        return Usage()
+    counts = Reader(raw, notes, "usage")
+    cache_read = counts.count("cache_read_input_tokens")
+    cache_write = counts.count("cache_creation_input_tokens")
+    ttl = counts.object("cache_creation")
+    tools = counts.object("server_tool_use")
+    return usage(
+        raw,
+        notes,
+        input_tokens=total_of(counts.count("input_tokens"), cache_read, cache_write),
+        output_tokens=counts.count("output_tokens"),
+        cache_read_tokens=cache_read,
+        cache_write_tokens=cache_write,
+        reasoning_tokens=counts.count("output_tokens_details", "thinking_tokens"),
+        detail=splits(
+            cache_write_5m=ttl.count("ephemeral_5m_input_tokens"),
+            cache_write_1h=ttl.count("ephemeral_1h_input_tokens"),
+            web_searches=tools.count("web_search_requests"),
+            web_fetches=tools.count("web_fetch_requests"),
+        ),
+    )

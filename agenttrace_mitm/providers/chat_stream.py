@@ -1,0 +1,196 @@
+"""Streamed chat completions, folded into the `chat.completion` they stand for.
+
+Fragments of a tool call are joined by `index`, else by `id`, else to the call before: compatible
+servers leave out either.  `obfuscation` is padding and dropped; fields we do not know are kept.
+"""
+
+from ..model import Json, JsonObject
+from ..wire.jsonio import list_of, object_of, text_of
+
+
+class ChatStream:
+    """Folds `chat.completion.chunk` events into one `chat.completion`."""
+
+    def __init__(self) -> None:
+        self.complete = False
+        self.usage_is_final = False
+        self._head: JsonObject = {}
+        self._choices: dict[int, _Choice] = {}
+
+    def add(self, name: str, event: JsonObject) -> bool:
+        """Takes a chunk in; true when it carried generated content."""
+        generated = False
+        for key, value in event.items():
+            if key == "choices":
+                for choice in list_of(value):
+                    generated |= self._add_choice(object_of(choice))
+            elif value is not None and key != "obfuscation":
+                self._head[key] = value
+        if event.get("usage"):
+            self.usage_is_final = True
+        return generated
+
+    def done(self) -> None:
+        """The stream said `[DONE]`."""
+        self.complete = True
+
+    def whole(self) -> JsonObject:
+        """The completion as far as it came."""
+        choices = [self._choices[index].whole(index) for index in sorted(self._choices)]
+        return {**self._head, "object": "chat.completion", "choices": choices}
+
+    def _add_choice(self, choice: JsonObject) -> bool:
+        index = choice.get("index")
+        index = index if isinstance(index, int) else 0
+        known = self._choices.get(index)
+        if known is None:
+            known = self._choices[index] = _Choice()
+        return known.add(choice)
+
+
+class _Choice:
+    """One choice of a streamed completion."""
+
+    def __init__(self) -> None:
+        self._texts: dict[str, list[str]] = {}
+        self._blocks: list[Json] = []
+        self._calls: list[_Call] = []
+        self._function: _Call | None = None
+        self._audio: JsonObject = {}
+        self._other: JsonObject = {}
+        self._finish_reason: Json = None
+
+    def add(self, choice: JsonObject) -> bool:
+        if choice.get("finish_reason") is not None:
+            self._finish_reason = choice["finish_reason"]
+        # Some compatible servers send a whole message in their only chunk.
+        delta = object_of(choice.get("delta") or choice.get("message"))
+        generated = False
+        for key, value in delta.items():
+            if value is None or value in ("", []):
+                continue
+            match key:
+                case "role":
+                    self._other[key] = value
+                case "tool_calls":
+                    for call in list_of(value):
+                        self._add_call(object_of(call))
+                    generated = True
+                case "function_call":
+                    self._function = self._function or _Call({})
+                    self._function.add({"function": value})
+                    generated = True
+                case "audio":
+                    self._add_audio(object_of(value))
+                    generated = True
+                case "content" if isinstance(value, list):
+                    _append_blocks(self._blocks, value)
+                    generated = True
+                case "obfuscation":
+                    pass
+                case _ if isinstance(value, str):
+                    self._texts.setdefault(key, []).append(value)
+                    generated = True
+                case _ if isinstance(value, list):
+                    self._other[key] = [*list_of(self._other.get(key)), *value]
+                case _:
+                    self._other[key] = value
+        return generated
+
+    def whole(self, index: int) -> JsonObject:
+        message: JsonObject = {"role": "assistant", "content": None, **self._other}
+        message |= {key: "".join(pieces) for key, pieces in self._texts.items()}
+        if self._blocks:
+            text = text_of(message.get("content"))
+            head = [{"type": "text", "text": text}] if text else []
+            message["content"] = [*head, *self._blocks]
+        if self._calls:
+            message["tool_calls"] = [call.whole() for call in self._calls]
+        if self._function:
+            message["function_call"] = self._function.whole()["function"]
+        if self._audio:
+            message["audio"] = {
+                key: "".join(value) if isinstance(value, list) else value
+                for key, value in self._audio.items()
+            }
+        return {"index": index, "message": message, "finish_reason": self._finish_reason}
+
+    def _add_audio(self, audio: JsonObject) -> None:
+        for key, value in audio.items():
+            if key in ("data", "transcript") and isinstance(value, str):
+                self._audio.setdefault(key, []).append(value)
+            else:
+                self._audio[key] = value
+
+    def _add_call(self, call: JsonObject) -> None:
+        known = self._known_call(call)
+        if known is None:
+            self._calls.append(_Call(call))
+        else:
+            known.add(call)
+
+    def _known_call(self, call: JsonObject) -> "_Call | None":
+        """The call that a fragment continues: by index, else by id, else by being the last."""
+        index, call_id = call.get("index"), call.get("id")
+        if index is not None:
+            return next((known for known in self._calls if known.index == index), None)
+        if call_id:
+            return next((known for known in self._calls if known.id == call_id), None)
+        names_one = bool(object_of(call.get("function")).get("name"))
+        return self._calls[-1] if self._calls and not names_one else None
+
+
+class _Call:
+    """One tool call of a streamed choice."""
+
+    def __init__(self, first: JsonObject) -> None:
+        self.index = first.get("index")
+        self.id = ""
+        self._head: JsonObject = {}
+        self._bodies: dict[str, JsonObject] = {}
+        self._pieces: dict[tuple[str, str], list[str]] = {}
+        self.add(first)
+
+    def add(self, fragment: JsonObject) -> None:
+        for key, value in fragment.items():
+            if isinstance(value, dict) and key in ("function", "custom"):
+                self._add_body(key, value)
+            elif key == "id":
+                self.id = self.id or text_of(value)
+            elif value is not None and key != "index":
+                self._head[key] = value
+
+    def whole(self) -> JsonObject:
+        call: JsonObject = {"id": self.id, **self._head}
+        for kind, body in self._bodies.items():
+            call[kind] = dict(body)
+        for (kind, key), pieces in self._pieces.items():
+            call[kind][key] = "".join(pieces)
+        return call
+
+    def _add_body(self, kind: str, body: JsonObject) -> None:
+        known = self._bodies.setdefault(kind, {})
+        for key, value in body.items():
+            if key in ("arguments", "input") and isinstance(value, str):
+                self._pieces.setdefault((kind, key), []).append(value)
+            elif value is not None and value != "":
+                known[key] = value
+
+
+def _append_blocks(blocks: list[Json], more: list[Json]) -> None:
+    """Adds streamed content blocks: pieces of text and of thinking join the block before."""
+    for block in more:
+        last = blocks[-1] if blocks else None
+        if not (
+            isinstance(block, dict)
+            and isinstance(last, dict)
+            and block.get("type") == last.get("type")
+        ):
+            blocks.append(block)
+        elif block.get("type") == "text":
+            blocks[-1] = last | {"text": text_of(last.get("text")) + text_of(block.get("text"))}
+        elif block.get("type") == "thinking":
+            joined = [*list_of(last.get("thinking")), *list_of(block.get("thinking"))]
+            blocks[-1] = last | block | {"thinking": joined}
+        else:
+            blocks.append(block)

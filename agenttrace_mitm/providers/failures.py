@@ -1,0 +1,56 @@
+"""Errors as the providers word them, wherever they put them.
+
+OpenAI, Anthropic and Google have an `error` object; Mistral and Cohere put `message` (or
+`detail`) at the top; OAuth front ends answer with two strings.
+"""
+
+from ..model import Failure, Json
+from ..wire.jsonio import encode, object_of, text_of
+
+_LONGEST_TEXT = 2_000
+
+
+def failure_in(body: Json) -> Failure | None:
+    """The error that *body* holds beside or instead of an answer."""
+    if isinstance(body, list):
+        body = body[0] if body else None
+    error = object_of(body).get("error")
+    if isinstance(error, dict) and error:
+        return _from_object(error)
+    if isinstance(error, str) and error:
+        message = text_of(body.get("error_description")) or text_of(body.get("message"))
+        return Failure(type=error if message else "", message=message or error)
+    return None
+
+
+def failure_of(body: Json) -> Failure:
+    """The error of a response whose status says that it is one."""
+    found = failure_in(body)
+    if found:
+        return found
+    if isinstance(body, list):
+        body = body[0] if body else None
+    fields = object_of(body)
+    said = next((fields[key] for key in ("message", "detail", "msg") if fields.get(key)), "")
+    message = said if isinstance(said, str) else encode(said)
+    return Failure(_word(fields.get("type")), _word(fields.get("code")), message)
+
+
+def failure_in_text(body: bytes) -> Failure:
+    """The error of a response that is not JSON: its first words."""
+    return Failure(message=body[:_LONGEST_TEXT].decode("utf-8", "replace").strip())
+
+
+def _from_object(error: dict[str, Json]) -> Failure:
+    message = error.get("message")
+    return Failure(
+        type=_word(error.get("type")) or _word(error.get("status")),
+        code=_word(error.get("code")),
+        message=message if isinstance(message, str) else encode(message) if message else "",
+    )
+
+
+def _word(value: Json) -> str:
+    if isinstance(value, str):
+        return value
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""

@@ -1,0 +1,216 @@
+"""From an exchange to what it meant: finds the dialect, undoes the encodings, folds the stream.
+
+Never raises for what a peer sent.  What cannot be read costs a field and leaves a note.
+"""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import replace
+from urllib.parse import parse_qsl
+
+from ..model import Arrival, Ask, Exchange, Failure, Json, JsonObject, Kind, Reply, Understood
+from ..wire.encodings import plain
+from ..wire.events import Event, EventDecoder
+from ..wire.jsonarray import JsonArrayDecoder
+from ..wire.jsonio import NotJson, decode, object_of
+from ..wire.ndjson import NdjsonDecoder
+from ..wire.sse import SseDecoder
+from .adapter import Adapter, Framing, ReplyStream, Route
+from .anthropic_messages import AnthropicMessages
+from .failures import failure_in, failure_in_text, failure_of
+from .headers import is_side_call, links_of
+from .openai_chat import OpenAIChat
+from .openai_responses import OpenAIResponses
+from .other import Other
+
+ADAPTERS: tuple[Adapter, ...] = (
+    AnthropicMessages(),
+    OpenAIChat(),
+    OpenAIResponses(),
+)
+_OTHER = Other()
+
+_SSE_FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
+_DECODERS: dict[Framing, type[SseDecoder | NdjsonDecoder | JsonArrayDecoder]] = {
+    "sse": SseDecoder,
+    "ndjson": NdjsonDecoder,
+    "json-array": JsonArrayDecoder,
+}
+
+
+def route_of(exchange: Exchange) -> Route:
+    """Where the exchange went."""
+    query = dict(parse_qsl(exchange.query)) if exchange.query else {}
+    return Route(exchange.provider, exchange.method, exchange.path.rstrip("/"), query)
+
+
+def adapter_of(route: Route) -> Adapter:
+    """The dialect spoken at *route*."""
+    return next((adapter for adapter in ADAPTERS if adapter.matches(route)), _OTHER)
+
+
+def understand(exchange: Exchange) -> Understood:
+    """What *exchange* asked and what it was answered."""
+    route = route_of(exchange)
+    adapter = adapter_of(route)
+    request = plain(exchange.request, exchange.request_headers.get("content-encoding"))
+    response = plain(exchange.response, exchange.response_headers.get("content-encoding"))
+    notes = [f"request {note}" for note in request.notes]
+    notes += [f"response {note}" for note in response.notes]
+
+    body = _request_object(request.data, exchange, notes)
+    ask = adapter.read_request(body, route)
+    reply = _reply(exchange, adapter, route, body, response.data, response.arrivals, notes)
+    return Understood(
+        dialect=adapter.dialect,
+        operation=adapter.operation(route),
+        kind=_kind(adapter.kind(route), exchange),
+        ask=_linked(ask, exchange),
+        reply=reply,
+        request_body=request.data,
+        response_body=response.data,
+        notes=tuple(notes),
+    )
+
+
+def _request_object(data: bytes | None, exchange: Exchange, notes: list[str]) -> JsonObject:
+    if not data:
+        return {}
+    if "multipart/" in exchange.request_headers.get("content-type"):
+        return {}
+    try:
+        return object_of(decode(data))
+    except NotJson:
+        cut = exchange.request.is_cut
+        notes.append("request body: cut" if cut else "request body: not JSON")
+        return {}
+
+
+def _linked(ask: Ask, exchange: Exchange) -> Ask:
+    links = links_of(exchange.request_headers, ask.links)
+    return ask if links is ask.links else replace(ask, links=links)
+
+
+def _kind(kind: Kind, exchange: Exchange) -> Kind:
+    return "auxiliary" if kind == "llm" and is_side_call(exchange.request_headers) else kind
+
+
+def _reply(
+    exchange: Exchange,
+    adapter: Adapter,
+    route: Route,
+    request: JsonObject,
+    data: bytes | None,
+    arrivals: Sequence[Arrival],
+    notes: list[str],
+) -> Reply:
+    failed = (exchange.status or 0) >= 400
+    if not data:
+        return _finished(
+            Reply(complete=not exchange.response.is_cut), Failure() if failed else None
+        )
+    framing = _framing(exchange, adapter, route, request, data)
+    if framing:
+        return _streamed_reply(adapter, route, framing, data, arrivals, failed=failed)
+    try:
+        value = decode(data)
+    except NotJson:
+        return _unread(exchange, data, notes, failed=failed)
+    reply = adapter.read_reply(object_of(value), route)
+    failure = failure_of(value) if failed else failure_in(value)
+    return _finished(replace(reply, complete=not exchange.response.is_cut), failure)
+
+
+def _framing(
+    exchange: Exchange, adapter: Adapter, route: Route, request: JsonObject, data: bytes
+) -> Framing | None:
+    """How the body is cut into events; None when it is one value, whatever the headers say."""
+    head = data[:64].lstrip(b"\xef\xbb\xbf \r\n\t")
+    if head.startswith(_SSE_FIELDS):
+        return "sse"
+    framing = adapter.framing(route, request)
+    if framing == "sse":
+        said = exchange.response_headers.get("content-type")
+        return "sse" if "event-stream" in said and not head.startswith((b"{", b"[")) else None
+    return framing
+
+
+def _streamed_reply(
+    adapter: Adapter,
+    route: Route,
+    framing: Framing,
+    data: bytes,
+    arrivals: Sequence[Arrival],
+    *,
+    failed: bool,
+) -> Reply:
+    decoder = _DECODERS[framing]()
+    stream = adapter.open_stream()
+    first_end, broken = _fold(decoder, data, stream)
+    whole = stream.whole()
+    reply = adapter.read_reply(whole, route)
+    usage = reply.usage
+    if usage.source == "reported" and not stream.usage_is_final:
+        usage = replace(usage, source="partial")
+    reply = replace(
+        reply,
+        streamed=True,
+        complete=stream.complete,
+        first_content_us=_arrival(arrivals, first_end) if first_end else None,
+        usage=usage,
+        notes=(*reply.notes, "stream: an event is not JSON") if broken else reply.notes,
+    )
+    return _finished(reply, failure_of(whole) if failed else failure_in(whole))
+
+
+def _fold(decoder: EventDecoder, data: bytes, stream: ReplyStream) -> tuple[int, bool]:
+    """Where the first generated content ended (0: nowhere), and whether an event was broken."""
+    first_end, broken = 0, False
+    for event in (*decoder.feed(data), *_rest(decoder)):
+        if event.data == b"[DONE]":
+            stream.done()
+            continue
+        try:
+            value: Json = decode(event.data)
+        except NotJson:
+            broken = True
+            continue
+        if isinstance(value, dict) and stream.add(event.name, value) and not first_end:
+            first_end = event.end
+    return first_end, broken
+
+
+def _rest(decoder: EventDecoder) -> list[Event]:
+    events = decoder.close()
+    if isinstance(decoder, SseDecoder) and decoder.stray.lstrip()[:1] == b"{":
+        events.append(Event("", bytes(decoder.stray), 0))
+    return events
+
+
+def _arrival(arrivals: Sequence[Arrival], end: int) -> int | None:
+    """When byte *end* of the body was there."""
+    at = bisect_left(arrivals, end, key=lambda arrival: arrival.end)
+    return arrivals[at].at_us if at < len(arrivals) else None
+
+
+def _unread(exchange: Exchange, data: bytes, notes: list[str], *, failed: bool) -> Reply:
+    cut = exchange.response.is_cut
+    if failed:
+        return _finished(Reply(complete=not cut), failure_in_text(data))
+    said = exchange.response_headers.get("content-type")
+    if cut:
+        notes.append("response body: cut")
+    elif "json" in said or not said:
+        notes.append("response body: not JSON")
+    return Reply(complete=not cut)
+
+
+def _finished(reply: Reply, failure: Failure | None) -> Reply:
+    """*reply* with its failure, and with an end where the provider named none."""
+    if failure is not None and reply.failure is None:
+        return replace(reply, failure=failure, finish_reason="error")
+    if reply.failure is not None:
+        return replace(reply, finish_reason="error")
+    if reply.streamed and not reply.complete and not reply.finish_reason:
+        return replace(reply, finish_reason="aborted")
+    return reply
