@@ -1,0 +1,1 @@
+"""The recorded corpus through the running proxy, compared with its independent truth."""
