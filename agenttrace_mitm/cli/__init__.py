@@ -1,1 +1,76 @@
-"""cli."""
+"""The command line: one file per command group, each listed below.
+
+Commands import their work when they run, so that `--help` answers at once.  Our own errors
+become one sentence and a remedy on stderr, exit code 1.
+"""
+
+from importlib import import_module
+from typing import Any
+
+import click
+
+from ..errors import AgentTraceError
+
+# Each names a module here; its `command` is the command of that name.
+COMMANDS = (
+    "start",
+    "run",
+    "env",
+    "status",
+    "stop",
+    "open",
+    "tail",
+    "stats",
+    "agents",
+    "query",
+    "hosts",
+    "ca",
+    "token",
+    "logs",
+    "serve",
+    "version",
+)
+
+
+class Commands(click.Group):
+    """The group: commands in the order of use, errors as sentences."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order above, not the alphabet's."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command's module when it is asked for."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f".{cmd_name}", __name__).command
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; say what went wrong in one sentence and what to do about it."""
+        try:
+            return super().invoke(ctx)
+        except AgentTraceError as error:
+            click.echo(f"agenttrace-mitm: {error.problem}.", err=True)
+            if error.remedy:
+                click.echo(error.remedy.rstrip(".") + ".", err=True)
+            ctx.exit(getattr(error, "exit_code", 1))
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Everything stays on this machine, in ~/.agenttrace.  Settings: docs/settings.md",
+)
+def cli() -> None:
+    """See what AI agents do, cost and break: LLM calls recorded on the wire.
+
+    \b
+    agenttrace-mitm start                      record, and show the pages
+    agenttrace-mitm run -- python my_agent.py  record one program
+    """
+
+
+def main() -> None:
+    """The console scripts."""
+    cli(prog_name="agenttrace-mitm")

@@ -1,0 +1,103 @@
+"""`hosts`: which hosts are decrypted and recorded.  All others pass through untouched."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import AgentTraceError
+from . import options
+
+if TYPE_CHECKING:
+    from ..settings import Settings
+
+
+@click.group()
+def command() -> None:
+    """Which hosts are recorded.  All others pass through untouched.
+
+    \b
+    agenttrace-mitm hosts list
+    agenttrace-mitm hosts add llm.example.com openai
+    """
+
+
+@command.command("list")
+def list_() -> None:
+    """Show the recorded hosts, and the profiles that could be enabled."""
+    from ..providers.hosts import PROFILES, hosts
+    from .text import table
+
+    settings = options.load({})
+    known = hosts(settings.hosts_added, settings.hosts_disabled, settings.hosts_enabled)
+    rows = [(host, provider, "recorded") for host, provider in known.items()]
+    rows += [
+        (host, provider, f"off: hosts enable {profile}")
+        for profile, members in PROFILES.items()
+        for host, provider in members.items()
+        if host not in known
+    ]
+    rows += [(host, "", "off") for host in settings.hosts_disabled if host not in known]
+    click.echo(table(("host", "provider", "state"), rows))
+
+
+@command.command()
+@click.argument("name")
+def enable(name: str) -> None:
+    """Record a profile, or a host that was disabled."""
+    from ..providers.hosts import PROFILES, hosts
+
+    settings = options.load({})
+    if name in PROFILES:
+        _change(settings, hosts_enabled=sorted({*settings.hosts_enabled, name}))
+    elif name in settings.hosts_disabled:
+        _change(settings, hosts_disabled=[one for one in settings.hosts_disabled if one != name])
+    elif name in hosts(settings.hosts_added, (), settings.hosts_enabled):
+        click.echo(f"{name} is recorded already.")
+    else:
+        raise AgentTraceError(
+            f"{name} is neither a profile nor a disabled host",
+            f"Profiles: {', '.join(PROFILES)}; for another host use `hosts add`",
+        )
+
+
+@command.command()
+@click.argument("name")
+def disable(name: str) -> None:
+    """Let a profile or a host pass through unrecorded."""
+    from ..providers.hosts import hosts
+
+    settings = options.load({})
+    if name in settings.hosts_enabled:
+        _change(settings, hosts_enabled=[one for one in settings.hosts_enabled if one != name])
+    elif name in hosts(settings.hosts_added, (), settings.hosts_enabled):
+        _change(settings, hosts_disabled=sorted({*settings.hosts_disabled, name}))
+    else:
+        raise AgentTraceError(f"{name} is not recorded", "See `agenttrace-mitm hosts list`")
+
+
+@command.command()
+@click.argument("host")
+@click.argument("provider")
+def add(host: str, provider: str) -> None:
+    """Record another host that speaks a provider's dialect."""
+    from ..providers.hosts import HOSTS
+
+    settings = options.load({})
+    providers = sorted(set(HOSTS.values()))
+    if provider not in providers:
+        raise AgentTraceError(
+            f"{provider} is not a provider we can read", f"Choose from {', '.join(providers)}"
+        )
+    if not host.replace("-", "").replace(".", "").isalnum() or host.startswith("."):
+        raise AgentTraceError(f"{host!r} is not a host name", "Give the bare name, without port")
+    _change(settings, hosts_added={**settings.hosts_added, host.lower(): provider})
+
+
+def _change(settings: "Settings", **values: Any) -> None:
+    from ..launch import control
+    from .config import change
+
+    click.echo(f"Written to {change(settings, **values)}.")
+    if client := control.connect(settings.run_folder):
+        client.close()
+        click.echo("It takes effect after a restart: agenttrace-mitm stop, then start.")

@@ -1,0 +1,63 @@
+"""The running instance as commands see it: find it, describe it, log in to it."""
+
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+from ..errors import AgentTraceError
+
+if TYPE_CHECKING:
+    from ..launch.control import Client
+    from ..launch.runtimes import Context
+    from ..settings import Settings
+
+LOGIN_PATH = "-/agenttrace/login"
+
+
+def running(settings: "Settings") -> "Client":
+    """A connection to the running instance; it is an error when there is none."""
+    from ..launch import control
+
+    client = control.connect(settings.run_folder)
+    if client is None:
+        raise AgentTraceError("AgentTrace is not running", "Start it: agenttrace-mitm start")
+    return client
+
+
+def login_link(settings: "Settings", web_url: str) -> str:
+    """A link that signs a browser in, once, within two minutes."""
+    from .. import access
+
+    code = access.login_code(access.read_or_create_token(settings.token_file), time.time())
+    return f"{web_url}{LOGIN_PATH}?code={code}"
+
+
+def context(settings: "Settings", facts: dict[str, Any]) -> "Context":
+    """What a program's environment is made from; *facts* hold the ports of a listener pair."""
+    from ..capture import authority
+    from ..launch import state
+    from ..launch.runtimes import Context
+
+    return Context(
+        proxy_host=state.reachable(settings.proxy_host),
+        proxy_port=facts["proxy_port"],
+        sni_port=facts.get("sni_port"),
+        hosts=recorded_hosts(settings),
+        root=settings.ca_folder / authority.ROOT_FILE,
+        folder=settings.run_folder / "env",
+    )
+
+
+def recorded_hosts(settings: "Settings") -> tuple[str, ...]:
+    """The hosts that are decrypted under these settings."""
+    from ..providers.hosts import hosts
+
+    chosen = hosts(settings.hosts_added, settings.hosts_disabled, settings.hosts_enabled)
+    return tuple(chosen)
+
+
+def user_environ() -> dict[str, str]:
+    """The environment as the user made it, without what an `env` or `run` around us set."""
+    from ..launch import environment
+
+    return environment.original(os.environ)

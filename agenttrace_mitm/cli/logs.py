@@ -1,0 +1,41 @@
+"""`logs`: what the processes had to say."""
+
+import time
+
+import click
+
+from . import options
+
+NAMES = ("recorder", "capture", "web", "supervisor")
+
+
+@click.command()
+@click.argument("name", required=False, type=click.Choice(NAMES))
+@click.option("-f", "--follow", is_flag=True, help="Wait for more.")
+@click.option("-n", "--last", default=50, show_default=True, help="Begin with so many lines.")
+def command(name: str | None, follow: bool, last: int) -> None:
+    """Show the log files, of all processes or of one.
+
+    \b
+    agenttrace-mitm logs -f capture
+    """
+    from ..launch import logs
+
+    folder = options.load({}).log_folder
+    files = {one: logs.file(folder, one) for one in ([name] if name else NAMES)}
+    read = dict.fromkeys(files, 0)
+    try:
+        while True:
+            for one, path in files.items():
+                content = path.read_bytes() if path.exists() else b""
+                if len(content) < read[one]:  # cut meanwhile
+                    read[one] = 0
+                lines = content[read[one] :].decode(errors="replace").splitlines()
+                for line in lines[-last:] if read[one] == 0 else lines:
+                    click.echo(line if name else f"{one:<10} {line}")
+                read[one] = len(content)
+            if not follow:
+                return
+            time.sleep(0.5)
+    except KeyboardInterrupt:
+        return

@@ -1,0 +1,57 @@
+"""Options that are settings: the same names on the command line, in the environment, on disk.
+
+Values are passed on as text: `settings.load` judges all three sources alike, and names the one
+that is wrong.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from ..settings import Settings
+
+type Function = Callable[..., Any]
+
+# setting: (metavar, default shown, help)
+OPTIONS = {
+    "proxy_port": ("PORT", "4000", "Port of the proxy; 0 takes a free one."),
+    "proxy_host": ("HOST", "127.0.0.1", "Address the proxy listens on."),
+    "port": ("PORT", "8080", "Port of the pages; 0 takes a free one."),
+    "host": ("HOST", "127.0.0.1", "Address the pages listen on."),
+    "db": ("FILE", "~/.agenttrace/data.db", "Database file."),
+    "privacy_tier": ("1|2|3", "3", "1 metadata, 2 without model replies, 3 everything."),
+    "retention_days": ("DAYS", "30", "How long content is kept; 0 keeps it."),
+    "upstream_ca": ("FILE", "", "PEM file trusted upstream besides the system's roots."),
+    "upstream_proxy": ("URL", "HTTPS_PROXY", "Proxy through which providers are reached."),
+    "log_level": ("LEVEL", "warning", "What the log files hold: debug, info, warning, error."),
+}
+PATHS = ("db", "upstream_ca")
+
+
+def settings(*names: str) -> Callable[[Function], Function]:
+    """Options for these settings."""
+
+    def decorate(function: Function) -> Function:
+        for name in reversed(names):
+            metavar, default, text = OPTIONS[name]
+            option = click.option(
+                "--" + name.replace("_", "-"),
+                metavar=metavar,
+                help=f"{text}  [default: {default}]" if default else text,
+            )
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def load(given: Mapping[str, Any]) -> "Settings":
+    """The settings in force, with absolute paths: the processes have a folder of their own."""
+    from ..settings import load as load_settings
+
+    found = load_settings({name: value for name, value in given.items() if value is not None})
+    paths = {name: getattr(found, name) for name in ("home", *PATHS)}
+    absolute = {name: path.expanduser().absolute() for name, path in paths.items() if path}
+    return found.model_copy(update=absolute)

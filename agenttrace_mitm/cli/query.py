@@ -1,0 +1,40 @@
+"""`query`: SQL on the database, reading only."""
+
+import csv
+import json
+import sys
+
+import click
+
+from . import options
+
+
+@click.command()
+@click.argument("sql")
+@click.option("--json", "as_json", is_flag=True, help="A JSON list of objects.")
+@click.option("--csv", "as_csv", is_flag=True, help="CSV with a header line.")
+@options.settings("db")
+def command(sql: str, as_json: bool, as_csv: bool, **given: str | None) -> None:
+    """Run SQL, reading only.  Tables and columns: docs/schema.md.
+
+    \b
+    agenttrace-mitm query "select model, count(*), sum(cost_usd) from llm_calls group by 1"
+    """
+    from ..store import queries
+    from .text import table
+
+    columns, rows = queries.select(options.load(given).database, sql)
+    if as_json:
+        objects = [dict(zip(columns, row, strict=True)) for row in rows]
+        click.echo(json.dumps(objects, indent=1, default=_text))
+    elif as_csv:
+        writer = csv.writer(sys.stdout)
+        writer.writerow(columns)
+        writer.writerows(rows)
+    else:
+        click.echo(table(columns, rows))
+
+
+def _text(value: object) -> str:
+    """Bytes in JSON: their length, as content is not text."""
+    return f"<{len(value)} bytes>" if isinstance(value, bytes) else str(value)

@@ -1,0 +1,131 @@
+"""`run -- CMD`: one program with its calls recorded, otherwise as if we were not there."""
+
+import subprocess
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import AgentTraceError
+from . import options
+
+if TYPE_CHECKING:
+    from ..launch.control import Client
+    from ..settings import Settings
+
+FLUSH_S = 3.0
+
+
+@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.option("--agent", metavar="NAME", help="Who makes these calls.  [default: guessed]")
+@click.option("--session", metavar="ID", help="Session these calls belong to.")
+@click.option("--tag", "tags", metavar="K=V", multiple=True, help="Label the calls; repeatable.")
+@click.option("--quiet", is_flag=True, help="No summary at the end.")
+@options.settings(*options.OPTIONS)
+@click.argument("program", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- CMD...")
+@click.pass_context
+def command(
+    context: click.Context,
+    /,
+    *,
+    agent: str | None,
+    session: str | None,
+    tags: tuple[str, ...],
+    quiet: bool,
+    program: tuple[str, ...],
+    **given: str | None,
+) -> None:
+    """Run a program with its LLM calls recorded.
+
+    Starts what is not running and ends it afterwards.  Input, output, signals and exit code are
+    the program's own; the only addition is one line on stderr at the end.
+
+    \b
+    agenttrace-mitm run -- python my_agent.py
+    agenttrace-mitm run --agent reviewer --tag branch=main -- claude -p "review this"
+    """
+    from ..launch import environment
+    from ..launch.program import run as run_program
+    from .instance import context as listeners
+    from .instance import user_environ
+    from .start import prepared
+
+    settings = prepared(given)
+    labels = dict(_label(tag) for tag in tags)
+    began_us = time.time_ns() // 1000
+    client, daemon = _instance(settings)
+    environ = user_environ()
+    try:
+        opened = client.ask(op="open_run", agent=agent, session=session, tags=labels)
+        chosen = environment.variables(listeners(settings, opened), environ)
+        code = run_program(program, {**environ, **chosen})
+        facts = client.ask(op="status") if not quiet else {}
+    finally:
+        client.close()
+        if daemon and daemon.stdin:
+            daemon.stdin.close()
+    if not quiet:
+        _wait_for_rows(daemon)
+        _summary(facts, opened["run"], began_us)
+    context.exit(code)
+
+
+def _label(tag: str) -> tuple[str, str]:
+    name, equals, value = tag.partition("=")
+    if not (name and equals):
+        raise AgentTraceError(f"The label {tag!r} has no value", "Write it as --tag name=value")
+    return name, value
+
+
+def _instance(settings: "Settings") -> "tuple[Client, subprocess.Popen[bytes] | None]":
+    """The running instance, or one that ends with us."""
+    from ..launch import control, daemon
+    from .instance import running, user_environ
+
+    if client := control.connect(settings.run_folder):
+        return client, None
+    try:
+        process = daemon.spawn(settings, user_environ(), stay=False)
+    except AgentTraceError:
+        # Another `run` may have been faster: then its instance serves both.
+        if client := control.connect(settings.run_folder):
+            return client, None
+        raise
+    return running(settings), process
+
+
+def _wait_for_rows(daemon: subprocess.Popen[bytes] | None) -> None:
+    """Let the last calls get into the database: our instance ends with them written."""
+    if daemon is None:
+        time.sleep(0.3)
+        return
+    try:
+        daemon.wait(FLUSH_S)
+    except subprocess.TimeoutExpired:
+        return  # a call of a program left behind goes on; its row comes later
+
+
+def _summary(facts: dict[str, Any], run: str, began_us: int) -> None:
+    """One line on stderr: calls, cost, and where to look."""
+    from pathlib import Path
+
+    from ..errors import StoreError
+    from ..store import queries
+    from .text import money, plural
+
+    try:
+        found = queries.totals(Path(facts["db"]), began_us - 1_000_000, run=run)
+    except StoreError as error:
+        click.echo(f"agenttrace-mitm: {error.problem}", err=True)
+        return
+    if not found:
+        click.echo("agenttrace-mitm: no LLM calls seen", err=True)
+        return
+    total = found[0]
+    said = [plural(total.calls, "call"), money(total.cost_nano_usd)]
+    if total.unpriced:
+        said.append(f"{total.unpriced} without a price")
+    if total.errors:
+        said.append(f"{total.errors} failed")
+    pages = f" → http://{facts['host']}:{facts['port']}/" if facts.get("port") else ""
+    click.echo(f"agenttrace-mitm: {', '.join(said)}{pages}", err=True)

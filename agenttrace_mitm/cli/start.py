@@ -1,0 +1,141 @@
+"""`start`: the three processes in the foreground, and a line for each call."""
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from . import options
+
+if TYPE_CHECKING:
+    from ..launch.state import Daemon
+    from ..launch.supervisor import Supervisor
+    from ..settings import Settings
+
+TIERS = {
+    1: "metadata: models, tokens, cost, times and outcomes; no content",
+    2: "conversation: prompts and tool calls as well; no model replies",
+    3: "full: prompts, replies, tool calls and the bytes on the wire",
+}
+
+
+@click.command()
+@options.settings(*options.OPTIONS)
+@click.option("--no-open", is_flag=True, help="Do not open the pages in a browser.")
+@click.option("--reset-token", is_flag=True, help="Make a new access token; old links end.")
+@click.option("--detach", is_flag=True, help="Go on in the background; `stop` ends it.")
+def command(no_open: bool, reset_token: bool, detach: bool, **given: str | None) -> None:
+    """Record LLM calls through the proxy and show them.  Ctrl-C ends it.
+
+    \b
+    agenttrace-mitm start
+    agenttrace-mitm start --privacy-tier 1 --no-open
+    """
+    from .. import access
+
+    settings = prepared(given)
+    if reset_token:
+        access.reset_token(settings.token_file)
+    browser = settings.open_browser and not no_open and sys.stdout.isatty()
+    if detach:
+        _in_background(settings, browser=browser)
+    else:
+        asyncio.run(_in_foreground(settings, browser=browser))
+
+
+def prepared(given: dict[str, Any]) -> "Settings":
+    """The settings, with the user's own proxy as the way out when none is set."""
+    from ..launch import inherited
+    from .instance import user_environ
+
+    settings = options.load(given)
+    if settings.upstream_proxy:
+        return settings
+    proxy = inherited.upstream_proxy(user_environ(), settings.proxy_port)
+    return settings.model_copy(update={"upstream_proxy": proxy})
+
+
+async def _in_foreground(settings: "Settings", *, browser: bool) -> None:
+    from ..launch.supervisor import supervised
+    from .instance import user_environ
+
+    first = not settings.database.exists()
+
+    def goodbye() -> None:
+        click.echo("\nFinishing the calls under way; Ctrl-C again cuts them short.", err=True)
+
+    environ = user_environ()
+    async with supervised(settings, environ, stays=True, on_signal=goodbye) as supervisor:
+        ready = asyncio.ensure_future(supervisor.ready())
+        stop = asyncio.ensure_future(supervisor.stop_asked.wait())
+        await asyncio.wait({ready, stop}, return_when=asyncio.FIRST_COMPLETED)
+        if not ready.done():
+            ready.cancel()
+            return
+        await ready
+        _banner(settings, supervisor.daemon, first=first, browser=browser)
+        await _tell_calls(settings, supervisor)
+
+
+def _in_background(settings: "Settings", *, browser: bool) -> None:
+    from ..launch import control, daemon, state
+    from .instance import user_environ
+
+    first = not settings.database.exists()
+    if client := control.connect(settings.run_folder):
+        with client:
+            client.ask(op="stay")
+    else:
+        daemon.spawn(settings, user_environ(), stay=True)
+    if facts := state.read(settings.run_folder):
+        _banner(settings, facts, first=first, browser=browser)
+
+
+def _banner(settings: "Settings", daemon: "Daemon", *, first: bool, browser: bool) -> None:
+    from .. import __version__
+    from .instance import login_link
+
+    link = login_link(settings, daemon.web_url) if daemon.web_url else "not up yet"
+    click.echo(f"AgentTrace {__version__} is recording.\n")
+    click.echo(f"  Pages   {link}")
+    click.echo(f"  Proxy   {daemon.proxy_url}\n")
+    click.echo("  agenttrace-mitm run -- python my_agent.py   records one program")
+    click.echo('  eval "$(agenttrace-mitm env)"               records this shell\n')
+    keeps = f"{settings.retention_days} days" if settings.retention_days else "until you delete it"
+    click.echo(f"Keeps tier {settings.privacy_tier} ({TIERS[settings.privacy_tier]}),")
+    click.echo(f"content for {keeps}, in {settings.database}.")
+    if first:
+        click.echo(
+            "Credentials are removed before anything is written; nothing leaves this machine."
+        )
+        click.echo("Choose what is kept with --privacy-tier, or for good in")
+        click.echo(f"{settings.home / 'config.json'}:")
+        for tier, meaning in TIERS.items():
+            click.echo(f'  {{"privacy_tier": {tier}}}   {meaning}')
+    click.echo()
+    if browser:
+        click.launch(link)
+
+
+async def _tell_calls(settings: "Settings", supervisor: "Supervisor") -> None:
+    """A line per call until the end is asked for."""
+    from ..errors import StoreError
+    from .follow import POLL_S, Follower
+    from .tail import colourful
+    from .text import call_line
+
+    follower = Follower(settings.database)
+    colour = colourful()
+    while not supervisor.stop_asked.is_set():
+        try:
+            calls = await asyncio.to_thread(follower.poll)
+        except StoreError:
+            calls = []  # busy or being replaced: the next look finds them
+        for call in calls:
+            click.echo(call_line(call, colour=colour), color=colour)
+        try:
+            async with asyncio.timeout(POLL_S):
+                await supervisor.stop_asked.wait()
+        except TimeoutError:
+            continue

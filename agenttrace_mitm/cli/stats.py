@@ -1,0 +1,64 @@
+"""`stats`: what was used, by model."""
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from . import options
+
+if TYPE_CHECKING:
+    from ..settings import Settings
+
+DAY_US = 86_400_000_000
+
+
+@click.command()
+@click.option("--days", default=7, show_default=True, help="How far back.")
+@click.option(
+    "--by",
+    type=click.Choice(["model", "provider", "agent"]),
+    default="model",
+    show_default=True,
+    help="One line for each.",
+)
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@options.settings("db")
+def command(days: int, by: str, as_json: bool, **given: str | None) -> None:
+    """Calls, tokens and cost.
+
+    \b
+    agenttrace-mitm stats --days 30 --by provider
+    """
+    report(options.load(given), days, by, as_json=as_json)
+
+
+def report(settings: "Settings", days: int, by: str, *, as_json: bool) -> None:
+    """Print the totals of the last *days*, a line for each value of *by*."""
+    from ..clock import now_us
+    from ..store import queries
+    from .text import count, moment, money, table
+
+    found = queries.totals(settings.database, now_us() - days * DAY_US, by=by)
+    if as_json:
+        click.echo(json.dumps([asdict(line) for line in found], indent=1))
+        return
+    if not found:
+        click.echo(f"No calls in the last {days} days.")
+        return
+    columns = (by, "calls", "failed", "tokens in", "tokens out", "cost", "unpriced", "last")
+    rows = [
+        (
+            line.name,
+            count(line.calls),
+            count(line.errors),
+            count(line.tokens_in),
+            count(line.tokens_out),
+            money(line.cost_nano_usd),
+            count(line.unpriced),
+            moment(line.last_us),
+        )
+        for line in found
+    ]
+    click.echo(table(columns, rows))

@@ -1,0 +1,38 @@
+"""`status`: what runs, and where."""
+
+import json
+
+import click
+
+from . import options
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def command(as_json: bool) -> None:
+    """Say what is running.  Exit code 1 when nothing is.
+
+    \b
+    agenttrace-mitm status --json
+    """
+    from .instance import running
+    from .text import moment, table
+
+    with running(options.load({})) as client:
+        facts = client.ask(op="status")
+    if as_json:
+        click.echo(json.dumps(facts, indent=1))
+        return
+    click.echo(
+        f"AgentTrace {facts['version']}, pid {facts['pid']}, since {moment(facts['started_us'])}"
+    )
+    click.echo(f"Proxy     http://{facts['proxy_host']}:{facts['proxy_port']}")
+    click.echo(f"Pages     http://{facts['host']}:{facts['port'] or '?'}/   (`open` logs in)")
+    click.echo(f"Database  {facts['db']}, tier {facts['privacy_tier']}\n")
+    rows = [
+        (name, "up" if process["up"] else "down", process["pid"] or "-", process["restarts"])
+        for name, process in facts["processes"].items()
+    ]
+    click.echo(table(("process", "state", "pid", "restarts"), rows))
+    if facts["runs"]:
+        click.echo(f"\nRuns: {', '.join(name or 'unnamed' for name in facts['runs'])}")

@@ -1,0 +1,89 @@
+"""How values look in a terminal: money, counts, durations, tables, one line per call."""
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from ..store.queries import RecentCall
+
+COLOURS = {"ok": "green", "error": "red", "cancelled": "yellow", "interrupted": "yellow"}
+SUMMARY_DIGITS = 4
+
+
+def money(nano_usd: int | None, digits: int = SUMMARY_DIGITS) -> str:
+    """Dollars; `-` for what has no price, which is not the same as nothing."""
+    if nano_usd is None:
+        return "-"
+    if 0 < nano_usd < 10 ** (9 - digits) // 2:
+        return f"<${10**-digits:.{digits}f}"
+    return f"${nano_usd / 1e9:,.{digits}f}"
+
+
+def count(number: int | None) -> str:
+    """A number with thousands separated; `-` when unknown."""
+    return "-" if number is None else f"{number:,}"
+
+
+def duration(milliseconds: float | None) -> str:
+    """Milliseconds below a second, seconds above."""
+    if milliseconds is None:
+        return "-"
+    return f"{milliseconds:.0f} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.1f} s"
+
+
+def plural(number: int, noun: str) -> str:
+    """`1 call`, `2 calls`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def moment(at_us: int | None) -> str:
+    """Local date and time; `-` when unknown."""
+    return "-" if at_us is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(at_us / 1e6))
+
+
+def call_line(call: "RecentCall", *, colour: bool) -> str:
+    """A call in one line: when, what, how much, how long, how it went, whose."""
+    clock = time.strftime("%H:%M:%S", time.localtime(call.started_us / 1e6))
+    status = str(call.status_code or "")
+    outcome = call.outcome if call.outcome != "error" else f"error {status}".strip()
+    tokens = f"{count(call.tokens_in):>9} > {count(call.tokens_out):<7}"
+    said = f"{outcome:<11}"
+    if colour:
+        said = click.style(said, fg=COLOURS.get(call.outcome))
+        clock = click.style(clock, dim=True)
+    line = (
+        f"{clock}  {call.provider:<10} {printable(call.model or '?'):<28} {tokens}"
+        f" {money(call.cost_nano_usd):>9} {duration(call.latency_ms):>8}  {said}"
+        f" {printable(call.agent_id or '')}"
+    )
+    return line.rstrip()
+
+
+def printable(text: str) -> str:
+    """*text* without control characters: a model's name must not move somebody's cursor."""
+    return "".join(
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
+    )
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Rows below their column names; numbers to the right."""
+    body = [["" if cell is None else printable(str(cell)) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(columns, *body, strict=True)]
+    right = [all(_is_number(row[i]) for row in body) for i in range(len(columns))]
+
+    def line(cells: Sequence[str]) -> str:
+        aligned = (
+            cell.rjust(width) if to_right else cell.ljust(width)
+            for cell, width, to_right in zip(cells, widths, right, strict=True)
+        )
+        return "  ".join(aligned).rstrip()
+
+    return "\n".join([line(columns), line(["-" * width for width in widths]), *map(line, body)])
+
+
+def _is_number(cell: str) -> bool:
+    return cell in ("", "-") or cell.lstrip("<$-").replace(",", "").replace(".", "").isdigit()

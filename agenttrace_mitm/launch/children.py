@@ -1,0 +1,240 @@
+"""One supervised process: started, greeted, listened to, and started again when it dies.
+
+Every child speaks the same small protocol.  We write one line to its stdin, the settings as
+JSON; its first line on stdout is `{"ready": true, ...}` or `{"error": ..., "remedy": ...}`; EOF
+on stdin means finish what is under way and exit.  So a supervisor that is killed takes nobody
+down abruptly: its pipes close, and the children drain.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import AgentTraceError
+from ..settings import Settings
+from . import logs
+
+READY_WITHIN_S = 60.0
+ANSWER_WITHIN_S = 15.0
+STEADY_AFTER_S = 30.0
+TERM_TO_KILL_S = 3.0
+
+
+@dataclass(frozen=True)
+class Program:
+    """A child's name, the module that `python -m` runs, and what has to be up before it."""
+
+    name: str
+    module: str
+    after: tuple[str, ...] = ()
+    drain_s: float = 30.0
+    """How long it may take to finish after EOF, before it is told to end."""
+
+
+def delays() -> Iterator[float]:
+    """Seconds to wait before each restart: soon at first, then ever more patient."""
+    yield 0.1
+    delay = 0.5
+    while True:
+        yield delay
+        delay = min(delay * 2, 30.0)
+
+
+class Child:
+    """A child process that stays up until `stop`.
+
+    `ready` resolves with the first ready line, or raises what the child said was wrong.
+    `facts` is the latest ready line; `on_ready` runs after every later one.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        environ: Mapping[str, str],
+        on_restart: Callable[[], Coroutine[Any, Any, None]] | None = None,
+    ) -> None:
+        self.program = program
+        self.ready: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self.facts: dict[str, Any] = {}
+        self.restarts = 0
+        self._environ = dict(environ)
+        self._on_restart = on_restart
+        self._process: asyncio.subprocess.Process | None = None
+        self._stopping = asyncio.Event()
+        self._up = False
+        self._answers: dict[str, asyncio.Future[dict[str, Any]]] = {}
+        self._life: asyncio.Task[None] | None = None
+
+    @property
+    def up(self) -> bool:
+        """Whether it has said that it is ready, and lives."""
+        return self._up
+
+    @property
+    def pid(self) -> int | None:
+        """The process id while it lives."""
+        process = self._process
+        return process.pid if process and process.returncode is None else None
+
+    def start(self, settings: Callable[[], Settings], after: list["Child"]) -> None:
+        """Begin.  The settings line is written when all of *after* are ready.
+
+        The process itself starts at once: what it imports meanwhile is most of its start.
+        """
+        self._life = asyncio.create_task(self._live(settings, after), name=self.program.name)
+        # A failure is told through `ready` to those who wait for it; nobody has to.
+        self.ready.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+    async def ask(self, message: dict[str, Any], key: str) -> dict[str, Any]:
+        """Write *message* to the child and return the answer whose `run` is *key*."""
+        answer = asyncio.get_running_loop().create_future()
+        self._answers[key] = answer
+        try:
+            await self._write(message)
+            async with asyncio.timeout(ANSWER_WITHIN_S):
+                said: dict[str, Any] = await answer
+        except (TimeoutError, OSError):
+            raise AgentTraceError(
+                f"The {self.program.name} process does not answer", "See `agenttrace-mitm logs`"
+            ) from None
+        finally:
+            self._answers.pop(key, None)
+        return said
+
+    async def tell(self, message: dict[str, Any]) -> None:
+        """Write *message* to the child, if it is there to read it."""
+        with contextlib.suppress(OSError):
+            await self._write(message)
+
+    async def stop(self, *, now: bool = False) -> None:
+        """Let it finish and wait for its end; *now* ends it within seconds."""
+        self._stopping.set()
+        process = self._process
+        if process is not None and process.returncode is None:
+            if process.stdin:
+                process.stdin.close()
+            await self._end(process, 0 if now else self.program.drain_s)
+        if self._life:
+            await self._life
+
+    async def _live(self, settings: Callable[[], Settings], after: list["Child"]) -> None:
+        waits = delays()
+        while not self._stopping.is_set():
+            born = time.monotonic()
+            with logs.opened(settings().log_folder, self.program.name) as log:
+                problem = await self._one_life(settings, after, log)
+            if self._stopping.is_set():
+                break
+            if not self.ready.done():
+                self.ready.set_exception(problem)
+            if time.monotonic() - born > STEADY_AFTER_S:
+                waits = delays()
+            self.restarts += 1
+            wait = next(waits)
+            logs.say(settings().log_folder, self.program.name, f"{problem} Again in {wait} s.")
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self._stopping.wait()
+        if not self.ready.done():
+            self.ready.set_exception(AgentTraceError(f"{self.program.name} was stopped"))
+
+    async def _one_life(
+        self, settings: Callable[[], Settings], after: list["Child"], log: int
+    ) -> AgentTraceError:
+        """From start to death; returns what there is to say about it."""
+        name = self.program.name
+        process = self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-P",  # the user's folder must not shadow our modules
+            "-m",
+            self.program.module,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=log,
+            env=self._environ,
+            limit=1 << 20,
+            start_new_session=True,
+        )
+        problem: AgentTraceError | None = None
+        try:
+            if after:
+                await asyncio.gather(*(asyncio.shield(child.ready) for child in after))
+            self.facts = await self._greet(process, settings())
+            self._up = True
+            if self.ready.done():
+                if self._on_restart:
+                    asyncio.create_task(self._on_restart())  # noqa: RUF006 - awaits our answers
+            else:
+                self.ready.set_result(self.facts)
+            await self._listen(process)
+        except AgentTraceError as error:
+            problem = error
+            await self._end(process, 0)
+        code = await process.wait()
+        self._up = False
+        for answer in self._answers.values():
+            if not answer.done():
+                answer.set_exception(ConnectionResetError())
+        return problem or AgentTraceError(
+            f"The {name} process ended with exit code {code}",
+            f"See {settings().log_folder / name}.log",
+        )
+
+    async def _greet(
+        self, process: asyncio.subprocess.Process, settings: Settings
+    ) -> dict[str, Any]:
+        with contextlib.suppress(OSError):  # died already: the missing answer says so
+            await self._write(settings.model_dump(mode="json"))
+        assert process.stdout
+        try:
+            async with asyncio.timeout(READY_WITHIN_S):
+                line = await process.stdout.readline()
+        except TimeoutError:
+            line = b""
+        name = self.program.name
+        see = f"See {settings.log_folder / name}.log"
+        try:
+            said = json.loads(line)
+        except ValueError:
+            raise AgentTraceError(f"The {name} process did not start", see) from None
+        if not isinstance(said, dict) or said.get("ready") is not True:
+            problem, remedy = said.get("error"), said.get("remedy")
+            raise AgentTraceError(str(problem or f"{name} did not start"), str(remedy or see))
+        return said
+
+    async def _listen(self, process: asyncio.subprocess.Process) -> None:
+        """Match answers with questions until the child closes its stdout."""
+        assert process.stdout
+        while line := await process.stdout.readline():
+            try:
+                said = json.loads(line)
+            except ValueError:
+                continue
+            answer = self._answers.get(str(said.get("run"))) if isinstance(said, dict) else None
+            if answer and not answer.done():
+                answer.set_result(said)
+
+    async def _write(self, message: dict[str, Any]) -> None:
+        process = self._process
+        if process is None or process.stdin is None or process.returncode is not None:
+            raise ConnectionResetError
+        process.stdin.write(json.dumps(message).encode() + b"\n")
+        await process.stdin.drain()
+
+    async def _end(self, process: asyncio.subprocess.Process, patience_s: float) -> None:
+        for patience, sign in ((patience_s, signal.SIGTERM), (TERM_TO_KILL_S, signal.SIGKILL)):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(patience):
+                    await process.wait()
+            if process.returncode is not None:
+                return
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, sign)
+        await process.wait()

@@ -1,0 +1,11 @@
+"""gRPC: it has a proxy variable and a roots variable of its own."""
+
+from collections.abc import Mapping
+
+from .context import Context
+
+
+def variables(context: Context, environ: Mapping[str, str]) -> dict[str, str]:
+    """`grpc_proxy`, and roots that replace the built-in ones."""
+    name = "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"
+    return {"grpc_proxy": context.proxy_url, name: context.replacing(environ.get(name))}

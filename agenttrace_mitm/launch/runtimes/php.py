@@ -1,0 +1,17 @@
+"""PHP: its roots are a setting, so it gets one more folder of .ini files."""
+
+import os
+from collections.abc import Mapping
+
+from .context import Context
+
+
+def variables(context: Context, environ: Mapping[str, str]) -> dict[str, str]:
+    """PHP_INI_SCAN_DIR with our folder last; an empty entry stands for the built-in folder."""
+    roots = context.replacing(environ.get("SSL_CERT_FILE"))
+    folder = context.folder / "php"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "agenttrace.ini").write_text(
+        f'curl.cainfo = "{roots}"\nopenssl.cafile = "{roots}"\n', encoding="utf-8"
+    )
+    return {"PHP_INI_SCAN_DIR": environ.get("PHP_INI_SCAN_DIR", "") + os.pathsep + str(folder)}

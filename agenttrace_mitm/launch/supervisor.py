@@ -1,0 +1,249 @@
+"""The parent of recorder, capture and web: starts them, keeps them up, ends them in order.
+
+It holds no data and does no work on calls, so it has little to crash of; if it is killed anyway,
+its children see EOF, finish what is under way and exit.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from .. import __version__, clock
+from ..settings import Settings
+from . import control, logs, state
+from .children import Child, Program
+
+PROGRAMS = (
+    Program("recorder", "agenttrace_mitm.recorder"),
+    Program("capture", "agenttrace_mitm.capture", drain_s=600.0),
+    # Needs the tables that the recorder makes.
+    Program("web", "datasette_agenttrace", after=("recorder",), drain_s=5.0),
+)
+LOG_CHECK_S = 60.0
+
+
+class Supervisor:
+    """The processes of one home.
+
+    *stays* says whether it goes on without its owner: `start` stays until it is told to stop,
+    an instance that `run` started ends with the last run.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        environ: Mapping[str, str],
+        *,
+        stays: bool,
+        programs: Iterable[Program] = PROGRAMS,
+    ) -> None:
+        self.settings = settings
+        self.stop_asked = asyncio.Event()
+        self.stop_now = asyncio.Event()
+        self._stays = stays
+        self._owner_left = False
+        self._started_us = clock.now_us()
+        self._runs: dict[str, dict[str, Any]] = {}
+        environ = {**environ, "AGENTTRACE_HOME": str(settings.home)}
+        self._children = {
+            program.name: Child(
+                program, environ, self._reopen_runs if program.name == "capture" else None
+            )
+            for program in programs
+        }
+
+    async def start(self) -> None:
+        """Start all children, without waiting for them."""
+        for child in self._children.values():
+            after = [self._children[name] for name in child.program.after]
+            child.start(self._settings_now, after)
+
+    async def up(self, *names: str) -> None:
+        """Wait until these children are up (all of them by default); raises what went wrong."""
+        waits = [asyncio.shield(self._children[name].ready) for name in names or self._children]
+        await asyncio.gather(*waits)
+
+    async def ready(self, *names: str) -> None:
+        """Wait like `up`, then tell the world in `daemon.json`."""
+        await self.up(*names)
+        state.write(self.settings.run_folder, self.daemon)
+
+    async def stop(self) -> None:
+        """End everything: capture first, the recorder once it has what capture held."""
+        now = self.stop_now
+        with contextlib.suppress(KeyError):
+            web = asyncio.create_task(self._children["web"].stop(now=now.is_set()))
+        for name in ("capture", "recorder"):
+            if child := self._children.get(name):
+                await self._stop_or_now(child)
+        if "web" in self._children:
+            await web
+
+    @property
+    def daemon(self) -> state.Daemon:
+        """Who and where we are, as far as it is known yet."""
+        settings, capture = self.settings, self._facts("capture")
+        return state.Daemon(
+            pid=os.getpid(),
+            started_us=self._started_us,
+            home=str(settings.home),
+            version=__version__,
+            proxy_host=settings.proxy_host,
+            proxy_port=capture.get("proxy_port", settings.proxy_port),
+            sni_port=capture.get("sni_port"),
+            host=settings.host,
+            port=self._facts("web").get("port"),
+        )
+
+    def request_stop(self, *, now: bool = False) -> None:
+        """Ask for the end; a second request, or *now*, does not wait for calls under way."""
+        if now or self.stop_asked.is_set():
+            self.stop_now.set()
+        self.stop_asked.set()
+
+    def owner_left(self) -> None:
+        """Whoever started us is gone: end when nobody else uses us."""
+        self._owner_left = True
+        self._stop_if_unused()
+
+    async def keep_logs_small(self) -> None:
+        """Watch the size of the log files, for ever."""
+        while True:
+            await asyncio.sleep(LOG_CHECK_S)
+            logs.bound(self.settings.log_folder)
+
+    def converse(self) -> control.Conversation:
+        """What a connection to the control socket may ask."""
+        opened: list[str] = []
+
+        async def open_run(message: control.Message) -> control.Message:
+            run = await self._open_run(message)
+            opened.append(run["run"])
+            return run
+
+        async def over() -> None:
+            for run in opened:
+                await self._close_run(run)
+
+        return control.Conversation(
+            {
+                "status": self._status,
+                "stop": self._stop,
+                "stay": self._stay,
+                "open_run": open_run,
+            },
+            over,
+        )
+
+    async def _status(self, message: control.Message) -> control.Message:
+        settings = self.settings
+        return {
+            **asdict(self.daemon),
+            "stays": self._stays,
+            "privacy_tier": settings.privacy_tier,
+            "retention_days": settings.retention_days,
+            "db": str(settings.database),
+            "runs": [run["agent"] for run in self._runs.values()],
+            "processes": {
+                name: {"up": child.up, "pid": child.pid, "restarts": child.restarts}
+                for name, child in self._children.items()
+            },
+        }
+
+    async def _stop(self, message: control.Message) -> control.Message:
+        self.request_stop(now=bool(message.get("now")))
+        return {"stopping": True}
+
+    async def _stay(self, message: control.Message) -> control.Message:
+        self._stays = True
+        return {"stays": True}
+
+    async def _open_run(self, message: control.Message) -> control.Message:
+        await self._children["recorder"].ready
+        capture = self._children["capture"]
+        await capture.ready
+        id_ = clock.new_id()
+        run: dict[str, Any] = {
+            "op": "open_run",
+            "id": id_,
+            "agent": str(message.get("agent") or ""),
+            "session": str(message.get("session") or ""),
+            "tags": {**(message.get("tags") or {}), "run": id_},
+        }
+        ports = await capture.ask(run, id_)
+        # Should capture restart, the program still knows these ports: ask for them again.
+        run |= {"proxy_port": ports["proxy_port"], "sni_port": ports.get("sni_port")}
+        self._runs[id_] = run
+        return {**ports, "run": id_}
+
+    async def _close_run(self, run: str) -> None:
+        if self._runs.pop(run, None):
+            await self._children["capture"].tell({"op": "close_run", "id": run})
+        self._stop_if_unused()
+
+    async def _reopen_runs(self) -> None:
+        for run in list(self._runs.values()):
+            await self._children["capture"].ask(run, run["id"])
+
+    def _stop_if_unused(self) -> None:
+        if self._owner_left and not self._stays and not self._runs:
+            self.request_stop()
+
+    async def _stop_or_now(self, child: Child) -> None:
+        """Stop *child*, patiently until somebody becomes impatient."""
+        gentle = asyncio.create_task(child.stop(now=self.stop_now.is_set()))
+        hurry = asyncio.create_task(self.stop_now.wait())
+        await asyncio.wait({gentle, hurry}, return_when=asyncio.FIRST_COMPLETED)
+        hurry.cancel()
+        if not gentle.done():
+            await child.stop(now=True)
+        await gentle
+
+    def _facts(self, name: str) -> dict[str, Any]:
+        child = self._children.get(name)
+        return child.facts if child else {}
+
+    def _settings_now(self) -> Settings:
+        """The settings with the ports that were found, so that a restart keeps them."""
+        found = {
+            "proxy_port": self._facts("capture").get("proxy_port"),
+            "port": self._facts("web").get("port"),
+        }
+        return self.settings.model_copy(update={k: v for k, v in found.items() if v})
+
+
+@contextlib.asynccontextmanager
+async def supervised(
+    settings: Settings,
+    environ: Mapping[str, str],
+    *,
+    stays: bool,
+    on_signal: Callable[[], None] = lambda: None,
+    programs: Iterable[Program] = PROGRAMS,
+) -> AsyncIterator[Supervisor]:
+    """A started supervisor, the only one of its home, with control socket and signal handlers."""
+    state.prepare(settings)
+    with state.only_one(settings.run_folder):
+        supervisor = Supervisor(settings, environ, stays=stays, programs=programs)
+
+        def interrupted() -> None:
+            on_signal()
+            supervisor.request_stop()
+
+        loop = asyncio.get_running_loop()
+        for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(sign, interrupted)
+        server = await control.serve(settings.run_folder, supervisor.converse)
+        chores = asyncio.create_task(supervisor.keep_logs_small(), name="log sizes")
+        try:
+            await supervisor.start()
+            yield supervisor
+        finally:
+            await supervisor.stop()
+            chores.cancel()
+            server.close()
+            control.path(settings.run_folder).unlink(missing_ok=True)

@@ -1,0 +1,143 @@
+"""What the command line reads from the database: recent calls, totals, agents, somebody's SQL.
+
+Everything here opens the file read-only and closes it again; typed rows out, named parameters in.
+"""
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import StoreError
+
+MODEL_CALLS = "kind in ('llm', 'auxiliary')"
+
+
+@dataclass(frozen=True, slots=True)
+class RecentCall:
+    """A call as one line tells it.  `number` grows with every new row."""
+
+    number: int
+    id: str
+    started_us: int
+    provider: str
+    kind: str
+    model: str | None
+    outcome: str
+    status_code: int | None
+    tokens_in: int | None
+    tokens_out: int | None
+    cost_nano_usd: int | None
+    latency_ms: float | None
+    agent_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Sums over calls.  Tokens and cost count what is known; `unpriced` says what is not."""
+
+    name: str
+    calls: int
+    errors: int
+    tokens_in: int
+    tokens_out: int
+    cost_nano_usd: int
+    unpriced: int
+    last_us: int | None
+
+
+def last_number(database: Path) -> int:
+    """The number of the newest call; 0 when there is none."""
+    with _reading(database) as connection:
+        found: int = connection.execute("select coalesce(max(rowid), 0) from llm_calls").fetchone()[
+            0
+        ]
+    return found
+
+
+def recent_calls(
+    database: Path, after: int, waiting: Iterable[str] = (), limit: int = 1000
+) -> list[RecentCall]:
+    """Calls with a number beyond *after*, and those in *waiting*, oldest first."""
+    sql = """
+        select rowid, id, started_us, provider, kind, coalesce(response_model, model), outcome,
+               status_code, tokens_in, tokens_out, cost_nano_usd, latency_ms, agent_id
+        from llm_calls
+        where rowid > :after or id in (select value from json_each(:waiting))
+        order by rowid
+        limit :limit
+    """
+    given = {"after": after, "waiting": json.dumps(list(waiting)), "limit": limit}
+    with _reading(database) as connection:
+        return [RecentCall(*row) for row in connection.execute(sql, given)]
+
+
+def totals(
+    database: Path, since_us: int = 0, *, by: str | None = None, run: str | None = None
+) -> list[Totals]:
+    """Sums since *since_us*, dearest first: one line, or one for each value of *by*.
+
+    *by* is `model`, `provider`, `agent` or None; *run* keeps to the calls of one run.
+    """
+    name = {
+        None: "''",
+        "model": "coalesce(response_model, model, '?')",
+        "provider": "provider",
+        "agent": "coalesce(agent_id, '?')",
+    }[by]
+    sql = f"""
+        select {name} as name, count(*) as calls, coalesce(sum(outcome <> 'ok'), 0) as errors,
+               coalesce(sum(tokens_in), 0) as tokens_in,
+               coalesce(sum(tokens_out), 0) as tokens_out,
+               coalesce(sum(cost_nano_usd), 0) as cost_nano_usd,
+               coalesce(sum(cost_nano_usd is null and outcome <> 'error'), 0) as unpriced,
+               max(started_us) as last_us
+        from llm_calls
+        where started_us >= :since_us and {MODEL_CALLS} and outcome <> 'in_flight'
+          and (:run is null or json_extract(tags, '$.run') = :run)
+        group by 1
+        order by cost_nano_usd desc, calls desc
+    """
+    with _reading(database) as connection:
+        return [Totals(*row) for row in connection.execute(sql, {"since_us": since_us, "run": run})]
+
+
+def select(database: Path, sql: str) -> tuple[list[str], Iterator[tuple[object, ...]]]:
+    """Columns and rows of the user's own *sql*.  Raises `StoreError` with SQLite's words."""
+    with contextlib.ExitStack() as stack:
+        connection = stack.enter_context(_reading(database))
+        with _explained("The SQL does not work"):
+            cursor = connection.execute(sql)
+        columns = [column[0] for column in cursor.description or ()]
+        keep = stack.pop_all()
+
+    def rows() -> Iterator[tuple[object, ...]]:
+        with keep, _explained("The SQL does not work"):
+            yield from cursor
+
+    return columns, rows()
+
+
+@contextlib.contextmanager
+def _reading(database: Path) -> Iterator[sqlite3.Connection]:
+    if not database.exists():
+        raise StoreError(
+            f"There is no database at {database} yet", "Start recording: agenttrace-mitm start"
+        )
+    with _explained(f"{database} cannot be read"):
+        connection = sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True, timeout=5)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+
+@contextlib.contextmanager
+def _explained(problem: str) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        remedy = "Tables and columns: docs/schema.md"
+        raise StoreError(f"{problem} ({error})", remedy) from None

@@ -1,0 +1,203 @@
+"""The supervisor with children that only speak its protocol."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+
+import pytest
+
+from agenttrace_mitm.errors import AgentTraceError
+from agenttrace_mitm.launch import control, state
+from agenttrace_mitm.launch.supervisor import supervised
+
+
+async def until(true, timeout_s=10.0):
+    async with asyncio.timeout(timeout_s):
+        while not true():
+            await asyncio.sleep(0.01)
+
+
+def ask(settings, **message):
+    def work():
+        with control.connect(settings.run_folder) as client:
+            return client.ask(**message)
+
+    return asyncio.to_thread(work)
+
+
+@contextlib.asynccontextmanager
+async def running(settings, environ, programs, **given):
+    async with supervised(settings, environ, programs=programs, stays=True, **given) as supervisor:
+        await supervisor.ready()
+        yield supervisor
+
+
+async def test_all_children_come_up_and_end_in_order(settings, environ, programs, events):
+    """Capture ends before the recorder, which still takes what capture held."""
+    async with running(settings, environ, programs) as supervisor:
+        assert supervisor.daemon.proxy_port == 4001
+        assert supervisor.daemon.web_url == "http://127.0.0.1:8081/"
+    ended = [name for name, what in events() if what == "end"]
+    assert set(ended) == {"recorder", "capture", "web"}
+    assert ended.index("capture") < ended.index("recorder")
+
+
+async def test_what_it_writes_is_for_the_owner_only(settings, environ, programs):
+    async with running(settings, environ, programs):
+        for path in [*settings.run_folder.iterdir(), *settings.log_folder.iterdir()]:
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+        assert stat.S_IMODE(settings.home.stat().st_mode) == 0o700
+        daemon = state.read(settings.run_folder)
+        assert daemon.pid == os.getpid()
+    assert state.read(settings.run_folder) is None
+
+
+async def test_a_child_that_dies_comes_back_and_takes_nobody_along(settings, environ, programs):
+    async with running(settings, environ, programs):
+        before = (await ask(settings, op="status"))["processes"]
+        os.kill(before["web"]["pid"], signal.SIGKILL)
+        async with asyncio.timeout(10):
+            while True:
+                after = (await ask(settings, op="status"))["processes"]
+                if after["web"]["up"] and after["web"]["pid"] != before["web"]["pid"]:
+                    break
+                await asyncio.sleep(0.05)
+        assert after["web"]["restarts"] == 1
+        for name in ("recorder", "capture"):
+            assert after[name] == before[name]
+
+
+async def test_runs_keep_their_ports_when_capture_restarts(
+    settings, environ, programs, events, tmp_path
+):
+    async with running(settings, environ, programs):
+        client = await asyncio.to_thread(control.connect, settings.run_folder)
+        opened = await asyncio.to_thread(client.ask, op="open_run", agent="a", tags={"k": "v"})
+        assert (opened["proxy_port"], opened["sni_port"]) == (5001, 5002)
+        status = await ask(settings, op="status")
+        assert status["runs"] == ["a"]
+        os.kill(status["processes"]["capture"]["pid"], signal.SIGKILL)
+        opens = lambda: [what for _, what in events() if what.startswith("open_run")]  # noqa: E731
+        await until(lambda: len(opens()) == 2)
+        first, second = (
+            json.loads(line.partition("open_run")[2].rpartition(" ")[0])
+            for line in (tmp_path / "events").read_text().splitlines()
+            if "open_run" in line
+        )
+        assert first["tags"] == {"k": "v", "run": opened["run"]}
+        assert second == {**first, "proxy_port": 5001, "sni_port": 5002}
+        client.close()
+        await until(lambda: any(what.startswith("close_run") for _, what in events()))
+
+
+async def test_a_child_that_cannot_start_stops_everything_with_its_words(
+    settings, environ, programs, events
+):
+    environ["STANDIN_FAIL"] = "capture"
+    with pytest.raises(AgentTraceError, match="Port 4000 is in use"):
+        async with running(settings, environ, programs):
+            pass
+    assert control.connect(settings.run_folder) is None
+    assert not control.path(settings.run_folder).exists()
+
+
+async def test_a_second_instance_says_who_runs(settings, environ, programs):
+    async with running(settings, environ, programs):
+        with pytest.raises(AgentTraceError, match=f"already running .pid {os.getpid()}"):
+            async with running(settings, environ, programs):
+                pass
+        assert await ask(settings, op="status")
+
+
+async def test_nonsense_on_the_control_socket_is_answered(settings, environ, programs):
+    async with running(settings, environ, programs):
+        with pytest.raises(AgentTraceError, match="understands"):
+            await ask(settings, op="dance")
+
+
+async def test_stop_is_obeyed(settings, environ, programs):
+    async with running(settings, environ, programs) as supervisor:
+        await ask(settings, op="stop")
+        await asyncio.wait_for(supervisor.stop_asked.wait(), 1)
+
+
+def test_a_home_with_a_long_path_still_has_a_control_socket(tmp_path):
+    """Socket addresses hold about 100 bytes; homes can be deeper."""
+    deep = tmp_path.joinpath(*["deep-folder"] * 12)
+    deep.mkdir(parents=True)
+
+    async def work():
+        async def status(message):
+            return {"fine": True}
+
+        async def over():
+            pass
+
+        server = await control.serve(deep, lambda: control.Conversation({"status": status}, over))
+        with await asyncio.to_thread(control.connect, deep) as client:
+            assert await asyncio.to_thread(client.ask, op="status") == {"fine": True}
+        server.close()
+
+    asyncio.run(work())
+
+
+DAEMON = """
+import sys
+from agenttrace_mitm.launch import daemon
+from agenttrace_mitm.launch.children import Program
+names = ("recorder", "capture", "web")
+sys.exit(daemon.main([Program(name, "standin_" + name) for name in names]))
+"""
+
+
+@pytest.fixture
+def daemon(settings, environ):
+    """A daemon process over stand-ins, started with stdin open."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", DAEMON],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environ,
+        start_new_session=True,
+    )
+    process.stdin.write(settings.model_dump_json().encode() + b"\n")
+    process.stdin.flush()
+    assert json.loads(process.stdout.readline())["ready"] is True
+    yield process
+    with contextlib.suppress(OSError):
+        process.stdin.close()
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+def test_a_daemon_ends_with_its_owner(daemon, events):
+    daemon.stdin.close()
+    assert daemon.wait(10) == 0
+    assert ["recorder", "end"] in events()
+
+
+def test_a_daemon_stays_while_somebody_elses_run_goes_on(daemon, settings):
+    client = control.connect(settings.run_folder)
+    client.ask(op="open_run", agent="other")
+    daemon.stdin.close()
+    with pytest.raises(subprocess.TimeoutExpired):
+        daemon.wait(0.5)
+    client.close()
+    assert daemon.wait(10) == 0
+
+
+def test_children_drain_when_the_supervisor_is_killed(daemon, events):
+    """Their pipes close; that is all it takes."""
+    daemon.kill()
+    daemon.wait()
+    deadline = time.monotonic() + 10
+    while sum(what == "end" for _, what in events()) < 3:
+        assert time.monotonic() < deadline, events()
+        time.sleep(0.05)
