@@ -3,7 +3,3 @@
 A built-in fake provider answers under the five providers' names; a small agent calls it over real
 HTTPS through the real proxy, with streams, a tool loop, an error and a retry.
 """
-
-from .provider import HOSTS, serve
-
-__all__ = ["HOSTS", "serve"]

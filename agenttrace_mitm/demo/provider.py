@@ -1,18 +1,14 @@
 """A fake provider: one TLS server that answers for five, with answers made up on the spot.
 
-Each request is answered by the first entry of `ANSWERS` whose host and path fit.  An answer is
-an HTTP status and either a JSON value or a list of server-sent events, sent with pauses as a
-model would.
+Each request is answered by the first entry of `ANSWERS` whose host and path fit.
 """
 
-import asyncio
 import json
-import ssl
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from . import answers
+from .server import Answer, Request
 
 HOSTS = (
     "api.openai.com",
@@ -21,87 +17,30 @@ HOSTS = (
     "api.mistral.ai",
     "api.cohere.com",
 )
+PAUSE_S = 0.02
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What the fake provider reads of a request."""
-
-    host: str
-    path: str
-    headers: dict[str, str]
-    body: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What it says: a JSON *value*, or *events* (name, data) with `pause_s` between them."""
-
-    status: int = 200
-    value: Any = None
-    events: tuple[tuple[str, Any], ...] = ()
-    pause_s: float = 0.02
-    headers: dict[str, str] = field(default_factory=dict)
-
-
-async def serve(context: ssl.SSLContext) -> tuple[asyncio.Server, int]:
-    """Listen on a free loopback port; the server and the port."""
-    server = await asyncio.start_server(_connection, "127.0.0.1", 0, ssl=context)
-    port: int = server.sockets[0].getsockname()[1]
-    return server, port
-
-
-async def _connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while request := await _request(reader):
-            await _send(writer, _answer(request))
-    except (OSError, asyncio.IncompleteReadError, ValueError):
-        pass  # the client left: nothing to answer
-    finally:
-        writer.close()
-
-
-async def _request(reader: asyncio.StreamReader) -> Request | None:
-    try:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-    except asyncio.IncompleteReadError:
-        return None
-    start, *lines = head.rstrip("\r\n").split("\r\n")
-    fields = (line.partition(":") for line in lines)
-    headers = {name.lower(): value.strip() for name, _, value in fields}
-    body = await reader.readexactly(int(headers.get("content-length") or 0))
-    path = start.split(" ")[1]
-    return Request(headers.get("host", ""), path, headers, json.loads(body) if body else {})
-
-
-def _answer(request: Request) -> Answer:
-    for host, fragment, answer in ANSWERS:
+def answer(request: Request) -> Answer:
+    """What the provider under this host and path says."""
+    for host, fragment, respond in ANSWERS:
         if request.host == host and fragment in request.path:
-            return answer(request)
-    return Answer(404, {"error": {"message": f"no such path {request.path}", "type": "not_found"}})
+            return respond(request, json.loads(request.body or b"{}"))
+    return _value({"error": {"message": f"no such path {request.path}"}}, status=404)
 
 
-async def _send(writer: asyncio.StreamWriter, answer: Answer) -> None:
-    kind = "text/event-stream" if answer.events else "application/json"
-    headers = {"content-type": kind, "x-request-id": answers.identifier("req"), **answer.headers}
-    lines = [f"HTTP/1.1 {answer.status} .", *(f"{k}: {v}" for k, v in headers.items())]
-    if not answer.events:
-        body = json.dumps(answer.value).encode()
-        lines.append(f"content-length: {len(body)}")
-        await asyncio.sleep(answer.pause_s * 5)
-        writer.write("\r\n".join([*lines, "", ""]).encode() + body)
-        await writer.drain()
-        return
-    lines.append("transfer-encoding: chunked")
-    await asyncio.sleep(answer.pause_s * 4)
-    writer.write("\r\n".join([*lines, "", ""]).encode())
-    for name, data in answer.events:
-        await asyncio.sleep(answer.pause_s)
-        event = _event(name, data)
-        writer.write(f"{len(event):x}\r\n".encode() + event + b"\r\n")
-        await writer.drain()
-    writer.write(b"0\r\n\r\n")
-    await writer.drain()
+def _value(value: Any, status: int = 200, *headers: tuple[str, str]) -> Answer:
+    body = json.dumps(value).encode()
+    length = ("content-length", str(len(body)))
+    return Answer(status, (*_head("application/json"), length, *headers), (body,), PAUSE_S * 5)
+
+
+def _stream(events: answers.Events) -> Answer:
+    pieces = tuple(_event(name, data) for name, data in events)
+    return Answer(200, _head("text/event-stream"), pieces, PAUSE_S)
+
+
+def _head(content_type: str) -> tuple[tuple[str, str], ...]:
+    return ("content-type", content_type), ("x-request-id", answers.identifier("req"))
 
 
 def _event(name: str, data: Any) -> bytes:
@@ -109,43 +48,42 @@ def _event(name: str, data: Any) -> bytes:
     return (f"event: {name}\n" if name else "").encode() + f"data: {text}\n\n".encode()
 
 
-def _openai_chat(request: Request) -> Answer:
-    if request.body.get("model") == "gpt-retired":
+def _openai_chat(request: Request, body: Any) -> Answer:
+    if body.get("model") == "gpt-retired":
         message = "The model `gpt-retired` does not exist or you do not have access to it."
         error = {"message": message, "type": "invalid_request_error", "code": "model_not_found"}
-        return Answer(404, {"error": error})
-    messages = request.body["messages"]
-    if messages[-1]["role"] == "tool":
-        return Answer(events=answers.openai_text(request.body, answers.FORECAST_ADVICE))
-    return Answer(events=answers.openai_tool_call(request.body))
+        return _value({"error": error}, 404)
+    if body["messages"][-1]["role"] == "tool":
+        return _stream(answers.openai_text(body, answers.FORECAST_ADVICE))
+    return _stream(answers.openai_tool_call(body))
 
 
-def _anthropic(request: Request) -> Answer:
-    if "overload" in json.dumps(request.body["messages"]):
-        return Answer(events=answers.anthropic_overloaded(request.body))
-    return Answer(events=answers.anthropic_message(request.body, answers.ITINERARY))
+def _anthropic(request: Request, body: Any) -> Answer:
+    if "overload" in json.dumps(body["messages"]):
+        return _stream(answers.anthropic_overloaded(body))
+    return _stream(answers.anthropic_message(body, answers.ITINERARY))
 
 
-def _gemini(request: Request) -> Answer:
-    return Answer(events=answers.gemini_stream(answers.SUMMARY))
+def _gemini(request: Request, body: Any) -> Answer:
+    return _stream(answers.gemini_stream(answers.SUMMARY))
 
 
-def _mistral(request: Request) -> Answer:
+def _mistral(request: Request, body: Any) -> Answer:
     if request.headers.get("x-stainless-retry-count", "0") == "0":
         error = {"object": "error", "message": "Rate limit exceeded", "type": "rate_limited"}
-        return Answer(429, error, headers={"retry-after": "1"})
-    return Answer(value=answers.mistral_message(request.body, answers.POSTCARD))
+        return _value(error, 429, ("retry-after", "1"))
+    return _value(answers.mistral_message(body, answers.POSTCARD))
 
 
-def _cohere(request: Request) -> Answer:
-    return Answer(value=answers.cohere_rerank(request.body))
+def _cohere(request: Request, body: Any) -> Answer:
+    return _value(answers.cohere_rerank(body))
 
 
-def _embeddings(request: Request) -> Answer:
-    return Answer(value=answers.openai_embeddings(request.body))
+def _embeddings(request: Request, body: Any) -> Answer:
+    return _value(answers.openai_embeddings(body))
 
 
-ANSWERS: tuple[tuple[str, str, Callable[[Request], Answer]], ...] = (
+ANSWERS: tuple[tuple[str, str, Callable[[Request, Any], Answer]], ...] = (
     ("api.openai.com", "/chat/completions", _openai_chat),
     ("api.openai.com", "/embeddings", _embeddings),
     ("api.anthropic.com", "/v1/messages", _anthropic),

@@ -51,14 +51,13 @@ async def _replay(
     context: ssl.SSLContext,
     root: Path,
 ) -> list[Replayed]:
-    server = await upstream.serve(context, by_id)
-    port = server.sockets[0].getsockname()[1]
+    server, port = await upstream.serve(context, by_id)
     settings = Settings(
         home=folder / "home",
         proxy_port=0,
         port=0,
         upstream_ca=root,
-        upstream_map={host: f"https://127.0.0.1:{port}" for host in hosts},
+        upstream_map=dict.fromkeys(hosts, f"https://127.0.0.1:{port}"),
     )
     async with Instance(settings) as instance:
         got = await _send_all(instance, records)
