@@ -44,6 +44,8 @@ class MessageStream:
                 self.complete = True
             case "error":
                 self._error = event.get("error") or event
+            case "" if "error" in event:
+                self._error = event["error"]
             case _:
                 pass
         return False
@@ -77,7 +79,8 @@ class MessageStream:
         if kind == "signature_delta":
             block["signature"] = delta.get("signature")
         elif kind == "citations_delta":
-            block["citations"] = [*list_of(block.get("citations")), delta.get("citation")]
+            block["citations"] = list_of(block.get("citations"))
+            block["citations"].append(delta.get("citation"))
         return False
 
     def _add_end(self, event: JsonObject) -> None:

@@ -52,8 +52,8 @@ class _Choice:
     """One choice of a streamed completion."""
 
     def __init__(self) -> None:
+        self._content = _Content()
         self._texts: dict[str, list[str]] = {}
-        self._blocks: list[Json] = []
         self._calls: list[_Call] = []
         self._function: _Call | None = None
         self._audio: JsonObject = {}
@@ -67,43 +67,18 @@ class _Choice:
         delta = object_of(choice.get("delta") or choice.get("message"))
         generated = False
         for key, value in delta.items():
-            if value is None or value in ("", []):
-                continue
-            match key:
-                case "role":
-                    self._other[key] = value
-                case "tool_calls":
-                    for call in list_of(value):
-                        self._add_call(object_of(call))
-                    generated = True
-                case "function_call":
-                    self._function = self._function or _Call({})
-                    self._function.add({"function": value})
-                    generated = True
-                case "audio":
-                    self._add_audio(object_of(value))
-                    generated = True
-                case "content" if isinstance(value, list):
-                    _append_blocks(self._blocks, value)
-                    generated = True
-                case "obfuscation":
-                    pass
-                case _ if isinstance(value, str):
-                    self._texts.setdefault(key, []).append(value)
-                    generated = True
-                case _ if isinstance(value, list):
-                    self._other[key] = [*list_of(self._other.get(key)), *value]
-                case _:
-                    self._other[key] = value
+            # A role is no content, and `obfuscation` is padding against eavesdroppers.
+            if key == "role":
+                self._other[key] = value
+            elif value not in (None, "", []) and key != "obfuscation":
+                self._add_field(key, value)
+                generated = True
         return generated
 
     def whole(self, index: int) -> JsonObject:
-        message: JsonObject = {"role": "assistant", "content": None, **self._other}
+        message: JsonObject = {"role": "assistant", **self._other}
+        message["content"] = self._content.whole()
         message |= {key: "".join(pieces) for key, pieces in self._texts.items()}
-        if self._blocks:
-            text = text_of(message.get("content"))
-            head = [{"type": "text", "text": text}] if text else []
-            message["content"] = [*head, *self._blocks]
         if self._calls:
             message["tool_calls"] = [call.whole() for call in self._calls]
         if self._function:
@@ -114,6 +89,25 @@ class _Choice:
                 for key, value in self._audio.items()
             }
         return {"index": index, "message": message, "finish_reason": self._finish_reason}
+
+    def _add_field(self, key: str, value: Json) -> None:
+        match key:
+            case "content":
+                self._content.add(value)
+            case "tool_calls":
+                for call in list_of(value):
+                    self._add_call(object_of(call))
+            case "function_call":
+                self._function = self._function or _Call({})
+                self._function.add({"function": value})
+            case "audio":
+                self._add_audio(object_of(value))
+            case _ if isinstance(value, str):
+                self._texts.setdefault(key, []).append(value)
+            case _ if isinstance(value, list):
+                self._other.setdefault(key, []).extend(value)
+            case _:
+                self._other[key] = value
 
     def _add_audio(self, audio: JsonObject) -> None:
         for key, value in audio.items():
@@ -177,20 +171,46 @@ class _Call:
                 known[key] = value
 
 
-def _append_blocks(blocks: list[Json], more: list[Json]) -> None:
-    """Adds streamed content blocks: pieces of text and of thinking join the block before."""
-    for block in more:
-        last = blocks[-1] if blocks else None
-        if not (
-            isinstance(block, dict)
-            and isinstance(last, dict)
-            and block.get("type") == last.get("type")
-        ):
-            blocks.append(block)
-        elif block.get("type") == "text":
-            blocks[-1] = last | {"text": text_of(last.get("text")) + text_of(block.get("text"))}
-        elif block.get("type") == "thinking":
-            joined = [*list_of(last.get("thinking")), *list_of(block.get("thinking"))]
-            blocks[-1] = last | block | {"thinking": joined}
-        else:
-            blocks.append(block)
+class _Content:
+    """Streamed content: pieces of text, or (Mistral) of blocks, and either after the other."""
+
+    def __init__(self) -> None:
+        self._blocks: list[tuple[JsonObject, list[str]]] = []
+        self._is_text = True
+
+    def add(self, value: Json) -> None:
+        if isinstance(value, str):
+            self._add_piece("text", {"type": "text"}, value)
+            return
+        self._is_text = False
+        for block in list_of(value):
+            fields = object_of(block)
+            match fields.get("type"):
+                case "text":
+                    self._add_piece("text", fields, text_of(fields.get("text")))
+                case "thinking":
+                    pieces = map(object_of, list_of(fields.get("thinking")))
+                    thought = "".join(text_of(piece.get("text")) for piece in pieces)
+                    self._add_piece("thinking", fields, thought)
+                case _:
+                    self._blocks.append((fields or {"type": "unknown", "raw": block}, []))
+
+    def whole(self) -> Json:
+        if self._is_text:
+            return "".join(self._blocks[0][1]) if self._blocks else None
+        return [self._block(block, "".join(pieces)) for block, pieces in self._blocks]
+
+    def _add_piece(self, kind: str, block: JsonObject, piece: str) -> None:
+        if not self._blocks or self._blocks[-1][0].get("type") != kind:
+            self._blocks.append((block, []))
+        self._blocks[-1][1].append(piece)
+
+    @staticmethod
+    def _block(block: JsonObject, text: str) -> JsonObject:
+        match block.get("type"):
+            case "text":
+                return block | {"text": text}
+            case "thinking":
+                return block | {"thinking": [{"type": "text", "text": text}]}
+            case _:
+                return block

@@ -48,3 +48,8 @@ def from_url(modality: Modality, url: Json) -> MediaPart:
     head, _, data = text.partition(",")
     mime_type, _, _ = head.removeprefix("data:").partition(";")
     return from_base64(modality, mime_type, data)
+
+
+def at(modality: Modality, mime_type: str, uri: str) -> MediaPart:
+    """The medium that is kept at *uri*."""
+    return MediaPart(modality, mime_type, uri=uri)

@@ -117,13 +117,17 @@ class OpenAIChat:
             finish_reasons=words,
             finish_reason=_finish(words, messages),
             usage=self.read_usage(body, reply.notes),
-            service_tier=reply.text("service_tier"),
+            service_tier=self.read_tier(body),
             notes=tuple(reply.notes),
         )
 
     def read_usage(self, body: JsonObject, notes: list[str]) -> Usage:
         """What the completion cost, all choices together."""
         return usage_of(body.get("usage"), notes)
+
+    def read_tier(self, body: JsonObject) -> str:
+        """The tier as served."""
+        return text_of(body.get("service_tier"))
 
 
 def messages_of(values: Iterable[Json]) -> Iterable[Message]:

@@ -8,25 +8,49 @@ from collections.abc import Sequence
 from dataclasses import replace
 from urllib.parse import parse_qsl
 
-from ..model import Arrival, Ask, Exchange, Failure, Json, JsonObject, Kind, Reply, Understood
-from ..wire.encodings import plain
+from ..model import Arrival, Ask, Exchange, Failure, JsonObject, Kind, Reply, Understood
+from ..wire.encodings import Plain, plain
 from ..wire.events import Event, EventDecoder
 from ..wire.jsonarray import JsonArrayDecoder
 from ..wire.jsonio import NotJson, decode, object_of
 from ..wire.ndjson import NdjsonDecoder
 from ..wire.sse import SseDecoder
 from .adapter import Adapter, Framing, ReplyStream, Route
+from .anthropic_complete import AnthropicComplete
 from .anthropic_messages import AnthropicMessages
+from .cohere_embed import CohereEmbed, CohereRerank
+from .cohere_v1_chat import CohereGenerate, CohereV1Chat
+from .cohere_v2_chat import CohereV2Chat
 from .failures import failure_in, failure_in_text, failure_of
+from .gemini_embeddings import GeminiEmbeddings
+from .gemini_generate import GeminiGenerate
 from .headers import is_side_call, links_of
+from .mistral import MistralAgents, MistralChat, MistralEmbeddings, MistralFim
 from .openai_chat import OpenAIChat
+from .openai_completions import OpenAICompletions
+from .openai_embeddings import OpenAIEmbeddings
 from .openai_responses import OpenAIResponses
 from .other import Other
 
+# In the order of asking: what one provider does differently stands before the common shape.
 ADAPTERS: tuple[Adapter, ...] = (
     AnthropicMessages(),
+    MistralChat(),
     OpenAIChat(),
     OpenAIResponses(),
+    GeminiGenerate(),
+    GeminiEmbeddings(),
+    CohereV2Chat(),
+    CohereV1Chat(),
+    CohereGenerate(),
+    CohereEmbed(),
+    CohereRerank(),
+    MistralFim(),
+    MistralAgents(),
+    MistralEmbeddings(),
+    OpenAICompletions(),
+    OpenAIEmbeddings(),
+    AnthropicComplete(),
 )
 _OTHER = Other()
 
@@ -60,7 +84,7 @@ def understand(exchange: Exchange) -> Understood:
 
     body = _request_object(request.data, exchange, notes)
     ask = adapter.read_request(body, route)
-    reply = _reply(exchange, adapter, route, body, response.data, response.arrivals, notes)
+    reply = _reply(exchange, adapter, route, body, response, notes=notes)
     return Understood(
         dialect=adapter.dialect,
         operation=adapter.operation(route),
@@ -100,53 +124,45 @@ def _reply(
     adapter: Adapter,
     route: Route,
     request: JsonObject,
-    data: bytes | None,
-    arrivals: Sequence[Arrival],
+    response: Plain,
+    *,
     notes: list[str],
 ) -> Reply:
     failed = (exchange.status or 0) >= 400
-    if not data:
-        return _finished(
-            Reply(complete=not exchange.response.is_cut), Failure() if failed else None
-        )
-    framing = _framing(exchange, adapter, route, request, data)
+    whole = not exchange.response.is_cut
+    if not response.data:
+        return _finished(Reply(complete=whole), Failure() if failed else None)
+    framing = _framing(exchange, adapter.framing(route, request), response.data, failed=failed)
     if framing:
-        return _streamed_reply(adapter, route, framing, data, arrivals, failed=failed)
+        return _streamed_reply(adapter, route, framing, response, failed=failed)
     try:
-        value = decode(data)
+        value = decode(response.data)
     except NotJson:
-        return _unread(exchange, data, notes, failed=failed)
+        return _unread(exchange, response.data, notes, failed=failed)
+    if failed:
+        return _finished(Reply(complete=whole), failure_of(value))
     reply = adapter.read_reply(object_of(value), route)
-    failure = failure_of(value) if failed else failure_in(value)
-    return _finished(replace(reply, complete=not exchange.response.is_cut), failure)
+    return _finished(replace(reply, complete=whole), failure_in(value))
 
 
-def _framing(
-    exchange: Exchange, adapter: Adapter, route: Route, request: JsonObject, data: bytes
-) -> Framing | None:
+def _framing(exchange: Exchange, expected: Framing, data: bytes, *, failed: bool) -> Framing | None:
     """How the body is cut into events; None when it is one value, whatever the headers say."""
     head = data[:64].lstrip(b"\xef\xbb\xbf \r\n\t")
     if head.startswith(_SSE_FIELDS):
         return "sse"
-    framing = adapter.framing(route, request)
-    if framing == "sse":
+    if failed:
+        return None
+    if expected == "sse":
         said = exchange.response_headers.get("content-type")
         return "sse" if "event-stream" in said and not head.startswith((b"{", b"[")) else None
-    return framing
+    return expected
 
 
 def _streamed_reply(
-    adapter: Adapter,
-    route: Route,
-    framing: Framing,
-    data: bytes,
-    arrivals: Sequence[Arrival],
-    *,
-    failed: bool,
+    adapter: Adapter, route: Route, framing: Framing, response: Plain, *, failed: bool
 ) -> Reply:
-    decoder = _DECODERS[framing]()
     stream = adapter.open_stream()
-    first_end, broken = _fold(decoder, data, stream)
+    first_end, broken = _fold(_DECODERS[framing](), response.data or b"", stream)
     whole = stream.whole()
     reply = adapter.read_reply(whole, route)
     usage = reply.usage
@@ -156,7 +172,7 @@ def _streamed_reply(
         reply,
         streamed=True,
         complete=stream.complete,
-        first_content_us=_arrival(arrivals, first_end) if first_end else None,
+        first_content_us=_arrival(response.arrivals, first_end) if first_end else None,
         usage=usage,
         notes=(*reply.notes, "stream: an event is not JSON") if broken else reply.notes,
     )
@@ -166,18 +182,29 @@ def _streamed_reply(
 def _fold(decoder: EventDecoder, data: bytes, stream: ReplyStream) -> tuple[int, bool]:
     """Where the first generated content ended (0: nowhere), and whether an event was broken."""
     first_end, broken = 0, False
-    for event in (*decoder.feed(data), *_rest(decoder)):
-        if event.data == b"[DONE]":
-            stream.done()
-            continue
-        try:
-            value: Json = decode(event.data)
-        except NotJson:
+    for event in decoder.feed(data):
+        value = _event_value(event, stream)
+        if value is None:
             broken = True
-            continue
-        if isinstance(value, dict) and stream.add(event.name, value) and not first_end:
+        elif value and stream.add(event.name, value) and not first_end:
+            first_end = event.end
+    # What was pending may have been cut inside: that is no surprise, and no note.
+    for event in _rest(decoder):
+        value = _event_value(event, stream)
+        if value and stream.add(event.name, value) and not first_end:
             first_end = event.end
     return first_end, broken
+
+
+def _event_value(event: Event, stream: ReplyStream) -> JsonObject | None:
+    """The object that an event carries, empty when it carries none; None when it is not JSON."""
+    if event.data == b"[DONE]":
+        stream.done()
+        return {}
+    try:
+        return object_of(decode(event.data))
+    except NotJson:
+        return None
 
 
 def _rest(decoder: EventDecoder) -> list[Event]:

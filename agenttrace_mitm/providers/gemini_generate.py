@@ -1,0 +1,261 @@
+"""Gemini: generating content, streamed or not, and counting tokens.
+
+The model stands in the path.  Requests come in camelCase or snake_case, answers in camelCase.
+Gemini CLI with a Google login wraps both in an envelope.  `gemini_stream` folds streams.
+"""
+
+import re
+
+from ..model import Ask, Json, JsonObject, Kind, Links, Message, Reply, ToolCallPart, Usage
+from ..wire.jsonio import Reader, list_of, object_of, text_of
+from .adapter import Framing, ReplyStream, Route
+from .finish import normalized
+from .gemini_content import field, messages_of, parts_of
+from .gemini_stream import GeminiStream, unwrapped
+from .params import chosen
+from .usage import splits, total_of, usage
+
+_METHOD = re.compile(
+    r"(?:/models/(?P<model>[^/:]+)|/(?P<other>(?:tunedModels|dynamic)/[^/:]+)|/v1internal)"
+    r":(?P<method>generateContent|streamGenerateContent|countTokens)$"
+)
+_PARAMS = (
+    "temperature",
+    "topP",
+    "topK",
+    "maxOutputTokens",
+    "stopSequences",
+    "candidateCount",
+    "seed",
+    "presencePenalty",
+    "frequencyPenalty",
+    "responseMimeType",
+    "responseModalities",
+    "responseLogprobs",
+    "logprobs",
+    "mediaResolution",
+    "thinkingConfig",
+)
+# finishReason as a number, with `enum-encoding=int`.
+_REASONS = (
+    "",
+    "STOP",
+    "MAX_TOKENS",
+    "SAFETY",
+    "RECITATION",
+    "OTHER",
+    "LANGUAGE",
+    "BLOCKLIST",
+    "PROHIBITED_CONTENT",
+    "SPII",
+    "MALFORMED_FUNCTION_CALL",
+    "IMAGE_SAFETY",
+    "UNEXPECTED_TOOL_CALL",
+    "TOO_MANY_TOOL_CALLS",
+    "IMAGE_PROHIBITED_CONTENT",
+    "IMAGE_OTHER",
+    "NO_IMAGE",
+    "IMAGE_RECITATION",
+)
+_MODALITIES = {1: "TEXT", 2: "IMAGE", 3: "VIDEO", 4: "AUDIO", 5: "DOCUMENT"}
+
+
+class GeminiGenerate:
+    """`gemini.generate`: `:generateContent`, `:streamGenerateContent`, `:countTokens`."""
+
+    dialect = "gemini.generate"
+
+    def matches(self, route: Route) -> bool:
+        """True for the methods on any model."""
+        return route.is_post and _METHOD.search(route.path) is not None
+
+    def operation(self, route: Route) -> str:
+        """Generating, or a count."""
+        return "count_tokens" if route.path.endswith(":countTokens") else "generate_content"
+
+    def kind(self, route: Route) -> Kind:
+        """A count is free and generates nothing."""
+        return "count" if route.path.endswith(":countTokens") else "llm"
+
+    def framing(self, route: Route, request: JsonObject) -> Framing:
+        """Server-sent events if asked for, else one JSON array that comes in pieces."""
+        streams = route.path.endswith(":streamGenerateContent")
+        return "json-array" if streams and route.query.get("alt") != "sse" else "sse"
+
+    def read_request(self, body: JsonObject, route: Route) -> Ask:
+        """System instruction, contents, tools and generation parameters."""
+        if "contents" not in body:
+            body = _inner_request(body)
+        request = Reader(body)
+        return Ask(
+            model=request.text("model") or model_of(route),
+            streamed=route.path.endswith(":streamGenerateContent"),
+            messages=tuple(messages_of(field(body, "systemInstruction"), body.get("contents"))),
+            tool_names=tuple(_tool_names(body.get("tools"))),
+            params=_params(body),
+            links=Links(session_id=text_of(body.get("session_id"))),
+            metadata=object_of(body.get("labels")),
+            notes=tuple(request.notes),
+        )
+
+    def open_stream(self) -> ReplyStream:
+        """A fold of partial responses."""
+        return GeminiStream()
+
+    def read_reply(self, body: JsonObject, route: Route) -> Reply:
+        """One message for each candidate."""
+        body = unwrapped(body)
+        reply = Reader(body)
+        if self.operation(route) == "count_tokens":
+            detail = splits(counted_tokens=reply.count("totalTokens"))
+            return Reply(usage=Usage(detail=detail, raw=body), notes=tuple(reply.notes))
+        candidates = [object_of(candidate) for candidate in reply.list("candidates")]
+        messages = tuple(_answer(candidate.get("content")) for candidate in candidates)
+        reasons = [candidate.get("finishReason") for candidate in candidates]
+        blocked = text_of(object_of(body.get("promptFeedback")).get("blockReason"))
+        return Reply(
+            model=reply.text("modelVersion"),
+            response_id=reply.text("responseId"),
+            messages=messages,
+            finish_reasons=tuple(str(reason) for reason in reasons if reason),
+            finish_reason=_finish(reasons, messages, blocked),
+            finish_detail=blocked or _finish_message(candidates),
+            usage=_usage(body, candidates, reply.notes),
+            service_tier=_tier(body),
+            notes=tuple(reply.notes),
+        )
+
+
+def model_of(route: Route) -> str:
+    """The model that the path names."""
+    found = _METHOD.search(route.path)
+    return (found["model"] or found["other"] or "") if found else ""
+
+
+def _inner_request(body: JsonObject) -> JsonObject:
+    """What an envelope holds: Gemini CLI's `request`, countTokens' `generateContentRequest`."""
+    for name in ("request", "generateContentRequest"):
+        inner = field(body, name)
+        if isinstance(inner, dict):
+            outer: JsonObject = {k: v for k, v in body.items() if k in ("model", "labels")}
+            return outer | inner
+    return body
+
+
+def _params(body: JsonObject) -> dict[str, Json]:
+    config = object_of(field(body, "generationConfig"))
+    params = chosen({_camel(key): value for key, value in config.items()}, _PARAMS)
+    calling = object_of(field(object_of(field(body, "toolConfig")), "functionCallingConfig"))
+    if isinstance(calling.get("mode"), str):
+        params["toolMode"] = calling["mode"]
+    for name in ("serviceTier", "cachedContent"):
+        value = field(body, name)
+        if isinstance(value, str):
+            params[name] = value
+    return params
+
+
+def _camel(name: str) -> str:
+    head, *rest = name.split("_")
+    return head + "".join(word.title() for word in rest)
+
+
+def _tool_names(tools: Json) -> list[str]:
+    """Declared functions by name, built-in tools by the key that switches them on."""
+    names: list[str] = []
+    for tool in map(object_of, tools if isinstance(tools, list) else [tools]):
+        declared = field(tool, "functionDeclarations")
+        names += [text_of(object_of(one).get("name")) for one in list_of(declared)]
+        names += [
+            _camel(key)
+            for key, value in tool.items()
+            if value is not None and _camel(key) != "functionDeclarations"
+        ]
+    return [name for name in names if name]
+
+
+def _answer(content: Json) -> Message:
+    return Message("assistant", tuple(parts_of(content)), content)
+
+
+def _finish(reasons: list[Json], messages: tuple[Message, ...], blocked: str) -> str:
+    reason = reasons[0] if reasons else None
+    if isinstance(reason, int):
+        reason = _REASONS[reason] if 0 <= reason < len(_REASONS) else "OTHER"
+    if reason is None and blocked:
+        return "content_filter"
+    word = text_of(reason)
+    if word == "STOP" and any(
+        isinstance(part, ToolCallPart) and not part.server for part in messages[0].parts
+    ):
+        return "tool_calls"
+    return "error" if word == "OTHER" else normalized(word)
+
+
+def _finish_message(candidates: list[JsonObject]) -> str:
+    return text_of(candidates[0].get("finishMessage")) if candidates else ""
+
+
+def _tier(body: JsonObject) -> str:
+    spent = object_of(body.get("usageMetadata"))
+    return text_of(spent.get("serviceTier")) or text_of(body.get("serviceTier"))
+
+
+def _usage(body: JsonObject, candidates: list[JsonObject], notes: list[str]) -> Usage:
+    """Thoughts are not in the candidates' count, nor tool results in the prompt's."""
+    raw = body.get("usageMetadata")
+    if not isinstance(raw, dict):
+        return Usage()
+    counts = Reader(raw, notes, "usageMetadata")
+    tool, thoughts = counts.count("toolUsePromptTokenCount"), counts.count("thoughtsTokenCount")
+    written = counts.count("candidatesTokenCount")
+    if written is None:
+        written = counts.count("responseTokenCount")
+    read = by_modality(raw.get("promptTokensDetails"))
+    cached = by_modality(raw.get("cacheTokensDetails"))
+    output = by_modality(raw.get("candidatesTokensDetails"))
+    return usage(
+        raw,
+        notes,
+        input_tokens=total_of(counts.count("promptTokenCount"), tool),
+        output_tokens=total_of(written, thoughts),
+        total_tokens=counts.count("totalTokenCount"),
+        cache_read_tokens=counts.count("cachedContentTokenCount"),
+        reasoning_tokens=thoughts,
+        detail=splits(
+            input_audio=read.get("AUDIO"),
+            input_image=read.get("IMAGE"),
+            input_video=read.get("VIDEO"),
+            input_document=read.get("DOCUMENT"),
+            input_tool=tool,
+            cache_read_audio=cached.get("AUDIO"),
+            cache_read_image=cached.get("IMAGE"),
+            cache_read_video=cached.get("VIDEO"),
+            output_audio=output.get("AUDIO"),
+            output_image=output.get("IMAGE"),
+            web_searches=_searches(candidates),
+        ),
+    )
+
+
+def by_modality(details: Json) -> dict[str, int]:
+    """`[{modality, tokenCount}]` as a table; modalities may be numbers."""
+    found: dict[str, int] = {}
+    for entry in map(object_of, list_of(details)):
+        modality = entry.get("modality")
+        name = _MODALITIES.get(modality, "") if isinstance(modality, int) else text_of(modality)
+        count = Reader(entry, []).count("tokenCount")
+        if count is not None:
+            found[name] = found.get(name, 0) + count
+    return found
+
+
+def _searches(candidates: list[JsonObject]) -> int:
+    """How many different queries were made to ground the answers."""
+    queries = {
+        query
+        for candidate in candidates
+        for query in list_of(object_of(candidate.get("groundingMetadata")).get("webSearchQueries"))
+        if isinstance(query, str) and query
+    }
+    return len(queries)
