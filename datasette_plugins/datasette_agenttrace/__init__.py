@@ -1,1 +1,121 @@
-"""AgentTrace's pages inside Datasette."""
+"""AgentTrace's pages inside Datasette: the plugin's hooks, each handing on to the module it names.
+
+Every hook does nothing in a Datasette without an AgentTrace database.
+"""
+
+import sqlite3
+from collections.abc import Awaitable, Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from datasette import hookimpl
+from datasette.utils.asgi import Response, asgi_static
+
+from . import cells, chrome, described, limits
+from .gate import App, Gate
+from .page import PREFIX, site_of
+from .pages import HOME, PAGES
+from .site import Datasette, databases, find
+
+STATIC = Path(__file__).parent / "static"
+STYLE_VERSION = sha256((STATIC / "agenttrace.css").read_bytes()).hexdigest()[:10]
+
+
+@hookimpl(trylast=True)  # last to wrap is outermost: nothing answers before the gate
+def asgi_wrapper(datasette: Datasette) -> Callable[[App], App]:
+    """The gate before every page."""
+    return lambda app: Gate(datasette, app)
+
+
+@hookimpl
+def startup(datasette: Datasette) -> None:
+    """Limits that suit a growing log, where the user set none."""
+    if find(datasette):
+        limits.apply(datasette)
+
+
+@hookimpl
+def prepare_connection(
+    conn: sqlite3.Connection, database: str | None, datasette: Datasette
+) -> None:
+    """Readers wait for the recorder."""
+    if database in databases(datasette):
+        limits.prepare(conn)
+
+
+@hookimpl
+def register_routes(datasette: Datasette) -> list[tuple[str, Any]]:
+    """The pages, their data, and our static files."""
+    routes: list[tuple[str, Any]] = [
+        (rf"^{PREFIX}/static/(?P<path>.*)$", _static()),
+        (rf"^{PREFIX}$", _home),
+    ]
+    for page in PAGES:
+        routes += [(rf"^{page.path}$", page.view), (rf"^{page.path}\.json$", page.data)]
+    site = find(datasette)
+    if site and site.own_server:
+        routes.append((r"^/$", _home))
+    return routes
+
+
+@hookimpl
+def menu_links(datasette: Datasette) -> list[dict[str, str]]:
+    """Our pages in Datasette's menu."""
+    if not find(datasette):
+        return []
+    return [{"href": datasette.urls.path(page.path), "label": page.label} for page in PAGES]
+
+
+@hookimpl
+def extra_css_urls(datasette: Datasette) -> list[str]:
+    """One look for Datasette's pages and ours."""
+    if not find(datasette):
+        return []
+    return [datasette.urls.path(f"{PREFIX}/static/agenttrace.css?{STYLE_VERSION}")]
+
+
+@hookimpl
+def extra_template_vars(datasette: Datasette) -> dict[str, Any]:
+    """What the header of every page shows."""
+    site = find(datasette)
+    return {"agenttrace": chrome.Header(datasette, site, PAGES) if site else None}
+
+
+@hookimpl
+def prepare_jinja2_environment(env: Any, datasette: Datasette) -> None:
+    """Our frame around Datasette's own pages."""
+    chrome.frame_core_pages(env, datasette)
+
+
+@hookimpl
+def canned_queries(datasette: Datasette, database: str) -> dict[str, Any]:
+    """The questions people ask first."""
+    return described.queries() if database in databases(datasette) else {}
+
+
+@hookimpl
+def get_metadata(datasette: Datasette) -> dict[str, Any]:
+    """Descriptions, order and facets of our tables, whatever the database is called."""
+    # Not find(): it asks for the plugin's configuration, which is metadata.
+    return {"databases": {name: described.tables() for name in databases(datasette)}}
+
+
+@hookimpl
+def render_cell(
+    value: Any, column: str, table: str | None, database: str | None, datasette: Datasette
+) -> Any:
+    """Times, money, JSON and messages as people read them."""
+    if database not in databases(datasette):
+        return None
+    return cells.render(datasette, database, table, column, value)
+
+
+async def _home(datasette: Datasette) -> Response:
+    site_of(datasette)
+    return Response.redirect(datasette.urls.path(HOME.path))
+
+
+def _static() -> Callable[..., Awaitable[Any]]:
+    serve: Callable[..., Awaitable[Any]] = asgi_static(str(STATIC))
+    return serve

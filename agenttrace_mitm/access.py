@@ -1,0 +1,150 @@
+"""Who may see the pages: the token in the home folder, one-time login codes, the cookie.
+
+The token itself travels only in headers of programs.  A browser gets in with a code that works
+once within two minutes, and stays in with a cookie; both are HMACs, so neither a log nor a
+browser ever holds the token.  No I/O but the token file; no web framework.
+"""
+
+import contextlib
+import hashlib
+import hmac
+import os
+import secrets
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from .errors import SettingsError
+
+CODE_LIFETIME_S = 120
+TOKEN_BYTES = 32
+SHORTEST_TOKEN = 16  # a shorter one can be guessed
+
+
+def read_or_create_token(path: Path) -> str:
+    """The token in *path*; a new one, readable by its owner only, when there is none.
+
+    Raises `SettingsError` when the file can be neither read nor made.
+    """
+    try:
+        token = _read(path)
+        if token:
+            return token
+        _write(path, replace=path.exists())
+        # Another process may have been first: what is in the file counts.
+        return _read(path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"The access token {path} cannot be used ({error})", _REMEDY) from error
+
+
+def reset_token(path: Path) -> str:
+    """A new token in *path*.  Every cookie, login code and configured client is out at once."""
+    try:
+        return _write(path, replace=True)
+    except OSError as error:
+        raise SettingsError(
+            f"The access token {path} cannot be written ({error})", _REMEDY
+        ) from error
+
+
+def login_code(token: str, now: float) -> str:
+    """A code that lets one browser in, once, until `CODE_LIFETIME_S` after *now*."""
+    nonce = secrets.token_urlsafe(18)
+    expiry = str(int(now) + CODE_LIFETIME_S)
+    return f"{nonce}.{expiry}.{_code_signature(token, nonce, expiry)}"
+
+
+class LoginCodes:
+    """Accepts each login code once.
+
+    Used nonces are remembered until they would have expired anyway, in this process: after a
+    restart within those two minutes a code could be used again.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._used: dict[str, int] = {}
+
+    def accept(self, code: str, token: str) -> bool:
+        """Whether *code* was made with *token*, is still good, and had not been used."""
+        now = self._clock()
+        self._used = {nonce: until for nonce, until in self._used.items() if until >= now}
+        nonce, _, rest = code.partition(".")
+        expiry, _, signature = rest.partition(".")
+        if not _same(signature, _code_signature(token, nonce, expiry)):
+            return False
+        # Signed by us, so the expiry is a number.
+        until = int(expiry)
+        if until < now or nonce in self._used:
+            return False
+        self._used[nonce] = until
+        return True
+
+
+def cookie_value(token: str) -> str:
+    """What the browser keeps: the same after a restart, worthless after `reset_token`."""
+    return _hmac(token, "agenttrace cookie 1")
+
+
+def is_cookie(token: str, value: str) -> bool:
+    """Whether *value* is the cookie made with *token*."""
+    return _same(value, cookie_value(token))
+
+
+def is_token(token: str, value: str) -> bool:
+    """Whether *value* is *token*, found out in constant time."""
+    return _same(value, token)
+
+
+_REMEDY = "Check the folder's owner and mode, or set AGENTTRACE_HOME to another folder"
+
+
+def _code_signature(token: str, nonce: str, expiry: str) -> str:
+    return _hmac(token, f"agenttrace login 1|{nonce}|{expiry}")
+
+
+def _hmac(token: str, text: str) -> str:
+    return hmac.new(token.encode(), text.encode("utf-8", "replace"), hashlib.sha256).hexdigest()
+
+
+def _same(given: str, expected: str) -> bool:
+    # compare_digest refuses non-ASCII text; bytes it takes.
+    return hmac.compare_digest(given.encode("utf-8", "replace"), expected.encode())
+
+
+def _read(path: Path) -> str:
+    """The token, its file made private if it was not; "" when there is none."""
+    try:
+        token = path.read_text("ascii").strip()
+    except FileNotFoundError:
+        return ""
+    if os.name == "posix" and path.stat().st_mode & 0o077:
+        with contextlib.suppress(OSError):
+            path.chmod(0o600)
+    if token and len(token) < SHORTEST_TOKEN:
+        raise SettingsError(
+            f"The access token {path} is shorter than {SHORTEST_TOKEN} characters",
+            "Remove the file: the next start makes a good one",
+        )
+    return token
+
+
+def _write(path: Path, *, replace: bool) -> str:
+    """Put a new token in *path* whole: nobody ever reads half of it."""
+    token = secrets.token_urlsafe(TOKEN_BYTES)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".token-")  # 0600
+    draft = Path(name)
+    try:
+        with os.fdopen(handle, "w", encoding="ascii") as file:
+            file.write(token + "\n")
+        if replace:
+            draft.replace(path)
+        else:
+            # A hard link fails where replace() would silently discard the other's token.
+            with contextlib.suppress(FileExistsError):
+                os.link(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+    return token

@@ -1,0 +1,158 @@
+"""Questions people ask first, as SQL they can read, run and change.
+
+The hook gives them to every database with our schema; `metadata.yml` repeats them for one called
+`data`, written by `described.py` from here.  No `/` between integers and no `strftime`: the same
+text is meant to run on other engines one day.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class CannedQuery:
+    """One saved query; `name` is its address."""
+
+    name: str
+    title: str
+    description: str
+    sql: str
+
+    def as_metadata(self) -> dict[str, str]:
+        """As Datasette wants it."""
+        return {"title": self.title, "description": self.description, "sql": self.sql}
+
+
+COST_PER_DAY = CannedQuery(
+    "cost_per_day_and_model",
+    "Cost per day and model",
+    "Metered spend in US dollars by UTC day over the last 90 days; NULL means unpriced, not free.",
+    """\
+select min(substr(started_at, 1, 10)) as day_utc,
+       coalesce(response_model, model) as model,
+       sum(case when coalesce(billing, 'metered') = 'metered' then cost_usd end) as cost_usd,
+       count(*) as calls,
+       sum(tokens_in) as tokens_in,
+       sum(cache_read_tokens) as cache_read_tokens,
+       sum(tokens_out) as tokens_out
+from llm_calls
+where kind in ('llm', 'auxiliary')
+  and started_us >= (select max(started_us) from llm_calls) - 90 * 86400000000
+group by day, coalesce(response_model, model)
+order by day_utc desc, cost_usd desc
+""",
+)
+
+SLOWEST = CannedQuery(
+    "slowest_calls",
+    "Slowest calls",
+    "The hundred answered calls of the last 7 recorded days that took longest; times in ms.",
+    """\
+select id, started_at, provider, coalesce(response_model, model) as model,
+       latency_ms, ttft_ms, tokens_out, agent_id, client
+from llm_calls
+where kind in ('llm', 'auxiliary')
+  and outcome = 'ok'
+  and started_us >= (select max(started_us) from llm_calls) - 7 * 86400000000
+order by latency_ms desc
+limit 100
+""",
+)
+
+ERRORS = CannedQuery(
+    "recent_errors",
+    "Errors",
+    "Calls that failed, were cut short or were cancelled by the client, newest first.",
+    """\
+select id, started_at, provider, coalesce(response_model, model) as model, outcome,
+       status_code, error_type, error_code, error_message, agent_id, client
+from llm_calls
+where outcome in ('error', 'interrupted', 'cancelled')
+order by started_us desc
+limit 200
+""",
+)
+
+UNPRICED = CannedQuery(
+    "unpriced_calls",
+    "Unpriced calls",
+    "Finished calls without a price, and why; they are missing from every sum of costs.",
+    """\
+select provider, coalesce(response_model, model) as model, unpriced_reason,
+       count(*) as calls, sum(tokens_in) as tokens_in, sum(tokens_out) as tokens_out,
+       max(started_at) as last_seen
+from llm_calls
+where cost_nano_usd is null
+  and kind in ('llm', 'auxiliary')
+  and outcome not in ('error', 'in_flight')
+  and duplicate_of is null
+group by provider, coalesce(response_model, model), unpriced_reason
+order by calls desc
+""",
+)
+
+TOKENS_PER_AGENT = CannedQuery(
+    "tokens_per_agent",
+    "Tokens per agent",
+    "What each agent read, wrote and spent over the last 30 recorded days.",
+    """\
+select coalesce(agent_id, '(none)') as agent,
+       count(*) as calls,
+       sum(tokens_in) as tokens_in,
+       sum(cache_read_tokens) as cache_read_tokens,
+       sum(tokens_out) as tokens_out,
+       sum(reasoning_tokens) as reasoning_tokens,
+       sum(case when coalesce(billing, 'metered') = 'metered' then cost_usd end) as cost_usd,
+       max(started_at) as last_seen
+from llm_calls
+where kind in ('llm', 'auxiliary')
+  and started_us >= (select max(started_us) from llm_calls) - 30 * 86400000000
+group by coalesce(agent_id, '(none)')
+order by tokens_in desc
+""",
+)
+
+CALLS_PER_CLIENT = CannedQuery(
+    "calls_per_client",
+    "Calls per client",
+    "Which programs called which provider over the last 30 recorded days, and how many failed.",
+    """\
+select coalesce(client, process, '(unknown)') as client,
+       provider,
+       count(*) as calls,
+       sum(outcome in ('error', 'interrupted')) as failed,
+       sum(case when coalesce(billing, 'metered') = 'metered' then cost_usd end) as cost_usd,
+       max(started_at) as last_seen
+from llm_calls
+where kind in ('llm', 'auxiliary')
+  and started_us >= (select max(started_us) from llm_calls) - 30 * 86400000000
+group by coalesce(client, process, '(unknown)'), provider
+order by calls desc
+""",
+)
+
+TOOL_CALLS = CannedQuery(
+    "tool_calls_by_name",
+    "Tool calls",
+    "Tools the models asked for: how often, how often they failed, how long they took (ms).",
+    """\
+select name,
+       count(*) as calls,
+       sum(is_error) as failed,
+       sum(result is null) as without_result,
+       round(avg((ended_us - started_us) * 0.001), 1) as mean_ms,
+       round(max((ended_us - started_us) * 0.001), 1) as longest_ms
+from tool_calls
+group by name
+order by calls desc
+""",
+)
+
+CANNED_QUERIES = (
+    COST_PER_DAY,
+    SLOWEST,
+    ERRORS,
+    UNPRICED,
+    TOKENS_PER_AGENT,
+    CALLS_PER_CLIENT,
+    TOOL_CALLS,
+)

@@ -1,0 +1,83 @@
+"""The frame around every page: one header, one look, for Datasette's own pages too.
+
+Datasette 0.65's `base.html` has neither a language nor a main landmark, and no hook adds them.
+So its place is taken, but only where our database is shown and the user has not got a version of
+their own; `base.html` here is a copy of Datasette 0.65.5's with those and our header.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from datasette import __version__ as version
+from jinja2 import BaseLoader, ChoiceLoader, Environment, TemplateNotFound
+
+from ..page import Page
+from ..site import Datasette, Site, find
+
+FOLDER = Path(__file__).parent
+COPIED_FROM = "0.65."
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What the header links to."""
+
+    datasette: Datasette
+    site: Site
+    pages: tuple[Page, ...]
+
+    @property
+    def links(self) -> list[dict[str, str]]:
+        """Our pages, then the tables behind them."""
+        urls, name = self.datasette.urls, self.site.database
+        ours = [{"href": urls.path(page.path), "label": page.label} for page in self.pages]
+        return [
+            *ours,
+            {"href": urls.table(name, "llm_calls"), "label": "Calls"},
+            {"href": urls.database(name), "label": "SQL"},
+        ]
+
+    @property
+    def logout(self) -> str:
+        """Where the sign-out button leads."""
+        path: str = self.datasette.urls.path("/-/agenttrace/logout")
+        return path
+
+
+class FrameLoader(BaseLoader):
+    """Our `base.html` while *datasette* shows our database, and nothing else ever."""
+
+    def __init__(self, datasette: Datasette) -> None:
+        self._datasette = datasette
+
+    def get_source(
+        self, environment: Environment, template: str
+    ) -> tuple[str, str | None, Callable[[], bool] | None]:
+        """The frame, up to date while there is something to frame."""
+        if template != "base.html" or not _fits(self._datasette) or not find(self._datasette):
+            raise TemplateNotFound(template)
+        return _source(), None, lambda: find(self._datasette) is not None
+
+    def list_templates(self) -> list[str]:
+        """Nothing: Datasette lists templates to find pages among them."""
+        return []
+
+
+def frame_core_pages(env: Environment, datasette: Datasette) -> None:
+    """Make *env* put our frame around Datasette's own pages."""
+    loaders: list[BaseLoader] = [FrameLoader(datasette)]
+    if env.loader is not None:
+        loaders.append(env.loader)
+    env.loader = ChoiceLoader(loaders)
+
+
+def _fits(site: Datasette) -> bool:
+    own = site.template_dir and (Path(site.template_dir) / "base.html").exists()
+    return not own and version.startswith(COPIED_FROM)
+
+
+@cache
+def _source() -> str:
+    return (FOLDER / "base.html").read_text("utf-8")

@@ -1,0 +1,69 @@
+"""Numbers as people read them: with units, as precise as they need to be, never a false zero."""
+
+from datetime import UTC, datetime
+
+NANO = 1_000_000_000
+MICRO = 1_000_000
+DAY_S = 86_400
+UNKNOWN = "\N{EN DASH}"
+
+
+def usd(nano_usd: int | None) -> str:
+    """Dollars: $0.0042, $0.58, $12.30, $1,234.  None is unpriced, which is not $0."""
+    if nano_usd is None:
+        return "unpriced"
+    dollars = nano_usd / NANO
+    if dollars == 0:
+        return "$0"
+    sign, size = ("-" if dollars < 0 else ""), abs(dollars)
+    if size < 0.0001:
+        return f"{sign}<$0.0001"
+    if size < 0.1:
+        return f"{sign}${size:.4f}"
+    if size < 1000:
+        return f"{sign}${size:,.2f}"
+    return f"{sign}${size:,.0f}"
+
+
+def compact(number: float | None) -> str:
+    """A count: 950, 1.2k, 34.5M.  None is not known."""
+    if number is None:
+        return UNKNOWN
+    for size, unit in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+        # 999,950 and more would round to 1000.0k.
+        if abs(number) >= size * 0.99995:
+            scaled = number / size
+            return f"{scaled:.0f}{unit}" if abs(scaled) >= 99.95 else f"{scaled:.1f}{unit}"
+    return f"{number:.0f}"
+
+
+def duration(ms: float | None) -> str:
+    """A time span: 850 ms, 1.2 s, 2 m 5 s."""
+    if ms is None:
+        return UNKNOWN
+    if ms < 999.5:
+        return f"{ms:.0f} ms"
+    seconds = ms / 1000
+    if seconds < 99.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} m {rest} s"
+
+
+def percent(part: int, whole: int) -> str:
+    """A share: 0%, 0.3%, 12%; of nothing, it is not known."""
+    if not whole:
+        return UNKNOWN
+    share = 100 * part / whole
+    return f"{share:.1f}%" if 0 < share < 9.95 else f"{share:.0f}%"
+
+
+def moment(us: int) -> str:
+    """A moment in UTC, to the millisecond: 2026-11-20 21:05:05.123."""
+    at = datetime.fromtimestamp(us // MICRO, UTC)
+    return f"{at:%Y-%m-%d %H:%M:%S}.{us % MICRO // 1000:03d}"
+
+
+def date_of(day: int) -> str:
+    """The date of a day number: 2026-11-20."""
+    return f"{datetime.fromtimestamp(day * DAY_S, UTC):%Y-%m-%d}"

@@ -1,0 +1,62 @@
+"""A Datasette on one of our databases, and ways to ask it something."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from datasette.app import Datasette
+from datasette.plugins import pm
+
+import datasette_agenttrace
+from agenttrace_mitm import access
+from agenttrace_mitm.store import open_database
+
+
+@pytest.fixture(autouse=True)
+def _plugin():
+    """The plugin, whether it is installed or only lies in the checkout."""
+    absent = not pm.is_registered(datasette_agenttrace) and not pm.has_plugin("agenttrace")
+    if absent:
+        pm.register(datasette_agenttrace, name="agenttrace")
+    yield
+    if absent:
+        pm.unregister(datasette_agenttrace)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty home folder, in force."""
+    folder = tmp_path / "home"
+    folder.mkdir(mode=0o700)
+    monkeypatch.setenv("AGENTTRACE_HOME", str(folder))
+    return folder
+
+
+@pytest.fixture
+def database(home: Path) -> Path:
+    """An AgentTrace database without calls."""
+    path = home / "data.db"
+    open_database(path).close()
+    return path
+
+
+@pytest.fixture
+def token(home: Path) -> str:
+    return access.read_or_create_token(home / "token")
+
+
+@pytest.fixture
+def headers(token: str) -> dict[str, str]:
+    """What a program sends."""
+    return {"authorization": f"Bearer {token}"}
+
+
+@pytest.fixture
+def serve() -> Callable[..., Datasette]:
+    """A Datasette on some files."""
+
+    def made(*files: Path, **options: Any) -> Datasette:
+        return Datasette([str(file) for file in files], **options)
+
+    return made

@@ -1,0 +1,130 @@
+"""Tokens, one-time codes, cookies."""
+
+import threading
+
+import pytest
+
+from agenttrace_mitm import access
+from agenttrace_mitm.errors import SettingsError
+
+TOKEN = "a-token-that-is-long-enough"
+NOW = 1_800_000_000.5
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def codes(clock):
+    return access.LoginCodes(clock)
+
+
+def test_a_token_is_made_once_and_for_the_owner_only(tmp_path):
+    path = tmp_path / "home" / "token"
+    first = access.read_or_create_token(path)
+    assert len(first) >= 40
+    assert access.read_or_create_token(path) == first
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+    assert [file.name for file in path.parent.iterdir()] == ["token"]
+
+
+def test_first_starts_at_once_agree(tmp_path):
+    """Two processes that start together end up with one token."""
+    path, seen = tmp_path / "token", []
+    threads = [
+        threading.Thread(target=lambda: seen.append(access.read_or_create_token(path)))
+        for _ in range(16)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(seen) == {path.read_text().strip()}
+
+
+def test_an_empty_file_gets_a_token(tmp_path):
+    path = tmp_path / "token"
+    path.touch()
+    assert access.read_or_create_token(path) == path.read_text().strip() != ""
+
+
+def test_a_readable_token_file_is_made_private(tmp_path):
+    path = tmp_path / "token"
+    path.write_text(TOKEN)
+    path.chmod(0o644)
+    assert access.read_or_create_token(path) == TOKEN
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("content", [b"short", b"\xff\xfe\xff\xfe\xff\xfe\xff\xfe\xff\xfe\xff"])
+def test_a_bad_token_is_refused_not_replaced(tmp_path, content):
+    path = tmp_path / "token"
+    path.write_bytes(content)
+    with pytest.raises(SettingsError, match="access token"):
+        access.read_or_create_token(path)
+    assert path.read_bytes() == content
+
+
+def test_an_unusable_place_is_explained(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsError):
+        access.read_or_create_token(tmp_path / "file" / "token")
+
+
+def test_reset_changes_everything(tmp_path, codes):
+    path = tmp_path / "token"
+    old = access.read_or_create_token(path)
+    code, cookie = access.login_code(old, NOW), access.cookie_value(old)
+    new = access.reset_token(path)
+    assert new != old
+    assert path.read_text().strip() == new
+    assert not codes.accept(code, new)
+    assert not access.is_cookie(new, cookie)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_code_works_once(codes):
+    code = access.login_code(TOKEN, NOW)
+    assert codes.accept(code, TOKEN)
+    assert not codes.accept(code, TOKEN)
+    assert codes.accept(access.login_code(TOKEN, NOW), TOKEN)
+
+
+def test_a_code_expires_and_is_forgotten(codes, clock):
+    late, used = access.login_code(TOKEN, NOW), access.login_code(TOKEN, NOW)
+    assert codes.accept(used, TOKEN)
+    clock.now = NOW + access.CODE_LIFETIME_S + 1
+    assert not codes.accept(late, TOKEN)
+    assert not codes.accept(used, TOKEN)
+    assert codes._used == {}
+
+
+def test_forged_codes_are_refused(codes):
+    nonce, expiry, signature = access.login_code(TOKEN, NOW).split(".")
+    for code in (
+        "", ".", "..", "é.é.é", f"{nonce}.{expiry}", f"{nonce}.{expiry}.", "x" * 5000,
+        f"{nonce}.{int(expiry) + 60}.{signature}", f"other.{expiry}.{signature}",
+        f"{nonce}.{expiry}.{'0' * 64}", f"{nonce}.{expiry}.{signature}.", "\ud800.1.2",
+        access.login_code("another-token-long-enough", NOW),
+    ):  # fmt: skip
+        assert not codes.accept(code, TOKEN), code
+
+
+def test_the_cookie_is_not_the_token_nor_a_code():
+    cookie = access.cookie_value(TOKEN)
+    assert TOKEN not in cookie
+    assert access.is_cookie(TOKEN, cookie)
+    assert not access.is_cookie(TOKEN, TOKEN)
+    assert not access.is_cookie(TOKEN, "é")
+    assert not access.is_token(TOKEN, cookie)
