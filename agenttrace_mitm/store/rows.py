@@ -81,7 +81,7 @@ def write_record(db: sqlite3.Connection, record: Record) -> None:
         if not message.known:
             stored = {
                 "role": message.role,
-                "content": json_text(message.content),
+                "content": _content(message.content),
                 "text": message.text,
                 "size": message.size,
                 "at_us": call.started_us,
@@ -131,6 +131,11 @@ def call_values(call: LlmCall) -> list[Any]:
 def json_text(value: Any) -> str | None:
     """*value* as JSON text; None, empty lists and empty objects are NULL."""
     return _encode(value).decode() if value not in (None, [], {}, ()) else None
+
+
+def _content(parts: Any) -> str | None:
+    """Parts as JSON text; NULL only where they are not kept, an empty message is a list."""
+    return None if parts is None else _encode(parts).decode()
 
 
 def _text(value: Any) -> str | None:

@@ -8,7 +8,6 @@ import asyncio
 import json
 import sqlite3
 import ssl
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,7 @@ from . import upstream
 from .client import Tunnel
 
 CONNECTIONS = 6
-PATIENCE_S = 120
+PATIENCE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,7 @@ async def _replay(
     )
     async with Instance(settings) as instance:
         got = await _send_all(instance, records)
-        database = await asyncio.to_thread(_wait_for, settings.database, len(records))
+        database = await _wait_for(settings.database, len(records))
     server.close()
     return [
         Replayed(record, got[record["id"]] == _served(record), _observed(database, record["id"]))
@@ -100,15 +99,16 @@ def _served(record: corpus.Record) -> tuple[int, bytes]:
     return record["status"], body
 
 
-def _wait_for(path: Path, rows: int) -> sqlite3.Connection:
-    """The database, once it has *rows* ended calls, or after `PATIENCE_S`."""
+async def _wait_for(path: Path, rows: int) -> sqlite3.Connection:
+    """The database, once it has *rows* ended calls or has gained none for `PATIENCE_S`."""
     db = sqlite3.connect(path)
     db.row_factory = sqlite3.Row
-    for _ in range(PATIENCE_S * 5):
+    seen, patience = -1, PATIENCE_S
+    while seen < rows and patience > 0:
         [[count]] = db.execute("select count(*) from llm_calls where outcome <> 'in_flight'")
-        if count >= rows:
-            break
-        time.sleep(0.2)
+        patience = PATIENCE_S if count > seen else patience - 0.2
+        seen = count
+        await asyncio.sleep(0.2)
     return db
 
 
