@@ -85,8 +85,12 @@ def response_bytes(record: Record) -> bytes:
 
 
 def request_headers(record: Record) -> list[tuple[str, str]]:
-    """Request headers that fit the recorded bytes."""
-    kept = [(k, v) for k, v in record["request_headers"] if k.lower() not in (*_HOP_BY_HOP, "host")]
+    """Request headers that fit the recorded bytes.
+
+    One recorder (httprr) glued the next header line onto a value: no value holds a line end.
+    """
+    headers = [(name, value.split("\n")[0]) for name, value in record["request_headers"]]
+    kept = [(k, v) for k, v in headers if k.lower() not in (*_HOP_BY_HOP, "host")]
     return [("host", record["host"]), *kept]
 
 
