@@ -5,7 +5,7 @@ The wire's `input_tokens` leaves out what the cache took part in: ours is the su
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from ..model import (
     Ask,
@@ -90,7 +90,7 @@ class AnthropicMessages:
             tool_names=tool_names(body.get("tools")),
             params=params,
             links=_links(body),
-            metadata=object_of(body.get("metadata")),
+            metadata=object_of(body.get("metadata")) | _billing(body.get("system")),
             notes=tuple(request.notes),
         )
 
@@ -123,7 +123,10 @@ class AnthropicMessages:
 def _messages(body: JsonObject) -> Iterator[Message]:
     system = body.get("system")
     if system is not None:
-        yield Message("system", tuple(parts_of(system)), {"role": "system", "content": system})
+        # Claude Code's billing line is a header in disguise: with it, no two calls would have
+        # the same prompt.
+        spoken = [block for block in list_of(system) if not _billing_line(block)] or system
+        yield Message("system", tuple(parts_of(spoken)), {"role": "system", "content": system})
     for value in list_of(body.get("messages")):
         message = object_of(value)
         parts = tuple(parts_of(message.get("content")))
@@ -132,38 +135,24 @@ def _messages(body: JsonObject) -> Iterator[Message]:
         yield Message(role, parts, value)
 
 
-def parts_of(content: Json) -> Iterator[Part]:
+def parts_of(content: Json) -> list[Part]:
     """The parts of a message's content: a string, or blocks."""
     if isinstance(content, str):
-        if content:
-            yield TextPart(content)
-        return
-    for block in list_of(content):
-        yield _block(block) if isinstance(block, dict) else UnknownPart(block)
+        return [TextPart(content)] if content else []
+    return [_block(block) for block in list_of(content)]
 
 
-def _block(block: JsonObject) -> Part:
+def _block(block: Json) -> Part:
+    if not isinstance(block, dict):
+        return UnknownPart(block)
     kind = text_of(block.get("type"))
-    match kind:
-        case "text":
-            return TextPart(text_of(block.get("text")))
-        case "thinking":
-            return ReasoningPart(text_of(block.get("thinking")))
-        case "tool_use":
-            return _call(block, server=False)
-        case "server_tool_use" | "mcp_tool_use":
-            return _call(block, server=True)
-        case "tool_result":
-            return _result(block, server=False)
-        case "image" | "document":
-            return _medium(block, "image" if kind == "image" else "document")
-        case _ if kind.endswith("_tool_result"):
-            return _result(block, server=True)
-        case _:
-            return UnknownPart(block)
+    read = _BLOCKS.get(kind)
+    if read is not None:
+        return read(block)
+    return _server_result(block) if kind.endswith("_tool_result") else UnknownPart(block)
 
 
-def _call(block: JsonObject, *, server: bool) -> ToolCallPart:
+def _call(block: JsonObject, *, server: bool = False) -> ToolCallPart:
     return ToolCallPart(
         text_of(block.get("id")),
         text_of(block.get("name")),
@@ -172,18 +161,27 @@ def _call(block: JsonObject, *, server: bool) -> ToolCallPart:
     )
 
 
-def _result(block: JsonObject, *, server: bool) -> ToolResultPart:
+def _result(block: JsonObject, *, server: bool = False) -> ToolResultPart:
     content = block.get("content")
-    failed = text_of(object_of(content).get("type")).endswith("_error")
+    failed = isinstance(content, dict) and text_of(content.get("type")).endswith("_error")
     return ToolResultPart(
         text_of(block.get("tool_use_id")),
         tool_results.content_of(content, parts_of),
-        is_error=block.get("is_error") is True or failed,
+        is_error=failed or block.get("is_error") is True,
         server=server,
     )
 
 
-def _medium(block: JsonObject, modality: media.Modality) -> Part:
+def _server_call(block: JsonObject) -> ToolCallPart:
+    return _call(block, server=True)
+
+
+def _server_result(block: JsonObject) -> ToolResultPart:
+    return _result(block, server=True)
+
+
+def _medium(block: JsonObject) -> Part:
+    modality: media.Modality = "image" if block.get("type") == "image" else "document"
     source = object_of(block.get("source"))
     mime_type = text_of(source.get("media_type"))
     match source.get("type"):
@@ -197,6 +195,39 @@ def _medium(block: JsonObject, modality: media.Modality) -> Part:
             return TextPart(text_of(source.get("data")))
         case _:
             return UnknownPart(block)
+
+
+_BLOCKS: dict[str, Callable[[JsonObject], Part]] = {
+    "text": lambda block: TextPart(text_of(block.get("text"))),
+    "thinking": lambda block: ReasoningPart(text_of(block.get("thinking"))),
+    "redacted_thinking": lambda block: ReasoningPart(""),
+    "tool_use": _call,
+    "server_tool_use": _server_call,
+    "mcp_tool_use": _server_call,
+    "tool_result": _result,
+    "mcp_tool_result": _server_result,
+    "image": _medium,
+    "document": _medium,
+}
+
+
+_BILLING = "x-anthropic-billing-header:"
+
+
+def _billing_line(block: Json) -> str:
+    """The line in which Claude Code tells its version and turn, if *block* is that."""
+    text = text_of(block.get("text")) if isinstance(block, dict) else ""
+    return text.removeprefix(_BILLING) if text.startswith(_BILLING) else ""
+
+
+def _billing(system: Json) -> JsonObject:
+    """The fields of the billing line, as `claude_code`."""
+    for block in list_of(system)[:1]:
+        pairs = (pair.strip().partition("=") for pair in _billing_line(block).split(";"))
+        fields = {name: value for name, _, value in pairs if value}
+        if fields:
+            return {"claude_code": fields}
+    return {}
 
 
 _OLD_USER_ID = re.compile(r"user_(?P<user>.*?)_account_(?P<account>.*?)_session_(?P<session>.+)")
@@ -217,7 +248,13 @@ def _links(body: JsonObject) -> Links:
         end_user = text_of(packed.get("account_uuid")) or text_of(packed.get("device_id"))
     elif old := _OLD_USER_ID.fullmatch(user_id):
         session, end_user = old["session"], old["account"] or old["user"]
-    return Links(previous_response_id=previous, session_id=session, end_user=end_user or user_id)
+    told = object_of(_billing(body.get("system")).get("claude_code"))
+    return Links(
+        previous_response_id=previous,
+        session_id=session,
+        end_user=end_user or user_id,
+        prompt_id=text_of(told.get("cc_prompt_id")),
+    )
 
 
 def _finish_detail(body: JsonObject) -> str:
@@ -229,6 +266,7 @@ def _usage(raw: Json, notes: list[str]) -> Usage:
     if not isinstance(raw, dict):
         return Usage()
     counts = Reader(raw, notes, "usage")
+    compaction = _compaction(raw)
     cache_read = counts.count("cache_read_input_tokens")
     cache_write = counts.count("cache_creation_input_tokens")
     ttl = counts.object("cache_creation")
@@ -246,5 +284,19 @@ def _usage(raw: Json, notes: list[str]) -> Usage:
             cache_write_1h=ttl.count("ephemeral_1h_input_tokens"),
             web_searches=tools.count("web_search_requests"),
             web_fetches=tools.count("web_fetch_requests"),
+            compaction_input_tokens=compaction[0],
+            compaction_output_tokens=compaction[1],
         ),
     )
+
+
+def _compaction(raw: JsonObject) -> tuple[int, int]:
+    """What compacting the context read and wrote, which the totals leave out."""
+    read = written = 0
+    for step in list_of(raw.get("iterations")):
+        if isinstance(step, dict) and step.get("type") == "compaction":
+            counts = Reader(step, [])
+            names = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+            read += sum(counts.count(name) or 0 for name in names)
+            written += counts.count("output_tokens") or 0
+    return read, written

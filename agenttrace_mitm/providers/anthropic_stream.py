@@ -41,7 +41,7 @@ class MessageStream:
             case "message_delta":
                 self._add_end(event)
             case "message_stop":
-                self.complete = True
+                self.complete = self.usage_is_final = True
             case "error":
                 self._error = event.get("error") or event
             case "" if "error" in event:
@@ -84,9 +84,10 @@ class MessageStream:
         return False
 
     def _add_end(self, event: JsonObject) -> None:
-        self._message |= {k: v for k, v in object_of(event.get("delta")).items() if v is not None}
+        delta = object_of(event.get("delta"))
+        self._message |= {k: v for k, v in delta.items() if v is not None}
         self._usage |= {k: v for k, v in object_of(event.get("usage")).items() if v is not None}
-        self.usage_is_final = True
+        self.usage_is_final = bool(delta.get("stop_reason"))
 
     def _block(self, index: int) -> JsonObject:
         block = dict(self._blocks[index])

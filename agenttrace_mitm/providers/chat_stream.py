@@ -27,12 +27,14 @@ class ChatStream:
             elif value is not None and key != "obfuscation":
                 self._head[key] = value
         if event.get("usage"):
-            self.usage_is_final = True
+            # Some servers count along: only what comes with or after the end is the whole.
+            ended = any(choice.has_ended for choice in self._choices.values())
+            self.usage_is_final = ended or not event.get("choices")
         return generated
 
     def done(self) -> None:
         """The stream said `[DONE]`."""
-        self.complete = True
+        self.complete = self.usage_is_final = True
 
     def whole(self) -> JsonObject:
         """The completion as far as it came."""
@@ -59,6 +61,10 @@ class _Choice:
         self._audio: JsonObject = {}
         self._other: JsonObject = {}
         self._finish_reason: Json = None
+
+    @property
+    def has_ended(self) -> bool:
+        return self._finish_reason is not None
 
     def add(self, choice: JsonObject) -> bool:
         if choice.get("finish_reason") is not None:

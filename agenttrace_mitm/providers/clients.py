@@ -54,8 +54,7 @@ _WORD = re.compile(r"[A-Za-z][\w.+-]{0,39}")
 
 def client_of(user_agent: str, headers: Headers) -> str:
     """The recognised client, such as `claude-code` or `openai-python`; empty when unknown."""
-    fields = headers if isinstance(headers, Headers) else Headers(tuple(headers))
-    marked = _by_product_header(fields)
+    marked = _by_product_header(headers)
     if marked:
         return marked
     agent = user_agent.lower()

@@ -41,6 +41,9 @@ _SNAKE = {
         "fileUri",
         "executableCode",
         "codeExecutionResult",
+        "toolCall",
+        "toolResponse",
+        "toolType",
         "generateContentRequest",
         "request",
     )
@@ -86,10 +89,10 @@ def parts_of(content: Json) -> Iterator[Part]:
 
 def _part(part: JsonObject) -> Iterator[Part]:
     text = part.get("text")
-    if isinstance(text, str):
-        if part.get("thought") is True:
-            yield ReasoningPart(text)
-        elif text:
+    if part.get("thought") is True:
+        yield ReasoningPart(text_of(text))
+    elif isinstance(text, str):
+        if text:
             yield TextPart(text)
     elif isinstance(call := field(part, "functionCall"), dict):
         yield _call(call)
@@ -110,8 +113,19 @@ def _part(part: JsonObject) -> Iterator[Part]:
         failed = text_of(result.get("outcome")) not in ("", "OUTCOME_OK")
         call_id, output = text_of(result.get("id")), text_of(result.get("output"))
         yield ToolResultPart(call_id, output, is_error=failed, server=True)
+    elif isinstance(call := field(part, "toolCall"), dict):
+        arguments = arguments_of(call.get("args"))
+        yield ToolCallPart(text_of(call.get("id")), _tool(call), arguments, server=True)
+    elif isinstance(answer := field(part, "toolResponse"), dict):
+        content = answer.get("response")
+        yield ToolResultPart(text_of(answer.get("id")), content, _tool(answer), server=True)
     elif part:
         yield UnknownPart(part)
+
+
+def _tool(part: JsonObject) -> str:
+    """The name of a tool that ran at Google: `GOOGLE_SEARCH_WEB` ..."""
+    return text_of(field(part, "toolType")).lower()
 
 
 def _call(call: JsonObject) -> ToolCallPart:

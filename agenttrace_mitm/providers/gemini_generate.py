@@ -84,11 +84,12 @@ class GeminiGenerate:
 
     def read_request(self, body: JsonObject, route: Route) -> Ask:
         """System instruction, contents, tools and generation parameters."""
+        request = Reader(body)
+        model = request.text("model") or model_of(route)
         if "contents" not in body:
             body = _inner_request(body)
-        request = Reader(body)
         return Ask(
-            model=request.text("model") or model_of(route),
+            model=model,
             streamed=route.path.endswith(":streamGenerateContent"),
             messages=tuple(messages_of(field(body, "systemInstruction"), body.get("contents"))),
             tool_names=tuple(_tool_names(body.get("tools"))),
@@ -137,8 +138,7 @@ def _inner_request(body: JsonObject) -> JsonObject:
     for name in ("request", "generateContentRequest"):
         inner = field(body, name)
         if isinstance(inner, dict):
-            outer: JsonObject = {k: v for k, v in body.items() if k in ("model", "labels")}
-            return outer | inner
+            return inner
     return body
 
 

@@ -151,7 +151,7 @@ def links_of(headers: Headers, links: Links) -> Links:
     found = {name: value for name, value in reversed(headers.items()) if name in _LINKING}
     if not found:
         return links
-    turn = _turn(found.get("x-codex-turn-metadata", ""))
+    turn = codex_turn(found.get("x-codex-turn-metadata", ""))
     session = next((found[name] for name in _SESSION if found.get(name)), "")
     session = session or text_of(turn.get("session_id"))
     thread = found.get("thread-id") or text_of(turn.get("thread_id"))
@@ -173,26 +173,7 @@ def links_of(headers: Headers, links: Links) -> Links:
     )
 
 
-def is_side_call(headers: Headers) -> bool:
-    """True when an agent's headers mark a call as none of its conversation's turns."""
-    return any(_marks_side_call(name, value) for name, value in headers.items())
-
-
-def _marks_side_call(name: str, value: str) -> bool:
-    match name:
-        case "x-claude-code-request-class":
-            return value == "auxiliary"
-        case "x-claude-code-auxiliary-type":
-            return True
-        case "anthropic-beta":
-            return "claude-code-side-query" in value
-        case "x-codex-turn-metadata":
-            return _turn(value).get("request_kind") == "prewarm"
-        case _:
-            return False
-
-
-def _turn(text: str) -> dict[str, Json]:
+def codex_turn(text: str) -> dict[str, Json]:
     """Codex's account of the turn, an object in a header."""
     if not text:
         return {}

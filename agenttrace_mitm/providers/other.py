@@ -6,7 +6,7 @@ Read as far as it costs nothing: the model, the usage of what was posted, and th
 import re
 
 from ..model import Ask, JsonObject, Kind, Reply, Usage
-from ..wire.jsonio import Reader
+from ..wire.jsonio import Reader, text_of
 from .adapter import Framing, ReplyStream, Route
 from .usage import splits, total_of, usage
 
@@ -50,24 +50,21 @@ class Other:
 
     def read_request(self, body: JsonObject, route: Route) -> Ask:
         """The model and whether a stream is wanted."""
-        model = body.get("model")
-        return Ask(
-            model=model if isinstance(model, str) else "", streamed=body.get("stream") is True
-        )
+        return Ask(model=text_of(body.get("model")), streamed=body.get("stream") is True)
 
     def open_stream(self) -> ReplyStream:
         """A fold that keeps the last model, id, usage and error."""
         return OtherStream()
 
     def read_reply(self, body: JsonObject, route: Route) -> Reply:
-        """Model, id and usage, where they stand in plain sight."""
-        model, response_id = body.get("model"), body.get("id")
+        """Model and usage, where they stand in plain sight."""
         notes: list[str] = []
         # What is merely fetched was counted when it was made.
         spent = _usage(body, notes) if route.is_post else Usage()
         return Reply(
-            model=model if isinstance(model, str) else "",
-            response_id=response_id if isinstance(response_id, str) else "",
+            model=text_of(body.get("model")),
+            # A file, a batch or a thread has an id too, but only what was generated has usage.
+            response_id=text_of(body.get("id")) if spent.raw else "",
             usage=spent,
             notes=tuple(notes),
         )
@@ -103,18 +100,17 @@ def _usage(body: JsonObject, notes: list[str]) -> Usage:
     if not isinstance(raw, dict):
         return Usage()
     counts = Reader(raw, [], "usage")
-    read = counts.count("input_tokens")
-    written = counts.count("output_tokens")
-    if read is None:
-        read = counts.count("prompt_tokens")
-    if written is None:
-        written = counts.count("completion_tokens")
+    # The interactions of Gemini count thoughts and tool results apart.
+    thoughts = counts.count("total_thought_tokens")
+    read, written = _first(counts, _READ), _first(counts, _WRITTEN)
     return usage(
         raw,
         notes,
-        input_tokens=total_of(read),
-        output_tokens=total_of(written),
+        input_tokens=total_of(read, counts.count("total_tool_use_tokens")),
+        output_tokens=total_of(written, thoughts),
         total_tokens=counts.count("total_tokens"),
+        cache_read_tokens=counts.count("total_cached_tokens"),
+        reasoning_tokens=thoughts,
         detail=splits(
             input_image=counts.object("input_tokens_details").count("image_tokens"),
             output_image=counts.object("output_tokens_details").count("image_tokens"),
@@ -122,3 +118,11 @@ def _usage(body: JsonObject, notes: list[str]) -> Usage:
             audio_seconds=counts.number("seconds") or counts.number("prompt_audio_seconds"),
         ),
     )
+
+
+_READ = ("input_tokens", "prompt_tokens", "total_input_tokens")
+_WRITTEN = ("output_tokens", "completion_tokens", "total_output_tokens")
+
+
+def _first(counts: Reader, names: tuple[str, ...]) -> int | None:
+    return next((n for n in map(counts.count, names) if n is not None), None)

@@ -102,6 +102,12 @@ def _parts(item: JsonObject) -> Iterable[Part]:
             return [_typed_call(item, kind, what, server=False)]
         case _ if kind in _SERVER_CALLS:
             return _server_call(item, kind)
+        case "tool_search_output":
+            ran_there = item.get("execution") == "server"
+            tools = item.get("tools")
+            return [
+                ToolResultPart(text_of(item.get("call_id")), tools, "tool_search", False, ran_there)
+            ]
         case _ if kind.endswith("_call_output"):
             return [_result(item)]
         case _:

@@ -10,8 +10,9 @@ def content_of(value: Json, read: Callable[[Json], Iterable[Part]]) -> Json:
     if not isinstance(value, list):
         return value
     parts = list(read(value))
-    if parts and all(isinstance(part, TextPart) for part in parts):
-        return "\n".join(part.text for part in parts if isinstance(part, TextPart))
+    words = [part.text for part in parts if isinstance(part, TextPart)]
+    if words and len(words) == len(parts):
+        return "\n".join(words)
     return [_described(part, raw) for part, raw in zip(parts, value, strict=False)]
 
 

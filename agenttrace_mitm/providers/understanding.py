@@ -24,13 +24,14 @@ from .cohere_v2_chat import CohereV2Chat
 from .failures import failure_in, failure_in_text, failure_of
 from .gemini_embeddings import GeminiEmbeddings
 from .gemini_generate import GeminiGenerate
-from .headers import is_side_call, links_of
+from .headers import links_of
 from .mistral import MistralAgents, MistralChat, MistralEmbeddings, MistralFim
 from .openai_chat import OpenAIChat
 from .openai_completions import OpenAICompletions
 from .openai_embeddings import OpenAIEmbeddings
 from .openai_responses import OpenAIResponses
 from .other import Other
+from .side_calls import is_side_call
 
 # In the order of asking: what one provider does differently stands before the common shape.
 ADAPTERS: tuple[Adapter, ...] = (
@@ -88,7 +89,7 @@ def understand(exchange: Exchange) -> Understood:
     return Understood(
         dialect=adapter.dialect,
         operation=adapter.operation(route),
-        kind=_kind(adapter.kind(route), exchange),
+        kind=_kind(adapter.kind(route), exchange, ask),
         ask=_linked(ask, exchange),
         reply=reply,
         request_body=request.data,
@@ -105,8 +106,10 @@ def _request_object(data: bytes | None, exchange: Exchange, notes: list[str]) ->
     try:
         return object_of(decode(data))
     except NotJson:
-        cut = exchange.request.is_cut
-        notes.append("request body: cut" if cut else "request body: not JSON")
+        if exchange.request.is_cut:
+            notes.append("request body: cut")
+        elif "json" in exchange.request_headers.get("content-type"):
+            notes.append("request body: not JSON")
         return {}
 
 
@@ -115,8 +118,9 @@ def _linked(ask: Ask, exchange: Exchange) -> Ask:
     return ask if links is ask.links else replace(ask, links=links)
 
 
-def _kind(kind: Kind, exchange: Exchange) -> Kind:
-    return "auxiliary" if kind == "llm" and is_side_call(exchange.request_headers) else kind
+def _kind(kind: Kind, exchange: Exchange, ask: Ask) -> Kind:
+    side = kind == "llm" and is_side_call(exchange.request_headers, ask)
+    return "auxiliary" if side else kind
 
 
 def _reply(

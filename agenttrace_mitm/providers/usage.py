@@ -25,7 +25,8 @@ def usage(
     detail: Mapping[str, int | float] | None = None,
 ) -> Usage:
     """A `Usage`; notes where the provider's own total is not the sum of its parts."""
-    if total_tokens is not None and total_tokens != (input_tokens or 0) + (output_tokens or 0):
+    counted = total_of(input_tokens, output_tokens)
+    if counted is not None and total_tokens is not None and total_tokens != counted:
         notes.append(MISMATCH)
     source: UsageSource = "reported" if raw else "none"
     return Usage(

@@ -17,6 +17,7 @@ _MAX_STACK = 4
 # A zstd block of four bytes can spell 128 KiB, and zstandard has no bound for what one call may
 # give: small steps keep the overshoot below 32 MiB.
 _ZSTD_STEP = 1024
+_SMALL_STEP = 64
 
 
 class ContentDecoder(Protocol):
@@ -124,8 +125,8 @@ class BrotliDecoder:
 
     def close(self) -> bytes:
         """Nothing more; sets `problem` when the end is missing."""
-        if self._begun and not self._stream.is_finished():
-            self.problem = self.problem or "cut"
+        if self._begun and not self.problem and not self._stream.is_finished():
+            self.problem = "cut"
         return b""
 
 
@@ -235,22 +236,30 @@ def plain(body: Body, encoding: str, limit: int = DEFAULT_LIMIT) -> Plain:
     if decoder is None:
         return Plain(None, (), ("content-encoding: unknown",))
     data, arrivals = _decode_as_it_came(decoder, body)
+    if decoder.problem == "corrupt":
+        if not data and body.data.lstrip()[:1] in (b"{", b"[", b"d", b"e"):
+            # Gateways and recorders decode a body and leave the header behind.
+            return Plain(body.data, body.arrivals, ("content-encoding: not applied",))
+        # zlib keeps nothing of the piece that was damaged: in small pieces that is little.
+        data, arrivals = _decode_as_it_came(
+            content_decoder(encoding, limit) or decoder, body, _SMALL_STEP
+        )
     problem = decoder.problem
-    if problem == "corrupt" and not data and body.data.lstrip()[:1] in (b"{", b"[", b"d", b"e"):
-        # Gateways and recorders decode a body and leave the header behind.
-        return Plain(body.data, body.arrivals, ("content-encoding: not applied",))
     return Plain(data, arrivals, (f"content-encoding: {problem}",) if problem else ())
 
 
-def _decode_as_it_came(decoder: StackDecoder, body: Body) -> tuple[bytes, tuple[Arrival, ...]]:
+def _decode_as_it_came(
+    decoder: StackDecoder, body: Body, step: int | None = None
+) -> tuple[bytes, tuple[Arrival, ...]]:
     out = bytearray()
     arrivals: list[Arrival] = []
     start = 0
-    for at_us, end in body.arrivals:
-        out += decoder.feed(body.data[start:end])
+    for at_us, end in (*body.arrivals, (None, len(body.data))):
+        for begin in range(start, end, step or max(1, end - start)):
+            out += decoder.feed(body.data[begin : min(end, begin + step) if step else end])
         start = max(start, end)
-        arrivals.append(Arrival(at_us, len(out)))
-    out += decoder.feed(body.data[start:])
+        if at_us is not None:
+            arrivals.append(Arrival(at_us, len(out)))
     out += decoder.close()
     return bytes(out), tuple(arrivals)
 
@@ -260,7 +269,6 @@ def _inflate(stream: "zlib._Decompress", chunk: bytes, left: int) -> tuple[bytes
     try:
         out = stream.decompress(chunk, left + 1)
     except zlib.error:
-        # What preceded the damage in this chunk is lost to zlib: ask for it byte by byte.
         return b"", "corrupt"
     if len(out) > left:
         return out[:left], "too large"

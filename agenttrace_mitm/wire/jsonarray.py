@@ -8,8 +8,9 @@ import re
 
 from .events import Event
 
-_OUTSIDE_STRING = re.compile(rb'["{}\[\]]')
-_INSIDE_STRING = re.compile(rb'["\\]')
+# A whole string in one match, or one bracket.
+_MARK = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|["{}\[\]]', re.DOTALL)
+_STRING_MARK = re.compile(rb'["\\]')
 
 
 class JsonArrayDecoder:
@@ -26,36 +27,30 @@ class JsonArrayDecoder:
         """The elements that *chunk* completed."""
         events: list[Event] = []
         start = 0  # of the part of the open element that lies in this chunk
-        position = 0
-        while True:
-            if self._in_string:
-                position, closed = self._skip_string(chunk, position)
-                if not closed:
-                    break
-                continue
-            mark = _OUTSIDE_STRING.search(chunk, position)
-            if mark is None:
-                break
-            position = mark.end()
-            match mark.group():
+        position = self._leave_string(chunk, 0) if self._in_string else 0
+        depth = self._depth
+        for mark in _MARK.finditer(chunk, position):
+            match mark.group()[:1]:
                 case b'"':
-                    self._in_string = self._depth > 0
+                    if mark.end() - mark.start() == 1:  # a string that this chunk does not end
+                        self._leave_string(chunk, mark.end())
+                        break
                 case b"{" | b"[" as opening:
                     # The array's own bracket opens no element.
-                    if self._depth or opening == b"{":
-                        if not self._depth:
-                            start = position - 1
-                        self._depth += 1
+                    if depth or opening == b"{":
+                        start = start if depth else mark.start()
+                        depth += 1
                 case _:
-                    if self._depth:
-                        self._depth -= 1
-                        if not self._depth:
-                            self._element += chunk[start:position]
-                            end = self._read + position
+                    if depth:
+                        depth -= 1
+                        if not depth:
+                            self._element += chunk[start : mark.end()]
+                            end = self._read + mark.end()
                             events.append(Event("", bytes(self._element), end))
                             self._element.clear()
-        if self._depth:
+        if depth:
             self._element += chunk[start:]
+        self._depth = depth
         self._read += len(chunk)
         return events
 
@@ -65,20 +60,20 @@ class JsonArrayDecoder:
         self._element.clear()
         return [Event("", rest, self._read)] if rest else []
 
-    def _skip_string(self, chunk: bytes, position: int) -> tuple[int, bool]:
-        """Where the open string ends in *chunk*, and whether it does."""
-        while True:
+    def _leave_string(self, chunk: bytes, position: int) -> int:
+        """Where the open string ends in *chunk*; its length when it does not."""
+        self._in_string = True
+        while position < len(chunk):
             if self._escaped:
-                if position >= len(chunk):
-                    return position, False
-                position += 1
                 self._escaped = False
-            mark = _INSIDE_STRING.search(chunk, position)
+                position += 1
+                continue
+            mark = _STRING_MARK.search(chunk, position)
             if mark is None:
-                return len(chunk), False
+                return len(chunk)
             position = mark.end()
-            if mark.group() == b"\\":
-                self._escaped = True
-            else:
+            if mark.group() == b'"':
                 self._in_string = False
-                return position, True
+                return position
+            self._escaped = True
+        return position

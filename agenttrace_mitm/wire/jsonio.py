@@ -14,6 +14,7 @@ import msgspec
 from ..model import Json, JsonObject
 
 _decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
 _LARGEST_COUNT = 2**63 - 1
 
 
@@ -30,8 +31,13 @@ def decode(data: bytes) -> Json:
 
 
 def encode(value: Json) -> str:
-    """Compact JSON text of *value*, as a provider would have written it."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    """Compact JSON text of a decoded *value*; empty where it is nested too deeply to be written."""
+    try:
+        return _encode(value).decode()
+    except OverflowError:  # numbers beyond 64 bits
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    except RecursionError:
+        return ""
 
 
 def _decode_slowly(data: bytes) -> Json:

@@ -1,0 +1,32 @@
+"""Side calls of coding agents: titles, probes, warm-ups.  In the bill, but no turn of the story."""
+
+from ..model import Ask, Headers, TextPart
+from .headers import codex_turn
+
+
+def is_side_call(headers: Headers, ask: Ask) -> bool:
+    """True when an agent's marks say that a call is none of its conversation's turns."""
+    return any(_marks(name, value) for name, value in headers.items()) or _is_quota_probe(ask)
+
+
+def _marks(name: str, value: str) -> bool:
+    match name:
+        case "x-claude-code-request-class":
+            return value == "auxiliary"
+        case "x-claude-code-auxiliary-type":
+            return True
+        case "anthropic-beta":
+            return "claude-code-side-query" in value
+        case "x-codex-turn-metadata":
+            return codex_turn(value).get("request_kind") == "prewarm"
+        case _:
+            return False
+
+
+def _is_quota_probe(ask: Ask) -> bool:
+    """Claude Code asks for one token of answer to "quota" to see the rate-limit headers."""
+    return (
+        ask.params.get("max_tokens") == 1
+        and len(ask.messages) == 1
+        and ask.messages[0].parts == (TextPart("quota"),)
+    )
