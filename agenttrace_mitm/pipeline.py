@@ -11,6 +11,8 @@ from typing import Literal
 
 from . import pricing, providers
 from .model import (
+    Body,
+    Caller,
     Cost,
     Exchange,
     LlmCall,
@@ -48,7 +50,15 @@ class Pipeline:
 
     def record(self, exchange: Exchange) -> Record:
         """What is to be stored of *exchange*, redacted and cut down to the tier."""
-        understood = _understand(exchange)
+        try:
+            return self._record(exchange, providers.understand(exchange))
+        except Exception:  # the second promise: a bug of ours costs the parse, never the row
+            if "pytest" in sys.modules:
+                raise
+            log.exception("%s%s was not understood", exchange.host, exchange.path)
+            return self._record(exchange, _UNREAD)
+
+    def _record(self, exchange: Exchange, understood: Understood) -> Record:
         talk = self._place(understood)
         redactor = Redactor(exchange.credential_digests)
         notes = list(dict.fromkeys((*exchange.notes, *understood.notes, *talk.notes)))
@@ -69,11 +79,10 @@ class Pipeline:
 
     def in_flight(self, exchange: Exchange) -> Record:
         """A row for an exchange that has not ended, so that a long call can be seen."""
-        understood = replace(_understand(exchange), reply=Reply())
-        call = _call(exchange, understood, _Talk(), [], self._tier)
+        seen = self.record(replace(exchange, status=None, response=Body(complete=False)))
         unknown = {"outcome": "in_flight", "ended_us": None, "latency_ms": None}
-        record = Record(call=call.model_copy(update=unknown | {"finish_reason": None}))
-        return _redacted(keep(record, self._tier), Redactor(exchange.credential_digests))
+        call = seen.call.model_copy(update=unknown | {"finish_reason": None, "request_chain": None})
+        return Record(call=call)
 
     def _place(self, understood: Understood) -> "_Talk":
         """Find where the conversation goes on, and which of its messages are new."""
@@ -123,14 +132,7 @@ class _Talk:
     notes: tuple[str, ...] = ()
 
 
-def _understand(exchange: Exchange) -> Understood:
-    try:
-        return providers.understand(exchange)
-    except Exception:  # the second promise: a bug in an adapter costs the parse, not the row
-        if "pytest" in sys.modules:
-            raise
-        log.exception("%s %s%s was not understood", exchange.method, exchange.host, exchange.path)
-        return Understood("other", "other", "admin", notes=("adapter failed",))
+_UNREAD = Understood("other", "other", "admin", notes=("not understood: see the log",))
 
 
 def _call(
@@ -159,7 +161,7 @@ def _call(
         billing=_billing(exchange, understood),
         params=dict(ask.params),
         rate_limit=providers.rate_limits(exchange.response_headers),
-        tags=dict(exchange.caller.tags),
+        tags=_tags(exchange.caller),
         end_user=ask.links.end_user or None,
         prompt_id=ask.links.prompt_id or None,
         host=exchange.host,
@@ -253,6 +255,11 @@ def _billing(
     if exchange.host in ("chatgpt.com", "cloudcode-pa.googleapis.com"):
         return "subscription"
     return "metered"
+
+
+def _tags(caller: Caller) -> dict[str, str]:
+    """The run's labels, and which run it was."""
+    return {**caller.tags, **({"run": caller.run_id} if caller.run_id else {})}
 
 
 def _priced(call: LlmCall, exchange: Exchange, understood: Understood) -> LlmCall:

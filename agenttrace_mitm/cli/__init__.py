@@ -15,7 +15,9 @@ from ..errors import AgentTraceError
 COMMANDS = (
     "start",
     "run",
+    "demo",
     "env",
+    "demo",
     "status",
     "stop",
     "open",

@@ -74,8 +74,8 @@ async def _in_foreground(settings: "Settings", *, browser: bool) -> None:
             ready.cancel()
             return
         await ready
-        _banner(settings, supervisor.daemon, first=first, browser=browser)
-        await _tell_calls(settings, supervisor)
+        banner(settings, supervisor.daemon, first=first, browser=browser)
+        await tell_calls(settings, supervisor)
 
 
 def _in_background(settings: "Settings", *, browser: bool) -> None:
@@ -89,10 +89,11 @@ def _in_background(settings: "Settings", *, browser: bool) -> None:
     else:
         daemon.spawn(settings, user_environ(), stay=True)
     if facts := state.read(settings.run_folder):
-        _banner(settings, facts, first=first, browser=browser)
+        banner(settings, facts, first=first, browser=browser)
 
 
-def _banner(settings: "Settings", daemon: "Daemon", *, first: bool, browser: bool) -> None:
+def banner(settings: "Settings", daemon: "Daemon", *, first: bool, browser: bool) -> None:
+    """Say where everything is, and what is kept."""
     from .. import __version__
     from .instance import login_link
 
@@ -118,7 +119,7 @@ def _banner(settings: "Settings", daemon: "Daemon", *, first: bool, browser: boo
         click.launch(link)
 
 
-async def _tell_calls(settings: "Settings", supervisor: "Supervisor") -> None:
+async def tell_calls(settings: "Settings", supervisor: "Supervisor") -> None:
     """A line per call until the end is asked for."""
     from ..errors import StoreError
     from .follow import POLL_S, Follower

@@ -108,7 +108,7 @@ def write_postcard() -> None:
             )
             return
         except urllib.error.HTTPError as error:
-            error.close()
+            error.read()
             time.sleep(0.2)
 
 
@@ -129,7 +129,7 @@ def ask_a_retired_model() -> None:
     try:
         post(url, body, "planner", authorization=f"Bearer {KEY}")
     except urllib.error.HTTPError as error:
-        error.close()
+        error.read()
 
 
 def main() -> None:

@@ -1,0 +1,87 @@
+"""`demo`: the product at work, without a key and without a network."""
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from ..errors import AgentTraceError
+from . import options
+
+if TYPE_CHECKING:
+    from ..launch.supervisor import Supervisor
+    from ..settings import Settings
+
+QUIET_POLLS = 10
+
+
+@click.command()
+@options.settings("proxy_port", "port", "privacy_tier", "log_level")
+@click.option("--no-open", is_flag=True, help="Do not open the pages in a browser.")
+@click.option("--exit", "leave", is_flag=True, help="End once the calls are recorded.")
+def command(no_open: bool, leave: bool, **given: str | None) -> None:
+    """Record a small agent that calls five fake providers, and show what it did.
+
+    The calls are real HTTPS through the real proxy; the providers are played on this machine.
+    The demo keeps its own database and leaves yours alone.
+
+    \b
+    agenttrace-mitm demo
+    """
+    settings = options.load(given)
+    browser = settings.open_browser and not no_open and sys.stdout.isatty()
+    asyncio.run(_demo(settings, browser=browser, leave=leave))
+
+
+async def _demo(settings: "Settings", *, browser: bool, leave: bool) -> None:
+    from ..demo import stage
+    from ..launch import environment
+    from ..launch.supervisor import supervised
+    from .instance import context, user_environ
+    from .start import banner, tell_calls
+
+    environ = user_environ()
+    async with (
+        stage.staged(settings) as staged,
+        supervised(staged, environ, stays=True) as supervisor,
+    ):
+        await supervisor.ready()
+        banner(staged, supervisor.daemon, first=False, browser=False)
+        ports = {
+            "proxy_port": supervisor.daemon.proxy_port,
+            "sni_port": supervisor.daemon.sni_port,
+        }
+        telling = asyncio.create_task(tell_calls(staged, supervisor))
+        agent = environment.variables(context(staged, ports), environ)
+        if await stage.play({**environ, **agent}):
+            raise AgentTraceError("The demo's agent failed", f"See {staged.log_folder}")
+        await _recorded(staged)
+        _invite(staged, supervisor, browser=browser, stays=not leave)
+        if leave:
+            supervisor.request_stop()
+        await telling
+
+
+async def _recorded(settings: "Settings") -> None:
+    """Wait until the agent's last call has its row and its line: no new one for a second."""
+    from ..store import queries
+
+    quiet, seen = 0, 0
+    while quiet < QUIET_POLLS:
+        await asyncio.sleep(0.1)
+        newest = queries.last_number(settings.database)
+        quiet = quiet + 1 if newest == seen else 0
+        seen = newest
+
+
+def _invite(settings: "Settings", supervisor: "Supervisor", *, browser: bool, stays: bool) -> None:
+    from .instance import login_link
+
+    if not stays:
+        return
+    link = login_link(settings, supervisor.daemon.web_url or "")
+    click.echo(f"\nThat was the demo.  See what it did: {link}")
+    click.echo("Ctrl-C ends it.  Then record your own: agenttrace-mitm run -- CMD")
+    if browser:
+        click.launch(link)

@@ -1,0 +1,61 @@
+"""Where the demo plays: a fake provider, settings that lead to it, an agent that calls it.
+
+Everything lives in a folder of its own below the home, so that made-up calls never mix with real
+ones.
+"""
+
+import asyncio
+import contextlib
+import shutil
+import socket
+import sys
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+
+from ..settings import Settings
+from .certificates import server_context
+from .provider import HOSTS, answer
+from .server import serve
+
+AGENT = Path(__file__).with_name("agent.py")
+
+
+@contextlib.asynccontextmanager
+async def staged(settings: Settings) -> AsyncIterator[Settings]:
+    """Settings like *settings*, with a fresh database and all providers played on loopback."""
+    home = settings.home / "demo"
+    shutil.rmtree(home, ignore_errors=True)
+    context, root = server_context(home / "provider", HOSTS)
+    server, port = await serve(context, answer)
+    try:
+        yield settings.model_copy(
+            update={
+                "home": home,
+                "db": None,
+                "upstream_ca": root,
+                "upstream_proxy": None,
+                "upstream_map": dict.fromkeys(HOSTS, f"https://127.0.0.1:{port}"),
+                "hosts_disabled": [],
+                "proxy_port": _free_port(settings.proxy_host, settings.proxy_port),
+                "port": _free_port(settings.host, settings.port),
+            }
+        )
+    finally:
+        server.close()
+
+
+async def play(environ: Mapping[str, str]) -> int:
+    """Run the agent once in *environ*; its exit code."""
+    agent = await asyncio.create_subprocess_exec(sys.executable, str(AGENT), env=dict(environ))
+    return await agent.wait()
+
+
+def _free_port(host: str, wanted: int) -> int:
+    """*wanted*, or 0 (any) when somebody listens there: a demo must not need a decision."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, wanted))
+        except OSError:
+            return 0
+    return wanted
