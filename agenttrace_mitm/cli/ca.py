@@ -32,10 +32,12 @@ def rotate() -> None:
     """Make a new one.  Whatever was told to trust the old one has to be told again."""
     from ..capture import authority
     from ..launch import control
-    from .instance import recorded_hosts
+    from ..providers.hosts import hosts
 
     settings = options.load({})
-    _print(authority.rotate(settings.ca_folder, recorded_hosts(settings)))
+    # As capture asks for it: a host that is switched off keeps its name.
+    names = hosts(settings.hosts_added, (), settings.hosts_enabled)
+    _print(authority.rotate(settings.ca_folder, names))
     if client := control.connect(settings.run_folder):
         client.close()
         click.echo("Restart the running instance to use it: agenttrace-mitm stop, then start.")

@@ -51,13 +51,15 @@ class Child:
     """A child process that stays up until `stop`.
 
     `ready` resolves with the first ready line, or raises what the child said was wrong.
-    `facts` is the latest ready line; `on_ready` runs after every later one.
+    `facts` is the latest ready line; `on_restart` runs after every later one.  *descriptors* are
+    open files that the child inherits, under the names by which the first line tells of them.
     """
 
     def __init__(
         self,
         program: Program,
         environ: Mapping[str, str],
+        descriptors: Mapping[str, int] | None = None,
         on_restart: Callable[[], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
         self.program = program
@@ -65,6 +67,7 @@ class Child:
         self.facts: dict[str, Any] = {}
         self.restarts = 0
         self._environ = dict(environ)
+        self._descriptors = dict(descriptors or {})
         self._on_restart = on_restart
         self._process: asyncio.subprocess.Process | None = None
         self._stopping = asyncio.Event()
@@ -84,10 +87,7 @@ class Child:
         return process.pid if process and process.returncode is None else None
 
     def start(self, settings: Callable[[], Settings], after: list["Child"]) -> None:
-        """Begin.  The settings line is written when all of *after* are ready.
-
-        The process itself starts at once: what it imports meanwhile is most of its start.
-        """
+        """Begin, as soon as all of *after* are ready."""
         self._life = asyncio.create_task(self._live(settings, after), name=self.program.name)
         # A failure is told through `ready` to those who wait for it; nobody has to.
         self.ready.add_done_callback(lambda done: done.cancelled() or done.exception())
@@ -106,6 +106,8 @@ class Child:
             ) from None
         finally:
             self._answers.pop(key, None)
+        if "error" in said:
+            raise AgentTraceError(said["error"], said.get("remedy", ""))
         return said
 
     async def tell(self, message: dict[str, Any]) -> None:
@@ -116,20 +118,22 @@ class Child:
     async def stop(self, *, now: bool = False) -> None:
         """Let it finish and wait for its end; *now* ends it within seconds."""
         self._stopping.set()
-        process = self._process
-        if process is not None and process.returncode is None:
-            if process.stdin:
-                process.stdin.close()
-            await self._end(process, 0 if now else self.program.drain_s)
+        if self._process:
+            await self._finish(self._process, 0 if now else self.program.drain_s)
         if self._life:
             await self._life
 
     async def _live(self, settings: Callable[[], Settings], after: list["Child"]) -> None:
         waits = delays()
         while not self._stopping.is_set():
+            try:
+                await asyncio.gather(*(asyncio.shield(child.ready) for child in after))
+            except AgentTraceError as error:
+                self.ready.set_exception(error)
+                return
             born = time.monotonic()
             with logs.opened(settings().log_folder, self.program.name) as log:
-                problem = await self._one_life(settings, after, log)
+                problem = await self._one_life(settings, log)
             if self._stopping.is_set():
                 break
             if not self.ready.done():
@@ -145,9 +149,7 @@ class Child:
         if not self.ready.done():
             self.ready.set_exception(AgentTraceError(f"{self.program.name} was stopped"))
 
-    async def _one_life(
-        self, settings: Callable[[], Settings], after: list["Child"], log: int
-    ) -> AgentTraceError:
+    async def _one_life(self, settings: Callable[[], Settings], log: int) -> AgentTraceError:
         """From start to death; returns what there is to say about it."""
         name = self.program.name
         process = self._process = await asyncio.create_subprocess_exec(
@@ -160,12 +162,13 @@ class Child:
             stderr=log,
             env=self._environ,
             limit=1 << 20,
+            pass_fds=tuple(self._descriptors.values()),
             start_new_session=True,
         )
+        if self._stopping.is_set():  # while we were starting it
+            await self._finish(process, 0)
         problem: AgentTraceError | None = None
         try:
-            if after:
-                await asyncio.gather(*(asyncio.shield(child.ready) for child in after))
             self.facts = await self._greet(process, settings())
             self._up = True
             if self.ready.done():
@@ -191,7 +194,7 @@ class Child:
         self, process: asyncio.subprocess.Process, settings: Settings
     ) -> dict[str, Any]:
         with contextlib.suppress(OSError):  # died already: the missing answer says so
-            await self._write(settings.model_dump(mode="json"))
+            await self._write({**settings.model_dump(mode="json"), **self._descriptors})
         assert process.stdout
         try:
             async with asyncio.timeout(READY_WITHIN_S):
@@ -227,6 +230,11 @@ class Child:
             raise ConnectionResetError
         process.stdin.write(json.dumps(message).encode() + b"\n")
         await process.stdin.drain()
+
+    async def _finish(self, process: asyncio.subprocess.Process, patience_s: float) -> None:
+        if process.stdin:
+            process.stdin.close()
+        await self._end(process, patience_s)
 
     async def _end(self, process: asyncio.subprocess.Process, patience_s: float) -> None:
         for patience, sign in ((patience_s, signal.SIGTERM), (TERM_TO_KILL_S, signal.SIGKILL)):

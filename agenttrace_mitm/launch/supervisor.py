@@ -8,20 +8,22 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
 from .. import __version__, clock
+from ..listening import listener
 from ..settings import Settings
 from . import control, logs, state
 from .children import Child, Program
 
 PROGRAMS = (
     Program("recorder", "agenttrace_mitm.recorder"),
-    Program("capture", "agenttrace_mitm.capture", drain_s=600.0),
-    # Needs the tables that the recorder makes.
-    Program("web", "datasette_agenttrace", after=("recorder",), drain_s=5.0),
+    Program("capture", "agenttrace_mitm.capture", drain_s=60.0),
+    # Needs the tables that the recorder makes; the processor belongs to the proxy first.
+    Program("web", "datasette_agenttrace", after=("recorder", "capture"), drain_s=5.0),
 )
 LOG_CHECK_S = 60.0
 
@@ -48,13 +50,20 @@ class Supervisor:
         self._owner_left = False
         self._started_us = clock.now_us()
         self._runs: dict[str, dict[str, Any]] = {}
-        environ = {**environ, "AGENTTRACE_HOME": str(settings.home)}
-        self._children = {
-            program.name: Child(
-                program, environ, self._reopen_runs if program.name == "capture" else None
-            )
-            for program in programs
-        }
+        self._environ = {**environ, "AGENTTRACE_HOME": str(settings.home)}
+        # Ours, so that connections wait in its queue while capture restarts, instead of failing.
+        self._listening: socket.socket | None = None
+        self._children = {program.name: self._child(program) for program in programs}
+
+    def _child(self, program: Program) -> Child:
+        if program.name != "capture":
+            return Child(program, self._environ)
+        settings = self.settings
+        self._listening = listener(
+            settings.proxy_host, settings.proxy_port, "The proxy", "proxy-port"
+        )
+        descriptors = {"proxy_fd": self._listening.fileno()}
+        return Child(program, self._environ, descriptors, self._reopen_runs)
 
     async def start(self) -> None:
         """Start all children, without waiting for them."""
@@ -75,6 +84,8 @@ class Supervisor:
     async def stop(self) -> None:
         """End everything: capture first, the recorder once it has what capture held."""
         now = self.stop_now
+        if self._listening:
+            self._listening.close()
         with contextlib.suppress(KeyError):
             web = asyncio.create_task(self._children["web"].stop(now=now.is_set()))
         for name in ("capture", "recorder"):

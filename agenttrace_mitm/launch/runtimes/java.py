@@ -5,6 +5,7 @@ A JVM that finds JAVA_TOOL_OPTIONS says so on stderr; that is the price of being
 
 import hashlib
 import shutil
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -50,7 +51,9 @@ def _pkcs12(pem: bytes) -> bytes:
         pkcs12,
     )
 
-    unique = dict.fromkeys(x509.load_pem_x509_certificates(pem))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about odd certificates of others: Java can judge them
+        unique = dict.fromkeys(x509.load_pem_x509_certificates(pem))
     entries = [
         pkcs12.PKCS12Certificate(certificate, f"root-{number}".encode())
         for number, certificate in enumerate(unique)

@@ -28,7 +28,7 @@ def main() -> None:
         say(error="Port 4000 is in use", remedy="Choose another")
         sys.exit(1)
     ports = {
-        "capture": {"proxy_port": settings["proxy_port"] or 4001, "sni_port": 4443},
+        "capture": {"proxy_port": 4001, "sni_port": 4443},
         "web": {"port": settings["port"] or 8081},
     }
     say(ready=True, **ports.get(NAME, {}))

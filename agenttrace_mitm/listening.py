@@ -1,0 +1,45 @@
+"""Listening sockets, and who has the port when we cannot."""
+
+import contextlib
+import socket
+
+from .errors import AgentTraceError
+
+BACKLOG = 1024
+
+
+def listener(host: str, port: int, what: str, setting: str) -> socket.socket:
+    """A listening TCP socket.  Raises `AgentTraceError` that says by whom the port is taken.
+
+    *what* and *setting* name it for people: "The proxy", "proxy-port".
+    """
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except OSError as error:
+        raise AgentTraceError(
+            f"{what} cannot listen on {host} ({error.strerror})", "Correct the address"
+        ) from None
+    # asyncio turns Nagle's algorithm off only where the protocol is given: 40 ms an answer.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(BACKLOG)
+    except OSError as error:
+        listening.close()
+        raise AgentTraceError(
+            f"{what} cannot listen on {host}:{port} ({error.strerror}{_holder(port)})",
+            f"Stop what uses the port, or choose another one with --{setting}",
+        ) from None
+    return listening
+
+
+def _holder(port: int) -> str:
+    """Who listens on *port*, as far as we may know."""
+    import psutil  # noqa: PLC0415 - only when something went wrong
+
+    with contextlib.suppress(psutil.Error, OSError):
+        for each in psutil.net_connections("tcp"):
+            if each.status == psutil.CONN_LISTEN and each.laddr.port == port and each.pid:
+                return f": process {each.pid}, {psutil.Process(each.pid).name()}"
+    return ""
