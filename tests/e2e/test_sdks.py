@@ -12,11 +12,9 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from agenttrace_mitm.demo.certificates import server_context
-from agenttrace_mitm.demo.provider import HOSTS
-from agenttrace_mitm.demo.server import Answer, Request, serve
-from agenttrace_mitm.settings import Settings
+from agenttrace_mitm.demo.server import Answer, Request
 from tests.support.instance import Instance
+from tests.support.providers import played
 
 from . import wire
 
@@ -65,19 +63,11 @@ def answer(request: Request) -> Answer:
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def instance(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Instance]:
-    folder = tmp_path_factory.mktemp("sdks")
-    context, root = server_context(folder / "tls", HOSTS)
-    server, port = await serve(context, answer)
-    settings = Settings(
-        home=folder / "home",
-        proxy_port=0,
-        port=0,
-        upstream_ca=root,
-        upstream_map=dict.fromkeys(HOSTS, f"https://127.0.0.1:{port}"),
-    )
-    async with Instance(settings) as running:
+    async with (
+        played(tmp_path_factory.mktemp("sdks"), answer) as providers,
+        Instance(providers.settings()) as running,
+    ):
         yield running
-    server.close()
 
 
 async def _sdk(instance: Instance, provider: str, how: str) -> dict[str, Any]:
