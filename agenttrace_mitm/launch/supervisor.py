@@ -110,6 +110,14 @@ class Supervisor:
             port=self._facts("web").get("port"),
         )
 
+    @property
+    def processes(self) -> dict[str, dict[str, Any]]:
+        """Each child by name: whether it is up, its pid, how often it was started again."""
+        return {
+            name: {"up": child.up, "pid": child.pid, "restarts": child.restarts}
+            for name, child in self._children.items()
+        }
+
     def request_stop(self, *, now: bool = False) -> None:
         """Ask for the end; a second request, or *now*, does not wait for calls under way."""
         if now or self.stop_asked.is_set():
@@ -159,10 +167,7 @@ class Supervisor:
             "retention_days": settings.retention_days,
             "db": str(settings.database),
             "runs": [run["agent"] for run in self._runs.values()],
-            "processes": {
-                name: {"up": child.up, "pid": child.pid, "restarts": child.restarts}
-                for name, child in self._children.items()
-            },
+            "processes": self.processes,
         }
 
     async def _stop(self, message: control.Message) -> control.Message:
