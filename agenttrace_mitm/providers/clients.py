@@ -60,8 +60,8 @@ def client_of(user_agent: str, headers: Headers) -> str:
     agent = user_agent.lower()
     for mark, client in _USER_AGENTS:
         at = agent.find(mark)
-        # A short mark must begin a word: `ai/` is no part of `openai/`.
-        if at >= 0 and (at == 0 or not agent[at - 1].isalnum()):
+        # A short mark must begin a word: `ai/` is no part of `openai/`, nor of `cohere-ai/`.
+        if at == 0 or (at > 0 and agent[at - 1] in " /("):
             return client
         if at > 0 and mark.endswith("/python") and agent.startswith("async"):
             return client

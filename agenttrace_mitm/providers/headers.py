@@ -64,7 +64,8 @@ def _add_limit(found: dict[str, Json], name: str, value: str) -> None:
     if name.startswith("anthropic-ratelimit-unified-"):
         unified = found.setdefault("unified", {})
         if match := _UNIFIED.fullmatch(name):
-            window = unified.setdefault(match["window"], {}) if match["window"] else unified
+            name = (match["window"] or "").replace("-", "_")
+            window = unified.setdefault(name, {}) if name else unified
             _put_field(window, match["field"], value)
         else:
             unified[name.removeprefix("anthropic-ratelimit-unified-").replace("-", "_")] = value

@@ -1,0 +1,48 @@
+"""Hosts are exact names: what is not one of them is nobody's."""
+
+import pytest
+
+from agenttrace_mitm.providers import hosts, permitted_names, provider_among, provider_of
+
+
+@pytest.mark.parametrize(
+    ("host", "provider"),
+    [
+        ("api.openai.com", "openai"),
+        ("eu.api.openai.com", "openai"),
+        ("API.OpenAI.com.", "openai"),
+        ("api.openai.com:443", "openai"),
+        ("api.anthropic.com", "anthropic"),
+        ("generativelanguage.googleapis.com", "google"),
+        ("api.us.mistral.ai", "mistral"),
+        ("api.cohere.ai", "cohere"),
+        ("openai.com", None),
+        ("xx.api.openai.com", None),
+        ("api.openai.com.evil.example", None),
+        ("evil-api.openai.com", None),
+        ("api.openai.com@evil.example", None),
+        ("chatgpt.com", None),
+        ("cloudcode-pa.googleapis.com", None),
+        ("", None),
+    ],
+)
+def test_only_exact_names_are_somebody_s(host, provider):
+    assert provider_of(host) == provider
+
+
+def test_settings_add_enable_and_disable():
+    known = hosts(
+        added={"LLM.Example": "openai"}, disabled=["api.cohere.ai"], enabled=["chatgpt", "nonsense"]
+    )
+    assert provider_among("llm.example:8443", known) == "openai"
+    assert provider_among("chatgpt.com", known) == "openai"
+    assert provider_among("api.cohere.ai", known) is None
+    assert provider_among("api.cohere.com", known) == "cohere"
+    assert provider_of("llm.example") is None
+
+
+def test_the_authority_vouches_for_these_names_alone():
+    names = permitted_names()
+    assert len(names) == 14
+    assert "chatgpt.com" not in names
+    assert permitted_names(["chatgpt"]) == sorted([*names, "chatgpt.com"])

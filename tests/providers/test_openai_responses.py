@@ -1,0 +1,228 @@
+"""Responses: the three ends of a stream, items before and after they are done, polling."""
+
+import pytest
+
+from agenttrace_mitm.model import ReasoningPart, TextPart, ToolCallPart, ToolResultPart
+
+from .exchanges import sse, told
+
+PATH = "/v1/responses"
+USAGE = {
+    "input_tokens": 100,
+    "input_tokens_details": {
+        "cached_tokens": 60,
+        "cache_write_tokens": 30,
+        "cache_write_tokens_details": {"ttl_30m_tokens": 10, "ttl_12h_tokens": 20},
+    },
+    "output_tokens": 20,
+    "output_tokens_details": {"reasoning_tokens": 8},
+    "total_tokens": 120,
+}
+MESSAGE = {
+    "id": "msg_1",
+    "type": "message",
+    "role": "assistant",
+    "content": [{"type": "output_text", "text": "Hello", "annotations": []}],
+}
+CALL = {
+    "id": "fc_1",
+    "type": "function_call",
+    "call_id": "call_1",
+    "name": "f",
+    "arguments": '{"a":1}',
+}
+
+
+def response(status="completed", output=(MESSAGE,), **more):
+    return {
+        "id": "resp_1",
+        "object": "response",
+        "model": "gpt-x",
+        "status": status,
+        "output": list(output),
+        "usage": USAGE,
+        "service_tier": "default",
+        **more,
+    }
+
+
+def opening():
+    base = response("in_progress", ()) | {"usage": None}
+    return [
+        {"type": "response.created", "response": base},
+        {
+            "type": "response.output_item.added",
+            "output_index": 0,
+            "item": MESSAGE | {"content": []},
+        },
+        {
+            "type": "response.output_text.delta",
+            "output_index": 0,
+            "item_id": "msg_1",
+            "content_index": 0,
+            "delta": "Hel",
+            "obfuscation": "abc",
+        },
+    ]
+
+
+@pytest.mark.parametrize(
+    ("event", "more", "finish"),
+    [
+        ("completed", {}, "stop"),
+        ("incomplete", {"incomplete_details": {"reason": "max_output_tokens"}}, "length"),
+        ("incomplete", {"incomplete_details": {"reason": "content_filter"}}, "content_filter"),
+        ("failed", {"error": {"code": "server_error", "message": "sorry"}}, "error"),
+    ],
+)
+def test_every_terminal_event_carries_the_whole_response(event, more, finish):
+    last = {"type": f"response.{event}", "response": response(event, **more)}
+    reply = told("openai", PATH, sse(*opening(), last, named=True)).reply
+    assert (reply.text, reply.complete, reply.response_id) == ("Hello", True, "resp_1")
+    assert (reply.finish_reasons, reply.finish_reason) == ((event,), finish)
+    usage = reply.usage
+    assert (usage.source, usage.input_tokens, usage.output_tokens) == ("reported", 100, 20)
+    assert (usage.cache_read_tokens, usage.cache_write_tokens) == (60, 30)
+    assert usage.detail == {"cache_write_30m": 10, "cache_write_12h": 20}
+    assert (reply.failure is not None) == (event == "failed")
+
+
+def test_collected_items_stand_in_for_an_empty_output():
+    done = {"type": "response.output_item.done", "output_index": 0, "item": MESSAGE}
+    last = {"type": "response.completed", "response": response(output=())}
+    reply = told("openai", PATH, sse(*opening(), done, last, named=True)).reply
+    assert reply.text == "Hello"
+
+
+def test_a_cut_stream_tells_from_its_deltas():
+    arguments = [
+        {
+            "type": "response.output_item.added",
+            "output_index": 1,
+            "item": CALL | {"arguments": ""},
+        },
+        {
+            "type": "response.function_call_arguments.delta",
+            "output_index": 1,
+            "item_id": "fc_1",
+            "delta": '{"a":',
+        },
+    ]
+    reply = told("openai", PATH, sse(*opening(), *arguments, named=True)).reply
+    assert (reply.text, reply.complete, reply.usage.source) == ("Hel", False, "none")
+    assert reply.tool_calls == (ToolCallPart("call_1", "f", '{"a":', "fc_1"),)
+
+
+def test_an_error_event_is_the_failure():
+    event = {"type": "error", "code": "rate_limit_exceeded", "message": "slow down", "param": None}
+    reply = told("openai", PATH, sse(*opening(), event, named=True)).reply
+    assert (reply.failure.code, reply.failure.message) == ("rate_limit_exceeded", "slow down")
+    assert (reply.text, reply.finish_reason) == ("Hel", "error")
+
+
+def test_pending_calls_make_a_completed_response_ask_for_tools():
+    reply = told("openai", PATH, response(output=(CALL,))).reply
+    assert (reply.finish_reasons, reply.finish_reason) == (("completed",), "tool_calls")
+    assert reply.tool_calls == (ToolCallPart("call_1", "f", '{"a":1}', "fc_1"),)
+
+
+def test_server_tools_are_told_apart():
+    items = (
+        {"id": "ws_1", "type": "web_search_call", "action": {"type": "search", "query": "x"}},
+        {"id": "rs_1", "type": "reasoning", "summary": [{"type": "summary_text", "text": "hm"}]},
+        {"id": "ci_1", "type": "code_interpreter_call", "code": "1+1", "outputs": [{"logs": "2"}]},
+        {"id": "zz_1", "type": "teleport_call", "to": "Mars"},
+        MESSAGE,
+    )
+    body = response(output=items, tool_usage={"web_search": {"num_requests": 2}})
+    reply = told("openai", PATH, body).reply
+    search, thought, code, logs, unknown, text = reply.messages[0].parts
+    assert (search.name, search.server) == ("web_search", True)
+    assert thought == ReasoningPart("hm")
+    assert (code.arguments, code.server) == ("1+1", True)
+    assert logs == ToolResultPart("ci_1", [{"logs": "2"}], "code_interpreter", server=True)
+    assert unknown.raw["to"] == "Mars"
+    assert text == TextPart("Hello")
+    assert reply.tool_calls == ()
+    assert reply.finish_reason == "stop"
+    assert reply.usage.detail["web_searches"] == 2
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "operation", "kind"),
+    [
+        ("POST", "/v1/responses", "chat", "llm"),
+        ("GET", "/v1/responses/resp_1", "retrieve", "admin"),
+        ("POST", "/v1/responses/resp_1/cancel", "cancel", "admin"),
+        ("POST", "/v1/responses/compact", "compact", "auxiliary"),
+        ("POST", "/v1/responses/input_tokens", "count_tokens", "count"),
+    ],
+)
+def test_what_is_done_with_a_response(method, path, operation, kind):
+    understood = told("openai", path, response(), method=method)
+    assert (understood.dialect, understood.operation, understood.kind) == (
+        "openai.responses",
+        operation,
+        kind,
+    )
+    if operation != "count_tokens":
+        assert understood.reply.response_id == "resp_1"
+
+
+def test_a_deleted_response_is_administration():
+    understood = told("openai", "/v1/responses/resp_1", {"deleted": True}, method="DELETE")
+    assert (understood.dialect, understood.kind) == ("other", "admin")
+
+
+def test_counted_tokens_are_no_consumption():
+    usage = told("openai", "/v1/responses/input_tokens", {"input_tokens": 16}).reply.usage
+    assert (usage.detail, usage.input_tokens) == ({"counted_tokens": 16}, None)
+
+
+def test_a_request_is_read_item_by_item():
+    request = {
+        "model": "gpt-x",
+        "instructions": "Be brief.",
+        "input": [
+            {"role": "user", "content": "Hi"},
+            {"type": "reasoning", "summary": [], "encrypted_content": "gAAA"},
+            CALL,
+            {
+                "type": "function_call_output",
+                "call_id": "call_1",
+                "output": [
+                    {"type": "input_text", "text": "see"},
+                    {"type": "input_image", "image_url": "data:image/png;base64,iVBORw0KGgo="},
+                ],
+            },
+            {"type": "item_reference", "id": "msg_0"},
+        ],
+        "previous_response_id": "resp_0",
+        "conversation": {"id": "conv_1"},
+        "prompt": {"id": "pmpt_1"},
+        "text": {"format": {"type": "json_object"}, "verbosity": "low"},
+        "reasoning": {"effort": "high"},
+        "safety_identifier": "u-1",
+    }
+    ask = told("openai", PATH, response(), request).ask
+    assert [m.role for m in ask.messages] == [
+        "system",
+        "user",
+        "assistant",
+        "assistant",
+        "tool",
+        "assistant",
+    ]
+    assert ask.messages[2].parts == (ReasoningPart(""),)
+    result = ask.messages[4].parts[0]
+    assert result.content[0] == {"type": "input_text", "text": "see"}
+    assert result.content[1]["size"] == 8
+    assert "image_url" not in result.content[1]
+    links = ask.links
+    assert (links.previous_response_id, links.conversation_id) == ("resp_0", "conv_1")
+    assert (links.prompt_id, links.end_user) == ("pmpt_1", "u-1")
+    assert ask.params == {
+        "reasoning": {"effort": "high"},
+        "response_format": "json_object",
+        "verbosity": "low",
+    }
