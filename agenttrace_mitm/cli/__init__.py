@@ -17,7 +17,6 @@ COMMANDS = (
     "run",
     "demo",
     "env",
-    "demo",
     "status",
     "stop",
     "open",

@@ -15,7 +15,7 @@ def upstream_proxy(environ: Mapping[str, str], own_port: int) -> str | None:
     said = environ.get("HTTPS_PROXY") or environ.get("https_proxy") or ""
     parts = urlsplit(said if "://" in said else f"http://{said}")
     try:
-        ours = parts.hostname in LOOPBACK and parts.port == own_port
+        ours = parts.port == own_port and parts.hostname in LOOPBACK
     except ValueError:
         return None
     return parts.geturl() if said and parts.scheme == "http" and not ours else None

@@ -28,7 +28,10 @@ def variables(context: Context, environ: Mapping[str, str]) -> dict[str, str]:
     ]
     options.append("-Dhttp.nonProxyHosts=localhost|127.*|[::1]")
     if "javax.net.ssl.trustStore=" not in users:
-        store = _store(context, Path(environ.get("SSL_CERT_FILE") or context.root))
+        try:
+            store = _store(context, Path(environ.get("SSL_CERT_FILE") or context.root))
+        except ValueError:  # the user's bundle holds what is no certificate: Java stays as it is
+            return {}
         options += [
             f"-Djavax.net.ssl.trustStore={store}",
             "-Djavax.net.ssl.trustStoreType=PKCS12",

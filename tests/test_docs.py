@@ -1,0 +1,60 @@
+"""Documentation that cannot drift: every command and setting is in its page, as it is now."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from agenttrace_mitm.cli import COMMANDS
+from agenttrace_mitm.cli.options import OPTIONS
+from agenttrace_mitm.settings import Settings
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+
+
+def generated():
+    return [
+        page for page in [ROOT / "README.md", *DOCS.glob("*.md")] if "[[[cog" in page.read_text()
+    ]
+
+
+@pytest.mark.parametrize("page", generated(), ids=lambda page: page.name)
+def test_generated_pages_are_up_to_date(page):
+    """`cog -r PAGE` would change nothing."""
+    done = subprocess.run(
+        [sys.executable, "-m", "cogapp", "--check", str(page)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_documented(name):
+    assert f"## agenttrace-mitm {name}\n" in (DOCS / "cli.md").read_text()
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_every_setting_is_documented(name):
+    assert f"| `{name}` | `AGENTTRACE_{name.upper()}` |" in (DOCS / "settings.md").read_text()
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_the_defaults_in_help_are_the_defaults(name):
+    """Help texts are written by hand, because importing the settings would slow `--help`."""
+    default = Settings.model_fields[name].default
+    assert default is None or OPTIONS[name][1] == str(default)
+
+
+def test_every_dependency_says_why_it_is_there():
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    text = (DOCS / "dependencies.md").read_text()
+    for line in project["dependencies"]:
+        name = line.split(">")[0].split("<")[0].split("=")[0]
+        assert f"`{name}`" in text, name
