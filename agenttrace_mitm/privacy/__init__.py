@@ -1,1 +1,12 @@
-"""privacy."""
+"""What may be kept: tiers, redaction of secrets, and the headers that are stored.
+
+A record comes in as it was understood; what leaves may be written to disk.  `keep` applies the
+table of `tiers`, `Redactor` takes keys and tokens out of whatever is left, at every tier, and
+`keep_headers` is the list of headers that a stored exchange may have.
+"""
+
+from .headers import keep_headers
+from .redaction import Redactor
+from .tiers import KEEPS, Tier, keep
+
+__all__ = ["KEEPS", "Redactor", "Tier", "keep", "keep_headers"]

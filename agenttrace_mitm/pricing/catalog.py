@@ -1,0 +1,212 @@
+"""Which price list a call is priced with: provider, model, moment and tier -> rate card.
+
+Wire model ids come in, with all their prefixes; a `Listing` comes out.  Look-ups are remembered:
+they walk match rules of hundreds of models.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from functools import lru_cache
+
+import genai_prices
+from genai_prices.data_snapshot import get_snapshot
+from genai_prices.types import ModelInfo, ModelPrice, PriceVariant, TimeOfDateConstraint
+
+from .overrides import overrides
+from .rates import UNITS, RateCard, card_of
+
+SOURCE = f"genai-prices {genai_prices.__version__}"
+
+_PROVIDERS = {
+    "gemini": "google",
+    "vertex": "google",
+    "xai": "x-ai",
+    "bedrock": "aws",
+    "togetherai": "together",
+    "mistralai": "mistral",
+}
+_RESELLERS = frozenset({"openrouter", "together", "fireworks", "novita", "aws", "azure"})
+_PREFIX = re.compile(
+    r"^(?:.*/)?(?:models|endpoints)/"
+    r"|^(?:openai|anthropic|google|gemini|vertex_ai|mistral|mistralai|cohere)/"
+)
+_STANDARD_TIERS = frozenset(
+    {"", "default", "auto", "standard", "standard_only", "on_demand", "unspecified"}
+)
+_VARIANT_KEYS = {"batch": "processing"}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Model:
+    """A model as somebody lists it: `genai-prices` (`info`), or only our overrides."""
+
+    provider: str
+    id: str
+    info: ModelInfo | None
+    has_variants: bool = True
+
+    @property
+    def changes_within_a_day(self) -> bool:
+        """True for off-peak prices: the hour matters, not only the date."""
+        info = self.info
+        if info is None:
+            return False
+        dated = [*(info.prices if isinstance(info.prices, list) else ())]
+        constraints = [p.constraint for p in dated] + [
+            v.constraint for v in info.price_variants or ()
+        ]
+        return any(isinstance(c, TimeOfDateConstraint) for c in constraints)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Listing:
+    """A card, where it came from, and what to know about it.
+
+    `own` are the units whose price is ours; None when every price is touched by an override.
+    """
+
+    provider: str
+    card: RateCard
+    listed: bool
+    own: frozenset[str] | None
+    notes: tuple[str, ...] = ()
+
+    def source(self, charged: Iterable[str]) -> str:
+        """The data that the price of the *charged* units came from."""
+        ours = self.own is None or not self.own.isdisjoint(charged)
+        names = [SOURCE] if self.listed else []
+        return " + ".join([*names, f"overrides {overrides().as_of}"] if ours else names)
+
+
+def knows_provider(provider: str) -> bool:
+    """True when prices of *provider* exist at all."""
+    return _provider_id(provider) is not None
+
+
+@lru_cache(maxsize=256)
+def _provider_id(provider: str) -> str | None:
+    name = _PROVIDERS.get(provider, provider)
+    try:
+        return get_snapshot().find_provider(None, name, None).id
+    except LookupError:
+        return None
+
+
+@lru_cache(maxsize=4096)
+def find_model(provider: str, response_model: str, model: str, day: date) -> Model | None:
+    """The model a call was served with: the answer's id first, then the id that was asked for."""
+    listed_as = _provider_id(provider)
+    if listed_as is None:
+        return None
+    for name in (response_model, model):
+        for reference in references(name, listed_as):
+            found = _find(listed_as, reference, day)
+            if found is not None:
+                return found
+    return None
+
+
+def references(model: str, provider: str) -> Iterator[str]:
+    """The ids under which a model may be listed, `publishers/google/models/x` as `x`."""
+    if not model:
+        return
+    if provider in _RESELLERS:
+        yield model
+    bare = _PREFIX.sub("", model)
+    if bare and (bare != model or provider not in _RESELLERS):
+        yield bare
+
+
+def _find(provider: str, reference: str, day: date) -> Model | None:
+    try:
+        listed, info = get_snapshot().find_provider_model(reference, None, provider, None)
+    except LookupError:
+        name = reference.lower()
+        entry = overrides().model(provider, name, day)
+        return Model(provider, name, None) if entry else None
+    return Model(provider, info.id, info, any(info is own for own in listed.models))
+
+
+def listing(model: Model, at: datetime, tier: str, context: Mapping[str, str]) -> Listing:
+    """The rates for *model* at that moment, under that service tier."""
+    moment = at if model.changes_within_a_day else datetime(at.year, at.month, at.day, tzinfo=UTC)
+    return _listing(model, moment, tier, tuple(sorted(context.items())))
+
+
+@lru_cache(maxsize=4096)
+def _listing(
+    model: Model, at: datetime, tier: str, context: tuple[tuple[str, str], ...]
+) -> Listing:
+    day, ours = at.date(), overrides()
+    price, own = _standard(model, at)
+    notes: list[str] = []
+    factor = Decimal(1)
+    for key, value in _choices(tier, dict(context)):
+        variant, note = _variant(model, key, value, at)
+        if variant is not None:
+            price = _merged(price, variant)
+        else:
+            known = ours.tier_factor(model.provider, model.id, value, day)
+            factor *= known or 1
+            own = own or known is not None
+            note = f"tier_by_rule:{value}" if known else f"tier_at_standard_price:{value}"
+        notes += [note] if note else []
+    for uplift in ours.uplifts_for(model.provider, model.id, dict(context), day):
+        factor *= uplift.factor
+        own = True
+        notes.append(f"uplift:{uplift.factor}")
+    free = model.info is not None and not _priced(price)
+    extra = {} if free else ours.extra_units(model.provider, model.id, day)
+    card = card_of(price, extra)
+    if factor != 1:
+        card = card.times(factor)
+    added = frozenset(extra) - {UNITS[key] for key in _priced(price) if key in UNITS}
+    return Listing(
+        model.provider, card, model.info is not None, None if own else added, tuple(notes)
+    )
+
+
+def _standard(model: Model, at: datetime) -> tuple[ModelPrice, bool]:
+    if model.info is not None:
+        return model.info.get_prices(at), False
+    entry = overrides().model(model.provider, model.id, at.date())
+    return ModelPrice(**(entry.prices if entry else {})), True
+
+
+def _choices(tier: str, context: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """The keys and values by which variants are chosen; the standard ones choose nothing."""
+    tier = tier.lower().removeprefix("service_tier_").removeprefix("on_demand_")
+    chosen = {
+        _VARIANT_KEYS.get(tier, "service_tier"): tier,
+        "processing": context.get("processing", ""),
+        "speed": context.get("speed", ""),
+    }
+    if tier == "batch":
+        chosen["processing"] = tier
+    yield from (
+        (key, value) for key, value in chosen.items() if value.lower() not in _STANDARD_TIERS
+    )
+
+
+def _variant(model: Model, key: str, value: str, at: datetime) -> tuple[ModelPrice | None, str]:
+    info = model.info
+    if info is None or not model.has_variants:
+        return None, ""
+    fitting = [v for v in info.price_variants or () if v.when == {key: value}]
+    active = [v for v in fitting if v.constraint is None or v.constraint.active(at)]
+    if active:
+        return active[0].prices, ""
+    # A variant starts on the day somebody verified it; the tier itself is often older.
+    # The rate first listed is then the best known one.
+    return (fitting[-1].prices, f"tier_price_dated_later:{value}") if fitting else (None, "")
+
+
+def _merged(price: ModelPrice, variant: ModelPrice) -> ModelPrice:
+    return ModelPrice(**{**vars(price), **_priced(variant)})
+
+
+def _priced(price: ModelPrice | PriceVariant) -> dict[str, Decimal]:
+    return {key: value for key, value in vars(price).items() if value is not None}

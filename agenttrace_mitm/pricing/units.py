@@ -1,0 +1,106 @@
+"""Usage in, countable units out: which meters of a call there are to be priced.
+
+Unit names are those of `genai-prices`, plus a few of our own.  Totals are inclusive there as
+here, so a cache read is also an input token and is subtracted when prices are applied.
+"""
+
+from collections.abc import Mapping
+
+from ..model import Usage
+
+type Number = int | float
+
+NEEDS_A_PRICE = frozenset(
+    {
+        "web_searches",
+        "rerank_searches",
+        "storage_searches",
+        "social_searches",
+        "code_executions",
+        "billed_images",
+    }
+)
+"""Charged on top of tokens: without a price for one of these the total is unknown."""
+
+OWN_DIMENSIONS: Mapping[str, Mapping[str, str]] = {
+    "cache_write_12h_tokens": {
+        "family": "tokens",
+        "direction": "input",
+        "token_type": "cache_write",
+        "cache_ttl": "12h",
+    },
+    "billed_images": {"family": "images", "direction": "input"},
+}
+"""Units that `genai-prices` does not have, described in its terms."""
+
+_DETAIL = {
+    "cache_write_5m": "cache_write_5m_tokens",
+    "cache_write_1h": "cache_write_1h_tokens",
+    "cache_write_12h": "cache_write_12h_tokens",
+    "cache_read_text": "cache_text_read_tokens",
+    "cache_read_audio": "cache_audio_read_tokens",
+    "cache_read_image": "cache_image_read_tokens",
+    "cache_read_video": "cache_video_read_tokens",
+    "input_text": "input_text_tokens",
+    "input_audio": "input_audio_tokens",
+    "input_image": "input_image_tokens",
+    "input_video": "input_video_tokens",
+    "input_tool": "input_tool_tokens",
+    "output_text": "output_text_tokens",
+    "output_audio": "output_audio_tokens",
+    "output_image": "output_image_tokens",
+    "output_video": "output_video_tokens",
+    "images": "input_images",
+    "pages": "input_document_pages",
+    "annotated_pages": "input_annotated_document_pages",
+    "audio_seconds": "audio_seconds",
+    "characters": "input_characters",
+    **{unit: unit for unit in NEEDS_A_PRICE if unit != "billed_images"},
+}
+"""Usage detail -> unit.  What is absent here is not charged for itself: web fetches are free,
+predictions are inside the output, 30-minute cache writes are the ordinary ones."""
+
+
+def units(usage: Usage, *, billed: bool = False) -> dict[str, Number] | None:
+    """The units of *usage* that were reported, or None when nothing was.
+
+    With *billed* (Cohere) the billed units stand for the tokens, which are another count there.
+    """
+    found: dict[str, Number] = {}
+    detail = usage.detail
+    if billed and ("billed_input_tokens" in detail or "billed_output_tokens" in detail):
+        found["input_tokens"] = detail.get("billed_input_tokens", 0)
+        found["output_tokens"] = detail.get("billed_output_tokens", 0)
+    else:
+        for name in ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens"):
+            value = getattr(usage, name)
+            if value is not None:
+                found[name] = value
+        if usage.reasoning_tokens is not None:
+            found["output_reasoning_tokens"] = usage.reasoning_tokens
+    for name, value in detail.items():
+        unit = _DETAIL.get(name)
+        if unit is not None:
+            found[unit] = value
+    if billed and "input_images" in found:
+        found["billed_images"] = found.pop("input_images")
+    if not found.keys() - {"output_reasoning_tokens"}:
+        return None
+    _complete_cache_writes(found)
+    return found
+
+
+def _complete_cache_writes(found: dict[str, Number]) -> None:
+    split = sum(found.get(f"cache_write_{ttl}_tokens", 0) for ttl in ("5m", "1h", "12h"))
+    if split and "cache_write_tokens" not in found:
+        found["cache_write_tokens"] = split
+
+
+def without_modalities(found: Mapping[str, Number]) -> dict[str, Number]:
+    """*found* without the text/audio/image/video splits, when these contradict each other."""
+    return {
+        unit: value
+        for unit, value in found.items()
+        if not any(f"_{kind}_" in unit for kind in ("text", "audio", "image", "video"))
+        or not unit.endswith("_tokens")
+    }

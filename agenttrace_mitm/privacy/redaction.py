@@ -1,0 +1,342 @@
+"""Secrets out of text, bytes and JSON, before anything is written.
+
+Looks at long token runs only, found at C speed: 200 KB of source code take under a
+millisecond.  What a key looks like is said in `shapes`; keys without a shape are recognised by
+the digest of the credential that the exchange itself carried.
+"""
+
+import base64
+import binascii
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import msgspec
+
+from ..model import Json
+from .shapes import (
+    AWS_SECRET,
+    AWS_SECRET_NAMES,
+    AWS_SHORT_NAME,
+    BEARER,
+    NAME_ENDS,
+    NAMED,
+    PRIVATE_KEY,
+    SECRET_NAME,
+    SHAPES,
+    SHORTEST,
+    URL_PASSWORD,
+    Shape,
+)
+
+_TOKEN = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
+
+
+def _classes(alphabet: bytes) -> bytes:
+    """A translation of members of *alphabet* to `a`, of all else to a space."""
+    return bytes(ord("a") if byte in alphabet else ord(" ") for byte in range(256))
+
+
+_CLASSES = _classes(_TOKEN)
+_LONG = b"a" * SHORTEST
+
+# A credential may hold more than the letters of a run; each of these alphabets is tried.
+_WIDER = tuple(_TOKEN + more for more in (b".", b".~+/"))
+_WIDER_CLASSES = tuple(_classes(alphabet) for alphabet in _WIDER)
+_SHORTEST_CREDENTIAL = 8
+_LONGEST_NAMED = 128
+_JOINTS = frozenset({b".", b"~", b"+", b"/", b"="})
+_BEFORE_VALUE = b" \"'=:>\\\t+/"
+
+_VALUE = re.compile(rb"[A-Za-z0-9._~+/-]+={0,2}")
+_DIGIT, _UPPER, _LOWER = re.compile(rb"[0-9]"), re.compile(rb"[A-Z]"), re.compile(rb"[a-z]")
+_DIGITS = re.compile(rb"[0-9][^0-9]*[0-9][^0-9]*[0-9]")
+_BASIC = re.compile(r"[\x20-\x7e]*:[\x20-\x7e]*")
+_ESCAPED = b"nrtbf"
+
+
+class Found(NamedTuple):
+    """Where a secret stands, and of what kind it is."""
+
+    start: int
+    end: int
+    kind: str
+
+
+def _by_start() -> tuple[dict[bytes, list[Shape]], dict[bytes, list[Shape]]]:
+    """Shapes by their first two bytes, and by those up to a dot that ends the start."""
+    plain: dict[bytes, list[Shape]] = {}
+    dotted: dict[bytes, list[Shape]] = {}
+    for shape in SHAPES:
+        for start in dict.fromkeys(shape.starts):
+            name = start.encode()
+            found = dotted if name.endswith(b".") else plain
+            of = found.setdefault(name if found is dotted else name[:2], [])
+            if shape not in of:
+                of.append(shape)
+    return plain, dotted
+
+
+_PLAIN, _DOTTED = _by_start()
+
+
+class Redactor:
+    """Replaces secrets by `[redacted:<kind>]` and counts what it replaced in `found`.
+
+    *credentials* are (length, SHA-256 hex) of the credentials of this exchange.
+    """
+
+    def __init__(self, credentials: Iterable[tuple[int, str]] = ()) -> None:
+        self._digests: dict[int, set[str]] = {}
+        for length, digest in credentials:
+            if length >= _SHORTEST_CREDENTIAL:
+                self._digests.setdefault(length, set()).add(digest.lower())
+        self.found: Counter[str] = Counter()
+
+    def data(self, data: bytes) -> bytes:
+        """*data* without secrets; the same object when there are none."""
+        found = self._secrets(data)
+        if not found:
+            return data
+        pieces, at = [], 0
+        for start, end, kind in found:
+            pieces += [data[at:start], b"[redacted:", kind.encode(), b"]"]
+            self.found[kind] += 1
+            at = end
+        return b"".join([*pieces, data[at:]])
+
+    def text(self, text: str) -> str:
+        """*text* without secrets."""
+        if len(text) < _SHORTEST_CREDENTIAL:
+            return text
+        data = text.encode("utf-8", "surrogatepass")
+        clean = self.data(data)
+        return text if clean is data else clean.decode("utf-8", "surrogatepass")
+
+    def json(self, value: Json) -> Json:
+        """*value* without secrets in strings or keys; the same object when there are none."""
+        if value is None or isinstance(value, int | float):
+            return value
+        try:
+            encoded = msgspec.json.encode(value)
+        except (TypeError, ValueError):  # bytes inside, lone surrogates, odd keys: walk it
+            return self._walk(value)
+        if not self._secrets(encoded):
+            return value
+        return self._walk(value)
+
+    def _walk(self, value: Json) -> Json:
+        match value:
+            case str():
+                return self.text(value)
+            case bytes():
+                return self.data(value)
+            case list() | tuple():
+                return type(value)(self._walk(item) for item in value)
+            case dict():
+                return {self._key(key): self._member(key, item) for key, item in value.items()}
+            case _:
+                return value
+
+    def _key(self, key: Json) -> Json:
+        return self.text(key) if isinstance(key, str) else key
+
+    def _member(self, key: Json, value: Json) -> Json:
+        clean = self._walk(value)
+        if clean is value and isinstance(key, str) and isinstance(value, str):
+            data = value.encode("utf-8", "surrogatepass")
+            if SECRET_NAME.fullmatch(key) and b" " not in data and _is_value(data, quoted=True):
+                self.found["named_secret"] += 1
+                return "[redacted:named_secret]"
+        return clean
+
+    def _secrets(self, data: bytes) -> list[Found]:
+        """All secrets of *data*, in order, without overlaps."""
+        found = [*self._in_runs(data), *_blocks(data), *self._short_credentials(data)]
+        if len(found) < 2:
+            return found
+        found.sort(key=lambda one: (one.start, -one.end))
+        apart = [found[0]]
+        for one in found[1:]:
+            last = apart[-1]
+            if one.start >= last.end:
+                apart.append(one)
+            elif one.end > last.end:
+                apart[-1] = Found(last.start, one.end, last.kind)
+        return apart
+
+    def _in_runs(self, data: bytes) -> Iterator[Found]:
+        classes = data.translate(_CLASSES)
+        wide: list[bytes] = []
+        start = classes.find(_LONG)
+        while start >= 0:
+            end = classes.find(b" ", start)
+            if end < 0:
+                end = len(data)
+            before = data[start - 1] if start else 0
+            if before in b"\\%":
+                start += _escape(data, start)
+            found = _shaped(data, start, end)
+            if found is None and self._digests:
+                found = self._credential(data, wide, start, end)
+            if found is None and before in _BEFORE_VALUE:
+                found = _named(data, start, end)
+            if found is not None:
+                yield found
+                end = max(end, found.end)
+            start = classes.find(_LONG, end)
+
+    def _credential(self, data: bytes, wide: list[bytes], start: int, end: int) -> Found | None:
+        """A credential of this exchange that holds the run from *start* to *end*.
+
+        *wide* remembers the classes of *data* in the wider alphabets.
+        """
+        if self._is_credential(data[start:end]):
+            return Found(start, end, "credential")
+        if data[start - 1 : start] not in _JOINTS and data[end : end + 1] not in _JOINTS:
+            return None
+        if not wide:
+            wide += [data.translate(classes) for classes in _WIDER_CLASSES]
+        longest = max(self._digests) + 1
+        for classes in wide:
+            left = classes.rfind(b" ", max(0, start - longest), start) + 1
+            right = classes.find(b" ", end, start + longest + 1)
+            if right < 0 and start + longest >= len(data):
+                right = len(data)
+            if right < 0 or (not left and start > longest):
+                continue  # longer than any credential: base64, mostly
+            for begin, stop in _ends(data, left, right):
+                if self._is_credential(data[begin:stop]):
+                    return Found(begin, stop, "credential")
+        return None
+
+    def _is_credential(self, token: bytes) -> bool:
+        digests = self._digests.get(len(token))
+        return digests is not None and hashlib.sha256(token).hexdigest() in digests
+
+    def _short_credentials(self, data: bytes) -> Iterator[Found]:
+        """Credentials that may have no long run: dummy keys of tests, mostly."""
+        lengths = [length for length in self._digests if length < 2 * SHORTEST]
+        if not lengths:
+            return
+        for alphabet in (_CLASSES, *_WIDER_CLASSES):
+            classes = b" %b " % data.translate(alphabet)
+            for length in lengths:
+                # One more where a JSON escape joins the token (`\nKEY`) or a full stop ends it.
+                for joined in (0, 1):
+                    for at in _each(classes, b" %b " % (b"a" * (length + joined))):
+                        for start in {at, at + joined}:
+                            if self._is_credential(data[start : start + length]):
+                                yield Found(start, start + length, "credential")
+
+
+def _ends(data: bytes, left: int, right: int) -> Iterator[tuple[int, int]]:
+    """Where a token may begin and end: an escape before it, a full stop or padding behind."""
+    padding = len(data[right : right + 2]) - len(data[right : right + 2].lstrip(b"="))
+    rights = [right + more for more in range(padding + 1)]
+    if data[right - 1 : right] == b".":
+        rights.append(right - 1)
+    escaped = data[left - 1 : left] == b"\\" and data[left] in _ESCAPED
+    for begin in (left, left + 1) if escaped else (left,):
+        yield from ((begin, stop) for stop in rights)
+
+
+def _escape(data: bytes, start: int) -> int:
+    """How much of the run that begins at *start* belongs to an escape before it."""
+    if data[start - 1] == ord("%"):
+        return 2
+    if data[start] == ord("u"):
+        return 5
+    return 1 if data[start] in _ESCAPED else 0
+
+
+def _shaped(data: bytes, start: int, end: int) -> Found | None:
+    for shape in _PLAIN.get(data[start : start + 2], ()):
+        if found := shape.pattern.match(data, start):
+            return Found(start, found.end(), shape.kind)
+    if data.endswith(AWS_SECRET_NAMES, start, end) and (found := AWS_SECRET.match(data, end)):
+        return Found(*found.span(1), "aws_secret")
+    if start > 2 and data[start - 1] == ord("."):
+        for name, shapes in _DOTTED.items():
+            left = start - len(name)
+            if left >= 0 and data.startswith(name, left) and not _joined(data, left):
+                for shape in shapes:
+                    if found := shape.pattern.match(data, left):
+                        return Found(left, found.end(), shape.kind)
+    return None
+
+
+def _joined(data: bytes, at: int) -> bool:
+    """True when a token goes on to the left of *at*, a JSON escape aside."""
+    if not at or data[at - 1] not in _TOKEN:
+        return False
+    return not (at > 1 and data[at - 2] == ord("\\") and data[at - 1] in _ESCAPED)
+
+
+def _named(data: bytes, start: int, end: int) -> Found | None:
+    """A value that its name or its Authorization scheme marks as a secret."""
+    if start and data[start - 1] in b"+/":  # the value may begin before its first long run
+        first = max(0, start - _LONGEST_NAMED)
+        space = data[first:start].translate(_WIDER_CLASSES[1]).rfind(b" ")
+        if space < 0:
+            return None
+        start = first + space + 1
+    before = data[max(0, start - 64) : start]
+    name = before.rstrip(b" \"'=:>\\\t")
+    if name[-3:].lower() in NAME_ENDS:
+        if not _is_value(data[start:end], quoted=True):
+            return None
+        if (said := NAMED.search(before)) and _is_value(data[start:end], bool(said["quote"])):
+            return Found(start, _value_end(data, start), "named_secret")
+    elif name[-3:].lower() in (b"rer", b"sic") and (said := BEARER.search(before)):
+        value = data[start : _value_end(data, start)]
+        if said[1].lower() == b"basic":
+            return Found(start, start + len(value), "basic_auth") if _is_basic(value) else None
+        if _DIGIT.search(value):
+            return Found(start, start + len(value), "bearer_token")
+    return None
+
+
+def _value_end(data: bytes, start: int) -> int:
+    found = _VALUE.match(data, start)
+    return found.end() if found else start
+
+
+def _is_value(value: bytes, quoted: bool) -> bool:
+    """True when *value* is rather a secret than a name: it has several digits, or mixed ones."""
+    if len(value) < SHORTEST:
+        return False
+    if _DIGITS.search(value):
+        return True
+    return quoted and all(kind.search(value) for kind in (_DIGIT, _UPPER, _LOWER))
+
+
+def _is_basic(value: bytes) -> bool:
+    try:
+        decoded = base64.b64decode(value, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return False
+    return _BASIC.fullmatch(decoded) is not None
+
+
+def _blocks(data: bytes) -> Iterator[Found]:
+    """Secrets that are not one run: PEM keys, passwords in URLs, AWS secret keys."""
+    for at in _each(data, b"-----BEGIN "):
+        if found := PRIVATE_KEY.match(data, at):
+            yield Found(at, found.end(), "private_key")
+    for at in _each(data, b"@"):
+        scheme = data.rfind(b"://", max(0, at - 400), at)
+        if scheme >= 0 and (found := URL_PASSWORD.match(data, scheme)):
+            yield Found(*found.span(1), "url_password")
+    for at in _each(data, AWS_SHORT_NAME):
+        if found := AWS_SECRET.match(data, at + len(AWS_SHORT_NAME)):
+            yield Found(*found.span(1), "aws_secret")
+
+
+def _each(data: bytes, marker: bytes) -> Iterator[int]:
+    at = data.find(marker)
+    while at >= 0:
+        yield at
+        at = data.find(marker, at + len(marker))

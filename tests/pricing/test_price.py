@@ -1,0 +1,233 @@
+"""Prices by hand: units, tiers, dates, and the reasons for having none."""
+
+import time
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+
+from agenttrace_mitm.model import Cost, Unpriced, Usage
+from agenttrace_mitm.pricing import price
+from agenttrace_mitm.pricing.overrides import overrides
+from agenttrace_mitm.pricing.rates import registry, rounded
+
+NOV_2026 = 1_795_200_000_000_000
+
+
+def cost(model="gpt-5.5", provider="openai", at_us=NOV_2026, usage=None, **said):
+    given = {"dialect": "x", "operation": "chat", "response_model": None, "status_code": 200}
+    return price(
+        provider=provider, model=model, usage=usage or Usage(1000, 100), at_us=at_us, **given | said
+    )
+
+
+def test_claude_with_everything():
+    """Uncached input, both cache writes, cache reads, output and searches, each at its rate."""
+    usage = Usage(
+        4400,
+        50,
+        cache_read_tokens=4000,
+        cache_write_tokens=300,
+        detail={"cache_write_5m": 100, "cache_write_1h": 200, "web_searches": 2},
+    )
+    got = cost("claude-sonnet-4-5", "anthropic", usage=usage)
+    assert got.nano_usd == 23_825_000
+    assert got.detail == {
+        "input": 300_000,
+        "cache_read": 1_200_000,
+        "cache_write": 375_000,
+        "cache_write_1h": 1_200_000,
+        "output": 750_000,
+        "web_searches": 20_000_000,
+    }
+    assert got.source.startswith("genai-prices ")
+    assert "overrides" not in got.source
+
+
+@pytest.mark.parametrize(
+    ("tier", "nano_usd"),
+    [
+        (None, 2_145_000_000),
+        ("default", 2_145_000_000),
+        ("auto", 2_145_000_000),
+        ("flex", 1_072_500_000),
+        ("batch", 1_072_500_000),
+        ("priority", 2_700_000_000),
+    ],
+)
+def test_long_context_and_served_tier(tier, nano_usd):
+    """More than 272k tokens raise the price of the whole call; the served tier changes it."""
+    usage = Usage(300_000, 1000, cache_read_tokens=100_000)
+    assert cost(usage=usage, service_tier=tier).nano_usd == nano_usd
+
+
+def test_a_tier_older_than_its_listing_is_priced_and_says_so():
+    """Tiers are listed from the day somebody checked them, calls before it had them too."""
+    got = cost("gpt-5", at_us=NOV_2026 - 365 * 86_400_000_000, service_tier="priority")
+    assert got.nano_usd == 2 * cost("gpt-5", at_us=NOV_2026 - 365 * 86_400_000_000).nano_usd
+    assert got.notes == ("tier_price_dated_later:priority",)
+
+
+def test_a_tier_without_a_listing_goes_by_rule_or_is_flagged():
+    """Flex on Gemini is half by rule; an unknown tier is priced as standard, and says so."""
+    flex = cost("gemini-3.1-pro-preview", "google", service_tier="FLEX")
+    assert 2 * flex.nano_usd == cost("gemini-3.1-pro-preview", "google").nano_usd
+    assert flex.notes == ("tier_by_rule:flex",)
+    assert "overrides" in flex.source
+    odd = cost(service_tier="platinum")
+    assert odd.nano_usd == cost().nano_usd
+    assert odd.notes == ("tier_at_standard_price:platinum",)
+
+
+def test_fast_mode_and_us_inference():
+    """`speed` and `inference_geo` are said by the usage, not by the tier."""
+    standard = cost("claude-opus-5-5", "anthropic").nano_usd
+    fast = cost("claude-opus-5-5", "anthropic", context={"speed": "fast"})
+    near = cost("claude-opus-5-5", "anthropic", context={"inference_geo": "us"})
+    assert fast.nano_usd == 2 * standard
+    assert near.nano_usd * 10 == 11 * standard
+    assert near.notes == ("uplift:1.1",)
+
+
+def test_twelve_hour_cache_writes():
+    """A unit that only our overrides have, inside one that the list has."""
+    usage = Usage(2000, 0, cache_write_tokens=1000, detail={"cache_write_12h": 400})
+    got = cost("gpt-6.1-terra", usage=usage)
+    assert got.detail == {"input": 1_000_000, "cache_write": 750_000, "cache_write_12h": 1_000_000}
+    assert "overrides" in got.source
+    assert (
+        cost("gpt-6.1-terra", usage=Usage(2000, 0, cache_write_tokens=1000)).source.count("+") == 0
+    )
+
+
+def test_promotional_prices_end():
+    """The price is that of the call's day: three prices within October 2026."""
+    days = [datetime(2026, 10, day, tzinfo=UTC).timestamp() for day in (18, 23, 31)]
+    got = [cost("mistral-large-4", "mistral", at_us=int(day * 1e6)).nano_usd for day in days]
+    assert got == [889_000, 1_778_000, 910_000]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "gpt-5.5",
+        "openai/gpt-5.5",
+        "models/gpt-5.5",
+    ],
+)
+def test_prefixes_do_not_matter(said):
+    assert cost(said).nano_usd == cost().nano_usd
+
+
+def test_vertex_paths_are_understood():
+    path = "projects/p/locations/l/publishers/google/models/gemini-2.5-pro"
+    assert cost(path, "google").nano_usd == cost("gemini-2.5-pro", "google").nano_usd
+
+
+def test_the_served_model_is_the_one_that_is_paid():
+    """The answer's id comes first; where it says nothing listed, the id that was asked for."""
+    served = cost("gpt-5.5", response_model="gpt-4.1-mini-2025-04-14")
+    assert served.nano_usd == cost("gpt-4.1-mini").nano_usd
+    assert cost("gpt-5.5", response_model="house-blend").nano_usd == cost("gpt-5.5").nano_usd
+
+
+def test_cohere_pays_billed_units():
+    usage = Usage(5000, 900, detail={"billed_input_tokens": 100, "billed_output_tokens": 10})
+    assert cost("command-a-03-2025", "cohere", usage=usage).nano_usd == 350_000
+    rerank = cost("rerank-v3.5", "cohere", usage=Usage(detail={"rerank_searches": 1}))
+    assert rerank == Cost(2_000_000, {"rerank_searches": 2_000_000}, "overrides 2026-11-20")
+    embed = Usage(detail={"billed_input_tokens": 1000, "images": 2})
+    assert cost("embed-english-v3.0", "cohere", usage=embed).nano_usd == 100_000 + 200_000
+
+
+def test_mistral_embeddings_have_no_output():
+    got = cost("mistral-embed", "mistral", usage=Usage(1000), operation="embeddings")
+    assert got.nano_usd == 100_000
+
+
+def test_contradicting_modalities_are_left_out():
+    """Cached audio that is not told apart: the split is ignored, and that is said."""
+    usage = Usage(1000, 10, cache_read_tokens=500, detail={"input_audio": 700})
+    assert cost("gemini-2.5-flash", "google", usage=usage).notes == ("modalities_ignored",)
+
+
+def test_gemini_searches_are_an_upper_bound():
+    got = cost("gemini-2.5-pro", "google", usage=Usage(10, 10, detail={"web_searches": 1}))
+    assert got.detail["web_searches"] == 35_000_000
+    assert got.notes == ("upper_bound:web_searches",)
+
+
+def test_a_price_that_the_provider_reports_wins():
+    assert cost("whatever", "unheard-of", reported_nano_usd=12).nano_usd == 12
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        ("unknown_model", {"model": "house-blend-1"}),
+        ("unknown_model", {"model": ""}),
+        ("unknown_provider", {"provider": "nobody.example"}),
+        ("no_usage", {"usage": Usage()}),
+        ("error", {"usage": Usage(), "status_code": 429}),
+        ("error", {"usage": Usage(), "status_code": None}),
+        ("not_billed", {"usage": Usage(10), "operation": "count_tokens"}),
+        ("not_billed", {"usage": Usage(), "operation": "files"}),
+        ("not_billed", {"usage": Usage(10), "operation": "moderation"}),
+        ("overlap_error", {"usage": Usage(10, 1, cache_read_tokens=20)}),
+        ("unpriced_unit:web_searches", {
+            "provider": "mistral", "model": "mistral-large-4",
+            "usage": Usage(10, 1, detail={"web_searches": 1}),
+        }),
+        ("unpriced_unit:billed_images", {
+            "provider": "cohere", "model": "embed-multilingual-v3.0",
+            "usage": Usage(detail={"billed_input_tokens": 9, "images": 1}),
+        }),
+        ("unpriced_unit:audio_seconds", {"usage": Usage(detail={"audio_seconds": 7})}),
+    ],
+)  # fmt: skip
+def test_no_price_has_a_reason(reason, said):
+    """Unknown is not zero."""
+    assert cost(**said) == Unpriced(reason)
+
+
+def test_an_error_that_used_tokens_costs():
+    assert isinstance(cost(status_code=500), Cost)
+
+
+def test_free_models_cost_nothing():
+    assert cost("gemma-4-31b-it", "google").nano_usd == 0
+
+
+def test_zero_tokens_cost_zero():
+    assert cost(usage=Usage(0, 0)).nano_usd == 0
+
+
+def test_parts_add_up_to_the_whole():
+    """Rounded once; what was cut off the parts goes to those that lost most."""
+    total, split = rounded({"a": Decimal("0.5"), "b": Decimal("0.7"), "c": Decimal("2.8")})
+    assert (total, split) == (4, {"a": 0, "b": 1, "c": 3})
+
+
+def test_overrides_say_where_they_come_from():
+    """Every figure of ours has a source, an address, a date, and units that exist."""
+    ours = overrides()
+    units = {unit.price_key for unit in registry().units.values()} | set(registry().units)
+    for entry in (*ours.models, *ours.units, *ours.tiers, *ours.uplifts):
+        assert entry.source and entry.url.startswith("https://") and entry.checked
+    for entry in (*ours.models, *ours.units):
+        assert entry.prices.keys() <= units
+
+
+def test_a_price_takes_less_than_150_microseconds():
+    """It is paid for every call; measured with room for a busy machine."""
+    usage = Usage(4400, 50, cache_read_tokens=4000, detail={"cache_write_1h": 200})
+    cost("claude-sonnet-4-5", "anthropic", usage=usage)
+    best = min(_seconds(usage) for _ in range(5))
+    assert best / 200 < 0.00015
+
+
+def _seconds(usage):
+    began = time.process_time()
+    for n in range(200):
+        cost("claude-sonnet-4-5", "anthropic", usage=usage, at_us=NOV_2026 + n)
+    return time.process_time() - began

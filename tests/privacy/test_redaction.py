@@ -1,0 +1,240 @@
+"""Secrets go, everything else stays, and it is quick."""
+
+import base64
+import hashlib
+import json
+import os
+import sysconfig
+import time
+from pathlib import Path
+
+import pytest
+
+from agenttrace_mitm.privacy import Redactor
+
+A36 = "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7bC0eF3hJ6"
+HEX = "0123456789abcdef0123456789abcdef"
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"
+PEM = (
+    "-----BEGIN RSA PRIVATE KEY-----\n"
+    + "\n".join(["MIIEpAIBAAKCAQEA1c7+9z5Pad7OejecsQ0bu3aozN3tihPmUodnudG3HdanIthO"] * 3)
+    + "\n-----END RSA PRIVATE KEY-----"
+)
+SECRETS = {
+    "anthropic_key": "sk-ant-api03-" + A36,
+    "openai_key": "sk-proj-" + A36,
+    "api_key": "sk-" + A36,
+    "google_key": "AIzaSy" + A36[:33],
+    "google_token": "ya29.a0" + A36,
+    "github_token": "ghp_" + A36,
+    "gitlab_token": "glpat-" + A36[:20],
+    "slack_token": "xoxb-123456789012-" + A36[:24],
+    "aws_key": "AKIAIOSFODNN7EXAMPLE",
+    "stripe_key": "sk_live_" + A36[:24],
+    "jwt": JWT,
+    "private_key": PEM,
+    "huggingface_token": "hf_" + A36[:34],
+    "npm_token": "npm_" + A36,
+    "pypi_token": "pypi-AgEIcHlwaS5vcmc" + A36 + A36,
+    "telegram_token": "AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw1",
+    "sendgrid_key": "SG." + A36[:22] + "." + A36 + "abcdefg",
+    "twilio_key": "SK" + HEX,
+    "groq_key": "gsk_" + A36,
+    "xai_key": "xai-" + A36 + A36,
+    "vault_token": "hvs." + A36,
+    "databricks_token": "dapi" + HEX,
+}
+MORE = [
+    ("google_key", "AQ.Ab8RN6" + A36),
+    ("github_token", "github_pat_11ABCDEFG0" + A36),
+    ("github_token", "gho_" + A36),
+    ("api_key", "sk-or-v1-" + HEX),
+    ("openai_key", "sk-svcacct-" + A36),
+    ("aws_key", "ASIAIOSFODNN7EXAMPLE"),
+    ("private_key", PEM.replace("RSA PRIVATE", "PRIVATE")),
+    ("private_key", PEM.rpartition("\n")[0]),
+]
+EVERY = [*SECRETS.items(), *MORE]
+CONTEXTS = [
+    "{}",
+    "the key is {} and that is all",
+    'key="{}"',
+    "({})",
+    "a\n{}\nb",
+    "export KEY={};",
+    "https://host.example/path/{}",
+]
+
+
+def surrounded(secret, context):
+    if secret.startswith("AAHdq"):
+        secret = "123456789:" + secret
+    return context.replace("{}", secret)
+
+
+@pytest.mark.parametrize("context", CONTEXTS)
+@pytest.mark.parametrize(("kind", "secret"), EVERY, ids=lambda v: v[:14])
+def test_published_shapes_are_recognised(kind, secret, context):
+    """Whole, whatever stands around, and counted under its kind."""
+    redactor = Redactor()
+    clean = redactor.text(surrounded(secret, context))
+    assert secret not in clean
+    assert secret[-12:] not in clean
+    assert f"[redacted:{kind}]" in clean or "[redacted:named_secret]" in clean
+    assert sum(redactor.found.values()) == 1
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+@pytest.mark.parametrize(("kind", "secret"), EVERY, ids=lambda v: v[:14])
+def test_secrets_inside_json_are_recognised(kind, secret, depth):
+    """Also after an escaped line end, also in JSON within JSON, as bytes and as a value."""
+    value = {"list": ["before\n" + surrounded(secret, "{}") + "\nafter", 1, None]}
+    text = value
+    for _ in range(depth):
+        text = json.dumps(text)
+    redactor = Redactor()
+    clean = redactor.data(b"data: " + text.encode() + b"\n\n")
+    tail = json.dumps(secret)[1:-1][-12:]
+    assert tail.encode() not in clean
+    assert f"[redacted:{kind}]".encode() in clean
+    assert json.loads(clean[6:])
+    walked = Redactor().json(value)
+    assert walked["list"][0].startswith("before\n")
+    assert walked["list"][0].endswith("\nafter")
+    assert secret not in walked["list"][0]
+
+
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        ("Authorization: Bearer abcDEF0123456789xyz.~+/-_==", "abcDEF0123456789xyz.~+/-_=="),
+        ("curl -H 'authorization: bearer 0a1b2c3d4e5f60718293'", "0a1b2c3d4e5f60718293"),
+        ("Authorization: Basic dXNlcjpjYW5hcnktcGFzcw==", "dXNlcjpjYW5hcnktcGFzcw=="),
+        ("postgres://me:hunter2!@db.example/x", "hunter2!"),
+        ("GET /v1/models?alt=sse&key=abcdefgh01234567 HTTP", "abcdefgh01234567"),
+        ("https://x.example/a?api_key=0123456789abcdef&b=1", "0123456789abcdef"),
+        ("https://x.example/a?access_token=0123456789abcdef", "0123456789abcdef"),
+        ("MISTRAL_API_KEY=3fGh7Jk2Lm9Np4Qr6St8Uv1Wx5Yz0AbC", "3fGh7Jk2Lm9Np4Qr6St8Uv1Wx5Yz0AbC"),
+        ('"CO_API_KEY": "3fGh7Jk2Lm9Np4Qr6St8Uv1Wx5"', "3fGh7Jk2Lm9Np4Qr6St8Uv1Wx5"),
+        ("x-api-key: 3fGh7Jk2Lm9Np4Qr6St8Uv1Wx5", "3fGh7Jk2Lm9Np4Qr6St8Uv1Wx5"),
+        (
+            "aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+            "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+        ),
+        (
+            '"SecretAccessKey": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"',
+            "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+        ),
+        ("AccountName=x;AccountKey=" + A36 * 2 + "abcd012345+/==;", A36 * 2),
+    ],
+)
+def test_what_stands_before_a_secret_tells(text, secret):
+    clean = Redactor().text(text)
+    assert secret not in clean
+    assert "[redacted:" in clean
+    escaped = json.dumps({"t": json.dumps({"u": text})})
+    assert secret.encode() not in Redactor().data(escaped.encode())
+
+
+def test_a_json_key_names_a_secret():
+    redactor = Redactor()
+    value = {"mistral": {"api_key": "3fGh7Jk2Lm9Np4Qr6St8Uv1Wx5Yz0AbC", "model": "x"}}
+    assert redactor.json(value) == {"mistral": {"api_key": "[redacted:named_secret]", "model": "x"}}
+    assert redactor.found == {"named_secret": 1}
+
+
+@pytest.mark.parametrize(
+    "credential",
+    ["3fGh7Jk2Lm9Np4Qr6St8Uv1Wx5Yz0AbC", "dummy-key", "a.b~c+d/e", "x" * 200, "test.with.dots-01",
+     "aBcDeFgHiJkLmNoPqRsTuVwXyZ.aBcDeFgHiJkLmNoPqRsTuVwXyZ", "YWJjZGVmZ2hpamtsbW5vcHFyc3R1dg=="],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    "context", ["{}", 'say "{}" twice {}', "k={}\n", "Invalid key: {}.", "line\\n{}\\n", "({})"]
+)
+def test_the_credential_of_this_exchange_is_recognised(credential, context):
+    """Mistral's and Cohere's keys have no shape: the digest of the one in use does."""
+    digest = hashlib.sha256(credential.encode()).hexdigest()
+    text = context.replace("{}", credential)
+    redactor = Redactor([(len(credential), digest)])
+    assert credential not in redactor.text(text)
+    assert credential.encode() not in redactor.data(json.dumps([text]).encode())
+    assert redactor.found["credential"] >= 1
+    other = Redactor([(len(credential), "0" * 64)])
+    assert other.found["credential"] == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sk-folding-cube sk-cube-grid sk-estimator-doc-link-wrapper",
+        "task-1234567890123456-abc risk-averse-0123456789ABC",
+        "msg_01XFDUDYJgAACzvnptvVoYEL call_abc123DEF456ghi789 resp_68ab01cd",
+        "123e4567-e89b-12d3-a456-426614174000",
+        "deadbeefdeadbeefdeadbeefdeadbeefdeadbeef",
+        "Basic authentication is not the same as Bearer tokenization_of_things",
+        "api_key = os.environ['OPENAI_API_KEY']  # api_key=self.api_key_from_environment",
+        "-----BEGIN CERTIFICATE-----\nMIIDdzCCAl+gAwIBAgIEAgAAuTANBgkqhkiG9w0BAQUFADBa\n",
+        '"-----BEGIN PRIVATE KEY-----" is how it starts',
+        "http://localhost:8080/@scope/package git@github.com:a/b user@example.com",
+        "max_tokens=4096 prompt_cache_key='thread-0001-0002-0003' page_token",
+        '"thoughtSignature": "CsUBAVSoXO7b3fGh7Jk2Lm9Np4Qr6St8Uv1Wx5Yz0AbC"',
+        "def get_access_token(oauth2_session: OAuth2SessionWithRefresh) -> str:",
+        "[redacted:api_key]",
+    ],
+)
+def test_ordinary_text_stays(text):
+    assert Redactor([(40, "0" * 64)]).text(text) is text
+
+
+def ordinary_code():
+    library = Path(sysconfig.get_paths()["stdlib"])
+    return b"".join(path.read_bytes() for path in sorted(library.glob("*.py")))
+
+
+def test_source_code_stays():
+    """The standard library, a few megabytes of it, without one false hit."""
+    code = ordinary_code()
+    assert len(code) > 2_000_000
+    redactor = Redactor([(39, "0" * 64), (108, "1" * 64)])
+    assert redactor.data(code) is code
+    assert not redactor.found
+
+
+def test_clean_values_are_handed_back_as_they_are():
+    value = {"a": ["b", 1, 2.5, None, True], "text": "\ud800 lone"}
+    assert Redactor().json(value) == value
+    clean = {"a": ["b"]}
+    assert Redactor().json(clean) is clean
+
+
+def test_redacting_twice_changes_nothing():
+    once = Redactor().text(" ".join(secret for _, secret in EVERY))
+    assert Redactor().text(once) == once
+
+
+@pytest.mark.parametrize(
+    ("data", "limit_ms"),
+    [
+        (ordinary_code()[:200_000], 3),
+        (base64.b64encode(os.urandom(150_000)), 60),
+        (b" sk-proj-" + b"a1B" * 66_000, 60),
+        ((b" sk-proj-" + b"a1B" * 20) * 2900, 60),
+        (b"-----BEGIN PRIVATE KEY-----" * 7400, 120),
+        (b"a+" * 100_000, 60),
+        (b"eyJ" * 66_000, 60),
+        (b"://a:" * 40_000 + b"@" * 100, 120),
+        (b"password=" * 22_000, 60),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_200_kb_take_milliseconds(data, limit_ms):
+    """Limits leave room for a busy machine; docs/privacy.md has the figures of a quiet one."""
+    redactor = Redactor([(108, "0" * 64)])
+    best = min(_seconds(redactor, data) for _ in range(5))
+    assert best * 1000 < limit_ms
+
+
+def _seconds(redactor, data):
+    began = time.process_time()
+    redactor.data(data)
+    return time.process_time() - began
