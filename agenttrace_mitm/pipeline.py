@@ -15,6 +15,7 @@ from .model import (
     Caller,
     Cost,
     Exchange,
+    Json,
     LlmCall,
     Outcome,
     Payload,
@@ -227,7 +228,7 @@ def outcome(exchange: Exchange, reply: Reply) -> Outcome:
         return "ok"  # everything had been said when the connection went
     if exchange.ending == "client_left":
         return "cancelled"
-    if exchange.ending != "complete" or not reply.complete:
+    if exchange.ending != "complete" or exchange.status is None or not reply.complete:
         return "interrupted"
     return "ok"
 
@@ -277,6 +278,7 @@ def _priced(call: LlmCall, exchange: Exchange, understood: Understood) -> LlmCal
         host=call.host,
         status_code=call.status_code,
         reported_nano_usd=understood.reply.cost_nano_usd,
+        context=_price_context(understood.reply.usage.raw),
     )
     if not isinstance(priced, Cost):
         return call.model_copy(update={"unpriced_reason": priced.reason})
@@ -288,6 +290,14 @@ def _priced(call: LlmCall, exchange: Exchange, understood: Understood) -> LlmCal
             "notes": [*call.notes, *priced.notes],
         }
     )
+
+
+def _price_context(raw: Json) -> dict[str, str]:
+    """What Anthropic's usage says beside the counts, and the price depends on."""
+    said = raw if isinstance(raw, dict) else {}
+    return {
+        name: said[name] for name in ("speed", "inference_geo") if isinstance(said.get(name), str)
+    }
 
 
 def _tool_calls(reply: Reply) -> tuple[StoredToolCall, ...]:

@@ -1,0 +1,139 @@
+"""Secrets go through the whole path and are in nothing that we write, at any tier."""
+
+import gzip
+import json
+import sqlite3
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import httpx
+import pytest
+
+from agenttrace_mitm.demo.server import Answer, Request
+from agenttrace_mitm.store import unpack
+from tests.support.instance import Instance
+from tests.support.providers import json_answer, played
+
+BEARER = "sk-proj-canaryA1b2C3d4E5f6G7h8I9j0K1l2M3n4"
+ANTHROPIC = "sk-ant-api03-canaryB1c2D3e4F5g6H7i8J9k0L1m2N3"
+GOOGLE_HEADER = "AIzaSycanaryC1d2E3f4G5h6I7j8K9l0M1n2O3p"
+GOOGLE_QUERY = "AIzaSycanaryD1e2F3g4H5i6J7k8L9m0N1o2P3q"
+SHAPELESS = "canaryE1f2G3h4I5j6K7l8M9n0O1p2"  # Mistral's and Cohere's keys have no prefix
+IN_PROMPT = "ghp_canaryF1g2H3i4J5k6L7m8N9o0P1q2R3s4"
+IN_REPLY = "sk-proj-canaryG1h2I3j4K5l6M7n8O9p0Q1r2S3t4"
+PASSWORD = "canary-proxy-password-H1i2J3"
+SECRETS = (
+    BEARER, ANTHROPIC, GOOGLE_HEADER, GOOGLE_QUERY, SHAPELESS, IN_PROMPT, IN_REPLY, PASSWORD,
+)  # fmt: skip
+
+PROMPT = "the quick brown prompt jumps"
+REPLY = "the lazy reply sleeps"
+ARGUMENT = "spoken argument walks"
+
+
+def _answer(request: Request) -> Answer:
+    if request.headers.get("x-fail"):
+        credential = request.headers.get("authorization", "").removeprefix("Bearer ")
+        words = f"Incorrect API key provided: {credential or GOOGLE_QUERY}. {PROMPT}"
+        return json_answer({"error": {"message": words, "type": "auth", "code": "bad"}}, 401)
+    if b'"stream": true' in request.body:
+        return Answer(200, (("content-type", "text/event-stream"),), tuple(_stream()))
+    function = {"name": "say", "arguments": json.dumps({"words": ARGUMENT, "key": IN_REPLY})}
+    calls = [{"id": "call_1", "type": "function", "function": function}]
+    message = {"role": "assistant", "content": f"{REPLY} {IN_REPLY}", "tool_calls": calls}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    return json_answer({"id": "c", "model": "gpt-5.5", "choices": [choice]})
+
+
+def _stream() -> Iterator[bytes]:
+    """A reply whose secret comes in pieces."""
+    text = f"{REPLY} {IN_REPLY} and on"
+    for start in range(0, len(text), 7):
+        delta = {"index": 0, "delta": {"content": text[start : start + 7]}}
+        yield f"data: {json.dumps({'id': 'c', 'choices': [delta]})}\n\n".encode()
+    yield b"data: [DONE]\n\n"
+
+
+async def _talk(instance: Instance) -> None:
+    """Calls with each kind of credential, plain, streamed and refused."""
+    trust = ssl.create_default_context(cafile=str(instance.root_certificate))
+    proxy = f"http://agent:{PASSWORD}@127.0.0.1:{instance.proxy_port}"
+    gemini = "https://generativelanguage.googleapis.com/v1beta/models/g:generateContent"
+    chat, compatible = "/v1/chat/completions", "/compatibility/v1/chat/completions"
+    styles: list[tuple[str, dict[str, str]]] = [
+        (f"https://api.openai.com{chat}", {"authorization": f"Bearer {BEARER}"}),
+        (f"https://api.openai.com{chat}", {"api-key": BEARER, "cookie": f"s={BEARER}"}),
+        ("https://api.anthropic.com/v1/messages", {"x-api-key": ANTHROPIC}),
+        (gemini, {"x-goog-api-key": GOOGLE_HEADER}),
+        (f"{gemini}?key={quote(GOOGLE_QUERY)}", {}),
+        (f"https://api.mistral.ai{chat}", {"authorization": f"Bearer {SHAPELESS}"}),
+        (f"https://api.cohere.com{compatible}", {"authorization": f"Bearer {SHAPELESS}"}),
+    ]
+    async with httpx.AsyncClient(verify=trust, proxy=proxy) as client:
+        for url, headers in styles:
+            # A key without a shape is known by its use: only its own exchange can tell it.
+            pasted = SHAPELESS if SHAPELESS in str(headers) else ""
+            prompt = f"{PROMPT} with {IN_PROMPT} and {pasted}"
+            body = {"model": "m", "messages": [{"role": "user", "content": prompt}]}
+            await client.post(url, json=body, headers=headers)
+            await client.post(url, content=json.dumps(body | {"stream": True}), headers=headers)
+            await client.post(url, json=body, headers=headers | {"x-fail": "1"})
+
+
+def _written(home: Path) -> Iterator[tuple[str, bytes]]:
+    """Every file below *home*, and every value of every table, decompressed."""
+    for path in home.rglob("*"):
+        if path.is_file():
+            yield str(path.relative_to(home)), path.read_bytes()
+    db = sqlite3.connect(home / "data.db")
+    tables = [row[0] for row in db.execute("select name from sqlite_master where type = 'table'")]
+    for table in tables:
+        for row in db.execute(f"select * from [{table}]"):
+            for value in row:
+                if isinstance(value, bytes) and table == "payloads":
+                    yield table, unpack(value) or b""
+                elif value is not None:
+                    yield table, value if isinstance(value, bytes) else str(value).encode()
+
+
+@pytest.mark.parametrize("tier", [1, 2, 3])
+async def test_no_secret_is_written(tmp_path: Path, tier: int) -> None:
+    """Not in a file, not in a column, whole or as its parts in a stream."""
+    async with played(tmp_path, _answer) as providers:
+        async with Instance(providers.settings(privacy_tier=tier)) as instance:
+            await _talk(instance)
+            rows = await instance.rows(
+                "select * from llm_calls where outcome <> 'in_flight'", lambda r: len(r) == 21
+            )
+            during = list(_written(providers.home))
+        after = list(_written(providers.home))
+    assert len(rows) == 21
+    for where, value in [*during, *after]:
+        for secret in SECRETS:
+            assert secret.encode() not in value, f"{secret} is in {where}"
+            assert secret[:20].encode() not in value, f"half of {secret} is in {where}"
+            assert secret[-14:].encode() not in value, f"the end of {secret} is in {where}"
+    kept = b"\n".join(value for _, value in after)
+    assert (PROMPT.encode() in kept) == (tier >= 2)
+    assert (ARGUMENT.encode() in kept) == (tier >= 2)
+    assert (REPLY.encode() in kept) == (tier >= 3)
+
+
+async def test_a_compressed_body_is_redacted_too(tmp_path: Path) -> None:
+    """What is stored is the decoded body."""
+    body = gzip.compress(json.dumps({"id": "c", "choices": [], "note": IN_REPLY}).encode())
+    headers = (("content-type", "application/json"), ("content-encoding", "gzip"))
+    async with (
+        played(tmp_path, lambda _: Answer(200, headers, (body,))) as providers,
+        Instance(providers.settings()) as instance,
+    ):
+        trust = ssl.create_default_context(cafile=str(instance.root_certificate))
+        proxy = f"http://127.0.0.1:{instance.proxy_port}"
+        async with httpx.AsyncClient(verify=trust, proxy=proxy) as client:
+            await client.post("https://api.openai.com/v1/chat/completions", json={"model": "m"})
+        [row] = await instance.rows("select response_body from payloads")
+        stored = unpack(row["response_body"]) or b""
+        assert b"redacted" in stored
+        assert IN_REPLY.encode() not in stored
