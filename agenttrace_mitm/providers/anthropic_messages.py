@@ -32,7 +32,7 @@ from .finish import normalized
 from .params import chosen
 from .usage import splits, total_of, usage
 
-_MESSAGES = re.compile(r"/messages(/count_tokens)?$")
+_MESSAGES = re.compile(r"/v1/messages(/count_tokens)?$")
 _PARAMS = (
     "max_tokens",
     "temperature",
@@ -54,12 +54,8 @@ class AnthropicMessages:
     dialect = "anthropic.messages"
 
     def matches(self, route: Route) -> bool:
-        """True for messages at Anthropic, and at whoever was added as one."""
-        return (
-            route.is_post
-            and route.provider == "anthropic"
-            and _MESSAGES.search(route.path) is not None
-        )
+        """True for the path that ends every endpoint of this kind, whoever's it is."""
+        return route.is_post and _MESSAGES.search(route.path) is not None
 
     def operation(self, route: Route) -> str:
         """A chat, or a count."""

@@ -141,6 +141,19 @@ def test_searches_compaction_and_refusal():
     }
 
 
+@pytest.mark.parametrize(
+    ("provider", "path", "dialect"),
+    [
+        ("anthropic", "/v1/messages?beta=true", "anthropic.messages"),
+        ("gateway", "/anthropic/v1/messages", "anthropic.messages"),
+        ("openai", "/v1/threads/thread_1/messages", "other"),
+        ("anthropic", "/v1/messages/batches", "other"),
+    ],
+)
+def test_the_path_decides_who_speaks_it(provider, path, dialect):
+    assert told(provider, path, {}).dialect == dialect
+
+
 def test_counting_tokens_consumes_none():
     understood = told("anthropic", "/v1/messages/count_tokens?beta=true", {"input_tokens": 16})
     assert (understood.kind, understood.operation) == ("count", "count_tokens")
