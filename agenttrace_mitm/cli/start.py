@@ -9,6 +9,8 @@ import click
 from . import options
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ..launch.state import Daemon
     from ..launch.supervisor import Supervisor
     from ..settings import Settings
@@ -50,10 +52,27 @@ def prepared(given: dict[str, Any]) -> "Settings":
     from .instance import user_environ
 
     settings = options.load(given)
+    if settings.upstream_ca:
+        _judge_roots(settings.upstream_ca)
     if settings.upstream_proxy:
         return settings
     proxy = inherited.upstream_proxy(user_environ(), settings.proxy_port)
     return settings.model_copy(update={"upstream_proxy": proxy})
+
+
+def _judge_roots(file: "Path") -> None:
+    """Refuse a file without certificates now: later, every call would fail by it."""
+    import ssl
+
+    from ..errors import SettingsError
+
+    try:
+        ssl.create_default_context(cafile=file)
+    except OSError as error:
+        raise SettingsError(
+            f"The file {file} of upstream_ca cannot be used ({error.strerror or error})",
+            "Give a PEM file with certificates",
+        ) from None
 
 
 async def _in_foreground(settings: "Settings", *, browser: bool) -> None:

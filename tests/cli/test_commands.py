@@ -1,0 +1,110 @@
+"""Commands that need nothing running."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from agenttrace_mitm.cli import COMMANDS, text
+from agenttrace_mitm.store import open_database, queries
+
+
+def test_help_imports_nothing_slow():
+    """It answers in a tenth of a second because of that."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "agenttrace_mitm", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for module in ("pydantic", "sqlite3", "mitmproxy", "cryptography", "datasette"):
+        assert f" {module}\n" not in done.stderr
+    for name in COMMANDS:
+        assert f"\n  {name} " in done.stdout
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_with_an_example(user, name):
+    said = user.types(name, "--help").stdout
+    assert "Usage: " in said
+    assert name == "version" or "agenttrace-mitm" in said.partition("\n")[2]
+
+
+@pytest.mark.parametrize(
+    "command", [["status"], ["stop"], ["open"], ["env"]], ids=lambda each: each[0]
+)
+def test_without_an_instance_it_says_how_to_start_one(user, command):
+    done = user.types(*command)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "agenttrace-mitm: AgentTrace is not running.\nStart it: agenttrace-mitm start.\n"
+    )
+
+
+def test_without_a_database_it_says_so(user):
+    for command in (["stats"], ["agents"], ["query", "select 1"]):
+        done = user.types(*command)
+        assert done.returncode == 1
+        assert "There is no database at" in done.stderr
+
+
+def test_the_token_is_stable_until_reset(user):
+    first = user.types("token", "show").stdout
+    assert user.types("token", "show").stdout == first
+    second = user.types("token", "reset").stdout
+    assert user.types("token", "show").stdout == second != first
+
+
+def test_hosts_are_changed_in_the_config_file(user):
+    before = json.loads((user.home / "config.json").read_text())
+    assert user.types("hosts", "disable", "api.cohere.com").returncode == 0
+    assert user.types("hosts", "enable", "chatgpt").returncode == 0
+    assert user.types("hosts", "add", "llm.example.com", "openai").returncode == 0
+    assert json.loads((user.home / "config.json").read_text()) == {
+        **before,
+        "hosts_disabled": ["api.cohere.com"],
+        "hosts_enabled": ["chatgpt"],
+        "hosts_added": {"llm.example.com": "openai"},
+    }
+    listed = user.types("hosts", "list").stdout
+    assert "llm.example.com" in listed
+    assert user.types("hosts", "enable", "api.cohere.com").returncode == 0
+    assert user.types("hosts", "disable", "nobody.example").returncode == 1
+    assert user.types("hosts", "add", "bad host", "openai").returncode == 1
+    assert user.types("hosts", "add", "llm.example.com", "nobody").returncode == 1
+
+
+def test_queries_only_read(user):
+    open_database(user.home / "data.db").close()
+    assert user.types("query", "select 1 as a, 'x' as b").stdout == "a  b\n-  -\n1  x\n"
+    assert user.types("query", "--csv", "select 1 as a").stdout.split() == ["a", "1"]
+    assert json.loads(user.types("query", "--json", "select 1 as a").stdout) == [{"a": 1}]
+    for sql in ("delete from llm_calls", "selec", "select * from nothing"):
+        done = user.types("query", sql)
+        assert done.returncode == 1
+        assert "agenttrace-mitm: " in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_undoing_an_env_that_was_not_done_prints_nothing(user):
+    assert user.types("env", "--unset").stdout == ""
+
+
+def test_values_as_people_read_them():
+    assert [text.money(n) for n in (None, 0, 1000, 50_000, 1_234_567_890)] == [
+        "-",
+        "$0.0000",
+        "<$0.0001",
+        "$0.0001",
+        "$1.2346",
+    ]
+    assert [text.duration(n) for n in (None, 12.4, 1234)] == ["-", "12 ms", "1.2 s"]
+    assert text.printable("a\x1b[2Jb") == "a\N{REPLACEMENT CHARACTER}[2Jb"
+    assert text.table(("n", "t"), []) == "n  t\n-  -"
+
+
+def test_totals_of_an_empty_database(tmp_path):
+    open_database(tmp_path / "data.db").close()
+    assert queries.totals(tmp_path / "data.db", by="model") == []
+    assert queries.last_number(tmp_path / "data.db") == 0

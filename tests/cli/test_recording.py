@@ -1,0 +1,160 @@
+"""The whole product by its commands: start, run, look, stop."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+CALL = """
+import json, urllib.request
+request = urllib.request.Request(
+    "https://api.openai.com/v1/embeddings",
+    json.dumps({"model": "text-embedding-3-small", "input": "hello"}).encode(),
+    {"content-type": "application/json", "authorization": "Bearer sk-canary-0123456789abcdef"},
+)
+print(urllib.request.urlopen(request, timeout=20).status)
+"""
+PYTHON = [sys.executable, "-c", CALL]
+
+
+def until(true, timeout_s=20):
+    deadline = time.monotonic() + timeout_s
+    while not (found := true()):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    return found
+
+
+@pytest.fixture
+def started(user):
+    """A running `start`; its facts are what `status --json` says."""
+    process = user.starts("start", "--no-open")
+    lines = []
+    until(lambda: lines.append(process.stdout.readline()) or "content for" in lines[-1])
+    process.banner = "".join(lines)
+    yield process
+    process.send_signal(signal.SIGTERM)
+    process.wait(20)
+    process.stdout.close()
+
+
+def test_start_says_where_everything_is(user, started):
+    assert re.search(r"Pages   http://127\.0\.0\.1:\d+/-/agenttrace/login\?code=", started.banner)
+    assert re.search(r"Proxy   http://127\.0\.0\.1:\d+\n", started.banner)
+    assert "tier 3" in started.banner
+    facts = json.loads(user.types("status", "--json").stdout)
+    assert all(process["up"] for process in facts["processes"].values())
+    assert facts["pid"] == started.pid
+
+
+def test_a_second_start_says_who_runs(user, started):
+    done = user.types("start")
+    assert done.returncode == 1
+    assert f"already running (pid {started.pid}" in done.stderr
+
+
+def test_run_records_and_everything_tells_of_it(user, started):
+    done = user.types("run", "--agent", "tester", "--tag", "branch=main", "--", *PYTHON)
+    assert (done.returncode, done.stdout) == (0, "200\n"), done.stderr
+    assert re.fullmatch(r"agenttrace-mitm: 1 call, .* → http://127\.0\.0\.1:\d+/\n", done.stderr)
+    line = until(lambda: [x for x in [started.stdout.readline()] if "text-embedding" in x])[0]
+    assert "tester" in line
+    rows = json.loads(user.types("query", "--json", "select * from llm_calls").stdout)
+    assert len(rows) == 1
+    assert json.loads(rows[0]["tags"])["branch"] == "main"
+    assert "text-embedding-3-small" in user.types("tail", "--no-follow").stdout
+    assert "text-embedding-3-small" in user.types("stats").stdout
+    assert "tester" in user.types("agents").stdout
+    assert json.loads(user.types("stats", "--json", "--by", "provider").stdout)[0]["calls"] == 1
+    for path in user.home.rglob("*"):
+        if path.is_file():
+            assert b"sk-canary" not in path.read_bytes(), path
+
+
+def test_run_starts_what_is_not_running_and_ends_it(user):
+    done = user.types("run", "--", *PYTHON)
+    assert (done.returncode, done.stdout) == (0, "200\n"), done.stderr
+    assert "1 call" in done.stderr
+    until(lambda: user.types("status").returncode == 1)
+
+
+def test_run_is_the_programs_exit_code_and_silence(user):
+    done = user.types("run", "--quiet", "--", "sh", "-c", "echo out; echo err >&2; exit 7")
+    assert (done.returncode, done.stdout, done.stderr) == (7, "out\n", "err\n")
+
+
+def test_two_runs_at_once_share_an_instance(user):
+    sleep = [sys.executable, "-c", "import time; time.sleep(2)"]
+    first = user.starts("run", "--quiet", "--", *sleep)
+    until(lambda: user.types("status").returncode == 0)
+    done = user.types("run", "--", *PYTHON)
+    assert (done.returncode, done.stdout) == (0, "200\n"), done.stderr
+    assert first.wait(20) == 0
+    first.stdout.close()
+    until(lambda: user.types("status").returncode == 1)
+
+
+def test_env_makes_a_shell_record(user, started):
+    exports = user.types("env").stdout
+    shell = f'{exports}\nexec "$0" -c "$1"'
+    assert exports.startswith("export ")
+    done = subprocess.run(
+        ["sh", "-c", shell, sys.executable, CALL],
+        env=user.environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "200\n", done.stderr
+    until(lambda: "embedding" in user.types("tail", "--no-follow").stdout)
+
+
+@pytest.mark.parametrize("name", ["recorder", "capture", "web"])
+def test_killing_any_process_costs_no_call(user, started, name):
+    before = json.loads(user.types("status", "--json").stdout)
+    assert user.types("run", "--quiet", "--", *PYTHON).stdout == "200\n"
+    os.kill(before["processes"][name]["pid"], signal.SIGKILL)
+    done = user.types("run", "--quiet", "--", *PYTHON)
+    assert done.stdout == "200\n", done.stderr
+
+    def counted():
+        return json.loads(user.types("stats", "--json").stdout)[0]["calls"] == 2
+
+    until(counted)
+    after = json.loads(user.types("status", "--json").stdout)
+    assert after["proxy_port"] == before["proxy_port"]
+
+
+def test_connections_wait_while_capture_restarts(user, started):
+    """The supervisor holds the listening socket: nobody is refused."""
+    facts = json.loads(user.types("status", "--json").stdout)
+    os.kill(facts["processes"]["capture"]["pid"], signal.SIGKILL)
+    for _ in range(20):
+        socket.create_connection(("127.0.0.1", facts["proxy_port"]), timeout=5).close()
+        time.sleep(0.02)
+
+
+def test_detached_it_goes_on_until_it_is_stopped(user):
+    done = user.types("start", "--detach")
+    assert done.returncode == 0, done.stderr
+    assert "is recording" in done.stdout
+    assert user.types("status").returncode == 0
+    assert user.types("start", "--detach").returncode == 0
+    assert user.types("stop").stdout == "Stopped.\n"
+    assert user.types("status").returncode == 1
+
+
+def test_serve_shows_pages_alone(user):
+    assert user.types("run", "--quiet", "--", "true").returncode == 0
+    until(lambda: user.types("status").returncode == 1)
+    process = user.starts("serve")
+    assert "login?code=" in process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 0
+    process.stdout.close()

@@ -1,0 +1,103 @@
+"""What users get wrong: one sentence and a remedy, exit code 1, nothing damaged."""
+
+import json
+import socket
+import sqlite3
+
+import pytest
+
+
+def complaint(user, *arguments, **environ):
+    """What `start` says on stderr, in the form that every complaint has."""
+    done = user.types("start", "--no-open", *arguments, **environ)
+    assert done.returncode == 1, done.stdout + done.stderr
+    lines = done.stderr.splitlines()
+    assert len(lines) == 2, done.stderr
+    assert lines[0].startswith("agenttrace-mitm: ")
+    assert all(line.endswith(".") for line in lines)
+    return done.stderr
+
+
+@pytest.mark.parametrize("option", ["--proxy-port", "--port"])
+def test_a_port_in_use(user, option):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        said = complaint(user, option, port)
+    assert port in said
+    assert option in said
+
+
+def test_a_database_that_is_none(user, tmp_path):
+    file = tmp_path / "notes.txt"
+    file.write_text("not a database, but dear to me\n" * 100)
+    said = complaint(user, "--db", str(file))
+    assert str(file) in said
+    assert "--db" in said
+    assert file.read_text() == "not a database, but dear to me\n" * 100
+
+
+def test_another_programs_database(user, tmp_path):
+    file = tmp_path / "other.db"
+    other = sqlite3.connect(file)
+    other.execute("create table recipes (name)")
+    other.commit()
+    other.close()
+    before = file.read_bytes()
+    said = complaint(user, "--db", str(file))
+    assert "another program" in said
+    assert file.read_bytes() == before
+
+
+def test_a_database_that_is_a_folder(user, tmp_path):
+    assert str(tmp_path) in complaint(user, "--db", str(tmp_path))
+
+
+def test_a_broken_config_file(user):
+    config = user.home / "config.json"
+    config.write_text('{"port": 80')
+    assert str(config) in complaint(user)
+    assert config.read_text() == '{"port": 80'
+
+
+def test_an_unknown_setting_in_the_config_file(user):
+    (user.home / "config.json").write_text(json.dumps({"prot": 1}))
+    assert "'prot' in " in complaint(user)
+
+
+def test_a_wrong_value_names_its_source(user):
+    assert "--privacy-tier on the command line" in complaint(user, "--privacy-tier", "7")
+    assert "AGENTTRACE_RETENTION_DAYS in the environment" in complaint(
+        user, AGENTTRACE_RETENTION_DAYS="many"
+    )
+
+
+@pytest.mark.parametrize("content", [None, "no certificate here\n"], ids=["missing", "rubbish"])
+def test_a_wrong_ca_file(user, tmp_path, content):
+    file = tmp_path / "ca.pem"
+    if content:
+        file.write_text(content)
+    assert str(file) in complaint(user, "--upstream-ca", str(file))
+
+
+def test_a_home_that_cannot_be_made(user, tmp_path):
+    (tmp_path / "file").write_text("")
+    said = complaint(user, AGENTTRACE_HOME=str(tmp_path / "file" / "home"))
+    assert "AGENTTRACE_HOME" in said
+
+
+def test_a_damaged_certificate_authority(user):
+    (user.home / "ca").mkdir()
+    (user.home / "ca" / "mitmproxy-ca.pem").write_text("damaged")
+    assert "ca rotate" in complaint(user)
+
+
+def test_a_program_that_does_not_exist(user):
+    done = user.types("run", "--", "no-such-program")
+    assert done.returncode == 127
+    assert "no-such-program cannot be run" in done.stderr
+
+
+def test_a_label_without_a_value(user):
+    done = user.types("run", "--tag", "branch", "--", "true")
+    assert done.returncode == 1
+    assert "'branch' has no value" in done.stderr
