@@ -5,7 +5,6 @@ Every hook does nothing in a Datasette without an AgentTrace database.
 
 import sqlite3
 from collections.abc import Awaitable, Callable
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from .pages import HOME, PAGES
 from .site import Datasette, databases, find
 
 STATIC = Path(__file__).parent / "static"
-STYLE_VERSION = sha256((STATIC / "agenttrace.css").read_bytes()).hexdigest()[:10]
 
 
 @hookimpl(trylast=True)  # last to wrap is outermost: nothing answers before the gate
@@ -70,9 +68,7 @@ def menu_links(datasette: Datasette) -> list[dict[str, str]]:
 @hookimpl
 def extra_css_urls(datasette: Datasette) -> list[str]:
     """One look for Datasette's pages and ours."""
-    if not find(datasette):
-        return []
-    return [datasette.urls.path(f"{PREFIX}/static/agenttrace.css?{STYLE_VERSION}")]
+    return [chrome.stylesheet(datasette)] if find(datasette) else []
 
 
 @hookimpl
@@ -106,7 +102,8 @@ def render_cell(
     value: Any, column: str, table: str | None, database: str | None, datasette: Datasette
 ) -> Any:
     """Times, money, JSON and messages as people read them."""
-    if database not in databases(datasette):
+    # Asked for every cell of every page: the cheap question first.
+    if not cells.is_ours(column, value) or database not in databases(datasette):
         return None
     return cells.render(datasette, database, table, column, value)
 

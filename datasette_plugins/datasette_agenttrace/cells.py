@@ -5,6 +5,7 @@ Long values are left to Datasette, which cuts them on table pages and shows them
 """
 
 import json
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -22,8 +23,18 @@ JSON_COLUMNS = frozenset(
         "arguments", "result", "detail",
     }
 )  # fmt: skip
+TEXT_COLUMNS = CALL_LINKS | JSON_COLUMNS | {"id", "content"}
 SMALL = 60
 LATEST_US = 253_402_300_799_000_000  # the year 9999: beyond it a number is not a time
+
+
+def is_ours(column: str, value: Any) -> bool:
+    """Whether a cell may be one that is shown in another way here."""
+    if isinstance(value, int):
+        return column.endswith(("_us", "_nano_usd"))
+    if isinstance(value, float):
+        return column.endswith("_usd")
+    return isinstance(value, str) and column in TEXT_COLUMNS
 
 
 def render(
@@ -34,9 +45,9 @@ def render(
         case int() if column.endswith("_us") and 0 < value < LATEST_US:
             return _moment(value)
         case int() if column.endswith("_nano_usd"):
-            return Markup('<span class="at-num" title="{} nano-dollars">{}</span>').format(
-                value, figures.usd(value)
-            )
+            return _money(value, f"{value} nano-dollars")
+        case float() if column.endswith("_usd") and math.isfinite(value):
+            return _money(round(value * figures.NANO), f"{value!r} US dollars")
         case str() if column in CALL_LINKS or (column == "id" and table in ("errors", "slowest")):
             return _call(datasette, database, value)
         case str() if column == "content" and table == "messages":
@@ -45,6 +56,11 @@ def render(
             return _json(value)
         case _:
             return None
+
+
+def _money(nano_usd: int, exact: str) -> Markup:
+    shown = figures.usd(nano_usd)
+    return Markup('<span class="at-num" title="{}">{}</span>').format(exact, shown)
 
 
 def _moment(us: int) -> Markup:

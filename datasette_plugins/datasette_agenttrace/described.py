@@ -2,8 +2,8 @@
 
     scripts/metadata > metadata.yml
 
-The hook gives the same for a database of any name, so the file is there for people to copy and
-change; a test says so when the two differ.
+The hook gives all of it to a database of any name, so the file is there for people to copy and
+change; a test says so when it differs from the code.
 """
 
 from pathlib import Path
@@ -18,36 +18,35 @@ type Metadata = dict[str, Any]
 
 TITLE = "AgentTrace"
 DESCRIPTION = "What AI agents do, cost and break, recorded on the wire on this machine."
-TABLES: Metadata = {
+SHOWN: Metadata = {
     "llm_calls": {
-        "description": "One row per exchange with a provider host. Times are UTC.",
         "sort_desc": "started_us",
         "facets": ["provider", "model", "outcome"],
         "label_column": "model",
-        "columns": {**schema.CALL_COLUMNS, **schema.GENERATED_COLUMNS},
     },
-    "messages": {
-        "description": schema.TABLES["messages"],
-        "sort_desc": "id",
-        "label_column": "role",
-    },
-    "call_messages": {"description": schema.TABLES["call_messages"]},
-    "tool_calls": {
-        "description": schema.TABLES["tool_calls"],
-        "sort_desc": "id",
-        "facets": ["name"],
-        "label_column": "name",
-    },
-    "payloads": {"description": schema.TABLES["payloads"], "size": 10},
-    "blind_spots": {"description": schema.TABLES["blind_spots"], "sort_desc": "id"},
-    "recorder_events": {"description": schema.TABLES["recorder_events"], "sort_desc": "id"},
-    **{name: {"description": said} for name, said in schema.VIEWS.items()},
+    "messages": {"sort_desc": "id", "label_column": "role"},
+    "tool_calls": {"sort_desc": "id", "facets": ["name"], "label_column": "name"},
+    "payloads": {"size": 10},
+    "blind_spots": {"sort_desc": "id"},
+    "recorder_events": {"sort_desc": "id"},
+    "_sqlite_migrations": {"hidden": True},
 }
 
 
 def tables() -> Metadata:
-    """Table metadata of one of our databases."""
-    return {"tables": TABLES}
+    """Table metadata of one of our databases, with what the schema says of tables and columns."""
+    described: Metadata = {
+        "llm_calls": {
+            "description": "One row per exchange with a provider host. Times are UTC.",
+            "columns": {**schema.CALL_COLUMNS, **schema.GENERATED_COLUMNS},
+        },
+        **{
+            name: {"description": f"{said[:1].upper()}{said[1:]}."}
+            for name, said in {**schema.TABLES, **schema.VIEWS}.items()
+        },
+    }
+    names = described | SHOWN
+    return {"tables": {name: described.get(name, {}) | SHOWN.get(name, {}) for name in names}}
 
 
 def queries() -> Metadata:
@@ -56,11 +55,11 @@ def queries() -> Metadata:
 
 
 def metadata() -> Metadata:
-    """The whole of `metadata.yml`."""
+    """The whole of `metadata.yml`; descriptions come from the schema by the hook."""
     return {
         "title": TITLE,
         "description": DESCRIPTION,
-        "databases": {"data": {**tables(), "queries": queries()}},
+        "databases": {"data": {"tables": SHOWN, "queries": queries()}},
     }
 
 

@@ -18,9 +18,9 @@ def usd(nano_usd: int | None) -> str:
     sign, size = ("-" if dollars < 0 else ""), abs(dollars)
     if size < 0.0001:
         return f"{sign}<$0.0001"
-    if size < 0.1:
+    if size < 0.09995:
         return f"{sign}${size:.4f}"
-    if size < 1000:
+    if size < 999.995:
         return f"{sign}${size:,.2f}"
     return f"{sign}${size:,.0f}"
 

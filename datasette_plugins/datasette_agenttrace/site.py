@@ -73,7 +73,7 @@ def find(datasette: Datasette) -> Site | None:
 def databases(datasette: Datasette) -> tuple[str, ...]:
     """The names of our databases in *datasette*."""
     known = _known.setdefault(datasette, _Known())
-    files = {name: Path(db.path) for name, db in datasette.databases.items() if db.path}
+    files = {name: db.path for name, db in datasette.databases.items() if db.path}
     return tuple(name for name, file in files.items() if _is_ours(file, known))
 
 
@@ -88,16 +88,19 @@ def _token_file(database: Path) -> Path:
     return beside if beside.exists() else home_folder() / "token"
 
 
-def _is_ours(path: Path, known: _Known) -> bool:
-    # Asked on every request, so the answer is kept.  Yes stays yes: a gate does not open again.
-    # No is asked again when the file changes, since the recorder may yet make its tables there.
+def _is_ours(file: str, known: _Known) -> bool:
+    # Asked for every request and cell, so the answer is kept.  Yes stays yes: a gate does not
+    # open again.  No is asked again when the file changes: the recorder may yet make its tables.
+    before = known.ours.get(file)
+    if before and before[1]:
+        return True
+    path = Path(file)
     stamp = _stamp(path)
-    before = known.ours.get(str(path))
-    if before and (before[1] or before[0] == stamp):
-        return before[1]
+    if before and before[0] == stamp:
+        return False
     found = _has_our_table(path)
     if found is not None:
-        known.ours[str(path)] = (stamp, found)
+        known.ours[file] = (stamp, found)
     return bool(found)
 
 

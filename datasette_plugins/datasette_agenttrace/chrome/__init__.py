@@ -8,15 +8,17 @@ their own; `base.html` here is a copy of Datasette 0.65.5's with those and our h
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 
 from datasette import __version__ as version
 from jinja2 import BaseLoader, ChoiceLoader, Environment, TemplateNotFound
 
-from ..page import Page
+from ..page import PREFIX, Page
 from ..site import Datasette, Site, find
 
 FOLDER = Path(__file__).parent
+STYLE = FOLDER.parent / "static" / "agenttrace.css"
 COPIED_FROM = "0.65."
 
 
@@ -40,10 +42,26 @@ class Header:
         ]
 
     @property
+    def stylesheet(self) -> str:
+        """The look of every page."""
+        return stylesheet(self.datasette)
+
+    @property
     def logout(self) -> str:
         """Where the sign-out button leads."""
         path: str = self.datasette.urls.path("/-/agenttrace/logout")
         return path
+
+
+def stylesheet(datasette: Datasette) -> str:
+    """Where the look of every page is; another address when it changes."""
+    path: str = datasette.urls.path(f"{PREFIX}/static/{STYLE.name}?{_version()}")
+    return path
+
+
+@cache
+def _version() -> str:
+    return sha256(STYLE.read_bytes()).hexdigest()[:10]
 
 
 class FrameLoader(BaseLoader):

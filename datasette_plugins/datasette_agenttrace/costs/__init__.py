@@ -1,23 +1,207 @@
-"""The Costs page."""
+"""The Costs page: what was spent, on what, and how it went, over time.
 
+The view loads, then renders; `costs.json` answers what was loaded.
+"""
+
+import sqlite3
+from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlencode
 
+from datasette.utils import sqlite_timelimit
 from datasette.utils.asgi import Response
 
-from ..page import Page, site_of
+from agenttrace_mitm import clock
+
+from .. import canned, charts, figures
+from ..page import Page, render, site_of
 from ..site import Datasette
+from .queries import DAY_US, OTHER, PRESETS, Asked, Costs, Step, asked_of, load
+
+LABELS = {"today": "Today", "7d": "7 days", "30d": "30 days", "90d": "90 days"}
+CHART_PRESET = (
+    "#g.mark=bar&g.x_column=day_utc&g.x_type=ordinal"
+    "&g.y_column=cost_usd&g.y_type=quantitative&g.color_column=model"
+)
+TOO_SLOW = "This took longer than it may. Choose a shorter time, or a provider or agent."
 
 
 async def view(datasette: Datasette, request: Any) -> Response:
     """The page."""
-    site_of(datasette)
-    return Response.html("<h1>Costs</h1>")
+    site = site_of(datasette)
+    asked = asked_of(_arguments(request), _today())
+    context: dict[str, Any] = {
+        "asked": asked,
+        "ranges": [(LABELS[name], name, _address(asked, range=name)) for name in PRESETS],
+        "wider": _address(asked, range="90d", provider="", agent=""),
+        "figures": figures,
+        "database": site.database,
+        "links": _links(datasette, site.database, asked),
+        "data_address": "costs.json" + _address(asked),
+    }
+    try:
+        costs = await _load(datasette, asked)
+    except sqlite3.OperationalError as error:
+        if "interrupted" not in str(error):
+            raise
+        context |= {"costs": None, "problem": TOO_SLOW}
+        return await render(datasette, request, "agenttrace_costs.html", context, status=503)
+    context |= {"costs": costs, "charts": _charts(costs), "drawn": _drawn(costs)}
+    return await render(datasette, request, "agenttrace_costs.html", context)
 
 
 async def data(datasette: Datasette, request: Any) -> Response:
-    """What the page shows."""
+    """What the page shows, as JSON."""
     site_of(datasette)
-    return Response.json({})
+    try:
+        costs = await _load(datasette, asked_of(_arguments(request), _today()))
+    except sqlite3.OperationalError as error:
+        if "interrupted" not in str(error):
+            raise
+        return Response.json({"ok": False, "error": TOO_SLOW}, status=503)
+    return Response.json(costs.model_dump(mode="json"))
+
+
+async def _load(datasette: Datasette, asked: Asked) -> Costs:
+    def run(connection: sqlite3.Connection) -> Costs:
+        with sqlite_timelimit(connection, datasette.sql_time_limit_ms):
+            return load(connection, asked)
+
+    database = datasette.get_database(site_of(datasette).database)
+    costs: Costs = await database.execute_fn(run)
+    return costs
+
+
+def _today() -> int:
+    return clock.now_us() // DAY_US
+
+
+def _arguments(request: Any) -> dict[str, str]:
+    return {name: request.args[name] for name in request.args}
+
+
+def _address(asked: Asked, **changed: str) -> str:
+    """The query string of what was asked, with some of it changed."""
+    said = {"range": asked.range, "provider": asked.provider, "agent": asked.agent}
+    if asked.range == "custom" and "range" not in changed:
+        said |= {"range": "", "from": asked.first_date, "to": asked.last_date}
+    return "?" + urlencode({name: value for name, value in (said | changed).items() if value})
+
+
+def _links(datasette: Datasette, database: str, asked: Asked) -> dict[str, str]:
+    """Where the figures lead: the rows behind them."""
+    urls = datasette.urls
+    rows = {
+        "kind__in": "llm,auxiliary",
+        "started_us__gte": str(asked.since_us),
+        "started_us__lt": str(asked.until_us),
+        "provider__exact": asked.provider,
+        "agent_id__exact": asked.agent,
+        "_sort_desc": "started_us",
+    }
+    calls = urls.table(database, "llm_calls") + "?"
+    rows = {name: value for name, value in rows.items() if value}
+    return {
+        "calls": calls + urlencode(rows),
+        "failed": calls + urlencode(rows | {"outcome__in": "error,interrupted"}),
+        "slowest": calls + urlencode(rows | {"_sort_desc": "latency_ms"}),
+        "unpriced": urls.query(database, canned.UNPRICED.name),
+        "sql": urls.query(database, canned.COST_PER_DAY.name) + CHART_PRESET,
+    }
+
+
+# ------------------------------------------------------------------ charts without JavaScript
+
+
+def _charts(costs: Costs) -> dict[str, charts.Chart]:
+    labels = [step.at for step in costs.steps]
+
+    def series(name: str, colour: str, value: Callable[[Step], float | None]) -> charts.Series:
+        return charts.Series(name, colour, [value(step) for step in costs.steps])
+
+    return {
+        "cost": charts.stacked(labels, _spending(costs), _dollars),
+        "tokens": charts.stacked(
+            labels,
+            [
+                series("in, from cache", "c4", lambda step: step.cache_read_tokens),
+                series("in, fresh", "c0", _fresh),
+                series("out", "c1", lambda step: step.tokens_out),
+            ],
+            figures.compact,
+        ),
+        "calls": charts.stacked(
+            labels,
+            [
+                series("went well", "c0", lambda step: step.calls - step.failed),
+                series("failed", "bad", lambda step: step.failed),
+            ],
+            figures.compact,
+        ),
+        "latency": charts.lines(
+            labels,
+            [
+                series("median", "c0", lambda step: step.p50_ms),
+                series("95th percentile", "c1", lambda step: step.p95_ms),
+            ],
+            figures.duration,
+        ),
+        "errors": charts.lines(
+            labels, [series("failed", "bad", lambda step: step.error_rate)], _share
+        ),
+    }
+
+
+def _spending(costs: Costs) -> list[charts.Series]:
+    spent = {(one.at, one.model): one.cost_usd for one in costs.spent}
+    return [
+        charts.Series(
+            model,
+            "other" if model == OTHER else f"c{rank}",
+            [spent.get((step.at, model)) for step in costs.steps],
+        )
+        for rank, model in enumerate(costs.named_models)
+    ]
+
+
+def _fresh(step: Step) -> int | None:
+    """Tokens read that no cache had; together with the cached ones they are all that was read."""
+    if step.tokens_in is None:
+        return None
+    return max(step.tokens_in - (step.cache_read_tokens or 0), 0)
+
+
+def _dollars(value: float) -> str:
+    return figures.usd(round(value * figures.NANO))
+
+
+def _share(value: float) -> str:
+    return f"{100 * value:.3g}%"
+
+
+def _drawn(costs: Costs) -> dict[str, Any]:
+    """What the script draws from."""
+    steps = [
+        {
+            "at": step.at,
+            "cached": step.cache_read_tokens,
+            "fresh": _fresh(step),
+            "out": step.tokens_out,
+            "well": step.calls - step.failed,
+            "failed": step.failed,
+            "p50": step.p50_ms,
+            "p95": step.p95_ms,
+            "rate": step.error_rate,
+        }
+        for step in costs.steps
+    ]
+    return {
+        "step": costs.step,
+        "steps": steps,
+        "models": costs.named_models,
+        "other": OTHER,
+        "spent": [one.model_dump() for one in costs.spent],
+    }
 
 
 PAGE = Page("costs", "Costs", view, data)

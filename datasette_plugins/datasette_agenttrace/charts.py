@@ -1,0 +1,140 @@
+"""Charts as plain SVG, drawn here: what a page shows without JavaScript, and until it has run.
+
+Only shapes: a drawing is stretched to the width there is, so words stand beside it in HTML.
+Colours are classes (`at-c0` ...), because our pages allow no inline style.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+WIDTH = 1000.0
+HEIGHT = 200.0
+GAP = 0.18  # of a bar's place
+NICE = (1, 2, 2.5, 5, 10)
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One thing over time; None where nothing is known."""
+
+    name: str
+    colour: str
+    values: Sequence[float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A rectangle, and what it says when pointed at."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    colour: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Stretches of a line (`points` of SVG), broken where nothing is known."""
+
+    colour: str
+    stretches: tuple[str, ...]
+    dots: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A drawing with its words."""
+
+    bars: tuple[Bar, ...]
+    lines: tuple[Line, ...]
+    top: str
+    middle: str
+    legend: tuple[Series, ...]
+    first: str
+    last: str
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to see."""
+        return not self.bars and not any(line.stretches or line.dots for line in self.lines)
+
+
+def stacked(
+    labels: Sequence[str], series: Sequence[Series], words: Callable[[float], str]
+) -> Chart:
+    """Bars, one on the other, in the order of *series*."""
+    sums = [sum(one.values[i] or 0 for one in series) for i in range(len(labels))]
+    top = ceiling(max(sums, default=0))
+    place = WIDTH / max(len(labels), 1)
+    bars = []
+    for i, label in enumerate(labels):
+        ground = HEIGHT
+        for one in series:
+            value = one.values[i]
+            if not value:
+                continue
+            height = HEIGHT * value / top
+            ground -= height
+            title = f"{label} · {one.name}: {words(value)}"
+            left, width = place * (i + GAP / 2), place * (1 - GAP)
+            bars.append(Bar(_r(left), _r(ground), _r(width), _r(height), one.colour, title))
+    return _chart(labels, series, top, words, bars=tuple(bars))
+
+
+def lines(
+    labels: Sequence[str],
+    series: Sequence[Series],
+    words: Callable[[float], str],
+    top: float | None = None,
+) -> Chart:
+    """A line for each of *series*."""
+    known = [value for one in series for value in one.values if value is not None]
+    top = top or ceiling(max(known, default=0))
+    drawn = tuple(_line(one, top, len(labels)) for one in series)
+    return _chart(labels, series, top, words, lines=drawn)
+
+
+def ceiling(value: float) -> float:
+    """The next round number."""
+    if value <= 0:
+        return 1.0
+    size = 1.0
+    while size > value:
+        size /= 10
+    while size * 10 < value:
+        size *= 10
+    return next(size * step for step in NICE if size * step >= value)
+
+
+def _line(one: Series, top: float, places: int) -> Line:
+    stretches: list[list[tuple[float, float]]] = [[]]
+    for i, value in enumerate(one.values):
+        if value is None:
+            stretches.append([])
+        else:
+            at = (i + 0.5) * WIDTH / places, HEIGHT - HEIGHT * min(value, top) / top
+            stretches[-1].append((_r(at[0]), _r(at[1])))
+    joined = tuple(
+        " ".join(f"{x},{y}" for x, y in stretch) for stretch in stretches if len(stretch) > 1
+    )
+    dots = tuple(stretch[0] for stretch in stretches if len(stretch) == 1)
+    return Line(one.colour, joined, dots)
+
+
+def _chart(
+    labels: Sequence[str],
+    series: Sequence[Series],
+    top: float,
+    words: Callable[[float], str],
+    *,
+    bars: tuple[Bar, ...] = (),
+    lines: tuple[Line, ...] = (),
+) -> Chart:
+    first, last = (labels[0], labels[-1]) if labels else ("", "")
+    return Chart(bars, lines, words(top), words(top / 2), tuple(series), first, last)
+
+
+def _r(number: float) -> float:
+    return round(number, 2)
