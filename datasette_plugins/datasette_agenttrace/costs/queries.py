@@ -342,7 +342,7 @@ def _summed(parts: Iterable[Figures], latencies: Iterable[Samples]) -> JsonObjec
         known = [value for part in parts if (value := getattr(part, column)) is not None]
         # Nothing was called: nothing was spent, and that is known.
         added[column] = sum(known) if known or not parts else None
-    samples = [sample for some in latencies for sample in some]
+    samples = sorted(sample for some in latencies for sample in some)
     return added | {"p50_ms": quantile(samples, 0.5), "p95_ms": quantile(samples, 0.95)}
 
 
