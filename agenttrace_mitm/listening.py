@@ -36,7 +36,7 @@ def listener(host: str, port: int, what: str, setting: str) -> socket.socket:
 
 def _holder(port: int) -> str:
     """Who listens on *port*, as far as we may know."""
-    import psutil  # noqa: PLC0415 - only when something went wrong
+    import psutil  # type: ignore[import-untyped]  # noqa: PLC0415 - only when it went wrong
 
     with contextlib.suppress(psutil.Error, OSError):
         for each in psutil.net_connections("tcp"):

@@ -24,9 +24,8 @@ def settings() -> str:
     lines = ["| `config.json` | variable | option | default | meaning |", "|---|---|---|---|---|"]
     for name, field in Settings.model_fields.items():
         option = f"`--{name.replace('_', '-')}`" if name in OPTIONS else ""
-        default = "`~/.agenttrace`" if name == "home" else _default(field.get_default())
-        if field.default_factory and name != "home":
-            default = _default(field.get_default(call_default_factory=True, validated_data={}))
+        value = field.default_factory() if field.default_factory else field.default  # type: ignore[call-arg]  # ours take nothing
+        default = "`~/.agenttrace`" if name == "home" else _default(value)
         variable = f"`{ENV_PREFIX}{name.upper()}`"
         lines.append(f"| `{name}` | {variable} | {option} | {default} | {field.description} |")
     return "\n".join(lines)
