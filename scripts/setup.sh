@@ -64,7 +64,9 @@ setup() {
         [ "$(cat "$venv/.agenttrace-place" 2>/dev/null)" = "$top" ]; then
         return 0
     fi
-    if ! good "$venv/bin/python" || [ "$(cat "$venv/.agenttrace-place" 2>/dev/null)" != "$top" ]; then
+    # A working .venv that somebody made here is added to, never cleared; one that was moved or
+    # copied here points elsewhere, and one whose Python is gone or too old is of no use.
+    if ! good "$venv/bin/python" || [ "$(cat "$venv/.agenttrace-place" 2>/dev/null || echo "$top")" != "$top" ]; then
         python=$(find_python) ||
             fail "AgentTrace needs Python 3.12 or newer: install it (python.org, your package manager, or \`uv python install 3.12\`) and run this again."
         printf 'Setting up .venv with %s; this takes a minute, once.\n' \
@@ -75,8 +77,8 @@ setup() {
             "$python" -m venv --clear "$venv" ||
                 fail "The .venv could not be made: install Python's venv module (python3-venv) and run this again."
         fi
-        printf '%s' "$top" >"$venv/.agenttrace-place"
     fi
+    printf '%s' "$top" >"$venv/.agenttrace-place"
     minor=$("$venv/bin/python" -c 'import sys; print("py%d%d" % sys.version_info[:2])')
     constraints="$top/constraints/$minor.txt"
     [ -f "$constraints" ] && options=(--constraint "$constraints")
