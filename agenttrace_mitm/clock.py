@@ -20,3 +20,8 @@ def new_id(at_us: int | None = None) -> str:
     value = value & ~(0xF << 76) | 0x7 << 76
     value = value & ~(0x3 << 62) | 0x2 << 62
     return str(uuid.UUID(int=value))
+
+
+def oldest_id(at_us: int) -> str:
+    """The smallest UUIDv7 of the moment *at_us*: ids from before it compare as less."""
+    return str(uuid.UUID(int=(at_us // 1000 & 0xFFFFFFFFFFFF) << 80 | 0x7 << 76 | 0x2 << 62))

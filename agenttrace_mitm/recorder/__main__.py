@@ -56,7 +56,17 @@ async def _run(settings: Settings) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has closed: nobody listens any more
             loop.call_soon_threadsafe(service.saved, ids)
 
-    writer = Writer(settings.database, Spool(settings.spool_folder), saved)
+    def forgotten() -> None:
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(known.forget)
+
+    writer = Writer(
+        settings.database,
+        Spool(settings.spool_folder),
+        saved,
+        retention_days=settings.retention_days,
+        forgotten=forgotten,
+    )
     service = Service(pipeline, known, writer)
     server = await service.listen(settings.recorder_socket)
     writer.start()

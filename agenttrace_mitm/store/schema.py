@@ -179,6 +179,7 @@ def m002_messages(db: Database) -> None:
         not_null={"fingerprint", "role"},
     )
     db.table("messages").create_index(["fingerprint"], unique=True)
+    db.table("messages").create_index(["first_seen_us"])
     db.table("call_messages").create(
         {
             "call_id": str,

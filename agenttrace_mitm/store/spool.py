@@ -54,8 +54,8 @@ class Spool:
 
 
 def _append(file: Path, lines: Sequence[str]) -> None:
-    handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    with open(handle, "wb") as stream:
+    file.touch(mode=0o600)
+    with file.open("ab") as stream:
         stream.write("".join(f"{line}\n" for line in lines).encode())
         stream.flush()
-        os.fsync(handle)
+        os.fsync(stream.fileno())

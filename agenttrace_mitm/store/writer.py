@@ -17,6 +17,7 @@ from pathlib import Path
 from ..clock import now_us
 from ..errors import StoreError
 from ..model import Record
+from .retention import let_go
 from .rows import write_record
 from .schema import open_database
 from .spool import Spool
@@ -26,6 +27,8 @@ log = logging.getLogger(__name__)
 BATCH = 100
 QUEUE = 2_000
 RETRY_S = 1.0
+DAY_US = 86_400_000_000
+RETENTION_EVERY_S = 3_600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +56,25 @@ type Item = Record | Event | BlindSpot
 class Writer:
     """A thread that owns the only writing connection.
 
-    `saved` is called, on that thread, with the ids of calls that are committed or spooled.
+    *saved* is called, on that thread, with the ids of calls that are committed or spooled.
+    Content older than *retention_days* is let go, 0 keeps it; *forgotten* is called after.
     """
 
     def __init__(
-        self, database: Path, spool: Spool, saved: Callable[[Sequence[str]], None]
+        self,
+        database: Path,
+        spool: Spool,
+        saved: Callable[[Sequence[str]], None],
+        *,
+        retention_days: int = 0,
+        forgotten: Callable[[], None] = lambda: None,
     ) -> None:
         self._path = database
         self._spool = spool
         self._saved = saved
+        self._retention_days = retention_days
+        self._forgotten = forgotten
+        self._retention_due = time.monotonic()
         self._items: queue.Queue[Item | None] = queue.Queue(QUEUE)
         self._thread = threading.Thread(target=self._run, name="agenttrace-writer", daemon=True)
         self._db: sqlite3.Connection | None = None
@@ -89,6 +102,7 @@ class Writer:
             batch, ended = self._next_batch()
             self._replay()
             self._keep(batch)
+            self._let_go()
         if self._db:
             self._db.close()
 
@@ -180,6 +194,20 @@ class Writer:
             if _is_outage(error):
                 raise
             self._keep_singly(list(records), error)
+
+    def _let_go(self) -> None:
+        """A step of retention between two batches, every hour until nothing is left to do."""
+        if not self._retention_days or time.monotonic() < self._retention_due:
+            return
+        try:
+            done = not let_go(self._connection(), now_us() - self._retention_days * DAY_US)
+        except (sqlite3.Error, StoreError) as error:
+            log.warning("old content stays for now (%s)", error)
+            done = True
+        if done:
+            self._retention_due = time.monotonic() + RETENTION_EVERY_S
+        else:
+            self._forgotten()
 
 
 def _is_outage(error: Exception) -> bool:

@@ -1,0 +1,71 @@
+"""Content that has been kept long enough is let go; the figures of its calls stay.
+
+Works in small steps, each a short transaction, so that new calls never wait for it.  Call ids
+sort by time, so "older than" is a comparison of ids.  A message goes when no kept call uses it,
+neither itself nor through the conversation that it continues.
+"""
+
+import sqlite3
+
+from ..clock import oldest_id
+
+STEP = 200
+
+_PAYLOADS = """
+delete from payloads
+where call_id in (select call_id from payloads where call_id < :oldest limit :step)
+"""
+
+_TOOL_CALLS = """
+update tool_calls set arguments = null, result = null
+where id in (
+    select id from tool_calls
+    where call_id < :oldest and (arguments is not null or result is not null)
+    limit :step
+)
+"""
+
+# privacy_tier 0: should the message come again, its content is stored again.
+_MESSAGES = """
+with recursive continued (id) as (
+    select continues_call_id from llm_calls
+    where id >= :oldest and continues_call_id < :oldest
+    union
+    select c.continues_call_id from continued join llm_calls c on c.id = continued.id
+    where c.continues_call_id is not null
+)
+update messages set content = null, text = null, privacy_tier = 0
+where id in (
+    select m.id from messages m
+    where m.first_seen_us < :before_us and m.content is not null
+      and not exists (
+          select 1 from call_messages u
+          where u.message_id = m.id
+            and (u.call_id >= :oldest or u.call_id in (select id from continued))
+      )
+    limit :step
+)
+"""
+
+
+def let_go(db: sqlite3.Connection, before_us: int) -> int:
+    """One step of forgetting content from before *before_us*; rows changed, 0 when done."""
+    given = {"oldest": oldest_id(before_us), "before_us": before_us, "step": STEP}
+    db.execute("begin immediate")
+    try:
+        changed = sum(_changes(db, sql, given) for sql in (_PAYLOADS, _TOOL_CALLS, _MESSAGES))
+        db.execute("commit")
+    except BaseException:
+        if db.in_transaction:
+            db.rollback()
+        raise
+    if changed:
+        db.execute(f"pragma incremental_vacuum({STEP})")
+    return changed
+
+
+def _changes(db: sqlite3.Connection, sql: str, given: dict[str, str | int]) -> int:
+    # The cursor's rowcount is -1 for a statement that begins with a CTE.
+    db.execute(sql, given)
+    changed: int = db.execute("select changes()").fetchone()[0]
+    return changed
