@@ -50,7 +50,11 @@ where id in (
 
 def let_go(db: sqlite3.Connection, before_us: int) -> int:
     """One step of forgetting content from before *before_us*; rows changed, 0 when done."""
-    given = {"oldest": oldest_id(before_us), "before_us": before_us, "step": STEP}
+    given: dict[str, str | int] = {
+        "oldest": oldest_id(before_us),
+        "before_us": before_us,
+        "step": STEP,
+    }
     db.execute("begin immediate")
     try:
         changed = sum(_changes(db, sql, given) for sql in (_PAYLOADS, _TOOL_CALLS, _MESSAGES))

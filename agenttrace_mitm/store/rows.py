@@ -45,7 +45,7 @@ where excluded.content is not null and messages.privacy_tier < excluded.privacy_
 """
 
 INSERT_CALL_MESSAGE = """
-insert or ignore into call_messages (call_id, direction, position, choice, message_id)
+insert or replace into call_messages (call_id, direction, position, choice, message_id)
 select :call_id, :direction, :position, :choice, id from messages
 where fingerprint = :fingerprint
 """
@@ -64,7 +64,7 @@ where call_id = :continues and tool_call_id = :tool_call_id and answered_by_call
 """
 
 INSERT_PAYLOAD = """
-insert or ignore into payloads
+insert or replace into payloads
     (call_id, request_headers, response_headers, request_body, response_body, arrivals)
 values (?, ?, ?, ?, ?, ?)
 """

@@ -1,0 +1,101 @@
+"""What is decrypted, and where provider traffic goes: decisions without I/O.
+
+Only provider hosts on port 443 are decrypted.  A client that does not take our certificate gets
+the host's own for a while: it works unrecorded rather than not at all.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import urlsplit
+
+from ..errors import CaptureError
+
+TUNNEL_FOR_S = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where connections to a provider host go instead."""
+
+    scheme: Literal["http", "https"]
+    host: str
+    port: int
+
+
+def normal(host: str | None) -> str:
+    """A host name as names are compared."""
+    return (host or "").lower().rstrip(".")
+
+
+def targets(upstream_map: Mapping[str, str]) -> dict[str, Target]:
+    """The setting `upstream_map`, read.  Raises `CaptureError` naming the entry that is wrong."""
+    return {normal(host): _target(host, given) for host, given in upstream_map.items()}
+
+
+def _target(host: str, given: str) -> Target:
+    wrong = CaptureError(
+        f"upstream_map sends {host} to {given!r}, which is neither host:port nor a URL",
+        "Use for example 127.0.0.1:8443, https://127.0.0.1:8443 or http://127.0.0.1:8080",
+    )
+    try:
+        parts = urlsplit(given if "://" in given else f"https://{given}")
+        port = parts.port
+    except ValueError:
+        raise wrong from None
+    if parts.path.strip("/") or parts.query or not parts.hostname:
+        raise wrong
+    if parts.scheme == "http":
+        return Target("http", parts.hostname, port or 80)
+    if parts.scheme == "https":
+        return Target("https", parts.hostname, port or 443)
+    raise wrong
+
+
+class Gate:
+    """Knows the provider hosts, and which clients do not want us on which of them.
+
+    *hosts* maps exact host names to providers.
+    """
+
+    def __init__(
+        self,
+        hosts: Mapping[str, str],
+        targets: Mapping[str, Target] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._hosts = {normal(host): provider for host, provider in hosts.items()}
+        self.targets = dict(targets or {})
+        self._clock = clock
+        self._tunnels: dict[tuple[str, str, str], float] = {}
+
+    def provider(self, host: str | None) -> str | None:
+        """The provider behind *host*, None when it is nobody's."""
+        return self._hosts.get(normal(host))
+
+    def target(self, address: tuple[str, int] | None) -> Target | None:
+        """Where a connection to *address* goes instead, if it does."""
+        if not self.targets or address is None or address[1] != 443:
+            return None
+        return self.targets.get(normal(address[0]))
+
+    def refuse(self, host: str, client: str, process: str) -> None:
+        """Leave *host* alone for this client for a while: it did not take our certificate."""
+        key = (normal(host), client, process)
+        self._tunnels[key] = self._clock() + TUNNEL_FOR_S
+
+    def is_tunnelled(self, host: str, client: str, process: str) -> bool:
+        """Whether *host* is left alone for this client.
+
+        A process that is not known, then or now, is taken for the one that failed: better a call
+        that is not recorded than one that does not work.
+        """
+        if not self._tunnels:
+            return False
+        now = self._clock()
+        self._tunnels = {key: until for key, until in self._tunnels.items() if until > now}
+        return any(
+            key[:2] == (normal(host), client) and (key[2] == process or not key[2] or not process)
+            for key in self._tunnels
+        )

@@ -1,0 +1,349 @@
+"""Brings frames to the recorder, and keeps them until they are acknowledged.
+
+Nobody waits for it: `put` stores a frame and at most tries a write that cannot block.  After a
+reconnect everything unacknowledged is sent again; ids make the repeat harmless.  Memory is
+bounded: an exchange keeps so many body bytes, all of them together so many; beyond that bodies
+go first, oldest first, and whole exchanges only when nothing else is left.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+from collections import deque
+from pathlib import Path
+
+from ..clock import now_us
+from ..frames import (
+    PROTOCOL,
+    Ack,
+    Blind,
+    Ended,
+    Frame,
+    FrameDecoder,
+    Hello,
+    Note,
+    RequestData,
+    ResponseData,
+    encode,
+)
+
+log = logging.getLogger(__name__)
+
+EXCHANGE_BYTES = 16 * 1024 * 1024
+TOTAL_BYTES = 256 * 1024 * 1024
+MAX_REPORTS = 1000
+"""Notes and blind spots kept while there is no recorder; the oldest go first."""
+
+WRITE_AT_ONCE = 64 * 1024
+"""Body bytes that are not left to the end of the loop's turn."""
+
+FIRST_RETRY_S = 0.05
+LAST_RETRY_S = 1.0
+
+
+class Held:
+    """The frames of one exchange, kept until the recorder has it safe."""
+
+    __slots__ = (
+        "bodies",
+        "body_bytes",
+        "dropped",
+        "ended",
+        "frames",
+        "id",
+        "request_cut",
+        "response_cut",
+        "sent",
+        "size",
+    )
+
+    def __init__(self, id_: str) -> None:
+        self.id = id_
+        self.frames: list[bytes] = []
+        self.bodies: list[int] = []  # which frames are pieces of bodies
+        self.sent = 0
+        self.size = 0
+        self.body_bytes = 0
+        self.dropped = 0
+        self.request_cut = False
+        self.response_cut = False
+        self.ended: Ended | None = None
+
+
+class Handover:
+    """Frames in, acknowledgements back, over the unix socket at *path*.
+
+    Make it and call `start` inside the running loop.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        exchange_bytes: int = EXCHANGE_BYTES,
+        total_bytes: int = TOTAL_BYTES,
+    ) -> None:
+        self._path = path
+        self._exchange_bytes = exchange_bytes
+        self._total_bytes = total_bytes
+        self._held: dict[str, Held] = {}
+        self._with_bodies: dict[str, Held] = {}
+        self._total = 0
+        self._lost = 0
+        self._reports: deque[bytes] = deque(maxlen=MAX_REPORTS)
+        self._unsent: deque[Held] = deque()
+        self._hello = encode(Hello(PROTOCOL, f"{os.getpid()}-{secrets.token_hex(4)}", os.getpid()))
+        self._loop = asyncio.get_running_loop()
+        self._link: asyncio.Transport | None = None
+        self._paused = False
+        self._flush_is_due = False
+        self._connecting: asyncio.Task[None] | None = None
+        self._gone = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @property
+    def pending(self) -> int:
+        """Exchanges that the recorder has not acknowledged."""
+        return len(self._held)
+
+    @property
+    def kept_bytes(self) -> int:
+        """What they take."""
+        return self._total
+
+    def start(self) -> None:
+        """Look for the recorder, from now on."""
+        self._connecting = self._loop.create_task(self._connect(), name="handover")
+
+    async def close(self, timeout_s: float) -> None:
+        """Give the recorder *timeout_s* to take what is held, then hang up."""
+        self.flush()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._idle.wait()
+        if self._held:
+            log.warning("%d calls were not taken by the recorder", len(self._held))
+        if self._connecting:
+            self._connecting.cancel()
+        link, self._link = self._link, None
+        if link:
+            link.close()
+
+    def open(self, id_: str, frame: Frame) -> Held:
+        """Begin an exchange with its first frame."""
+        held = Held(id_)
+        self._held[id_] = held
+        self._idle.clear()
+        self.put(held, frame)
+        return held
+
+    def put(self, held: Held, frame: Frame) -> None:
+        """Hand over a frame of an exchange."""
+        self._keep(held, encode(frame), now=False)
+
+    def put_request(self, held: Held, data: bytes) -> None:
+        """Hand over a piece of the request body, or count it as dropped when there is no room."""
+        # A quarter of the room stays for the answer, however large the question.
+        fits = held.body_bytes + len(data) <= self._exchange_bytes * 3 // 4
+        if held.request_cut or not fits:
+            held.request_cut = True  # what is kept is the beginning, without a hole
+            held.dropped += len(data)
+            return
+        self._put_body(held, RequestData(held.id, now_us(), data), len(data))
+
+    def put_response(self, held: Held, data: bytes) -> None:
+        """The same for a piece of the response body."""
+        fits = held.body_bytes + len(data) <= self._exchange_bytes
+        if held.response_cut or not fits:
+            held.response_cut = True
+            held.dropped += len(data)
+            return
+        self._put_body(held, ResponseData(held.id, now_us(), data), len(data))
+
+    def _put_body(self, held: Held, frame: Frame, size: int) -> None:
+        held.bodies.append(len(held.frames))
+        held.body_bytes += size
+        self._with_bodies[held.id] = held
+        self._keep(held, encode(frame), now=size > WRITE_AT_ONCE)
+
+    def end(self, held: Held, frame: Ended) -> None:
+        """Hand over the last frame of an exchange, before its client sees the end."""
+        held.ended = frame
+        self._keep(held, encode(frame), now=True)
+
+    def report(self, frame: Note | Blind) -> None:
+        """Hand over what belongs to no exchange.  It is not acknowledged."""
+        self._reports.append(encode(frame))
+        self._flush_soon()
+
+    def flush(self) -> None:
+        """Write what is not written yet, as far as that is possible without waiting."""
+        link = self._link
+        if link is None or self._paused:
+            return
+        batch: list[bytes] = []
+        while self._reports:
+            batch.append(self._reports.popleft())
+        while self._unsent:
+            held = self._unsent.popleft()
+            batch += held.frames[held.sent :] if held.sent else held.frames
+            held.sent = len(held.frames)
+        if batch:
+            # The transport tries the socket at once: what it takes survives a kill of ours.
+            link.write(batch[0] if len(batch) == 1 else b"".join(batch))
+
+    def _keep(self, held: Held, encoded: bytes, *, now: bool) -> None:
+        if held.id not in self._held:
+            return  # given up, or acknowledged by a recorder that had seen enough
+        if held.sent == len(held.frames):
+            self._unsent.append(held)
+        held.frames.append(encoded)
+        held.size += len(encoded)
+        self._total += len(encoded)
+        if self._total > self._total_bytes:
+            self._make_room()
+        if now:
+            self.flush()
+        else:
+            self._flush_soon()
+
+    def _flush_soon(self) -> None:
+        if not self._flush_is_due and self._link is not None:
+            self._flush_is_due = True
+            self._loop.call_soon(self._flush_due)
+
+    def _flush_due(self) -> None:
+        self._flush_is_due = False
+        self.flush()
+
+    def _make_room(self) -> None:
+        """Let content go before rows, and old before new."""
+        while self._total > self._total_bytes and self._with_bodies:
+            self._drop_bodies(next(iter(self._with_bodies.values())))
+        while self._total > self._total_bytes and len(self._held) > 1:
+            self._forget(next(iter(self._held)))
+            self._lost += 1
+            if self._lost == 1:
+                log.warning("no recorder for long: calls are being forgotten")
+
+    def _drop_bodies(self, held: Held) -> None:
+        del self._with_bodies[held.id]
+        before = held.size
+        gone = set(held.bodies)
+        written = held.sent
+        held.sent -= sum(1 for index in held.bodies if index < written)
+        held.frames = [frame for index, frame in enumerate(held.frames) if index not in gone]
+        held.bodies = []
+        held.dropped += held.body_bytes
+        held.body_bytes = 0
+        held.request_cut = held.response_cut = True
+        if held.ended is not None:
+            ended = held.ended
+            held.ended = Ended(
+                id=ended.id,
+                at_us=ended.at_us,
+                ending=ended.ending,
+                note=ended.note,
+                size=ended.size,
+                trailers=ended.trailers,
+                dropped_bytes=held.dropped,
+            )
+            held.frames[-1] = encode(held.ended)
+        held.size = sum(map(len, held.frames))
+        self._total += held.size - before
+
+    def _forget(self, id_: str) -> None:
+        held = self._held.pop(id_, None)
+        if held is None:
+            return
+        self._with_bodies.pop(id_, None)
+        self._total -= held.size
+        held.frames = []
+        held.sent = 0
+        if held in self._unsent:
+            self._unsent.remove(held)
+        if not self._held:
+            self._idle.set()
+
+    # The link: an asyncio protocol's callbacks, and the task that makes a new one.
+
+    async def _connect(self) -> None:
+        while True:
+            delay = FIRST_RETRY_S
+            while self._link is None:
+                try:
+                    await self._loop.create_unix_connection(lambda: _Link(self), str(self._path))
+                except OSError:
+                    await asyncio.sleep(delay)
+                    delay = min(delay * 2, LAST_RETRY_S)
+            self._gone.clear()
+            await self._gone.wait()
+
+    def connected(self, link: asyncio.Transport) -> None:
+        """Say hello, and everything that has not been acknowledged."""
+        self._link, self._paused = link, False
+        link.set_write_buffer_limits(high=4 * 1024 * 1024)
+        link.write(self._hello)
+        if self._lost:
+            detail = f"{self._lost} calls were forgotten while there was no recorder"
+            self._reports.append(encode(Note(now_us(), "calls_lost", detail)))
+            self._lost = 0
+        for held in self._held.values():
+            held.sent = 0
+        self._unsent = deque(held for held in self._held.values() if held.frames)
+        self.flush()
+
+    def disconnected(self, link: asyncio.Transport | None) -> None:
+        """The recorder has gone; hold everything until it is back."""
+        if self._link is link:
+            self._link = None
+            self._gone.set()
+
+    def acknowledged(self, ids: list[str]) -> None:
+        """Forget what the recorder has safe."""
+        for id_ in ids:
+            self._forget(id_)
+
+    def pause(self, paused: bool) -> None:
+        """Hold back while the recorder does not read; write again when it does."""
+        self._paused = paused
+        if not paused:
+            self.flush()
+
+
+class _Link(asyncio.Protocol):
+    """One connection to the recorder."""
+
+    def __init__(self, handover: Handover) -> None:
+        self._handover = handover
+        self._decoder = FrameDecoder()
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._handover.connected(transport)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            frames = self._decoder.feed(data)
+        except ValueError:
+            log.warning("the recorder said something that is not a frame")
+            assert self._transport
+            self._transport.abort()
+            return
+        for frame in frames:
+            if isinstance(frame, Ack):
+                self._handover.acknowledged(frame.ids)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._handover.disconnected(self._transport)
+
+    def pause_writing(self) -> None:
+        self._handover.pause(True)
+
+    def resume_writing(self) -> None:
+        self._handover.pause(False)

@@ -1,0 +1,142 @@
+"""The process behind a client connection of this machine: pid, name and working folder.
+
+Linux only: netlink's sock_diag names the socket's inode within microseconds, /proc says who
+holds it.  Runs in a thread, is never waited for, and knows nothing about programs of other
+users or those that have ended.
+"""
+
+import asyncio
+import contextlib
+import os
+import socket
+import struct
+import sys
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+SUPPORTED = sys.platform == "linux"
+
+type Address = tuple[str, int]
+
+_SOCK_DIAG = 4  # NETLINK_SOCK_DIAG
+_BY_FAMILY = 20  # SOCK_DIAG_BY_FAMILY
+_REQUEST = 1  # NLM_F_REQUEST
+_FAILED = 2  # NLMSG_ERROR
+_NO_COOKIE = b"\xff" * 8
+_RECENT = 8
+_PROC = Path("/proc")
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """Who is on the other end of a connection."""
+
+    pid: int
+    name: str
+    cwd: str
+
+
+class Lookup:
+    """Finds processes in a thread of its own."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="process-lookup")
+        self._recent: deque[int] = deque(maxlen=_RECENT)
+
+    def begin(self, client: Address, proxy: Address, tell: Callable[[Process], None]) -> None:
+        """Look for the process that connected from *client* to *proxy*; *tell* it if it is found.
+
+        *tell* runs in the event loop.  Returns at once.
+        """
+        if not SUPPORTED:
+            return
+        loop = asyncio.get_running_loop()
+
+        def done(found: Process | None) -> None:
+            if found is not None:
+                tell(found)
+
+        def look() -> None:
+            found = self._find(client, proxy)
+            with contextlib.suppress(RuntimeError):  # the loop has closed meanwhile
+                loop.call_soon_threadsafe(done, found)
+
+        with contextlib.suppress(RuntimeError):  # the pool has shut down
+            self._pool.submit(look)
+
+    def close(self) -> None:
+        """Stop looking."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _find(self, client: Address, proxy: Address) -> Process | None:
+        try:
+            inode, uid = _socket_of(client, proxy)
+            pid = _holder(inode, uid, tuple(self._recent)) if inode else None
+            if pid is None or pid == os.getpid():
+                return None
+            if pid not in self._recent:
+                self._recent.appendleft(pid)
+            return _described(pid)
+        except (OSError, ValueError, struct.error):
+            return None
+
+
+def _socket_of(client: Address, proxy: Address) -> tuple[int, int]:
+    """Inode and owner of the socket bound to *client* and connected to *proxy*; 0, 0 if none."""
+    family = socket.AF_INET6 if ":" in client[0] else socket.AF_INET
+    ends = _packed(family, client[0]) + _packed(family, proxy[0])
+    identity = struct.pack("!HH", client[1], proxy[1]) + ends + struct.pack("=I", 0) + _NO_COOKIE
+    body = struct.pack("=BBBBI", family, socket.IPPROTO_TCP, 0, 0, 0xFFFFFFFF) + identity
+    head = struct.pack("=IHHII", 16 + len(body), _BY_FAMILY, _REQUEST, 1, 0)
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _SOCK_DIAG) as netlink:
+        netlink.settimeout(1)
+        netlink.send(head + body)
+        answer = netlink.recv(4096)
+    if struct.unpack_from("=IH", answer)[1] == _FAILED:
+        return 0, 0
+    # struct inet_diag_msg: 4 bytes, 48 of identity, three counters, then owner and inode.
+    uid, inode = struct.unpack_from("=II", answer, 16 + 4 + 48 + 12)
+    return inode, uid
+
+
+def _packed(family: socket.AddressFamily, host: str) -> bytes:
+    return socket.inet_pton(family, host.partition("%")[0]).ljust(16, b"\0")
+
+
+def _holder(inode: int, uid: int, likely: tuple[int, ...]) -> int | None:
+    """The process that holds the socket *inode*: one of the *likely* ones, or any of the user's."""
+    wanted = f"socket:[{inode}]"
+    for pid in likely:
+        if _holds(pid, wanted):
+            return pid
+    pids = sorted((int(each.name) for each in _PROC.iterdir() if each.name.isdigit()), reverse=True)
+    for pid in pids:
+        if pid in likely:
+            continue
+        with contextlib.suppress(OSError):
+            if (_PROC / str(pid)).stat().st_uid == uid and _holds(pid, wanted):
+                return pid
+    return None
+
+
+def _holds(pid: int, wanted: str) -> bool:
+    try:
+        with os.scandir(f"/proc/{pid}/fd") as files:
+            for file in files:
+                with contextlib.suppress(OSError):  # closed since
+                    if os.readlink(file.path) == wanted:  # noqa: PTH115 - hundreds of them
+                        return True
+    except OSError:
+        pass
+    return False
+
+
+def _described(pid: int) -> Process:
+    folder = _PROC / str(pid)
+    cwd = ""
+    with contextlib.suppress(OSError):
+        cwd = str((folder / "cwd").readlink())
+    return Process(pid, (folder / "comm").read_text().strip(), cwd)

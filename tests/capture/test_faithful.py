@@ -1,0 +1,93 @@
+"""Where mitmproxy alone would change the wire."""
+
+import pytest
+from mitmproxy import version
+
+from agenttrace_mitm.capture import faithful
+from tests.support.fake_upstream import Upstream
+from tests.support.proxy import Capture, answer, closed, post
+
+
+async def test_trailers_of_an_answer_pass(tmp_path):
+    """Byte for byte, and into the record."""
+
+    async def trailing(exchange):
+        await exchange.read_body()
+        await exchange.start_chunked()
+        await exchange.write(b"5\r\nhello\r\n0\r\nX-Sum: abc\r\nx-more: 1\r\n\r\n")
+
+    async with Upstream(tmp_path, trailing) as upstream, Capture(upstream) as capture:
+        reader, writer = await capture.connect()
+        for _ in range(2):  # the connection is still good afterwards
+            writer.write(post())
+            await reader.readuntil(b"\r\n\r\n")
+            got = await reader.readuntil(b"\r\n\r\n")
+            assert got == b"5\r\nhello\r\n0\r\nX-Sum: abc\r\nx-more: 1\r\n\r\n"
+        await closed(writer)
+        seen = await capture.recorder.finished(2)
+        assert seen[0].ended.trailers == [("X-Sum", "abc"), ("x-more", "1")]
+        assert (seen[0].response, seen[0].ended.ending) == (b"hello", "complete")
+
+
+async def test_trailers_of_a_request_pass(tmp_path):
+    """The other way round."""
+    async with Upstream(tmp_path) as upstream, Capture(upstream) as capture:
+        reader, writer = await capture.connect()
+        writer.write(
+            b"POST / HTTP/1.1\r\nHost: api.openai.com\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"2\r\nhi\r\n0\r\nX-Sum: abc\r\n\r\n"
+        )
+        _, body = await answer(reader)
+        assert body == b"ok"
+        assert upstream.requests[0].body == b"hi"
+        assert upstream.requests[0].raw_head.endswith(b"\r\n\r\nX-Sum: abc\r\n")
+        await closed(writer)
+
+
+@pytest.mark.parametrize("pieces", [1, 7], ids=["whole", "cut"])
+async def test_interim_responses_pass(tmp_path, pieces):
+    """103 and 102 reach the client as they came, and are not taken for the answer."""
+    interim = (
+        b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n"
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+    )
+
+    async def hinting(exchange):
+        await exchange.read_body()
+        step = len(interim) // pieces + 1
+        for start in range(0, len(interim), step):
+            await exchange.write(interim[start : start + step])
+
+    async with Upstream(tmp_path, hinting) as upstream, Capture(upstream) as capture:
+        reader, writer = await capture.connect()
+        for _ in range(2):
+            writer.write(post())
+            assert await reader.readexactly(len(interim)) == interim
+        await closed(writer)
+        seen = await capture.recorder.finished(2)
+        assert [s.responded.status for s in seen if s.responded] == [200, 200]
+
+
+async def test_an_upstream_without_tls(tmp_path):
+    """The client is given HTTP/1, which is what the server speaks."""
+
+    async def hinting(exchange):
+        await exchange.read_body()
+        await exchange.write(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+        await exchange.respond()
+
+    async with Upstream(tmp_path, hinting, tls=False) as upstream, Capture(upstream) as capture:
+        reader, writer = await capture.connect(alpn=("h2", "http/1.1"))
+        assert writer.get_extra_info("ssl_object").selected_alpn_protocol() == "http/1.1"
+        writer.write(post())
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 103")
+        _, body = await answer(reader)
+        assert body == b"ok"
+        await closed(writer)
+
+
+def test_other_versions_are_left_alone(monkeypatch):
+    """What we patch, we know; what we do not know, we say."""
+    monkeypatch.setattr(version, "VERSION", "13.0.0")
+    (problem,) = faithful.apply()
+    assert "13.0.0" in problem

@@ -1,0 +1,122 @@
+"""The addon in somebody's mitmdump."""
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import sqlite3
+import ssl
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.fake_upstream import Upstream
+from tests.support.proxy import FakeRecorder, answer, closed, post
+
+ROOT = Path(__file__).parents[2]
+MITMDUMP = Path(sys.executable).with_name("mitmdump")
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+async def test_it_brings_its_recorder(tmp_path, home):
+    """Nothing else runs: after mitmdump has ended, the call is in the database."""
+    if not MITMDUMP.exists():
+        pytest.skip("mitmdump is not installed")
+    port = free_port()
+    async with Upstream(tmp_path) as upstream:
+        process = await asyncio.create_subprocess_exec(
+            MITMDUMP,
+            "-q",
+            *("-s", ROOT / "addons" / "agenttrace.py"),
+            *("--listen-port", str(port), "--listen-host", "127.0.0.1"),
+            *("--set", f"confdir={tmp_path / 'theirs'}"),
+            *("--set", f"ssl_verify_upstream_trusted_ca={upstream.ca}"),
+            cwd=tmp_path,
+            env={
+                **{k: v for k, v in os.environ.items() if not k.startswith("PYTEST")},
+                "AGENTTRACE_HOME": str(home),
+                "AGENTTRACE_UPSTREAM_MAP": f'{{"api.openai.com": "{upstream.address}"}}',
+            },
+        )
+        async with asyncio.timeout(60):
+            reader, writer = await connected(port, tmp_path)
+            writer.write(post(b'{"model":"m"}'))
+            assert (await answer(reader))[1] == b"ok"
+            await closed(writer)
+            process.send_signal(signal.SIGINT)
+            assert await process.wait() == 0
+    rows = sqlite3.connect(home / "data.db").execute("select model, status_code from llm_calls")
+    assert rows.fetchall() == [("m", 200)]
+
+
+async def connected(port, tmp_path):
+    """A TLS connection to a provider through somebody's mitmdump, once that is up."""
+    while True:
+        try:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            break
+        except OSError:
+            await asyncio.sleep(0.1)
+    writer.write(b"CONNECT api.openai.com:443 HTTP/1.1\r\n\r\n")
+    await reader.readuntil(b"\r\n\r\n")
+    theirs = ssl.create_default_context(cafile=tmp_path / "theirs" / "mitmproxy-ca.pem")
+    await writer.start_tls(theirs, server_hostname="api.openai.com")
+    return reader, writer
+
+
+@pytest.mark.parametrize("place", ["checkout", "wheel"])
+async def test_mitmdump(tmp_path, home, place):
+    """Same record, their certificates; what streams, streams."""
+    if not MITMDUMP.exists():
+        pytest.skip("mitmdump is not installed")
+    script = ROOT / "addons" / "agenttrace.py"
+    if place == "wheel":
+        script = Path(shutil.copy(script, tmp_path))
+    has_first = asyncio.Event()
+
+    async def stream(exchange):
+        await exchange.read_body()
+        await exchange.start_chunked()
+        await exchange.chunk(b"one")
+        await has_first.wait()
+        await exchange.chunk(b"two")
+        await exchange.chunk(b"")
+
+    port = free_port()
+    recorder = FakeRecorder(home / "run" / "recorder.sock")
+    await recorder.start()  # the child finds it, says so, and leaves it alone
+    async with Upstream(tmp_path, stream) as upstream:
+        process = await asyncio.create_subprocess_exec(
+            MITMDUMP,
+            "-q",
+            *("-s", script, "--listen-port", str(port), "--listen-host", "127.0.0.1"),
+            *("--set", f"confdir={tmp_path / 'theirs'}"),
+            *("--set", f"ssl_verify_upstream_trusted_ca={upstream.ca}"),
+            cwd=tmp_path,
+            env={
+                **{k: v for k, v in os.environ.items() if not k.startswith("PYTEST")},
+                "AGENTTRACE_HOME": str(home),
+                "AGENTTRACE_UPSTREAM_MAP": f'{{"api.openai.com": "{upstream.address}"}}',
+            },
+        )
+        async with asyncio.timeout(30):
+            reader, writer = await connected(port, tmp_path)
+            await recorder.until(lambda r: r.hellos)
+            writer.write(post(x_agenttrace_agent="me"))
+            await reader.readuntil(b"one\r\n")
+            has_first.set()
+            await reader.readuntil(b"0\r\n\r\n")
+            (seen,) = await recorder.finished()
+            assert (seen.response, seen.ended.ending) == (b"onetwo", "complete")
+            assert seen.opened.caller["agent"] == "me"
+            assert upstream.requests[0].header("x-agenttrace-agent") == ""
+            await closed(writer)
+            process.send_signal(signal.SIGINT)
+            await process.wait()
+    await recorder.stop()
