@@ -1,4 +1,4 @@
-"""The recorded corpus through the running proxy: every field of every call agrees with its truth."""
+"""The recorded corpus through the running proxy: every field agrees with its truth."""
 
 from pathlib import Path
 
