@@ -147,6 +147,30 @@ order by calls desc
 """,
 )
 
+CONVERSATION = CannedQuery(
+    "conversation",
+    "Conversation of a call",
+    "Every message that the call with this id sent, history included, and what it was answered.",
+    """\
+with recursive source (id, below) as (
+    select id, 1000000000 from llm_calls where id = :call_id
+    union all
+    select c.continues_call_id, (
+        select min(n.position) from call_messages n
+        where n.call_id = c.id and n.direction = 'in'
+    )
+    from source s join llm_calls c on c.id = s.id
+    where c.continues_call_id is not null
+)
+select m.position, m.direction, t.role, t.content, m.message_id, m.call_id
+from source s
+join call_messages m on m.call_id = s.id
+join messages t on t.id = m.message_id
+where (m.direction = 'in' and m.position < s.below) or m.call_id = :call_id
+order by m.position, m.direction, m.choice
+""",
+)
+
 CANNED_QUERIES = (
     COST_PER_DAY,
     SLOWEST,
@@ -155,4 +179,5 @@ CANNED_QUERIES = (
     TOKENS_PER_AGENT,
     CALLS_PER_CLIENT,
     TOOL_CALLS,
+    CONVERSATION,
 )
