@@ -9,13 +9,11 @@ import sys
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from . import pricing, providers
+from . import providers
 from .model import (
     Body,
     Caller,
-    Cost,
     Exchange,
-    Json,
     LlmCall,
     Outcome,
     Payload,
@@ -28,6 +26,7 @@ from .model import (
     ToolResultPart,
     Understood,
 )
+from .pricing.calls import priced
 from .privacy import Redactor, keep, keep_headers
 from .traces import Fingerprinter, Known, Placed, plain_text
 from .traces.identity import agent_of, session_of, trace_context
@@ -66,7 +65,7 @@ class Pipeline:
         messages = tuple(self._stored(place, redactor) for place in talk.added)
         call = _call(exchange, understood, talk, notes, self._tier)
         record = Record(
-            call=_priced(call, exchange, understood),
+            call=priced(call, understood.reply.cost_nano_usd),
             messages=messages,
             tool_calls=_tool_calls(understood.reply),
             tool_results=_tool_results(talk),
@@ -261,43 +260,6 @@ def _billing(
 def _tags(caller: Caller) -> dict[str, str]:
     """The run's labels, and which run it was."""
     return {**caller.tags, **({"run": caller.run_id} if caller.run_id else {})}
-
-
-def _priced(call: LlmCall, exchange: Exchange, understood: Understood) -> LlmCall:
-    if call.kind not in ("llm", "auxiliary"):
-        return call
-    priced = pricing.price(
-        provider=call.provider,
-        dialect=call.dialect,
-        operation=call.operation,
-        model=call.model or "",
-        response_model=call.response_model or "",
-        usage=understood.reply.usage,
-        at_us=call.started_us,
-        service_tier=call.service_tier,
-        host=call.host,
-        status_code=call.status_code,
-        reported_nano_usd=understood.reply.cost_nano_usd,
-        context=_price_context(understood.reply.usage.raw),
-    )
-    if not isinstance(priced, Cost):
-        return call.model_copy(update={"unpriced_reason": priced.reason})
-    return call.model_copy(
-        update={
-            "cost_nano_usd": priced.nano_usd,
-            "cost_detail": dict(priced.detail),
-            "price_source": priced.source,
-            "notes": [*call.notes, *priced.notes],
-        }
-    )
-
-
-def _price_context(raw: Json) -> dict[str, str]:
-    """What Anthropic's usage says beside the counts, and the price depends on."""
-    said = raw if isinstance(raw, dict) else {}
-    return {
-        name: said[name] for name in ("speed", "inference_geo") if isinstance(said.get(name), str)
-    }
 
 
 def _tool_calls(reply: Reply) -> tuple[StoredToolCall, ...]:

@@ -16,6 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from agenttrace_mitm.model import Arrival, Body, Exchange, Headers, Understood
+from agenttrace_mitm.store.rows import call_of
+
+from .corpus_cost import cost_disagreement
 
 type Record = dict[str, Any]
 type Observed = dict[str, Any]
@@ -172,7 +175,7 @@ def observed_in_rows(
     """The same from a row of `llm_calls`, its rows of `tool_calls` in order, and its answer.
 
     *text* is the answer's words; None where they cannot be told, and then they are not compared.
-    JSON columns may be text or values.  Rows of server tools (`server` = 1) are left out.
+    JSON columns are text.  Rows of server tools (`server` = 1) are left out.
     """
     detail = _json(call["usage_detail"]) or {}
     observed = {
@@ -196,6 +199,7 @@ def observed_in_rows(
         "error_code": call["error_code"],
         "error_message": call["error_message"],
         "counted_tokens": detail.get("counted_tokens"),
+        "call": call_of(call),
     }
     return observed if text is None else observed | {"text": text}
 
@@ -204,6 +208,7 @@ def disagreements(expected: Mapping[str, Any], record: Record, observed: Observe
     """Where *observed* differs from the truth, as `field: expected ... got ...`.
 
     Null and zero, null and empty count as equal.  Fields that *observed* lacks are not compared.
+    The cost is made of the stored `call`, at the record's `cost_time`.
     """
     found = []
 
@@ -239,6 +244,8 @@ def disagreements(expected: Mapping[str, Any], record: Record, observed: Observe
     known = expected["stream_complete"] is not None
     if known and record["streamed"] and "stream_complete" in observed:
         compare("stream_complete", expected["stream_complete"], observed["stream_complete"])
+    if "call" in observed and (difference := cost_disagreement(expected, observed["call"])):
+        found.append(difference)
     return found
 
 

@@ -7,11 +7,13 @@ Nothing here opens a connection: prices come with the installed package.
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 from ..model import Cost, Unpriced, Usage
 from .catalog import Listing, find_model, knows_provider, listing
+from .iterations import steps_of
 from .rates import Overlap, rounded
-from .units import NEEDS_A_PRICE, Number, units, without_modalities
+from .units import NEEDS_A_PRICE, Number, grounded, units, without_modalities
 
 __all__ = ["price"]
 
@@ -36,16 +38,13 @@ def price(
     service_tier: str | None = None,
     host: str = "",
     status_code: int | None = None,
-    reported_nano_usd: int | None = None,
     context: Mapping[str, str] | None = None,
 ) -> Cost | Unpriced:
     """The cost of one call at the prices of its time and served tier.
 
     *context* may say `speed` (`fast`), `processing` (`batch`) and `inference_geo`, as served.
-    A price that the provider itself reports wins over every list.
+    A price that the provider itself reports wins over every list: `calls.priced` sees to that.
     """
-    if reported_nano_usd is not None:
-        return Cost(reported_nano_usd, {"reported": reported_nano_usd}, "provider")
     if operation == "count_tokens" or (operation == "moderation" and provider in _FREE_MODERATION):
         return Unpriced("not_billed")
     counted = units(usage, billed=provider == "cohere")
@@ -55,12 +54,27 @@ def price(
         return Unpriced("unknown_provider")
 
     at = _EPOCH + timedelta(microseconds=at_us)
-    listed = find_model(provider, response_model or "", model or "", at.date())
-    if listed is None:
-        return Unpriced("unknown_model")
     said = {key: str(value) for key, value in (context or {}).items() if value}
-    prices = listing(listed, at, service_tier or "", {"host": host, **said} if host else said)
-    return _charge(prices, counted)
+    if host:
+        said["host"] = host
+
+    def listed(response_model: str, model: str) -> Listing | None:
+        found = find_model(provider, response_model, model, at.date())
+        return listing(found, at, service_tier or "", said) if found else None
+
+    prices = listed(response_model or "", model or "")
+    if prices is None:
+        return Unpriced("unknown_model")
+    steps = steps_of(usage, response_model or model or "")
+    own = units(steps.own, billed=provider == "cohere") or {}
+    bill = _Bill()
+    bill.add(prices, grounded(own, prices.provider, prices.model))
+    for step in steps.apart:
+        theirs = listed(step.model, "") if step.model else prices
+        if theirs is None:
+            return Unpriced("unknown_model")
+        bill.add(theirs, units(step.usage) or {}, f"{step.kind}_")
+    return bill.total(steps.notes)
 
 
 def _nothing_counted(operation: str, status_code: int | None) -> Unpriced:
@@ -69,27 +83,56 @@ def _nothing_counted(operation: str, status_code: int | None) -> Unpriced:
     return Unpriced("not_billed" if operation in NOT_BILLED else "no_usage")
 
 
-def _charge(prices: Listing, counted: Mapping[str, Number]) -> Cost | Unpriced:
-    notes = prices.notes
-    if not prices.card.rates:
-        return Cost(0, {}, prices.source(()), (*notes, "free_model"))
-    missing = _unpriced_unit(prices, counted)
-    if missing:
-        return Unpriced(f"unpriced_unit:{missing}")
-    try:
-        charged = prices.card.charge(counted)
-    except Overlap:
+class _Bill:
+    """Charges of a call, added up and rounded once."""
+
+    def __init__(self) -> None:
+        self._charged: dict[str, Decimal] = {}
+        self._sources: list[str] = []
+        self._notes: list[str] = []
+        self._problem = ""
+
+    def add(self, prices: Listing, counted: Mapping[str, Number], prefix: str = "") -> None:
+        """Charge *counted* by *prices*; *prefix* tells a step from the call itself."""
+        self._notes += prices.notes
+        if not prices.card.rates:
+            self._notes.append("free_model")
+        charged: Mapping[str, Decimal] = {}
+        if prices.card.rates and not self._missing(prices, counted):
+            charged = self._charge(prices, counted)
+        for unit, nano in charged.items():
+            name = prefix + unit.removesuffix("_tokens")
+            self._charged[name] = self._charged.get(name, Decimal(0)) + nano
+        self._sources.append(prices.source(charged))
+        if "web_searches" in charged and prices.provider == "google":
+            # Free searches are counted per account and day, which the wire does not show.
+            self._notes.append("upper_bound:web_searches")
+
+    def total(self, notes: tuple[str, ...]) -> Cost | Unpriced:
+        """The cost, or why there is none."""
+        if self._problem:
+            return Unpriced(self._problem)
+        total, split = rounded(self._charged)
+        source = max(dict.fromkeys(self._sources), key=len)
+        return Cost(total, split, source, tuple(dict.fromkeys((*self._notes, *notes))))
+
+    def _missing(self, prices: Listing, counted: Mapping[str, Number]) -> bool:
+        if missing := _unpriced_unit(prices, counted):
+            self._problem = f"unpriced_unit:{missing}"
+        return bool(missing)
+
+    def _charge(self, prices: Listing, counted: Mapping[str, Number]) -> Mapping[str, Decimal]:
+        try:
+            return prices.card.charge(counted)
+        except Overlap:
+            pass
         try:
             charged = prices.card.charge(without_modalities(counted))
         except Overlap:
-            return Unpriced("overlap_error")
-        notes = (*notes, "modalities_ignored")
-    total, split = rounded(charged)
-    detail = {unit.removesuffix("_tokens"): nano for unit, nano in split.items()}
-    if "web_searches" in charged and prices.provider == "google":
-        # Free searches are counted per account and day, which the wire does not show.
-        notes = (*notes, "upper_bound:web_searches")
-    return Cost(total, detail, prices.source(charged), notes)
+            self._problem = "overlap_error"
+            return {}
+        self._notes.append("modalities_ignored")
+        return charged
 
 
 def _unpriced_unit(prices: Listing, counted: Mapping[str, Number]) -> str:

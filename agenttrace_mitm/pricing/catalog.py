@@ -69,6 +69,7 @@ class Listing:
     """
 
     provider: str
+    model: str
     card: RateCard
     listed: bool
     own: frozenset[str] | None
@@ -165,7 +166,7 @@ def _listing(
         card = card.times(factor)
     added = frozenset(extra) - {UNITS[key] for key in _priced(price) if key in UNITS}
     return Listing(
-        model.provider, card, model.info is not None, None if own else added, tuple(notes)
+        model.provider, model.id, card, model.info is not None, None if own else added, tuple(notes)
     )
 
 

@@ -4,6 +4,7 @@ Unit names are those of `genai-prices`, plus a few of our own.  Totals are inclu
 here, so a cache read is also an input token and is subtracted when prices are applied.
 """
 
+import re
 from collections.abc import Mapping
 
 from ..model import Usage
@@ -94,6 +95,16 @@ def _complete_cache_writes(found: dict[str, Number]) -> None:
     split = sum(found.get(f"cache_write_{ttl}_tokens", 0) for ttl in ("5m", "1h", "12h"))
     if split and "cache_write_tokens" not in found:
         found["cache_write_tokens"] = split
+
+
+_PROMPTS_ARE_BILLED = re.compile(r"gemini-[12]\.")
+
+
+def grounded(found: dict[str, Number], provider: str, model: str) -> dict[str, Number]:
+    """*found* with searches as Google bills them: up to Gemini 2 the prompt, then each query."""
+    if provider == "google" and found.get("web_searches") and _PROMPTS_ARE_BILLED.match(model):
+        return found | {"web_searches": 1}
+    return found
 
 
 def without_modalities(found: Mapping[str, Number]) -> dict[str, Number]:

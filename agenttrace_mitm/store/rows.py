@@ -5,6 +5,7 @@ may send again what was not acknowledged and the spool may be replayed twice.
 """
 
 import sqlite3
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -126,6 +127,15 @@ def call_values(call: LlmCall) -> list[Any]:
     return [
         json_text(values[name]) if name in JSON_COLUMNS else values[name] for name in CALL_COLUMNS
     ]
+
+
+def call_of(row: Mapping[str, Any]) -> LlmCall:
+    """The call that a *row* of `llm_calls` holds; the inverse of `call_values`."""
+    return LlmCall(**{name: _value(name, row[name]) for name in CALL_COLUMNS})
+
+
+def _value(name: str, stored: Any) -> Any:
+    return msgspec.json.decode(stored) if name in JSON_COLUMNS and stored is not None else stored
 
 
 def json_text(value: Any) -> str | None:

@@ -1,0 +1,85 @@
+"""The price of a call as it is stored: what the recorder writes and what `db reprice` writes anew.
+
+Both go through here and read nothing but columns of the row, so that a price of today and one
+made again next year differ by the price data alone.
+"""
+
+from ..model import Cost, Json, LlmCall, Unpriced, Usage
+from . import price
+
+BILLED_KINDS = ("llm", "auxiliary")
+REPORTED, LISTED = "reported", "listed"
+
+
+def usage_of(call: LlmCall) -> Usage:
+    """The usage that the columns of *call* hold."""
+    return Usage(
+        call.tokens_in,
+        call.tokens_out,
+        call.tokens_total,
+        call.cache_read_tokens,
+        call.cache_write_tokens,
+        call.reasoning_tokens,
+        call.usage_detail or {},
+        call.usage_raw,
+        call.usage_source,
+    )
+
+
+def price_call(call: LlmCall) -> Cost | Unpriced:
+    """What *call* costs by the price lists of its time."""
+    return price(
+        provider=call.provider,
+        dialect=call.dialect,
+        operation=call.operation,
+        model=call.model or "",
+        response_model=call.response_model or "",
+        usage=usage_of(call),
+        at_us=call.started_us,
+        service_tier=call.service_tier,
+        host=call.host,
+        status_code=call.status_code,
+        context=_context(call.usage_raw),
+    )
+
+
+def priced(call: LlmCall, reported_nano_usd: int | None = None) -> LlmCall:
+    """*call* with its cost columns filled in; calls of other kinds have none.
+
+    A price that the provider reported wins, and what the lists say stands beside it.
+    """
+    if call.kind not in BILLED_KINDS or call.duplicate_of:
+        return call
+    found = price_call(call)
+    if reported_nano_usd is not None:
+        listed = {LISTED: found.nano_usd} if isinstance(found, Cost) else {}
+        found = Cost(reported_nano_usd, {REPORTED: reported_nano_usd, **listed}, "provider")
+    if isinstance(found, Unpriced):
+        return call.model_copy(update=_NO_COST | {"unpriced_reason": found.reason})
+    return call.model_copy(
+        update={
+            "cost_nano_usd": found.nano_usd,
+            "cost_detail": dict(found.detail),
+            "price_source": found.source,
+            "unpriced_reason": None,
+            "notes": list(dict.fromkeys((*(call.notes or ()), *found.notes))),
+        }
+    )
+
+
+def reported_in(call: LlmCall) -> int | None:
+    """What the provider itself said that *call* cost; None when it did not."""
+    detail = call.cost_detail
+    said = detail.get(REPORTED) if isinstance(detail, dict) else None
+    return said if isinstance(said, int) else None
+
+
+_NO_COST: dict[str, Json] = {"cost_nano_usd": None, "cost_detail": None, "price_source": None}
+
+
+def _context(raw: Json) -> dict[str, str]:
+    """What Anthropic's usage says beside the counts, and the price depends on."""
+    said = raw if isinstance(raw, dict) else {}
+    return {
+        name: said[name] for name in ("speed", "inference_geo") if isinstance(said.get(name), str)
+    }
