@@ -40,6 +40,19 @@ OTHERS = ("example.com", "localhost")
 type Pairs = list[tuple[str, str]]
 
 
+_MAY_SIGN = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
+
+
 class TestAuthority:
     """An authority for tests: its root is `ca`, its certificates are for any host.
 
@@ -57,6 +70,7 @@ class TestAuthority:
         self._root = (
             _begun(subject, subject, self._key)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(_MAY_SIGN, critical=True)
             .sign(self._key, hashes.SHA256())
         )
         self.ca.write_bytes(self._root.public_bytes(serialization.Encoding.PEM))
