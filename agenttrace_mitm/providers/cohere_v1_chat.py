@@ -76,7 +76,7 @@ class CohereV1Stream:
             case "stream-end":
                 self._end(event)
             case "":
-                self._add_plain(event)
+                return self._add_plain(event)
             case _:
                 pass
         return False
@@ -97,13 +97,14 @@ class CohereV1Stream:
             self._texts.append(text)
         return bool(text)
 
-    def _add_plain(self, event: JsonObject) -> None:
+    def _add_plain(self, event: JsonObject) -> bool:
         """Generate's events have no type, and its errors no event."""
-        self._add_text(event)
+        generated = self._add_text(event)
         if event.get("is_finished") is True:
             self._end(event)
         elif "text" not in event:
             self._head |= event
+        return generated
 
     def _end(self, event: JsonObject) -> None:
         response = object_of(event.get("response"))

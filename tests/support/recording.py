@@ -1,0 +1,39 @@
+"""The way of an exchange into a database in memory, as the recorder takes it."""
+
+import sqlite3
+from typing import Any, Literal
+
+from sqlite_utils import Database
+
+from agenttrace_mitm.model import Exchange, Record
+from agenttrace_mitm.pipeline import Pipeline
+from agenttrace_mitm.store.known import KnownContent
+from agenttrace_mitm.store.rows import write_record
+from agenttrace_mitm.store.schema import migrations
+from agenttrace_mitm.traces import Fingerprinter
+
+
+class Recording:
+    """Records exchanges into a fresh database: `rows` and `row` read what became of them."""
+
+    def __init__(self, tier: Literal[1, 2, 3] = 3) -> None:
+        database = Database(memory=True)
+        migrations.apply(database)
+        self.db: sqlite3.Connection = database.conn
+        self.db.row_factory = sqlite3.Row
+        self._pipeline = Pipeline(tier, Fingerprinter(b"k" * 32), KnownContent(self.db))
+
+    def take(self, exchange: Exchange) -> Record:
+        """Understand, price and write *exchange*."""
+        record = self._pipeline.record(exchange)
+        write_record(self.db, record)
+        return record
+
+    def rows(self, sql: str, *values: Any) -> list[dict[str, Any]]:
+        """What *sql* finds."""
+        return [dict(row) for row in self.db.execute(sql, values)]
+
+    def row(self, id_: str = "1") -> dict[str, Any]:
+        """The row of the call *id_*."""
+        [row] = self.rows("select * from llm_calls where id = ?", id_)
+        return row
