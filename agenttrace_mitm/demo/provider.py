@@ -31,7 +31,7 @@ def answer(request: Request) -> Answer:
 def _value(value: Any, status: int = 200, *headers: tuple[str, str]) -> Answer:
     body = json.dumps(value).encode()
     length = ("content-length", str(len(body)))
-    return Answer(status, (*_head("application/json"), length, *headers), (body,), PAUSE_S * 5)
+    return Answer(status, (*_head("application/json"), length, *headers), (body,), PAUSE_S * 3)
 
 
 def _stream(events: answers.Events) -> Answer:

@@ -19,7 +19,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A response: `pieces` of the body go out one by one, `pause_s` before each.
+    """A response: the head and each of the `pieces` of the body go out after `pause_s`.
 
     The body is chunked unless `headers` give a content-length.
     """
@@ -66,6 +66,7 @@ async def _send(writer: asyncio.StreamWriter, answer: Answer, method: str) -> No
     lines = [f"HTTP/1.1 {answer.status} .", *(f"{k}: {v}" for k, v in answer.headers)]
     if chunked:
         lines.append("transfer-encoding: chunked")
+    await asyncio.sleep(answer.pause_s)
     writer.write("\r\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape"))
     for piece in () if bodiless else answer.pieces:
         await asyncio.sleep(answer.pause_s)

@@ -25,6 +25,7 @@ async def staged(settings: Settings) -> AsyncIterator[Settings]:
     """Settings like *settings*, with a fresh database and all providers played on loopback."""
     home = settings.home / "demo"
     shutil.rmtree(home, ignore_errors=True)
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     context, root = server_context(home / "provider", HOSTS)
     server, port = await serve(context, answer)
     try:
