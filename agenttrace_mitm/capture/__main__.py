@@ -1,7 +1,8 @@
 """`python -m agenttrace_mitm.capture`: one worker of the proxy, as a process of its own.
 
-Reads a JSON line of settings on standard input (plus `proxy_fd` and `shared`, both optional)
-and says `{"ready": true, "proxy_port": ..., "sni_port": ...}` on standard output once it listens,
+Reads a JSON line of settings on standard input, and beside them, all optional, `proxy_fd` and
+`sni_fd`, listening sockets that the parent keeps, and `shared`: others serve the same ports.
+Says `{"ready": true, "proxy_port": ..., "sni_port": ...}` on standard output once it listens,
 or `{"error": ..., "remedy": ...}` with exit code 1.  Further lines open and close the listeners
 of runs.  When standard input ends, or at SIGTERM, it takes no new connections, lets exchanges
 finish for half a minute, hands everything over and ends; told a second time it ends at once.
@@ -13,20 +14,25 @@ import json
 import logging
 import os
 import signal
+import socket
 import sys
 from dataclasses import dataclass
 from typing import Any
 
 from .. import settings as settings_module
 from ..errors import AgentTraceError, CaptureError
+from ..listening import inherited, listener
 from ..providers import hosts
 from ..settings import Settings
 from . import authority, faithful
-from .addon import AgentTrace, Run
+from .addon import AgentTrace
+from .doors import Doors
 from .gate import Gate, targets
 from .handover import Handover
-from .master import CaptureMaster, Doors, check_combination, inherited, listener
+from .master import CaptureMaster
+from .peers import Run
 from .process import Lookup
+from .upstream import check_combination
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +52,7 @@ class Configuration:
 
     settings: Settings
     proxy_fd: int | None
+    sni_fd: int | None
     shared: bool
 
     @classmethod
@@ -53,10 +60,11 @@ class Configuration:
         """The configuration in *line*.  Raises `AgentTraceError` when it is not one."""
         try:
             given = json.loads(line)
-            proxy_fd, shared = given.pop("proxy_fd", None), bool(given.pop("shared", False))
+            proxy_fd, sni_fd = given.pop("proxy_fd", None), given.pop("sni_fd", None)
+            shared = bool(given.pop("shared", False))
         except (ValueError, AttributeError, TypeError):
             raise CaptureError("The first line on standard input is not a JSON object") from None
-        return cls(settings_module.load(given), proxy_fd, shared)
+        return cls(settings_module.load(given), proxy_fd, sni_fd, shared)
 
 
 class Stop:
@@ -76,16 +84,15 @@ class Worker:
 
     def __init__(self, configuration: Configuration) -> None:
         settings = self._settings = configuration.settings
+        self._shared = configuration.shared
         mapped = targets(settings.upstream_map)
         check_combination(settings.upstream_proxy, mapped)
         self._prepare()
-        self._doors = Doors(settings.proxy_host, settings.upstream_proxy)
+        self._doors = Doors(settings.upstream_proxy)
         self.ports = self._doors.open(
             Run(),
-            inherited(configuration.proxy_fd)
-            if configuration.proxy_fd is not None
-            else listener(settings.proxy_host, settings.proxy_port, shared=configuration.shared),
-            listener(settings.proxy_host, 0),
+            self._door(settings.proxy_port, configuration.proxy_fd),
+            self._door(0, configuration.sni_fd),
         )
         decrypted = hosts(settings.hosts_added, settings.hosts_disabled, settings.hosts_enabled)
         gate = Gate(decrypted, mapped)
@@ -167,19 +174,24 @@ class Worker:
             session=str(message.get("session") or ""),
             tags={str(k): str(v) for k, v in (message.get("tags") or {}).items()},
         )
-        host = self._settings.proxy_host
         try:
-            proxy = listener(host, int(message.get("proxy_port") or 0))
+            proxy = self._door(int(message.get("proxy_port") or 0))
             try:
-                sni = listener(host, int(message.get("sni_port") or 0))
-            except CaptureError:
+                sni = self._door(int(message.get("sni_port") or 0))
+            except AgentTraceError:
                 proxy.close()
                 raise
-        except CaptureError as error:
+        except AgentTraceError as error:
             return {"run": id_, "error": error.problem, "remedy": error.remedy}
         proxy_port, sni_port = self._doors.open(run, proxy, sni)
         self._master.serve(self._doors.specs)
         return {"run": id_, "proxy_port": proxy_port, "sni_port": sni_port}
+
+    def _door(self, port: int, descriptor: int | None = None) -> socket.socket:
+        if descriptor is not None:
+            return inherited(descriptor)
+        host = self._settings.proxy_host
+        return listener(host, port, "The proxy", "proxy-port", shared=self._shared)
 
     def _prepare(self) -> None:
         settings = self._settings

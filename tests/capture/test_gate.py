@@ -6,7 +6,7 @@ import logging
 import pytest
 from mitmproxy.test import tflow
 
-from agenttrace_mitm.capture import addon, policy
+from agenttrace_mitm.capture import addon, complaints, policy, taps
 from agenttrace_mitm.capture.gate import Gate, Target, targets
 from agenttrace_mitm.errors import CaptureError
 
@@ -96,18 +96,18 @@ def test_hooks_do_not_raise(monkeypatch, caplog):
     flow.client_conn.sni = "address"
     with pytest.raises(RuntimeError):
         watching.requestheaders(flow)
-    tap = addon.ResponseTap(Broken(), addon.Watch(None), print)  # type: ignore[arg-type]
+    tap = taps.ResponseTap(Broken(), taps.Watch(None), print)  # type: ignore[arg-type]
     with pytest.raises(RuntimeError):
         tap(b"data")
     monkeypatch.delenv("PYTEST_CURRENT_TEST")
-    monkeypatch.setattr(addon, "complaints", addon.Complaints())
+    monkeypatch.setattr(complaints, "complaints", complaints.Complaints())
     with caplog.at_level(logging.ERROR):
         watching.requestheaders(flow)
         for _ in range(100):
             assert tap(b"data") == b"data"
             assert tap(b"") == b""
     assert flow.request.stream is True
-    assert len(caplog.records) == addon.MAX_COMPLAINTS
+    assert len(caplog.records) == complaints.MAX_COMPLAINTS
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,129 @@
+"""The life of an exchange: opened, asked, answered, ended; each step a frame handed over.
+
+Nothing here waits.  What a frame holds has no credentials in it any more.
+"""
+
+from typing import Any, Literal, cast
+
+from mitmproxy import connection, http
+
+from .. import clock
+from ..frames import Ended, Opened, Pairs, RequestEnded, Responded
+from . import policy
+from .faithful import LEFT_BY
+from .handover import Handover
+from .heads import Told, pairs
+from .peers import Peer
+from .taps import RequestTap, ResponseTap, Watch
+
+type Ending = Literal["complete", "client_left", "upstream_left", "interrupted"]
+
+WATCH = "agenttrace.watch"
+"""Key in `flow.metadata` of the exchange's `Watch`."""
+
+
+class Exchanges:
+    """The exchanges under way."""
+
+    def __init__(self, handover: Handover) -> None:
+        self._handover = handover
+        self.live: dict[str, Watch] = {}
+        """Exchanges that have not ended, by id."""
+
+    def open(self, flow: http.HTTPFlow, provider: str, host: str, peer: Peer, told: Told) -> None:
+        """A request head arrived: watch what follows."""
+        request = flow.request
+        at_us = clock.now_us()
+        id_ = clock.new_id(at_us)
+        headers, found = pairs(request.headers.fields)
+        target, in_query = policy.without_secrets(request.path)
+        opened = Opened(
+            id=id_,
+            at_us=at_us,
+            provider=provider,
+            host=host,
+            method=request.method,
+            target=target,
+            http_version=request.http_version,
+            headers=headers,
+            caller=peer.caller() | told.caller if told.caller else peer.caller(),
+            tags={**peer.run.tags, **told.tags},
+            credential_digests=found + in_query,
+            source="proxy",
+        )
+        watch = Watch(self._handover.open(id_, opened))
+        self.live[id_] = watch
+        flow.metadata[WATCH] = watch
+        request.stream = RequestTap(self._handover, watch)
+
+    def asked(self, watch: Watch) -> None:
+        """The request is complete."""
+        frame = RequestEnded(watch.held.id, clock.now_us(), watch.request_size)
+        self._handover.put(watch.held, frame)
+
+    def answered(self, watch: Watch, response: http.Response) -> None:
+        """The answer begins."""
+        response.stream = ResponseTap(self._handover, watch, self._whole)
+        length = response.headers.get("content-length", "")
+        watch.announced = int(length) if length.isdigit() else -1
+        watch.may_have_trailers = not response.http_version.startswith("HTTP/1")
+        headers, _ = pairs(response.headers.fields)
+        frame = Responded(watch.held.id, clock.now_us(), response.status_code, headers)
+        self._handover.put(watch.held, frame)
+
+    def end(self, watch: Watch, ending: Ending, note: str, trailers: Pairs | None = None) -> None:
+        """It is over, one way or the other; what comes later changes nothing."""
+        if watch.ended:
+            return
+        watch.ended = True
+        held = watch.held
+        self.live.pop(held.id, None)
+        frame = Ended(
+            id=held.id,
+            at_us=clock.now_us(),
+            ending=ending,
+            note=note,
+            size=watch.response_size,
+            trailers=trailers or [],
+            dropped_bytes=held.dropped,
+        )
+        self._handover.end(held, frame)
+
+    def interrupt(self) -> None:
+        """End what is under way in the record: we are about to end it on the wire."""
+        for watch in list(self.live.values()):
+            self.end(watch, "interrupted", "the proxy stopped")
+
+    def _whole(self, watch: Watch) -> None:
+        """All bytes of an answer of known length have come; the client has not got the last."""
+        if watch.may_have_trailers:
+            self._handover.flush()  # the end itself comes with them
+        else:
+            self.end(watch, "complete", "")
+
+
+def watch_of(flow: http.HTTPFlow) -> Watch | None:
+    """The exchange of *flow* while it is watched."""
+    watch = cast(Watch | None, flow.metadata.get(WATCH))
+    return watch if watch is not None and not watch.ended else None
+
+
+def provider_host(flow: http.HTTPFlow) -> str:
+    """The host of a decrypted exchange, as the client named it; "" for everything else."""
+    if flow.request.scheme != "https" and not flow.client_conn.tls_established:
+        return ""
+    return flow.client_conn.sni or flow.request.host
+
+
+def who_left(flow: http.HTTPFlow, note: str) -> Ending:
+    """Which side broke *flow* off."""
+    left: Any = flow.metadata.get(LEFT_BY)
+    if left == "client":
+        return "client_left"
+    if left == "upstream":
+        return "upstream_left"
+    # A mitmproxy that was not made faithful: guess by what is still open.
+    if note.startswith("Client disconnected"):
+        return "client_left"
+    client_reads = flow.client_conn.state & connection.ConnectionState.CAN_READ
+    return "upstream_left" if client_reads else "client_left"
