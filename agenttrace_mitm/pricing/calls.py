@@ -8,7 +8,7 @@ from ..model import Cost, Json, LlmCall, Unpriced, Usage
 from . import price
 
 BILLED_KINDS = ("llm", "auxiliary")
-REPORTED, LISTED = "reported", "listed"
+REPORTED, LISTED, ESTIMATED = "reported", "listed", "estimated"
 
 
 def usage_of(call: LlmCall) -> Usage:
@@ -55,7 +55,8 @@ def priced(call: LlmCall, reported_nano_usd: int | None = None) -> LlmCall:
         listed = {LISTED: found.nano_usd} if isinstance(found, Cost) else {}
         found = Cost(reported_nano_usd, {REPORTED: reported_nano_usd, **listed}, "provider")
     if isinstance(found, Unpriced):
-        return call.model_copy(update=_NO_COST | {"unpriced_reason": found.reason})
+        update = _NO_COST | {"unpriced_reason": found.reason}
+        return call.model_copy(update=update | _estimate(call))
     return call.model_copy(
         update={
             "cost_nano_usd": found.nano_usd,
@@ -72,6 +73,19 @@ def reported_in(call: LlmCall) -> int | None:
     detail = call.cost_detail
     said = detail.get(REPORTED) if isinstance(detail, dict) else None
     return said if isinstance(said, int) else None
+
+
+def _estimate(call: LlmCall) -> dict[str, Json]:
+    """The price of estimated usage: beside the cost, which stays unknown."""
+    if call.usage_source != "estimated":
+        return {}
+    detail = call.usage_detail or {}
+    read, written = (detail.get(f"estimated_{way}_tokens") for way in ("input", "output"))
+    counted = {"tokens_in": read, "tokens_out": written, "usage_detail": None}
+    found = price_call(call.model_copy(update=counted))
+    if isinstance(found, Unpriced):
+        return {}
+    return {"cost_detail": {ESTIMATED: found.nano_usd}, "price_source": found.source}
 
 
 _NO_COST: dict[str, Json] = {"cost_nano_usd": None, "cost_detail": None, "price_source": None}

@@ -21,6 +21,7 @@ from .anthropic_messages import AnthropicMessages
 from .cohere_embed import CohereEmbed, CohereRerank
 from .cohere_v1_chat import CohereGenerate, CohereV1Chat
 from .cohere_v2_chat import CohereV2Chat
+from .estimates import with_estimates
 from .failures import failure_in, failure_in_text, failure_of
 from .gemini_embeddings import GeminiEmbeddings
 from .gemini_generate import GeminiGenerate
@@ -86,10 +87,13 @@ def understand(exchange: Exchange) -> Understood:
     body = _request_object(request.data, exchange, notes)
     ask = adapter.read_request(body, route)
     reply = _reply(exchange, adapter, route, body, response, notes=notes)
+    kind = _kind(adapter.kind(route), exchange, ask)
+    if kind in ("llm", "auxiliary"):
+        reply = with_estimates(reply, ask, body.get("tools") or body.get("functions"))
     return Understood(
         dialect=adapter.dialect,
         operation=adapter.operation(route),
-        kind=_kind(adapter.kind(route), exchange, ask),
+        kind=kind,
         ask=_linked(ask, exchange),
         reply=reply,
         request_body=request.data,

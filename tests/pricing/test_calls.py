@@ -111,3 +111,12 @@ def test_odd_iterations_cost_nothing(odd):
 def test_gemini_bills_prompts_up_to_2_and_queries_from_3(model, nano_usd):
     google = claude(provider="google", model=model, usage_detail={"web_searches": 3})
     assert price_call(google).detail["web_searches"] == nano_usd
+
+
+def test_an_estimate_is_priced_beside_the_cost_not_as_the_cost():
+    guessed = {"estimated_input_tokens": 1000, "estimated_output_tokens": 100}
+    found = priced(
+        claude(tokens_in=None, tokens_out=None, usage_detail=guessed, usage_source="estimated")
+    )
+    assert (found.cost_nano_usd, found.unpriced_reason) == (None, "no_usage")
+    assert found.cost_detail == {"estimated": 4_500_000}

@@ -101,7 +101,7 @@ def test_v1_streams_as_lines_or_events(stream):
 
 def test_a_cut_v1_stream_tells_what_came():
     reply = told("cohere", "/v1/chat", V1_LINES[:160], {"stream": True}, complete=False).reply
-    assert (reply.text, reply.complete, reply.usage.source) == ("Hel", False, "none")
+    assert (reply.text, reply.complete, reply.usage.source) == ("Hel", False, "estimated")
 
 
 def test_v1_calls_have_no_ids_and_results_repeat_the_call():

@@ -118,6 +118,6 @@ def test_cut_streams_still_tell():
             cut = understand(corpus.exchange(record, until=end)).reply
             assert whole.text.startswith(cut.text), (record["id"], end)
             assert len(cut.tool_calls) <= len(whole.tool_calls)
-            assert cut.usage.source in ("none", "partial", "reported")
+            assert cut.usage.source in ("none", "partial", "reported", "estimated")
             if not cut.complete and cut.usage.source == "reported":
                 assert cut.usage == whole.usage, (record["id"], end)

@@ -39,7 +39,7 @@ def test_usage_comes_after_the_finish_reason():
 
 def test_a_stream_without_usage_reports_none():
     usage = told("openai", PATH, sse(chunk({"content": "Hi"}, "stop"), "[DONE]")).reply.usage
-    assert (usage.source, usage.input_tokens, usage.output_tokens) == ("none", None, None)
+    assert (usage.input_tokens, usage.output_tokens, usage.raw) == (None, None, None)
 
 
 def test_counts_that_run_along_are_partial_until_the_end():

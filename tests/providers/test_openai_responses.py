@@ -109,7 +109,7 @@ def test_a_cut_stream_tells_from_its_deltas():
         },
     ]
     reply = told("openai", PATH, sse(*opening(), *arguments, named=True)).reply
-    assert (reply.text, reply.complete, reply.usage.source) == ("Hel", False, "none")
+    assert (reply.text, reply.complete, reply.usage.source) == ("Hel", False, "estimated")
     assert reply.tool_calls == (ToolCallPart("call_1", "f", '{"a":', "fc_1"),)
 
 
