@@ -1,0 +1,207 @@
+"""From an exchange to a record: outcomes, conversations, what is withheld."""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+import pytest
+
+from agenttrace_mitm import pipeline as pipeline_module
+from agenttrace_mitm.clock import new_id
+from agenttrace_mitm.model import Arrival, Body, Caller, Exchange, Headers, Record
+from agenttrace_mitm.pipeline import Pipeline
+from agenttrace_mitm.traces import Fingerprinter
+from tests.e2e import wire
+from tests.support.records import NOON_US
+
+SECRET = "sk-proj-A1b2C3d4E5f6G7h8I9j0K1l2M3n4"
+
+
+class Memory:
+    """What a store would know, in a test."""
+
+    def __init__(self) -> None:
+        self.messages: set[str] = set()
+        self.chains: dict[str, tuple[str, int]] = {}
+
+    def has_message(self, fingerprint: str) -> bool:
+        return fingerprint in self.messages
+
+    def continued(self, chains: Sequence[str]) -> tuple[str, int] | None:
+        return next((self.chains[c] for c in reversed(chains) if c in self.chains), None)
+
+    def remember(self, record: Record) -> None:
+        self.messages |= {message.fingerprint for message in record.messages}
+        if record.call.request_chain:
+            self.chains[record.call.request_chain] = record.call.id, record.call.n_messages
+
+
+def _pipeline(known: Memory | None = None, tier: Literal[1, 2, 3] = 3) -> Pipeline:
+    return Pipeline(tier, Fingerprinter(b"k" * 32), known or Memory())
+
+
+def _exchange(reply: list[bytes], *said: dict[str, Any], **values: Any) -> Exchange:
+    """An OpenAI chat call that *said* something and was answered *reply*, a millisecond a piece."""
+    messages = said or ({"role": "user", "content": "Hello"},)
+    ends = [sum(map(len, reply[: n + 1])) for n in range(len(reply))]
+    arrivals = tuple(Arrival(NOON_US + 2_000 + 1_000 * n, end) for n, end in enumerate(ends))
+    body = b"".join(reply)
+    exchange = Exchange(
+        id=new_id(NOON_US),
+        provider="openai",
+        host="api.openai.com",
+        method="POST",
+        target="/v1/chat/completions",
+        started_us=NOON_US,
+        ended_us=NOON_US + 50_000,
+        request=Body.of(json.dumps({"model": "gpt-5.5", "messages": messages}).encode()),
+        status=200,
+        response_headers=Headers((("content-type", "text/event-stream"),)),
+        response=Body(body, len(body), arrivals),
+        first_byte_us=NOON_US + 1_000,
+    )
+    return replace(exchange, **values)
+
+
+def test_times_are_told_apart() -> None:
+    """First byte, first generated content, the end."""
+    call = _pipeline().record(_exchange(wire.openai_chat_stream())).call
+    assert (call.ttfb_ms, call.ttft_ms, call.latency_ms) == (1.0, 3.0, 50.0)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({}, "ok"),
+        ({"ending": "client_left"}, "ok"),
+        ({"status": 500}, "error"),
+        ({"status": None, "response": Body(), "ending": "upstream_left"}, "interrupted"),
+        ({"status": None, "response": Body(), "ending": "client_left"}, "cancelled"),
+    ],
+    ids=["whole", "left after the end", "refused", "no answer", "left before the answer"],
+)
+def test_outcomes(values: dict[str, Any], expected: str) -> None:
+    """How a call ended, as the client would tell it."""
+    call = _pipeline().record(_exchange(wire.openai_chat_stream(), **values)).call
+    assert call.outcome == expected
+
+
+@pytest.mark.parametrize(
+    ("ending", "expected"), [("client_left", "cancelled"), ("upstream_left", "interrupted")]
+)
+def test_a_stream_cut_short_says_who_left(ending: str, expected: str) -> None:
+    """What had been said is kept, the finish reason says that there was none."""
+    cut = wire.openai_chat_stream()[:3]
+    record = _pipeline().record(_exchange(cut, ending=ending))
+    assert (record.call.outcome, record.call.finish_reason) == (expected, "aborted")
+    assert record.messages[-1].text == "Let me look. "
+
+
+def test_an_error_inside_a_stream_is_an_error() -> None:
+    """Status 200 or not."""
+    failed = wire.sse(("", {"error": {"message": "overloaded", "type": "server_error"}}))
+    call = _pipeline().record(_exchange(failed)).call
+    assert (call.outcome, call.error_type, call.error_message) == (
+        "error",
+        "server_error",
+        "overloaded",
+    )
+
+
+def test_history_is_kept_once_and_its_tool_call_is_answered() -> None:
+    """The second call brings only what is new, and the result of what the first asked for."""
+    known = Memory()
+    pipeline = _pipeline(known)
+    question = {"role": "user", "content": "The weather?"}
+    function = {"name": "get_weather", "arguments": wire.CALL}
+    tool_call = {"id": "call_1", "type": "function", "function": function}
+    asked = {"role": "assistant", "content": wire.TEXT, "tool_calls": [tool_call]}
+    result = {"role": "tool", "tool_call_id": "call_1", "content": "24 degrees"}
+
+    first = pipeline.record(_exchange(wire.openai_chat_stream(), question))
+    known.remember(first)
+    second = pipeline.record(_exchange(wire.openai_chat_stream(), question, asked, result))
+
+    assert second.call.continues_call_id == first.call.id
+    assert second.call.n_messages == 3
+    came_in = [m for m in second.messages if m.direction == "in"]
+    assert [(m.position, m.role) for m in came_in] == [(1, "assistant"), (2, "tool")]
+    # The assistant's turn came back as it had been answered: nothing of it is stored again.
+    assert came_in[0].known
+    assert came_in[0].fingerprint == first.messages[-1].fingerprint
+    [answer] = second.tool_results
+    assert (answer.tool_call_id, answer.result) == ("call_1", "24 degrees")
+
+
+def test_equal_beginnings_of_two_conversations_are_told_apart_later() -> None:
+    """A conversation goes on from the longest request that is its prefix, not from a look-alike."""
+    known = Memory()
+    pipeline = _pipeline(known)
+    hello = {"role": "user", "content": "Hello"}
+    for words in ("one", "two"):
+        known.remember(
+            pipeline.record(
+                _exchange(wire.openai_chat(), hello, {"role": "user", "content": words})
+            )
+        )
+    last = {"role": "user", "content": "and now?"}
+    third = pipeline.record(
+        _exchange(wire.openai_chat(), hello, {"role": "user", "content": "two"}, last)
+    )
+    assert third.call.continues_call_id == list(known.chains.values())[1][0]
+
+
+def test_a_stream_that_spoke_a_secret_is_withheld() -> None:
+    """Its pieces would give the secret away that the folded reply no longer has."""
+    pieces = [SECRET[:9], SECRET[9:20], SECRET[20:]]
+    deltas = [{"index": 0, "delta": {"content": piece}} for piece in pieces]
+    stream = wire.sse(*(("", {"id": "c", "choices": [d]}) for d in deltas), ("", "[DONE]"))
+    record = _pipeline().record(_exchange(stream))
+    assert record.payload
+    assert record.payload.response_body is None
+    assert "redacted" in (record.messages[-1].text or "")
+
+
+def test_a_secret_in_the_question_does_not_cost_the_answer() -> None:
+    """Only the side that spoke it is withheld or redacted."""
+    said = {"role": "user", "content": f"My key is {SECRET}"}
+    record = _pipeline().record(_exchange(wire.openai_chat_stream(), said))
+    assert record.payload
+    assert record.payload.response_body == b"".join(wire.openai_chat_stream())
+    assert SECRET.encode() not in (record.payload.request_body or b"")
+
+
+def test_metadata_only_keeps_no_words() -> None:
+    """Tier 1: figures, names and fingerprints."""
+    record = _pipeline(tier=1).record(_exchange(wire.openai_chat_stream()))
+    assert record.payload is None
+    assert "Hello" not in record.model_dump_json()
+    assert wire.PIECES[1] not in record.model_dump_json()
+    assert (record.call.tokens_in, record.call.n_tool_calls) == (120, 1)
+
+
+def test_a_running_call_is_shown_without_an_end() -> None:
+    """Who calls what, as far as the request tells."""
+    running = _exchange([], caller=Caller(agent="me"), ending="interrupted")
+    call = _pipeline().in_flight(running).call
+    assert (call.outcome, call.model, call.agent_id) == ("in_flight", "gpt-5.5", "me")
+    assert call.ended_us is call.latency_ms is call.status_code is None
+
+
+def test_a_bug_in_an_adapter_costs_the_parse_not_the_row(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In production; under pytest it is loud."""
+
+    def broken(exchange: Exchange) -> None:
+        raise RuntimeError("a bug of ours")
+
+    monkeypatch.setattr(pipeline_module.providers, "understand", broken)
+    with pytest.raises(RuntimeError):
+        _pipeline().record(_exchange(wire.openai_chat()))
+    monkeypatch.delitem(sys.modules, "pytest")
+    call = _pipeline().record(_exchange(wire.openai_chat())).call
+    assert (call.dialect, call.status_code) == ("other", 200)
+    assert call.notes == ["not understood: see the log"]
