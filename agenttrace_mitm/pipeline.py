@@ -29,6 +29,7 @@ from .model import (
 from .pricing.calls import priced
 from .privacy import Redactor, keep, keep_headers
 from .traces import Fingerprinter, Known, Placed, plain_text
+from .traces.attempts import Attempts
 from .traces.identity import agent_of, session_of, trace_context
 
 log = logging.getLogger(__name__)
@@ -47,23 +48,29 @@ class Pipeline:
         self._tier = tier
         self._fingerprinter = fingerprinter
         self._known = known
+        self._attempts = Attempts()
 
-    def record(self, exchange: Exchange) -> Record:
-        """What is to be stored of *exchange*, redacted and cut down to the tier."""
+    def record(self, exchange: Exchange, *, running: bool = False) -> Record:
+        """What is to be stored of *exchange*, redacted and cut down to the tier.
+
+        A *running* one has not ended: it is nobody's retry yet.
+        """
         try:
-            return self._record(exchange, providers.understand(exchange))
+            return self._record(exchange, providers.understand(exchange), running)
         except Exception:  # the second promise: a bug of ours costs the parse, never the row
             if "pytest" in sys.modules:
                 raise
             log.exception("%s%s was not understood", exchange.host, exchange.path)
-            return self._record(exchange, _UNREAD)
+            return self._record(exchange, _UNREAD, running)
 
-    def _record(self, exchange: Exchange, understood: Understood) -> Record:
+    def _record(self, exchange: Exchange, understood: Understood, running: bool) -> Record:
         talk = self._place(understood)
         redactor = Redactor(exchange.credential_digests)
         notes = list(dict.fromkeys((*exchange.notes, *understood.notes, *talk.notes)))
         messages = tuple(self._stored(place, redactor) for place in talk.added)
         call = _call(exchange, understood, talk, notes, self._tier)
+        if not running:
+            call = self._attempt(call, exchange)
         record = Record(
             call=priced(call, understood.reply.cost_nano_usd),
             messages=messages,
@@ -79,10 +86,20 @@ class Pipeline:
 
     def in_flight(self, exchange: Exchange) -> Record:
         """A row for an exchange that has not ended, so that a long call can be seen."""
-        seen = self.record(replace(exchange, status=None, response=Body(complete=False)))
+        unanswered = replace(exchange, status=None, response=Body(complete=False))
+        seen = self.record(unanswered, running=True)
         unknown = {"outcome": "in_flight", "ended_us": None, "latency_ms": None}
         call = seen.call.model_copy(update=unknown | {"finish_reason": None, "request_chain": None})
         return Record(call=call)
+
+    def _attempt(self, call: LlmCall, exchange: Exchange) -> LlmCall:
+        """*call* with its operation: the one it is tried again for, or its own."""
+        if call.kind not in ("llm", "auxiliary"):
+            return call
+        attempt = self._attempts.place(exchange, call.outcome, call.attempt)
+        return call.model_copy(
+            update={"operation_id": attempt.operation_id, "attempt": attempt.number}
+        )
 
     def _place(self, understood: Understood) -> "_Talk":
         """Find where the conversation goes on, and which of its messages are new."""
