@@ -36,6 +36,7 @@ class Settings(BaseSettings):
     home: Path = Field(default_factory=home_folder, description="folder of everything stored")
     proxy_host: str = Field("127.0.0.1", description="address the proxy listens on")
     proxy_port: int = Field(4000, ge=0, le=65535, description="port of the proxy")
+    workers: int = Field(1, ge=1, le=64, description="capture processes that share that port")
     host: str = Field("127.0.0.1", description="address of the web pages")
     port: int = Field(8080, ge=0, le=65535, description="port of the web pages")
     db: Path | None = Field(

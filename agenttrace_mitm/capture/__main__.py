@@ -1,7 +1,7 @@
 """`python -m agenttrace_mitm.capture`: one worker of the proxy, as a process of its own.
 
-Reads a JSON line of settings on standard input, and beside them, all optional, `proxy_fd` and
-`sni_fd`, listening sockets that the parent keeps, and `shared`: others serve the same ports.
+Reads a JSON line of settings on standard input, which may name `proxy_fd` and `sni_fd` beside
+them: listening sockets that the parent keeps.  More than one of `workers` share their ports.
 Says `{"ready": true, "proxy_port": ..., "sni_port": ...}` on standard output once it listens,
 or `{"error": ..., "remedy": ...}` with exit code 1.  Further lines open and close the listeners
 of runs.  When standard input ends, or at SIGTERM, it takes no new connections, lets exchanges
@@ -53,7 +53,6 @@ class Configuration:
     settings: Settings
     proxy_fd: int | None
     sni_fd: int | None
-    shared: bool
 
     @classmethod
     def parse(cls, line: bytes) -> "Configuration":
@@ -61,10 +60,9 @@ class Configuration:
         try:
             given = json.loads(line)
             proxy_fd, sni_fd = given.pop("proxy_fd", None), given.pop("sni_fd", None)
-            shared = bool(given.pop("shared", False))
         except (ValueError, AttributeError, TypeError):
             raise CaptureError("The first line on standard input is not a JSON object") from None
-        return cls(settings_module.load(given), proxy_fd, sni_fd, shared)
+        return cls(settings_module.load(given), proxy_fd, sni_fd)
 
 
 class Stop:
@@ -84,7 +82,6 @@ class Worker:
 
     def __init__(self, configuration: Configuration) -> None:
         settings = self._settings = configuration.settings
-        self._shared = configuration.shared
         mapped = targets(settings.upstream_map)
         check_combination(settings.upstream_proxy, mapped)
         self._prepare()
@@ -190,8 +187,8 @@ class Worker:
     def _door(self, port: int, descriptor: int | None = None) -> socket.socket:
         if descriptor is not None:
             return inherited(descriptor)
-        host = self._settings.proxy_host
-        return listener(host, port, "The proxy", "proxy-port", shared=self._shared)
+        host, shared = self._settings.proxy_host, self._settings.workers > 1
+        return listener(host, port, "The proxy", "proxy-port", shared=shared)
 
     def _prepare(self) -> None:
         settings = self._settings

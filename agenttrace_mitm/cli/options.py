@@ -18,6 +18,7 @@ type Function = Callable[..., Any]
 OPTIONS = {
     "proxy_port": ("PORT", "4000", "Port of the proxy; 0 takes a free one."),
     "proxy_host": ("HOST", "127.0.0.1", "Address the proxy listens on."),
+    "workers": ("N", "1", "Capture processes that share the proxy's port."),
     "port": ("PORT", "8080", "Port of the pages; 0 takes a free one."),
     "host": ("HOST", "127.0.0.1", "Address the pages listen on."),
     "db": ("FILE", "~/.agenttrace/data.db", "Database file."),

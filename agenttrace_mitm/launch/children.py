@@ -14,7 +14,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import AgentTraceError
@@ -36,6 +36,16 @@ class Program:
     after: tuple[str, ...] = ()
     drain_s: float = 30.0
     """How long it may take to finish after EOF, before it is told to end."""
+
+    @property
+    def kind(self) -> str:
+        """What it is, whichever of several: `capture` of `capture-2`.  They share a log."""
+        return self.name.partition("-")[0]
+
+    def workers(self, count: int) -> list["Program"]:
+        """The same program *count* times, each with a name of its own."""
+        names = [self.name, *(f"{self.name}-{number}" for number in range(2, count + 1))]
+        return [replace(self, name=name) for name in names]
 
 
 def delays() -> Iterator[float]:
@@ -132,7 +142,7 @@ class Child:
                 self.ready.set_exception(error)
                 return
             born = time.monotonic()
-            with logs.opened(settings().log_folder, self.program.name) as log:
+            with logs.opened(settings().log_folder, self.program.kind) as log:
                 problem = await self._one_life(settings, log)
             if self._stopping.is_set():
                 break
@@ -142,7 +152,7 @@ class Child:
                 waits = delays()
             self.restarts += 1
             wait = next(waits)
-            logs.say(settings().log_folder, self.program.name, f"{problem} Again in {wait} s.")
+            logs.say(settings().log_folder, self.program.kind, f"{problem} Again in {wait} s.")
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait):
                     await self._stopping.wait()
@@ -187,7 +197,7 @@ class Child:
                 answer.set_exception(ConnectionResetError())
         return problem or AgentTraceError(
             f"The {name} process ended with exit code {code}",
-            f"See {settings().log_folder / name}.log",
+            f"See {settings().log_folder / self.program.kind}.log",
         )
 
     async def _greet(
@@ -202,7 +212,7 @@ class Child:
         except TimeoutError:
             line = b""
         name = self.program.name
-        see = f"See {settings.log_folder / name}.log"
+        see = f"See {settings.log_folder / self.program.kind}.log"
         try:
             said = json.loads(line)
         except ValueError:

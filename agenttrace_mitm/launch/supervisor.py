@@ -6,18 +6,19 @@ its children see EOF, finish what is under way and exit.
 
 import asyncio
 import contextlib
+import functools
 import os
 import signal
-import socket
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
 from .. import __version__, clock
-from ..listening import listener
+from ..errors import AgentTraceError
 from ..settings import Settings
 from . import control, logs, state
 from .children import Child, Program
+from .ports import ProxyPorts
 
 PROGRAMS = (
     Program("recorder", "agenttrace_mitm.recorder"),
@@ -51,19 +52,19 @@ class Supervisor:
         self._started_us = clock.now_us()
         self._runs: dict[str, dict[str, Any]] = {}
         self._environ = {**environ, "AGENTTRACE_HOME": str(settings.home)}
-        # Ours, so that connections wait in its queue while capture restarts, instead of failing.
-        self._listening: socket.socket | None = None
-        self._children = {program.name: self._child(program) for program in programs}
+        self._ports = ProxyPorts(settings)
+        self._children: dict[str, Child] = {}
+        for program in programs:
+            if program.kind == "capture":
+                self._add_capture(program)
+            else:
+                self._children[program.name] = Child(program, self._environ)
 
-    def _child(self, program: Program) -> Child:
-        if program.name != "capture":
-            return Child(program, self._environ)
-        settings = self.settings
-        self._listening = listener(
-            settings.proxy_host, settings.proxy_port, "The proxy", "proxy-port"
-        )
-        descriptors = {"proxy_fd": self._listening.fileno()}
-        return Child(program, self._environ, descriptors, self._reopen_runs)
+    def _add_capture(self, program: Program) -> None:
+        for worker in program.workers(self.settings.workers):
+            reopen = functools.partial(self._reopen_runs, worker.name)
+            child = Child(worker, self._environ, self._ports.open(), reopen)
+            self._children[worker.name] = child
 
     async def start(self) -> None:
         """Start all children, without waiting for them."""
@@ -84,13 +85,11 @@ class Supervisor:
     async def stop(self) -> None:
         """End everything: capture first, the recorder once it has what capture held."""
         now = self.stop_now
-        if self._listening:
-            self._listening.close()
+        self._ports.close()
         with contextlib.suppress(KeyError):
             web = asyncio.create_task(self._children["web"].stop(now=now.is_set()))
-        for name in ("capture", "recorder"):
-            if child := self._children.get(name):
-                await self._stop_or_now(child)
+        for kind in ("capture", "recorder"):
+            await asyncio.gather(*(self._stop_or_now(child) for child in self._all(kind)))
         if "web" in self._children:
             await web
 
@@ -180,8 +179,8 @@ class Supervisor:
 
     async def _open_run(self, message: control.Message) -> control.Message:
         await self._children["recorder"].ready
-        capture = self._children["capture"]
-        await capture.ready
+        first, *others = self._all("capture")
+        await first.ready
         id_ = clock.new_id()
         run: dict[str, Any] = {
             "op": "open_run",
@@ -190,20 +189,31 @@ class Supervisor:
             "session": str(message.get("session") or ""),
             "tags": {**(message.get("tags") or {}), "run": id_},
         }
-        ports = await capture.ask(run, id_)
+        ports = await first.ask(run, id_)
         # Should capture restart, the program still knows these ports: ask for them again.
         run |= {"proxy_port": ports["proxy_port"], "sni_port": ports.get("sni_port")}
         self._runs[id_] = run
+        for child in others:
+            await self._reopen(child, run)
         return {**ports, "run": id_}
 
     async def _close_run(self, run: str) -> None:
         if self._runs.pop(run, None):
-            await self._children["capture"].tell({"op": "close_run", "id": run})
+            for child in self._all("capture"):
+                await child.tell({"op": "close_run", "id": run})
         self._stop_if_unused()
 
-    async def _reopen_runs(self) -> None:
+    async def _reopen_runs(self, name: str) -> None:
         for run in list(self._runs.values()):
-            await self._children["capture"].ask(run, run["id"])
+            await self._reopen(self._children[name], run)
+
+    async def _reopen(self, child: Child, run: dict[str, Any]) -> None:
+        """Let *run* in through another worker, or one that is new."""
+        with contextlib.suppress(AgentTraceError):  # it is down: it will be told when it is back
+            await child.ask(run, run["id"])
+
+    def _all(self, kind: str) -> list[Child]:
+        return [child for child in self._children.values() if child.program.kind == kind]
 
     def _stop_if_unused(self) -> None:
         if self._owner_left and not self._stays and not self._runs:

@@ -83,8 +83,8 @@ async def test_a_socket_of_the_parent(tmp_path):
 
 async def test_two_workers_share_a_port(tmp_path):
     """SO_REUSEPORT: one worker goes, the port still answers."""
-    async with Upstream(tmp_path) as upstream, Capture(upstream, shared=True) as first:
-        second = Capture(upstream, shared=True, proxy_port=first.port)
+    async with Upstream(tmp_path) as upstream, Capture(upstream, workers=2) as first:
+        second = Capture(upstream, workers=2, proxy_port=first.port)
         await second.__aenter__()
         assert second.port == first.port
         await second.__aexit__(None, None, None)

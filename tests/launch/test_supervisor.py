@@ -96,6 +96,26 @@ async def test_runs_keep_their_ports_when_capture_restarts(
         await until(lambda: any(what.startswith("close_run") for _, what in events()))
 
 
+async def test_a_run_comes_in_through_every_worker(settings, environ, programs, events):
+    """Several capture processes share the ports of a run, and a new one learns of them."""
+    settings = settings.model_copy(update={"workers": 2})
+    opens = lambda: [what for _, what in events() if what.startswith("open_run")]  # noqa: E731
+    async with running(settings, environ, programs) as supervisor:
+        client = await asyncio.to_thread(control.connect, settings.run_folder)
+        await asyncio.to_thread(client.ask, op="open_run", agent="a")
+        assert len(opens()) == 2
+        processes = (await ask(settings, op="status"))["processes"]
+        assert {"capture", "capture-2"} <= set(processes)
+        os.kill(processes["capture-2"]["pid"], signal.SIGKILL)
+        await until(lambda: len(opens()) == 3)
+        assert supervisor.processes["capture"] == processes["capture"]
+        client.close()
+        await until(lambda: sum("close_run" in what for _, what in events()) == 2)
+    ended = [name for name, what in events() if what == "end"]
+    assert ended[-1] == "recorder"
+    assert ended.count("capture") == 2
+
+
 async def test_a_child_that_cannot_start_stops_everything_with_its_words(
     settings, environ, programs, events
 ):
