@@ -119,6 +119,9 @@ class Assembly:
         one = self._open.pop(frame.id)
         one.response.size = frame.size
         notes = (f"{frame.dropped_bytes} body bytes were not kept",) if frame.dropped_bytes else ()
+        if frame.ending != "complete" and _is_whole(one):
+            # The connection went after the last byte had come: nothing is missing.
+            return one.exchange(frame.at_us, "complete", frame.note, notes)
         if frame.note:
             notes = (*notes, frame.note)
         return one.exchange(frame.at_us, frame.ending, frame.note, notes)
@@ -129,7 +132,8 @@ def _is_whole(one: _Open) -> bool:
     if one.responded is None:
         return False
     length = Headers(tuple(one.responded.headers)).get("content-length")
-    return length.isdigit() and int(length) == len(one.response.data)
+    size = len(one.response.data) if one.response.size is None else one.response.size
+    return length.isdigit() and int(length) == size > 0
 
 
 def _caller(head: Opened) -> Caller:

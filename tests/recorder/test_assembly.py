@@ -102,3 +102,15 @@ def test_running_exchanges_are_those_opened_before() -> None:
     assembly.add(_opened())
     assert [e.id for e in assembly.running(11)] == ["a"]
     assert assembly.running(10) == []
+
+
+def test_who_leaves_after_the_last_byte_cut_nothing() -> None:
+    """The reply had all its announced bytes when the client went."""
+    assembly = Assembly()
+    answered = Responded("a", 20, 200, [("content-length", "4")])
+    for frame in (_opened(), answered, ResponseData("a", 21, b"1234")):
+        assembly.add(frame)
+    exchange = assembly.add(_ended(ending="client_left"))
+    assert exchange
+    assert exchange.ending == "complete"
+    assert exchange.response.complete
