@@ -4,7 +4,7 @@ Never raises for what a peer sent.  What cannot be read costs a field and leaves
 """
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from urllib.parse import parse_qsl
 
@@ -12,7 +12,7 @@ from ..model import Arrival, Ask, Exchange, Failure, JsonObject, Kind, Reply, Un
 from ..wire.encodings import Plain, plain
 from ..wire.events import Event, EventDecoder
 from ..wire.jsonarray import JsonArrayDecoder
-from ..wire.jsonio import NotJson, decode, object_of
+from ..wire.jsonio import NotJson, decode, object_of, text_of
 from ..wire.ndjson import NdjsonDecoder
 from ..wire.sse import SseDecoder
 from .adapter import Adapter, Framing, ReplyStream, Route
@@ -33,6 +33,7 @@ from .openai_embeddings import OpenAIEmbeddings
 from .openai_responses import OpenAIResponses
 from .other import Other
 from .side_calls import is_side_call
+from .vocabulary import unknown_in
 
 # In the order of asking: what one provider does differently stands before the common shape.
 ADAPTERS: tuple[Adapter, ...] = (
@@ -149,7 +150,8 @@ def _reply(
         return _unread(exchange, response.data, notes, failed=failed)
     if failed:
         return _finished(Reply(complete=whole), failure_of(value))
-    reply = adapter.read_reply(object_of(value), route)
+    body = object_of(value)
+    reply = _judged(adapter.read_reply(body, route), adapter, body)
     return _finished(replace(reply, complete=whole), failure_in(value))
 
 
@@ -170,9 +172,10 @@ def _streamed_reply(
     adapter: Adapter, route: Route, framing: Framing, response: Plain, *, failed: bool
 ) -> Reply:
     stream = adapter.open_stream()
-    first_end, broken = _fold(_DECODERS[framing](), response.data or b"", stream)
+    kinds: set[str] = set()
+    first_end, broken = _fold(_DECODERS[framing](), response.data or b"", stream, kinds)
     whole = stream.whole()
-    reply = adapter.read_reply(whole, route)
+    reply = _judged(adapter.read_reply(whole, route), adapter, whole, kinds)
     usage = reply.usage
     if usage.source == "reported" and not stream.usage_is_final:
         usage = replace(usage, source="partial")
@@ -187,14 +190,27 @@ def _streamed_reply(
     return _finished(reply, failure_of(whole) if failed else failure_in(whole))
 
 
-def _fold(decoder: EventDecoder, data: bytes, stream: ReplyStream) -> tuple[int, bool]:
-    """Where the first generated content ended (0: nowhere), and whether an event was broken."""
+def _judged(reply: Reply, adapter: Adapter, body: JsonObject, kinds: Iterable[str] = ()) -> Reply:
+    """*reply* with notes of what in *body* and its events is new to us."""
+    unknown = unknown_in(adapter.dialect, kinds, body, reply.messages, reply.finish_reasons)
+    return replace(reply, notes=(*reply.notes, *unknown)) if unknown else reply
+
+
+def _fold(
+    decoder: EventDecoder, data: bytes, stream: ReplyStream, kinds: set[str]
+) -> tuple[int, bool]:
+    """Where the first generated content ended (0: nowhere), and whether an event was broken.
+
+    *kinds* gathers the types of the events.
+    """
     first_end, broken = 0, False
     for event in decoder.feed(data):
         value = _event_value(event, stream)
         if value is None:
             broken = True
-        elif value and stream.add(event.name, value) and not first_end:
+            continue
+        kinds.add(text_of(value.get("type") or value.get("event_type")) or event.name)
+        if value and stream.add(event.name, value) and not first_end:
             first_end = event.end
     # What was pending may have been cut inside: that is no surprise, and no note.
     for event in _rest(decoder):
