@@ -1,0 +1,1 @@
+"""Measuring tools: `scripts/bench` for speed and size, `scripts/chaos` for faults."""

@@ -1,0 +1,39 @@
+"""`scripts/bench`: speed and size, as a table and as JSON."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from . import capture, recorder, start, store
+from .report import Row, machine, table, write
+
+BENCHMARKS: dict[str, Callable[[argparse.Namespace], list[Row]]] = {
+    "capture": lambda given: capture.run(given.rounds, given.seconds),
+    "memory": lambda given: capture.memory((2_000, 20_000)),
+    "recorder": lambda given: recorder.run(given.rounds),
+    "store": lambda given: store.run(),
+    "start": lambda given: start.run(given.rounds),
+}
+
+
+def main() -> int:
+    """Measure what was asked for."""
+    parser = argparse.ArgumentParser("scripts/bench", description=__doc__)
+    parser.add_argument("what", nargs="*", choices=[[], *BENCHMARKS], help="all by default")
+    parser.add_argument("--rounds", type=int, default=5, help="repetitions of each (default: 5)")
+    parser.add_argument("--seconds", type=float, default=3.0, help="of full load (default: 3)")
+    parser.add_argument("--json", type=Path, help="write the figures to this file as well")
+    given = parser.parse_args()
+    found = {}
+    print(" · ".join(machine().values()), end="\n\n", flush=True)
+    for name in given.what or BENCHMARKS:
+        found[name] = BENCHMARKS[name](given)
+        print(table(name, found[name]), flush=True)
+    if given.json:
+        write(given.json, found)
+    return 1 if any(row.holds is False for rows in found.values() for row in rows) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,203 @@
+"""What recording costs the program: direct, bare mitmdump and ours, in turns, in one run.
+
+The machine is never quiet, so only ratios within a round mean anything; each figure is the
+median of the rounds, with the smallest and the largest beside it.
+"""
+
+import asyncio
+import contextlib
+import random
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import traffic
+from .client import Answer, Connection, Route
+from .instance import Instance, Upstream, cpu_s, instance, memory_mb, mitmdump, upstream
+from .report import Row, quantile, ratios
+
+CONNECTIONS = 16
+STREAM = "stream 50 10"  # chunks, milliseconds between them
+
+
+@dataclass
+class Subject:
+    """Something that is measured."""
+
+    name: str
+    route: Route
+    pids: tuple[int, ...] = ()
+    instance: Instance | None = None
+    calls: int = 0
+
+    def settle(self) -> float:
+        """Let the recorder catch up: it must not disturb what is measured next."""
+        return self.instance.settle(self.calls) if self.instance else 0.0
+
+
+type Figures = dict[str, float]
+
+
+def run(rounds: int, seconds: float) -> list[Row]:
+    """Measure everything *rounds* times."""
+    with tempfile.TemporaryDirectory() as folder, _subjects(Path(folder)) as subjects:
+        found: list[dict[str, Figures]] = []
+        for number in range(rounds):
+            order = random.Random(number).sample(subjects, len(subjects))
+            found.append({each.name: asyncio.run(_measure(each, seconds)) for each in order})
+        return _rows(found)
+
+
+def memory(calls: tuple[int, int]) -> list[Row]:
+    """Capture's memory after some calls and after many, and that all of them are recorded."""
+    with tempfile.TemporaryDirectory() as name, upstream(Path(name)) as server:
+        with instance(Path(name) / "home", server) as ours:
+            (pid,) = ours.pids("capture")
+            subject = Subject("ours", ours.route, (pid,), ours)
+            sizes = []
+            for goal in calls:
+                asyncio.run(_calls(subject, goal - subject.calls))
+                sizes.append(memory_mb(pid))
+            lag = subject.settle()
+            return [
+                Row(f"capture's memory after {calls[0]:,} calls, MB", sizes[0]),
+                Row(f"capture's memory after {calls[1]:,} calls, MB", sizes[1]),
+                Row("its growth", sizes[1] / sizes[0], "<= 1.1"),
+                Row("calls recorded", ours.rows(), f"= {calls[1]}"),
+                Row("recorder done after the last call, s", lag, "<= 2"),
+            ]
+
+
+@contextlib.contextmanager
+def _subjects(folder: Path) -> Iterator[list[Subject]]:
+    with contextlib.ExitStack() as stack:
+        server: Upstream = stack.enter_context(upstream(folder))
+        bare = stack.enter_context(mitmdump(folder / "mitmdump", server))
+        ours = stack.enter_context(instance(folder / "one", server))
+        two = stack.enter_context(instance(folder / "two", server, workers=2))
+        yield [
+            Subject("direct", server.route),
+            Subject("mitmdump", bare.route, (bare.pid,)),
+            Subject("ours", ours.route, tuple(ours.pids("capture")), ours),
+            Subject("two workers", two.route, tuple(two.pids("capture")), two),
+        ]
+
+
+async def _measure(subject: Subject, seconds: float) -> Figures:
+    await _throughput(subject, 0.5, CONNECTIONS)  # warm up
+    subject.settle()
+    calls, cpu = await _throughput(subject, seconds, CONNECTIONS)
+    lag = subject.settle()
+    figures = {"calls/s": calls, "cpu ms/call": cpu, "lag s": lag}
+    if subject.name == "two workers":
+        return figures
+    answers = await _alone(subject, 300)
+    times = [answer.seconds * 1000 for answer in answers]
+    figures |= {"p50 ms": quantile(times, 0.5), "p99 ms": quantile(times, 0.99)}
+    subject.settle()
+    streams = [answer async for answer in _streams(subject, 1, 8)]
+    first = [(answer.arrivals[0] - answer.began) * 1000 for answer in streams]
+    figures["first chunk ms"] = statistics.median(first)
+    for count in (16, 64):
+        streams = [answer async for answer in _streams(subject, count, 2)]
+        figures[f"gap p99 ms, {count} streams"] = quantile(_gaps(streams), 0.99)
+    subject.settle()
+    figures["200 KB calls/s"], _ = await _throughput(
+        subject, seconds, 4, traffic.long_history(1, 200_000)[0]
+    )
+    subject.settle()
+    return figures
+
+
+async def _throughput(
+    subject: Subject, seconds: float, count: int, body: bytes | None = None
+) -> tuple[float, float]:
+    """Calls a second, and milliseconds of processor time a call takes in the proxy."""
+    connections = [await Connection.open(subject.route) for _ in range(count)]
+    bodies = [body] if body else [traffic.small(number) for number in range(500)]
+    began, used = time.perf_counter(), sum(map(cpu_s, subject.pids))
+
+    async def caller(connection: Connection) -> int:
+        calls = 0
+        while time.perf_counter() - began < seconds:
+            await connection.call(bodies[(subject.calls + calls) % len(bodies)])
+            calls += 1
+        return calls
+
+    calls = sum(await asyncio.gather(*map(caller, connections)))
+    took, used = time.perf_counter() - began, sum(map(cpu_s, subject.pids)) - used
+    for connection in connections:
+        connection.close()
+    subject.calls += calls
+    return calls / took, used * 1000 / calls
+
+
+async def _calls(subject: Subject, count: int) -> None:
+    connections = [await Connection.open(subject.route) for _ in range(CONNECTIONS)]
+
+    async def caller(connection: Connection, calls: int) -> None:
+        for number in range(calls):
+            await connection.call(traffic.small(subject.calls + number))
+
+    share, rest = divmod(count, CONNECTIONS)
+    amounts = [share + (number < rest) for number in range(CONNECTIONS)]
+    await asyncio.gather(*map(caller, connections, amounts))
+    for connection in connections:
+        connection.close()
+    subject.calls += count
+
+
+async def _alone(subject: Subject, calls: int) -> list[Answer]:
+    connection = await Connection.open(subject.route)
+    answers = [await connection.call(traffic.small(number)) for number in range(calls)]
+    connection.close()
+    subject.calls += calls
+    return answers
+
+
+async def _streams(subject: Subject, count: int, calls: int):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    """Answers of *count* connections that each read *calls* streams, one after the other."""
+    body = traffic.request([{"role": "user", "content": "Go on."}], streamed=True)
+    connections = [await Connection.open(subject.route) for _ in range(count)]
+    for _ in range(calls):
+        for answer in await asyncio.gather(*(each.call(body, STREAM) for each in connections)):
+            yield answer
+    for connection in connections:
+        connection.close()
+    subject.calls += count * calls
+
+
+def _gaps(answers: list[Answer]) -> list[float]:
+    return [
+        (later - earlier) * 1000
+        for answer in answers
+        for earlier, later in zip(answer.arrivals, answer.arrivals[1:], strict=False)
+    ]
+
+
+def _rows(found: list[dict[str, Figures]]) -> list[Row]:
+    rows = [
+        Row.of(f"{name}: {figure}", [one[name][figure] for one in found])
+        for name in ("direct", "mitmdump", "ours", "two workers")
+        for figure in found[0][name]
+        if (name, figure) != ("direct", "cpu ms/call")
+    ]
+
+    def ratio(title: str, figure: str, over: str, goal: str, *, added: bool = False) -> None:
+        first, second = ("two workers", "ours") if over == "ours" else ("ours", "mitmdump")
+        rows.append(ratios(title, found, figure, first, second, goal, added=added))
+
+    ratio("calls/s, ours / mitmdump", "calls/s", "mitmdump", ">= 1.35")
+    ratio("CPU per call, ours / mitmdump", "cpu ms/call", "mitmdump", "<= 0.85")
+    ratio("added p50, ours / mitmdump", "p50 ms", "mitmdump", "<= 1", added=True)
+    ratio("added p99, ours / mitmdump", "p99 ms", "mitmdump", "<= 1", added=True)
+    ratio("first chunk added, ours / mitmdump", "first chunk ms", "mitmdump", "<= 1", added=True)
+    ratio("gap p99 at 16 streams, ours / mitmdump", "gap p99 ms, 16 streams", "mitmdump", "<= 1")
+    ratio("gap p99 at 64 streams, ours / mitmdump", "gap p99 ms, 64 streams", "mitmdump", "<= 0.9")
+    ratio("200 KB calls/s, ours / mitmdump", "200 KB calls/s", "mitmdump", ">= 1")
+    ratio("calls/s, two workers / one", "calls/s", "ours", ">= 1.3")
+    ratio("CPU per call, two workers / one", "cpu ms/call", "ours", "<= 1.1")
+    return rows

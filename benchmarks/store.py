@@ -1,0 +1,104 @@
+"""What conversations take on the disk, against storing every request whole."""
+
+import contextlib
+import sqlite3
+import tempfile
+from pathlib import Path
+
+from agenttrace_mitm import clock
+from agenttrace_mitm.model import Body, Exchange, Headers
+from agenttrace_mitm.pipeline import Pipeline
+from agenttrace_mitm.store import KnownContent, Spool, Writer, open_database
+from agenttrace_mitm.traces import Fingerprinter
+
+from . import traffic
+from .report import Row
+
+CONVERSATIONS = {1: 200, 10: 20, 50: 4}
+"""How many conversations of so many turns."""
+
+CONTENT = ("messages", "payloads")
+
+
+def run() -> list[Row]:
+    """Conversations of each length, in a database of their own."""
+    rows = []
+    for turns, count in CONVERSATIONS.items():
+        rows += _measure(turns, count)
+    return rows
+
+
+def _measure(turns: int, count: int) -> list[Row]:
+    talks = [traffic.conversation(turns, seed) for seed in range(count)]
+    calls = turns * count
+    sent = sum(len(request) for talk in talks for request, _ in talk)
+    full = _sizes(talks, 3)
+    bare = _sizes(talks, 1)
+    content = sum(size for name, size in full.items() if name in CONTENT)
+    goals = ("<= 2.5", f">= {15}", f">= {9}") if turns == 50 else ("<= 2.5", "", "")
+    what = f"{turns} turns"
+    return [
+        Row(f"{what}: request KB a call", sent / calls / 1000),
+        Row(f"{what}: file KB a call, tier 3", sum(full.values()) / calls / 1000),
+        Row(f"{what}: file KB a call, tier 1", sum(bare.values()) / calls / 1000, goals[0]),
+        Row(f"{what}: requests / messages and wire bytes", sent / content, goals[1]),
+        Row(f"{what}: requests / whole file", sent / sum(full.values()), goals[2]),
+    ]
+
+
+def _sizes(talks: "list[list[tuple[bytes, bytes]]]", tier: int) -> dict[str, int]:
+    """Bytes of each table, its indexes counted as `indexes`, without the empty database's."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        empty = _tables(_recorded(folder / "empty.db", [], tier))
+        full = _tables(_recorded(folder / "full.db", talks, tier))
+        return {table: size - empty.get(table, 0) for table, size in full.items()}
+
+
+def _recorded(file: Path, talks: "list[list[tuple[bytes, bytes]]]", tier: int) -> Path:
+    known = KnownContent(open_database(file).conn)
+    pipeline = Pipeline(tier, Fingerprinter(b"bench" * 8), known)  # type: ignore[arg-type]
+    writer = Writer(file, Spool(file.parent / "spool"), lambda ids: None)
+    writer.start()
+    for talk in talks:
+        for request, answer in talk:
+            record = pipeline.record(_exchange(request, answer))
+            writer.put(record)
+            call = record.call
+            prints = [message.fingerprint for message in record.messages]
+            known.remember(call.id, call.request_chain or "", call.n_messages, prints)
+    writer.stop()
+    return file
+
+
+def _tables(file: Path) -> dict[str, int]:
+    with contextlib.closing(sqlite3.connect(file)) as db:
+        db.execute("pragma wal_checkpoint(truncate)")
+        return dict(
+            db.execute(
+                """
+                select coalesce(m.tbl_name, s.name), sum(s.pgsize) from dbstat as s
+                left join sqlite_master as m on m.name = s.name group by 1
+                """
+            )
+        )
+
+
+def _exchange(request: bytes, answer: bytes) -> Exchange:
+    now = clock.now_us()
+    headers = Headers((("Content-Type", "application/json"), ("User-Agent", "OpenAI/Python 1.99")))
+    return Exchange(
+        id=clock.new_id(),
+        provider="openai",
+        host=traffic.HOST,
+        method="POST",
+        target=traffic.PATH,
+        started_us=now,
+        ended_us=now + 1_500_000,
+        request_headers=headers,
+        request=Body(request, len(request)),
+        status=200,
+        response_headers=headers,
+        response=Body(answer, len(answer)),
+        first_byte_us=now + 900_000,
+    )
