@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from ..model import LlmCall, Record
+from . import rollups
 from .payloads import pack
 from .schema import CALL_COLUMNS
 
@@ -76,7 +77,9 @@ _encode = msgspec.json.Encoder().encode
 def write_record(db: sqlite3.Connection, record: Record) -> None:
     """All rows of *record*, inside the caller's transaction."""
     call = record.call
+    before = rollups.outcome_before(db, call.id)
     db.execute(INSERT_CALL, call_values(call))
+    rollups.add(db, call, before)
     for message in record.messages:
         key = {"fingerprint": message.fingerprint}
         if not message.known:

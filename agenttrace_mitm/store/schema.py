@@ -13,6 +13,7 @@ from sqlite_utils import Database, Migrations
 
 from ..errors import StoreError
 from ..model import LlmCall
+from . import rollups
 
 APPLICATION_ID = 0x41547263  # "ATrc", in the file header: tells our file from other programs'
 BUSY_TIMEOUT_MS = 20_000
@@ -52,11 +53,11 @@ CALL_COLUMNS = {
     "cache_read_tokens": "part of tokens_in that came from a cache",
     "cache_write_tokens": "part of tokens_in that was written to a cache",
     "reasoning_tokens": "part of tokens_out that was reasoning",
-    "usage_detail": "JSON: further splits and meters (cache_write_1h, input_audio, web_searches)",
+    "usage_detail": "JSON: further splits, meters (web_searches) and estimates (estimated_*)",
     "usage_raw": "JSON: the provider's usage object, untouched",
-    "usage_source": "reported, partial (the end never came), estimated, none",
+    "usage_source": "reported, partial (cut off), estimated (in usage_detail only), none",
     "cost_nano_usd": "exact cost in nano-dollars; NULL is unpriced, not free",
-    "cost_detail": "JSON: nano-dollars by kind",
+    "cost_detail": "JSON: nano-dollars by kind; listed: by price list, beside a reported one",
     "price_source": "version of the price data",
     "unpriced_reason": "why there is no cost",
     "latency_ms": "from the request's first byte to the end",
@@ -107,8 +108,13 @@ TABLES = {
     "call_messages": "the messages a call adds to the conversation it continues",
     "tool_calls": "tool calls the models made, and what came back",
     "payloads": "wire bytes and headers, decoded and redacted (privacy tier 3)",
+    "media": "images, sounds and files, once each; message parts name them by sha256 (tier 3)",
     "blind_spots": "connections to LLM hosts that were not decrypted, and why",
     "recorder_events": "what an operator should know: drops, spool, restarts",
+    "rollup_hour": "ended calls added up by UTC hour, model, agent, project, kind and billing",
+    "rollup_hour_latency": "how many calls of an hour took about exp((bucket + 0.5) * ln(1.05)) ms",
+    "rollup_day": "the same as rollup_hour by UTC day",
+    "rollup_day_latency": "the same as rollup_hour_latency by UTC day",
 }
 
 VIEWS = {
@@ -116,6 +122,10 @@ VIEWS = {
     "unpriced": "calls with usage but no price, by model",
     "cost_by_day": "spend, calls and tokens per day and model",
     "slowest": "the slowest answered calls",
+    "retries": "operations that took several attempts, and what the failed ones cost",
+    "billed_but_cancelled": "calls that were cut off, and what the provider counted until then",
+    "estimates": "calls of which the provider reported nothing: estimated, in no sum",
+    "drift": "what providers sent that was new or misshapen, by dialect",
 }
 
 CALL_INDEXES = (
@@ -296,6 +306,103 @@ def m006_views(db: Database) -> None:
         from llm_calls
         where outcome = 'ok' and kind in ('llm', 'auxiliary')
         order by latency_ms desc
+        """,
+    )
+
+
+@migrations()
+def m020_rollups(db: Database) -> None:
+    """Sums and latency histograms that the writer keeps; and what the list of calls looks up."""
+    rollups.create(db.conn)
+    rollups.rebuild(db.conn)
+    # The model that people see is the one that answered.
+    db.execute(
+        "create index llm_calls_model_served"
+        " on llm_calls (coalesce(response_model, model), started_us)"
+    )
+    db.execute("create index call_messages_of_message on call_messages (message_id, call_id)")
+
+
+@migrations()
+def m007_numbers(db: Database) -> None:
+    """Media, and views that tell what the figures leave out."""
+    db.table("media").create(
+        {
+            "sha256": str,
+            "mime_type": str,
+            "size": int,
+            "width": int,
+            "height": int,
+            "duration_ms": int,
+            "token_estimate": int,
+            "first_call_id": str,
+            "first_seen_us": int,
+            "data": bytes,
+        },
+        pk="sha256",
+    )
+    db.table("media").create_index(["first_seen_us"])
+    db.table("llm_calls").create_index(["operation_id"])
+    db.execute(
+        "create index llm_calls_retried on llm_calls (started_us, operation_id) where attempt > 1"
+    )
+    db.execute("create index llm_calls_noted on llm_calls (started_us) where notes is not null")
+    db.create_view(
+        "retries",
+        """
+        select first.operation_id, min(c.started_at) as started_at, c.provider, c.model,
+               count(*) as attempts,
+               sum(c.id <> last.id) as failed_attempts,
+               sum(case when c.id <> last.id then c.cost_nano_usd end) / 1e9 as retry_cost_usd,
+               sum(c.cost_nano_usd) / 1e9 as cost_usd,
+               sum(case when c.id <> last.id then c.latency_ms end) as lost_ms,
+               last.outcome, last.id as last_call_id
+        from (select distinct operation_id from llm_calls where attempt > 1) as first
+        join llm_calls c on c.operation_id = first.operation_id
+        join llm_calls last on last.id = (
+            select id from llm_calls l where l.operation_id = first.operation_id
+            order by attempt desc, started_us desc limit 1
+        )
+        group by first.operation_id
+        order by started_at desc
+        """,
+    )
+    db.create_view(
+        "billed_but_cancelled",
+        """
+        select id, started_at, provider, coalesce(response_model, model) as model, outcome,
+               usage_source, tokens_in, tokens_out,
+               json_extract(usage_detail, '$.estimated_output_tokens') as estimated_tokens_out,
+               cost_usd, agent_id
+        from llm_calls
+        where outcome in ('cancelled', 'interrupted')
+          and usage_source in ('reported', 'partial') and duplicate_of is null
+        order by started_us desc
+        """,
+    )
+    db.create_view(
+        "estimates",
+        """
+        select id, started_at, provider, coalesce(response_model, model) as model, outcome,
+               json_extract(usage_detail, '$.estimated_input_tokens') as estimated_tokens_in,
+               json_extract(usage_detail, '$.estimated_output_tokens') as estimated_tokens_out,
+               json_extract(cost_detail, '$.estimated') / 1e9 as estimated_cost_usd, agent_id
+        from llm_calls
+        where usage_source = 'estimated'
+        order by started_us desc
+        """,
+    )
+    db.create_view(
+        "drift",
+        """
+        select dialect, note.value as note, count(*) as calls, min(started_at) as first_seen,
+               max(started_at) as last_seen, max(id) as last_call_id
+        from llm_calls, json_each(llm_calls.notes) as note
+        where llm_calls.notes is not null
+          and (note.value like 'unknown %' or note.value like '%: not %'
+               or note.value like '%is not %' or note.value = 'usage_mismatch')
+        group by dialect, note.value
+        order by calls desc
         """,
     )
 

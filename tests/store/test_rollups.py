@@ -1,0 +1,126 @@
+"""Rollups: every call counts once, however it came to be what it is."""
+
+import sqlite3
+
+import pytest
+
+from agenttrace_mitm.model import LlmCall, Record
+from agenttrace_mitm.store import open_database, rollups
+from agenttrace_mitm.store.rows import write_record
+from tests.support import sample_db
+
+HOUR = 498_672  # 2026-11-20 00:00 UTC
+AT = HOUR * rollups.HOUR_US + 5
+
+
+def call(number: int = 1, **said) -> LlmCall:
+    given = {
+        "id": f"call-{number}", "started_us": AT + number, "kind": "llm", "provider": "openai",
+        "host": "api.openai.com", "method": "POST", "path": "/v1/responses", "model": "m1",
+        "outcome": "ok", "billing": "metered", "latency_ms": 100.0, "cost_nano_usd": 7,
+        "tokens_in": 10,
+    }  # fmt: skip
+    return LlmCall(**(given | said))
+
+
+RUNNING = {"outcome": "in_flight", "latency_ms": None, "cost_nano_usd": None, "tokens_in": None}
+
+
+@pytest.fixture
+def db(tmp_path):
+    opened = open_database(tmp_path / "data.db").conn
+    yield opened
+    opened.close()
+
+
+def write(db: sqlite3.Connection, *calls: LlmCall) -> None:
+    for one in calls:
+        write_record(db, Record(call=one))
+
+
+def tables(db: sqlite3.Connection) -> dict[str, list]:
+    """All rollups, to compare."""
+    return {
+        name: sorted(db.execute(f"select * from {name}").fetchall(), key=repr)
+        for step in ("hour", "day")
+        for name in (f"rollup_{step}", f"rollup_{step}_latency")
+    }
+
+
+def rebuilt(db: sqlite3.Connection) -> dict[str, list]:
+    rollups.rebuild(db)
+    return tables(db)
+
+
+def test_kept_by_the_writer_they_are_what_counting_again_gives(tmp_path) -> None:
+    """Each row and each column, on a month of calls."""
+    path = tmp_path / "month.db"
+    sample_db.build(path, calls_a_day=30)
+    db = sqlite3.connect(path, isolation_level=None)
+    kept = tables(db)
+    assert len(kept["rollup_hour"]) > 300
+    assert kept == rebuilt(db)
+    total = db.execute("select count(*), sum(cost_nano_usd), sum(tokens_in) from llm_calls")
+    added = db.execute("select sum(calls), sum(cost_nano_usd), sum(tokens_in) from rollup_day")
+    assert total.fetchone() == added.fetchone()
+    db.close()
+
+
+@pytest.mark.parametrize(
+    "story",
+    [
+        (call(),),
+        (call(), call()),
+        (call(**RUNNING), call()),
+        (call(**RUNNING), call(**RUNNING), call(), call()),
+        (call(outcome="interrupted", tokens_in=3, model="m0"), call()),
+        (call(**RUNNING), call(outcome="interrupted"), call(outcome="interrupted"), call(), call()),
+        (call(), call(**RUNNING), call(outcome="interrupted")),
+    ],
+)
+def test_one_call_counts_once(db, story) -> None:
+    """Written again, first running, first cut short: it is one call with its last figures."""
+    write(db, *story)
+    assert db.execute("select calls, model, tokens_in, failed from rollup_hour").fetchall() == [
+        (1, "m1", 10, 0)
+    ]
+    assert db.execute("select sum(calls) from rollup_day_latency").fetchone() == (1,)
+    assert tables(db) == rebuilt(db)
+
+
+def test_a_running_call_is_in_no_rollup(db) -> None:
+    """Running calls are few and change; pages add them from the calls themselves."""
+    write(db, call(**RUNNING))
+    assert not any(tables(db).values())
+
+
+def test_what_nobody_reported_stays_unknown(db) -> None:
+    """NULL plus NULL is NULL, NULL plus 3 is 3: missing is not zero."""
+    write(db, call(1, cost_nano_usd=None, tokens_in=None))
+    row = "select cost_nano_usd, tokens_in, unpriced from rollup_day"
+    assert db.execute(row).fetchone() == (None, None, 1)
+    write(db, call(2, cost_nano_usd=3, tokens_in=None), call(3, cost_nano_usd=None, tokens_in=0))
+    assert db.execute(row).fetchone() == (3, 0, 2)
+
+
+def test_a_response_read_again_is_not_unpriced(db) -> None:
+    """`duplicate_of` keeps no figures, and lacks no price."""
+    write(db, call(1), call(2, duplicate_of="call-1", cost_nano_usd=None, tokens_in=None))
+    assert db.execute("select calls, unpriced, cost_nano_usd from rollup_day").fetchall() == [
+        (2, 0, 7)
+    ]
+
+
+def test_a_refused_record_leaves_no_count(db) -> None:
+    """Rollups live in the transaction of the call."""
+    db.execute("begin immediate")
+    write(db, call())
+    db.rollback()
+    assert not any(tables(db).values())
+
+
+@pytest.mark.parametrize("ms", [0.0, 0.4, 1.0, 1.049, 17.0, 6360.2, 600_000.0])
+def test_buckets_are_near(ms) -> None:
+    """A bucket's middle is at most 2.5 % off, from a millisecond on."""
+    told = rollups.latency_of(rollups.bucket_of(ms))
+    assert told == pytest.approx(max(ms, 1.0), rel=0.026)
