@@ -396,7 +396,7 @@ def m007_numbers(db: Database) -> None:
         "drift",
         """
         select dialect, note.value as note, count(*) as calls, min(started_at) as first_seen,
-               max(started_at) as last_seen, max(id) as last_call_id
+               max(started_at) as last_seen, max(llm_calls.id) as last_call_id
         from llm_calls, json_each(llm_calls.notes) as note
         where llm_calls.notes is not null
           and (note.value like 'unknown %' or note.value like '%: not %'

@@ -171,6 +171,42 @@ order by m.position, m.direction, m.choice
 """,
 )
 
+DRIFT = CannedQuery(
+    "drift_by_dialect",
+    "Drift",
+    "Events, fields and members of the wire that were new to us or had another shape.",
+    """\
+select dialect, note, calls, first_seen, last_seen, last_call_id
+from drift
+order by calls desc
+limit 200
+""",
+)
+
+RETRIES = CannedQuery(
+    "retried_operations",
+    "Retries",
+    "Operations that took several attempts, and what their failed attempts cost in US dollars.",
+    """\
+select operation_id, started_at, provider, model, attempts, failed_attempts,
+       retry_cost_usd, cost_usd, lost_ms, outcome, last_call_id
+from retries
+limit 200
+""",
+)
+
+CANCELLED = CannedQuery(
+    "billed_but_cancelled_calls",
+    "Billed but cancelled",
+    "Calls that were cut off after the provider had counted tokens; counts may be a lower bound.",
+    """\
+select id, started_at, provider, model, outcome, usage_source, tokens_in, tokens_out,
+       estimated_tokens_out, cost_usd, agent_id
+from billed_but_cancelled
+limit 200
+""",
+)
+
 CANNED_QUERIES = (
     COST_PER_DAY,
     SLOWEST,

@@ -27,6 +27,7 @@ SHOWN: Metadata = {
     "messages": {"sort_desc": "id", "label_column": "role"},
     "tool_calls": {"sort_desc": "id", "facets": ["name"], "label_column": "name"},
     "payloads": {"size": 10},
+    "media": {"sort_desc": "first_seen_us", "label_column": "mime_type"},
     "blind_spots": {"sort_desc": "id"},
     "recorder_events": {"sort_desc": "id"},
     "_sqlite_migrations": {"hidden": True},
