@@ -24,6 +24,8 @@ NOT_BILLED = frozenset(
 
 _FREE_MODERATION = frozenset({"openai"})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_DEAREST_NANO_USD = 10**16
+"""Ten million dollars: a call that costs more was counted wrongly, and sums must fit 64 bits."""
 
 
 def price(
@@ -113,6 +115,8 @@ class _Bill:
         if self._problem:
             return Unpriced(self._problem)
         total, split = rounded(self._charged)
+        if total > _DEAREST_NANO_USD:
+            return Unpriced("out_of_range")
         source = max(dict.fromkeys(self._sources), key=len)
         return Cost(total, split, source, tuple(dict.fromkeys((*self._notes, *notes))))
 

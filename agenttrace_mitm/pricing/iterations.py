@@ -101,5 +101,5 @@ def _totals(steps: Iterable[Step]) -> tuple[int, int]:
 
 
 def _count(value: Json) -> int:
-    counted = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
+    counted = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 10**12
     return value if counted else 0

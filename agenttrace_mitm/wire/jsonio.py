@@ -15,7 +15,8 @@ from ..model import Json, JsonObject
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
-_LARGEST_COUNT = 2**63 - 1
+# Far beyond any call, and far enough below 64 bits that SQL can add such counts up.
+_LARGEST_COUNT = 10**12
 
 
 class NotJson(ValueError):

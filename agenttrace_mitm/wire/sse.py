@@ -47,7 +47,8 @@ class SseDecoder:
             if text:
                 self._field(text)
             elif self._data:
-                events.append(self._dispatch())
+                # The CR of a CRLF ends the line: when its LF comes changes nothing.
+                events.append(self._dispatch(self._read - piece.endswith(b"\r\n")))
             else:
                 self._name = ""
         return events
@@ -57,7 +58,7 @@ class SseDecoder:
         if self._line:
             self._field(bytes(self._line))
             self._line.clear()
-        return [self._dispatch()] if self._data else []
+        return [self._dispatch(self._read)] if self._data else []
 
     def _field(self, line: bytes) -> None:
         if self._at_start:
@@ -71,7 +72,7 @@ class SseDecoder:
         elif field not in _IGNORED and len(self.stray) + len(line) < _STRAY_LIMIT:
             self.stray += line + b"\n"
 
-    def _dispatch(self) -> Event:
+    def _dispatch(self, end: int) -> Event:
         name, data = self._name, self._data
         self._name, self._data = "", []
-        return Event(name, data[0] if len(data) == 1 else b"\n".join(data), self._read)
+        return Event(name, data[0] if len(data) == 1 else b"\n".join(data), end)

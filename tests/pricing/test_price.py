@@ -227,3 +227,9 @@ def _seconds(usage):
     for n in range(200):
         cost("claude-sonnet-4-5", "anthropic", usage=usage, at_us=NOV_2026 + n)
     return time.process_time() - began
+
+
+def test_a_cost_beyond_reason_is_no_cost():
+    """What no call can cost was counted wrongly, and would overflow the sums of the pages."""
+    assert cost(usage=Usage(10**12, 10**12)) == Unpriced("out_of_range")
+    assert isinstance(cost(usage=Usage(10**9, 10**9)), Cost)

@@ -17,7 +17,7 @@ AT_US = 1_795_200_000_000_000
 STEP_US = 1_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Twin:
     """What one dialect says in two ways; *stream* is the body in the pieces it came in."""
 
@@ -31,7 +31,7 @@ class Twin:
     stream_target: str = ""
     stream_type: str = "text/event-stream"
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return self.dialect
 
     def exchange(self, *, streamed: bool, id_: str = "1") -> Exchange:

@@ -61,7 +61,7 @@ class TestReader:
             "stream: not a boolean",
         ]
 
-    @pytest.mark.parametrize("value", [-1, True, 1.5, 2**64, "7", [], "NaN"])
+    @pytest.mark.parametrize("value", [-1, True, 1.5, 2**64, 2**63 - 1, 10**13, "7", [], "NaN"])
     def test_only_whole_numbers_that_fit_are_counts(self, value):
         body = Reader({"n": value})
         assert body.count("n") is None

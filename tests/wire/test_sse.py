@@ -66,3 +66,10 @@ def test_stray_lines_are_bounded():
     for _ in range(100):
         decoder.feed(b"x" * 10_000 + b"\n")
     assert len(decoder.stray) <= 65_536
+
+
+def test_an_event_ends_with_its_carriage_return_whenever_the_line_feed_comes():
+    whole, cut = SseDecoder(), SseDecoder()
+    [event] = whole.feed(b"data: 1\r\n\r\n")
+    assert event.end == len(b"data: 1\r\n\r")
+    assert [*cut.feed(b"data: 1\r\n\r"), *cut.feed(b"\n")] == [event]
