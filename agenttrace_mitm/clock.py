@@ -3,6 +3,7 @@
 Times are integer microseconds since the epoch, UTC.  Ids are UUIDv7 text: they sort by time.
 """
 
+import hashlib
 import os
 import time
 import uuid
@@ -15,8 +16,17 @@ def now_us() -> int:
 
 def new_id(at_us: int | None = None) -> str:
     """A UUIDv7 (RFC 9562) for the moment *at_us*, now when not given."""
-    millis = (now_us() if at_us is None else at_us) // 1000
-    value = (millis & 0xFFFFFFFFFFFF) << 80 | int.from_bytes(os.urandom(10), "big")
+    return _id(now_us() if at_us is None else at_us, int.from_bytes(os.urandom(10), "big"))
+
+
+def derived_id(at_us: int, name: str) -> str:
+    """The UUIDv7 of the moment *at_us* that *name* always gets."""
+    tail = int.from_bytes(hashlib.sha256(name.encode()).digest()[:10], "big")
+    return _id(at_us, tail)
+
+
+def _id(at_us: int, tail: int) -> str:
+    value = (at_us // 1000 & 0xFFFFFFFFFFFF) << 80 | tail
     value = value & ~(0xF << 76) | 0x7 << 76
     value = value & ~(0x3 << 62) | 0x2 << 62
     return str(uuid.UUID(int=value))

@@ -211,6 +211,7 @@ def disagreements(expected: Mapping[str, Any], record: Record, observed: Observe
     The cost is made of the stored `call`, at the record's `cost_time`.
     """
     found = []
+    observed = _looked_at(expected, record, observed)
 
     def compare(field: str, wanted: Any, got: Any) -> None:
         if wanted != got:
@@ -222,20 +223,14 @@ def disagreements(expected: Mapping[str, Any], record: Record, observed: Observe
     for field in _WORDS:
         if field in observed:
             compare(field, _word(expected.get(field)), _word(observed[field]))
-    if expected["error_status"] is not None:
+    if expected["error_status"] is not None and "error_status" in observed:
         compare("error_status", expected["error_status"], observed["error_status"])
-    compare(
-        "finish_reasons", _words(expected["finish_reasons"]), _words(observed["finish_reasons"])
-    )
-    calls = observed["tool_calls"]
-    compare("n_tool_calls", expected["n_tool_calls"], len(calls))
-    compare("tool_names", expected["tool_names"], [call["name"] for call in calls])
-    for wanted, got in zip(expected["tool_calls"], calls, strict=False):
-        for field in ("id", "name"):
-            compare(f"tool_calls.{field}", _word(wanted[field]), _word(got[field]))
-        compare("tool_calls.arguments", _value(wanted["arguments"]), _value(got["arguments"]))
-    # Where the truth was dug out of raw JSON, nobody looked for the text.
-    if "text" in observed and (expected["truth"] != "raw" or expected["text_len"] is not None):
+    if "finish_reasons" in observed:
+        wanted, got = _words(expected["finish_reasons"]), _words(observed["finish_reasons"])
+        compare("finish_reasons", wanted, got)
+    if "tool_calls" in observed:
+        found += _differing_tools(expected, observed["tool_calls"])
+    if "text" in observed:
         text = observed["text"]
         digest = hashlib.sha1(text.encode("utf-8", "surrogatepass")).hexdigest()
         compare("text_len", expected["text_len"] or 0, len(text))
@@ -247,6 +242,41 @@ def disagreements(expected: Mapping[str, Any], record: Record, observed: Observe
     if "call" in observed and (difference := cost_disagreement(expected, observed["call"])):
         found.append(difference)
     return found
+
+
+def _differing_tools(expected: Mapping[str, Any], calls: Sequence[Mapping[str, Any]]) -> list[str]:
+    pairs = [
+        ("n_tool_calls", expected["n_tool_calls"], len(calls)),
+        ("tool_names", expected["tool_names"], [call["name"] for call in calls]),
+    ]
+    for wanted, got in zip(expected["tool_calls"], calls, strict=False):
+        pairs += [(f"tool_calls.{f}", _word(wanted[f]), _word(got[f])) for f in ("id", "name")]
+        arguments = _value(wanted["arguments"]), _value(got["arguments"])
+        pairs.append(("tool_calls.arguments", *arguments))
+    return [
+        f"{field}: expected {wanted!r:.120} got {got!r:.120}"
+        for field, wanted, got in pairs
+        if wanted != got
+    ]
+
+
+def _looked_at(expected: Mapping[str, Any], record: Record, observed: Observed) -> Observed:
+    """*observed* without the fields that the truth is silent about, rather than denies.
+
+    Truth `none`: no SDK model and no bytes that could be decoded, only errors and the request were
+    looked at.  Truth `raw`: dug out of JSON, nobody looked for text or tool calls.  The request's
+    model was looked for in JSON, not in forms.
+    """
+    unseen: set[str] = set()
+    if expected["truth"] == "none":
+        unseen = {field for field in observed if not field.startswith(("error_", "request_"))}
+    if expected["truth"] == "raw":
+        unseen |= set() if expected["text_len"] is not None else {"text"}
+        unseen |= set() if expected["n_tool_calls"] else {"tool_calls"}
+    said = Headers(tuple(request_headers(record))).get("content-type")
+    if expected["request_model"] is None and ("multipart/" in said or expected["truth"] == "none"):
+        unseen.add("request_model")
+    return {field: value for field, value in observed.items() if field not in unseen}
 
 
 _COUNTS = (

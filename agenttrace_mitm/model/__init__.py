@@ -29,7 +29,7 @@ from .conversation import (
     Understood,
     UnknownPart,
 )
-from .exchange import Arrival, Body, Caller, Ending, Exchange, Headers
+from .exchange import Arrival, Body, Caller, Ending, Exchange, Headers, SocketMessage, TurnKind
 from .json import Json, JsonObject
 from .usage import Cost, Unpriced, Usage, UsageSource
 
@@ -56,12 +56,14 @@ __all__ = [
     "ReasoningPart",
     "Record",
     "Reply",
+    "SocketMessage",
     "StoredMessage",
     "StoredToolCall",
     "StoredToolResult",
     "TextPart",
     "ToolCallPart",
     "ToolResultPart",
+    "TurnKind",
     "Understood",
     "UnknownPart",
     "Unpriced",

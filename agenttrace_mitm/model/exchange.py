@@ -11,6 +11,10 @@ Ending = Literal["complete", "client_left", "upstream_left", "interrupted"]
 """How an exchange ended: `client_left` and `upstream_left` closed early, `interrupted` was us."""
 
 
+TurnKind = Literal["", "response", "transcription", "session", "delegation"]
+"""What a turn on a WebSocket is; empty for what is none."""
+
+
 class Arrival(NamedTuple):
     """A piece of a body: when it came (microseconds, UTC) and the body's length after it."""
 
@@ -78,8 +82,21 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True)
+class SocketMessage:
+    """One message on a WebSocket, whole and decompressed; `number` counts them from 0."""
+
+    number: int
+    at_us: int
+    from_client: bool
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Exchange:
     """One HTTP request to a provider host, and what came back.
+
+    With a `turn` it is one turn on a WebSocket instead: the request body is one JSON object with
+    what the turn asked, the response body is the server's events as NDJSON.
 
     `target` is the request target: path and query, secrets in the query already replaced.
     `status` is None when no response head arrived.  Times are microseconds, UTC; `ended_us` is
@@ -104,9 +121,15 @@ class Exchange:
     ending_note: str = ""
     caller: Caller = Caller()
     source: str = "proxy"
+    within: str = ""
+    """Where this is a call that another exchange carried (a line of a batch): that one's target."""
+    processing: Literal["", "batch"] = ""
+    """How it was processed, where that decides the price and only the carrier tells."""
     credential_digests: tuple[tuple[int, str], ...] = ()
     """(length, SHA-256 hex) of each credential dropped before handover, to recognise an echo."""
     notes: tuple[str, ...] = ()
+    trailers: Headers = Headers()
+    turn: TurnKind = ""
 
     @property
     def path(self) -> str:

@@ -8,7 +8,10 @@ from .adapter import Adapter, ReplyStream, Route
 from .clients import attempt_of, client_of
 from .headers import rate_limits, request_ids
 from .hosts import HOSTS, PROFILES, hosts, permitted_names, provider_among, provider_of
+from .sockets import turns_of
+from .turns import Turn, Turns
 from .understanding import ADAPTERS, understand
+from .within import calls_within
 
 __all__ = [
     "ADAPTERS",
@@ -17,7 +20,10 @@ __all__ = [
     "Adapter",
     "ReplyStream",
     "Route",
+    "Turn",
+    "Turns",
     "attempt_of",
+    "calls_within",
     "client_of",
     "hosts",
     "permitted_names",
@@ -25,5 +31,6 @@ __all__ = [
     "provider_of",
     "rate_limits",
     "request_ids",
+    "turns_of",
     "understand",
 ]

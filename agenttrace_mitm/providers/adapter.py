@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
-from ..model import Ask, JsonObject, Kind, Reply
+from ..model import Ask, JsonObject, Kind, Reply, TurnKind
 
 Framing = Literal["sse", "ndjson", "json-array"]
 
@@ -17,6 +17,8 @@ class Route:
     method: str
     path: str
     query: Mapping[str, str] = field(default_factory=dict)
+    turn: TurnKind = ""
+    """What a turn on a WebSocket is; empty for plain requests."""
 
     @property
     def is_post(self) -> bool:
@@ -78,4 +80,22 @@ class Adapter(Protocol):
 
     def read_reply(self, body: JsonObject, route: Route) -> Reply:
         """What a whole response says; failures and their wording are left to `failures`."""
+        ...
+
+
+@runtime_checkable
+class ReadsContent(Protocol):
+    """An adapter whose replies may be something else than JSON: text, sound, a file."""
+
+    def read_content(self, data: bytes, content_type: str) -> Reply:
+        """What a reply says that is not JSON."""
+        ...
+
+
+@runtime_checkable
+class Meters(Protocol):
+    """An adapter whose replies leave out what the request has asked for, and is paid for."""
+
+    def metered(self, ask: Ask, reply: Reply) -> Reply:
+        """*reply* with the meters that only *ask* tells."""
         ...

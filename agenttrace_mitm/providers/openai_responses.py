@@ -14,18 +14,14 @@ from ..model import (
     Kind,
     Links,
     Message,
-    Part,
     Reply,
-    TextPart,
-    ToolCallPart,
     Usage,
 )
-from ..wire.jsonio import Reader, object_of, text_of
+from ..wire.jsonio import Reader, list_of, object_of, text_of
 from .adapter import Framing, ReplyStream, Route
 from .chat_content import tool_names
-from .finish import normalized
 from .params import chosen
-from .responses_items import messages_of, output_parts
+from .responses_items import finish_of, messages_of, output_parts
 from .responses_stream import ResponsesStream
 from .usage import splits, usage
 
@@ -45,6 +41,7 @@ _PARAMS = (
     "include",
     "store",
     "background",
+    "generate",
     "service_tier",
     "prompt_cache_key",
     "prompt_cache_retention",
@@ -60,12 +57,16 @@ class OpenAIResponses:
     def matches(self, route: Route) -> bool:
         """True for the endpoint itself and for what is done to one response."""
         path = route.path
+        if route.turn:
+            return route.turn == "delegation" or path.endswith("/responses")
         if route.is_post:
             return _CREATE.search(path) is not None or self.operation(route) != "chat"
         return route.method == "GET" and _RETRIEVE.search(path) is not None
 
     def operation(self, route: Route) -> str:
         """`chat`, or what is done with a response instead."""
+        if route.turn:
+            return "chat"
         path = route.path
         if path.endswith("/responses/input_tokens"):
             return "count_tokens"
@@ -88,8 +89,8 @@ class OpenAIResponses:
                 return "admin"
 
     def framing(self, route: Route, request: JsonObject) -> Framing:
-        """Always server-sent events."""
-        return "sse"
+        """Server-sent events; a WebSocket's turns are lines."""
+        return "ndjson" if route.turn else "sse"
 
     def read_request(self, body: JsonObject, route: Route) -> Ask:
         """Instructions, items, tools, parameters and links of a request."""
@@ -131,9 +132,9 @@ class OpenAIResponses:
             response_id=reply.text("id"),
             messages=(Message("assistant", parts, output),) if parts else (),
             finish_reasons=(status,) if status else (),
-            finish_reason=_finish(status, detail, parts),
+            finish_reason=finish_of(status, detail, parts),
             finish_detail=detail,
-            usage=_usage(body, reply.notes),
+            usage=usage_of(body, reply.notes),
             failure=_failure(body.get("error")),
             service_tier=reply.text("service_tier"),
             notes=tuple(reply.notes),
@@ -152,17 +153,6 @@ def _links(request: Reader) -> Links:
     )
 
 
-def _finish(status: str, detail: str, parts: tuple[Part, ...]) -> str:
-    if status == "incomplete":
-        return normalized(detail) or "length"
-    if status == "completed":
-        if any(isinstance(part, TextPart) and part.kind == "refusal" for part in parts):
-            return "content_filter"
-        if any(isinstance(part, ToolCallPart) and not part.server for part in parts):
-            return "tool_calls"
-    return normalized(status)
-
-
 def _failure(error: Json) -> Failure | None:
     """The response's own `error`; it has a code and a message, and seldom a type."""
     if not isinstance(error, dict):
@@ -172,7 +162,8 @@ def _failure(error: Json) -> Failure | None:
     )
 
 
-def _usage(body: JsonObject, notes: list[str]) -> Usage:
+def usage_of(body: JsonObject, notes: list[str]) -> Usage:
+    """The usage of a response, with the searches that are billed beside its tokens."""
     raw = body.get("usage")
     tools = Reader(object_of(body.get("tool_usage")), notes, "tool_usage")
     if not isinstance(raw, dict):
@@ -196,6 +187,24 @@ def _usage(body: JsonObject, notes: list[str]) -> Usage:
             input_audio=read.count("audio_tokens"),
             input_image=read.count("image_tokens"),
             output_audio=written.count("audio_tokens"),
-            web_searches=tools.count("web_search", "num_requests"),
+            web_searches=_searches(body, tools),
         ),
     )
+
+
+def _searches(body: JsonObject, tools: Reader) -> int | None:
+    """Billed searches: the provider's own count, else the calls that searched.
+
+    Opening a page and finding something in it are calls as well, and cost nothing.
+    """
+    counted = tools.count("web_search", "num_requests")
+    if counted is not None:
+        return counted
+    items = [object_of(item) for item in list_of(body.get("output"))]
+    actions = [
+        object_of(item.get("action")) for item in items if item.get("type") == "web_search_call"
+    ]
+    found = sum(1 for action in actions if action.get("type", "search") == "search")
+    if found:
+        tools.notes.append("estimated:web_searches")
+    return found

@@ -14,6 +14,7 @@ from ..model import (
     Message,
     Part,
     ReasoningPart,
+    TextPart,
     ToolCallPart,
     ToolResultPart,
     UnknownPart,
@@ -21,6 +22,7 @@ from ..model import (
 from ..wire.jsonio import encode, list_of, object_of, text_of
 from . import media, tool_results
 from .chat_content import arguments_of, parts_of, role_of
+from .finish import normalized
 
 # Typed calls that the client runs -> the field that says what to run.
 _CLIENT_CALLS = {
@@ -65,6 +67,19 @@ def output_parts(items: Iterable[Json]) -> Iterator[Part]:
     """The parts of a reply, in the order of its output items."""
     for item in items:
         yield from _parts(object_of(item)) if isinstance(item, dict) else (UnknownPart(item),)
+
+
+def finish_of(status: str, detail: str, parts: Iterable[Part]) -> str:
+    """Why a response ended, in the shared words: its status, the detail of it, what it held."""
+    if status == "incomplete":
+        return normalized(detail) or "length"
+    if status == "completed":
+        parts = tuple(parts)
+        if any(isinstance(part, TextPart) and part.kind == "refusal" for part in parts):
+            return "content_filter"
+        if any(isinstance(part, ToolCallPart) and not part.server for part in parts):
+            return "tool_calls"
+    return normalized(status)
 
 
 def _words(instructions: Json) -> list[Part]:

@@ -13,24 +13,47 @@ from ..wire.encodings import Plain, plain
 from ..wire.events import Event, EventDecoder
 from ..wire.jsonarray import JsonArrayDecoder
 from ..wire.jsonio import NotJson, decode, object_of, text_of
+from ..wire.multipart import form_of
 from ..wire.ndjson import NdjsonDecoder
 from ..wire.sse import SseDecoder
-from .adapter import Adapter, Framing, ReplyStream, Route
+from .adapter import Adapter, Framing, Meters, ReadsContent, ReplyStream, Route
+from .administration import ADMINISTRATION
 from .anthropic_complete import AnthropicComplete
 from .anthropic_messages import AnthropicMessages
+from .audio import (
+    CohereTranscriptions,
+    MistralSpeech,
+    MistralTranscriptions,
+    OpenAISpeech,
+    OpenAITranscriptions,
+)
 from .cohere_embed import CohereEmbed, CohereRerank
+from .cohere_tools import CohereClassify, CohereParse, CohereSummarize, CohereTokenize
 from .cohere_v1_chat import CohereGenerate, CohereV1Chat
 from .cohere_v2_chat import CohereV2Chat
+from .decisions import GeminiDecisions, OpenAIDecisions
 from .estimates import with_estimates
 from .failures import failure_in, failure_in_text, failure_of
 from .gemini_embeddings import GeminiEmbeddings
 from .gemini_generate import GeminiGenerate
+from .gemini_interactions import GeminiInteractions
+from .gemini_live import GeminiLive
+from .gemini_predict import GeminiPredict
 from .headers import links_of
 from .mistral import MistralAgents, MistralChat, MistralEmbeddings, MistralFim
+from .mistral_conversations import MistralConversations
+from .mistral_ocr import MistralOcr
+from .mistral_realtime import MistralRealtime
+from .moderations import MistralModerations, OpenAIModerations
+from .openai_assistants import OpenAIAssistants
 from .openai_chat import OpenAIChat
 from .openai_completions import OpenAICompletions
 from .openai_embeddings import OpenAIEmbeddings
+from .openai_images import OpenAIImages
+from .openai_live import OpenAILive
+from .openai_realtime import OpenAIRealtime
 from .openai_responses import OpenAIResponses
+from .openai_videos import OpenAIVideos
 from .other import Other
 from .side_calls import is_side_call
 from .vocabulary import unknown_in
@@ -42,6 +65,10 @@ ADAPTERS: tuple[Adapter, ...] = (
     OpenAIChat(),
     OpenAIResponses(),
     GeminiGenerate(),
+    OpenAIRealtime(),
+    GeminiLive(),
+    OpenAILive(),
+    MistralRealtime(),
     GeminiEmbeddings(),
     CohereV2Chat(),
     CohereV1Chat(),
@@ -54,6 +81,27 @@ ADAPTERS: tuple[Adapter, ...] = (
     OpenAICompletions(),
     OpenAIEmbeddings(),
     AnthropicComplete(),
+    GeminiInteractions(),
+    GeminiPredict(),
+    GeminiDecisions(),
+    MistralConversations(),
+    MistralOcr(),
+    MistralModerations(),
+    MistralTranscriptions(),
+    MistralSpeech(),
+    CohereTranscriptions(),
+    CohereParse(),
+    CohereClassify(),
+    CohereSummarize(),
+    CohereTokenize(),
+    OpenAIImages(),
+    OpenAITranscriptions(),
+    OpenAISpeech(),
+    OpenAIModerations(),
+    OpenAIDecisions(),
+    OpenAIVideos(),
+    OpenAIAssistants(),
+    *ADMINISTRATION,
 )
 _OTHER = Other()
 
@@ -68,7 +116,8 @@ _DECODERS: dict[Framing, type[SseDecoder | NdjsonDecoder | JsonArrayDecoder]] = 
 def route_of(exchange: Exchange) -> Route:
     """Where the exchange went."""
     query = dict(parse_qsl(exchange.query)) if exchange.query else {}
-    return Route(exchange.provider, exchange.method, exchange.path.rstrip("/"), query)
+    path = exchange.path.rstrip("/")
+    return Route(exchange.provider, exchange.method, path, query, exchange.turn)
 
 
 def adapter_of(route: Route) -> Adapter:
@@ -90,7 +139,11 @@ def understand(exchange: Exchange) -> Understood:
     reply = _reply(exchange, adapter, route, body, response, notes=notes)
     kind = _kind(adapter.kind(route), exchange, ask)
     if kind in ("llm", "auxiliary"):
+        if isinstance(adapter, Meters):
+            reply = adapter.metered(ask, reply)
         reply = with_estimates(reply, ask, body.get("tools") or body.get("functions"))
+    if exchange.processing:
+        reply = replace(reply, service_tier=exchange.processing)
     return Understood(
         dialect=adapter.dialect,
         operation=adapter.operation(route),
@@ -106,7 +159,10 @@ def understand(exchange: Exchange) -> Understood:
 def _request_object(data: bytes | None, exchange: Exchange, notes: list[str]) -> JsonObject:
     if not data:
         return {}
-    if "multipart/" in exchange.request_headers.get("content-type"):
+    said = exchange.request_headers.get("content-type")
+    if "multipart/form-data" in said:
+        return form_of(data, said)
+    if "multipart/" in said:
         return {}
     try:
         return object_of(decode(data))
@@ -147,9 +203,11 @@ def _reply(
     try:
         value = decode(response.data)
     except NotJson:
-        return _unread(exchange, response.data, notes, failed=failed)
+        return _unread(exchange, adapter, response.data, notes, failed=failed)
     if failed:
         return _finished(Reply(complete=whole), failure_of(value))
+    if not isinstance(value, dict | list):  # words that happen to be JSON, such as a number
+        return _unread(exchange, adapter, response.data, notes, failed=False)
     body = object_of(value)
     reply = _judged(adapter.read_reply(body, route), adapter, body)
     return _finished(replace(reply, complete=whole), failure_in(value))
@@ -158,6 +216,8 @@ def _reply(
 def _framing(exchange: Exchange, expected: Framing, data: bytes, *, failed: bool) -> Framing | None:
     """How the body is cut into events; None when it is one value, whatever the headers say."""
     head = data[:64].lstrip(b"\xef\xbb\xbf \r\n\t")
+    if exchange.turn:
+        return expected
     if head.startswith(_SSE_FIELDS):
         return "sse"
     if failed:
@@ -244,14 +304,18 @@ def _arrival(arrivals: Sequence[Arrival], end: int) -> int | None:
     return arrivals[at].at_us if at < len(arrivals) else None
 
 
-def _unread(exchange: Exchange, data: bytes, notes: list[str], *, failed: bool) -> Reply:
+def _unread(
+    exchange: Exchange, adapter: Adapter, data: bytes, notes: list[str], *, failed: bool
+) -> Reply:
     cut = exchange.response.is_cut
     if failed:
         return _finished(Reply(complete=not cut), failure_in_text(data))
     said = exchange.response_headers.get("content-type")
     if cut:
         notes.append("response body: cut")
-    elif "json" in said or not said:
+    if isinstance(adapter, ReadsContent) and "json" not in said:
+        return replace(adapter.read_content(data, said), complete=not cut)
+    if not cut and ("json" in said or not said):
         notes.append("response body: not JSON")
     return Reply(complete=not cut)
 

@@ -146,8 +146,8 @@ def test_searches_compaction_and_refusal():
     [
         ("anthropic", "/v1/messages?beta=true", "anthropic.messages"),
         ("gateway", "/anthropic/v1/messages", "anthropic.messages"),
-        ("openai", "/v1/threads/thread_1/messages", "other"),
-        ("anthropic", "/v1/messages/batches", "other"),
+        ("openai", "/v1/threads/thread_1/messages", "openai.assistants"),
+        ("anthropic", "/v1/messages/batches", "anthropic.batches"),
     ],
 )
 def test_the_path_decides_who_speaks_it(provider, path, dialect):

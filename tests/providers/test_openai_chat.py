@@ -227,7 +227,7 @@ def test_compatible_endpoints_speak_the_same_dialect():
     ]:
         assert told(provider, path, {}).dialect == "openai.chat"
     assert told("mistral", PATH, {}).dialect == "mistral.chat"
-    assert told("openai", PATH, {}, method="GET").dialect == "other"
+    assert told("openai", PATH, {}, method="GET").dialect == "openai.stored_chat"
 
 
 def test_totals_that_do_not_add_up_are_noted():

@@ -1,0 +1,65 @@
+"""Multipart forms: the fields of one, files described instead of carried.
+
+Comes in: a whole body (or what there is of it) and its content type.  Goes out: an object of the
+fields, as a JSON request would have named them.  A part that was cut is read as far as it came.
+"""
+
+import hashlib
+import re
+
+from ..model import Json, JsonObject
+
+_BOUNDARY = re.compile(r'boundary=(?:"([^"]+)"|([^\s;]+))', re.IGNORECASE)
+_NAME = re.compile(r'[;\s]name="([^"]*)"', re.IGNORECASE)
+_FILENAME = re.compile(r'[;\s]filename="([^"]*)"', re.IGNORECASE)
+
+
+def form_of(data: bytes, content_type: str) -> JsonObject:
+    """The fields of the form *data*; a name that repeats, or ends in `[]`, holds a list."""
+    found = _BOUNDARY.search(content_type)
+    if not found:
+        return {}
+    boundary = b"--" + (found[1] or found[2]).encode("utf-8", "replace")
+    fields: JsonObject = {}
+    for piece in data.split(boundary)[1:]:
+        if piece.startswith(b"--"):
+            break
+        name, value = _part(piece)
+        if name:
+            _add(fields, name, value)
+    return fields
+
+
+def _part(piece: bytes) -> tuple[str, Json]:
+    head, found, content = piece.removeprefix(b"\r\n").partition(b"\r\n\r\n")
+    if not found:
+        return "", None
+    words = head.decode("utf-8", "replace")
+    name = _NAME.search(words)
+    content = content.removesuffix(b"\r\n")
+    filename = _FILENAME.search(words)
+    if filename is None:
+        return name[1] if name else "", content.decode("utf-8", "replace")
+    return name[1] if name else "", {
+        "filename": filename[1],
+        "content_type": _content_type(words),
+        "size": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
+
+
+def _content_type(head: str) -> str:
+    for line in head.split("\r\n"):
+        name, _, value = line.partition(":")
+        if name.strip().lower() == "content-type":
+            return value.strip()
+    return ""
+
+
+def _add(fields: JsonObject, name: str, value: Json) -> None:
+    key = name.removesuffix("[]")
+    if key in fields:
+        earlier = fields[key]
+        fields[key] = [*(earlier if isinstance(earlier, list) else [earlier]), value]
+    else:
+        fields[key] = [value] if name.endswith("[]") else value
