@@ -11,6 +11,7 @@ from typing import Any
 
 import agenttrace_mitm
 from agenttrace_mitm.store import schema
+from agenttrace_mitm.store.columns import COLUMNS
 
 from .canned import CANNED_QUERIES
 
@@ -42,7 +43,10 @@ def tables() -> Metadata:
             "columns": {**schema.CALL_COLUMNS, **schema.GENERATED_COLUMNS},
         },
         **{
-            name: {"description": f"{said[:1].upper()}{said[1:]}."}
+            name: {
+                "description": f"{said[:1].upper()}{said[1:]}.",
+                "columns": dict(COLUMNS.get(name, {})),
+            }
             for name, said in {**schema.TABLES, **schema.VIEWS}.items()
         },
     }

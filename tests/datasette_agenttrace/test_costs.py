@@ -12,7 +12,9 @@ from agenttrace_mitm import clock
 from agenttrace_mitm.model import LlmCall, Record
 from agenttrace_mitm.store import open_database
 from agenttrace_mitm.store.rows import write_record
-from datasette_agenttrace.costs.queries import DAY_US, asked_of, load, quantile
+from datasette_agenttrace.asking import DAY_US, asked_of
+from datasette_agenttrace.costs import queries
+from datasette_agenttrace.costs.queries import load, quantile
 from datasette_agenttrace.site import find
 from tests.support import sample_db
 
@@ -148,6 +150,7 @@ async def test_totals_agree_with_plain_sql_over_a_month(database, headers, serve
     [
         ("range=today", 9), ("range=7d", 11), ("range=30d", 12), ("range=90d", 12),
         ("range=7d&provider=mistral", 1), ("range=7d&agent=a", 1), ("agent=a&provider=mistral", 0),
+        ("model=m1", 10), ("model=m2-real", 1), ("model=m2", 0),
         ("from=2026-11-13&to=2026-11-14", 2), ("from=2026-11-14&to=2026-11-13", 2),
         ("from=2026-11-17", 10), ("from=2026-11-17&to=2026-11-17", 1),
         ("from=yesterday", 12), ("range=nonsense", 12), ("provider=%27%20or%201=1--", 0),
@@ -168,16 +171,22 @@ async def test_one_day_is_shown_by_the_hour(get):
     assert next(step for step in costs["steps"] if step["calls"])["at"] == "2026-11-20T12:00Z"
 
 
-async def test_long_ranges_have_near_percentiles(database):
-    """Beyond 30 days buckets 5 % wide stand for the calls in them."""
+@pytest.mark.parametrize("range_", ["today", "30d"])
+async def test_many_calls_have_near_percentiles(database, monkeypatch, range_):
+    """Buckets 5 % wide stand for calls too many to look at; all else stays exact."""
     sample_db.build(database, end_us=NOON, calls_a_day=60)
     db = sqlite3.connect(database)
-    exact = load(db, asked_of({"range": "30d"}, TODAY))
-    rough = load(db, asked_of({"range": "90d"}, TODAY))
+    exact = load(db, asked_of({"range": range_}, TODAY))
+    monkeypatch.setattr(queries, "EXACT_CALLS", 10)
+    rough = load(db, asked_of({"range": range_}, TODAY))
+    assert exact.latency_is_exact
     assert not rough.latency_is_exact
-    assert rough.totals.calls == exact.totals.calls
-    assert rough.totals.p50_ms == pytest.approx(exact.totals.p50_ms, rel=0.026)
-    assert rough.totals.p95_ms == pytest.approx(exact.totals.p95_ms, rel=0.026)
+    times = {"p50_ms", "p95_ms"}
+    for one, other in zip(exact.steps, rough.steps, strict=True):
+        assert one.model_dump(exclude=times) == other.model_dump(exclude=times)
+    for one, other in [(exact.totals, rough.totals), *zip(exact.models, rough.models, strict=True)]:
+        assert other.p50_ms == pytest.approx(one.p50_ms, rel=0.026)
+        assert other.p95_ms == pytest.approx(one.p95_ms, rel=0.026)
 
 
 def test_quantiles_are_nearest_rank():
@@ -196,16 +205,16 @@ async def test_unpriced_is_never_nothing(get):
     assert "/data/unpriced_calls" in page
 
 
-async def test_plans_use_an_index(database):
+@pytest.mark.parametrize("exact_calls", [10_000, -1])
+async def test_plans_use_an_index(database, monkeypatch, exact_calls):
     """No pass over all calls, whatever is asked."""
+    monkeypatch.setattr(queries, "EXACT_CALLS", exact_calls)
     seen = []
     db = sqlite3.connect(database)
     db.set_trace_callback(seen.append)
-    for provider in ("", "openai"):
-        for agent in ("", "a"):
-            for range_ in ("7d", "90d"):
-                arguments = {"range": range_, "provider": provider, "agent": agent}
-                load(db, asked_of(arguments, TODAY))
+    for filters in ({}, {"provider": "openai"}, {"agent": "a"}, {"model": "m", "agent": "a"}):
+        for range_ in ("today", "90d"):
+            load(db, asked_of(filters | {"range": range_}, TODAY))
     db.set_trace_callback(None)
     assert len(seen) > 20
     for statement in seen:
@@ -272,7 +281,7 @@ async def test_the_page_can_be_read(get):
     assert [tag for tag, _ in page.tags].count("main") == 1
     assert [tag for tag, _ in page.tags].count("h1") == 1
     labelled = re.findall(r"<label>[^<]+<(?:input|select)", answer.text)
-    assert len(labelled) == 4
+    assert len(labelled) == 5
     for chart in ("plot-cost", "plot-tokens", "plot-calls", "plot-latency", "plot-errors"):
         assert f'id="{chart}"' in answer.text
     assert answer.text.count("<svg") == 5, "charts are there without JavaScript"

@@ -14,11 +14,11 @@ from datasette.utils.asgi import Response
 from agenttrace_mitm import clock
 
 from .. import canned, charts, figures
+from ..asking import DAY_US, LABELS, Asked, arguments_of, asked_of
 from ..page import Page, render, site_of
 from ..site import Datasette
-from .queries import DAY_US, OTHER, PRESETS, Asked, Costs, Step, asked_of, load
+from .queries import OTHER, Costs, Step, load
 
-LABELS = {"today": "Today", "7d": "7 days", "30d": "30 days", "90d": "90 days"}
 CHART_PRESET = (
     "#g.mark=bar&g.x_column=day_utc&g.x_type=ordinal"
     "&g.y_column=cost_usd&g.y_type=quantitative&g.color_column=model"
@@ -29,15 +29,15 @@ TOO_SLOW = "This took longer than it may. Choose a shorter time, or a provider o
 async def view(datasette: Datasette, request: Any) -> Response:
     """The page."""
     site = site_of(datasette)
-    asked = asked_of(_arguments(request), _today())
+    asked = asked_of(arguments_of(request), _today())
     context: dict[str, Any] = {
         "asked": asked,
-        "ranges": [(LABELS[name], name, _address(asked, range=name)) for name in PRESETS],
-        "wider": _address(asked, range="90d", provider="", agent=""),
+        "ranges": [(label, name, asked.address(range=name)) for name, label in LABELS.items()],
+        "wider": "?range=90d",
         "figures": figures,
         "database": site.database,
         "links": _links(datasette, site.database, asked),
-        "data_address": "costs.json" + _address(asked),
+        "data_address": "costs.json" + asked.address(),
     }
     try:
         costs = await _load(datasette, asked)
@@ -54,7 +54,7 @@ async def data(datasette: Datasette, request: Any) -> Response:
     """What the page shows, as JSON."""
     site_of(datasette)
     try:
-        costs = await _load(datasette, asked_of(_arguments(request), _today()))
+        costs = await _load(datasette, asked_of(arguments_of(request), _today()))
     except sqlite3.OperationalError as error:
         if "interrupted" not in str(error):
             raise
@@ -74,18 +74,6 @@ async def _load(datasette: Datasette, asked: Asked) -> Costs:
 
 def _today() -> int:
     return clock.now_us() // DAY_US
-
-
-def _arguments(request: Any) -> dict[str, str]:
-    return {name: request.args[name] for name in request.args}
-
-
-def _address(asked: Asked, **changed: str) -> str:
-    """The query string of what was asked, with some of it changed."""
-    said = {"range": asked.range, "provider": asked.provider, "agent": asked.agent}
-    if asked.range == "custom" and "range" not in changed:
-        said |= {"range": "", "from": asked.first_date, "to": asked.last_date}
-    return "?" + urlencode({name: value for name, value in (said | changed).items() if value})
 
 
 def _links(datasette: Datasette, database: str, asked: Asked) -> dict[str, str]:
