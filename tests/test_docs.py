@@ -9,6 +9,7 @@ import pytest
 from agenttrace_mitm.cli import COMMANDS
 from agenttrace_mitm.cli.options import OPTIONS
 from agenttrace_mitm.settings import Settings
+from agenttrace_mitm.store.schema import TABLES, VIEWS
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -41,6 +42,11 @@ def test_every_command_is_documented(name):
 @pytest.mark.parametrize("name", Settings.model_fields)
 def test_every_setting_is_documented(name):
     assert f"| `{name}` | `AGENTTRACE_{name.upper()}` |" in (DOCS / "settings.md").read_text()
+
+
+@pytest.mark.parametrize("name", ["llm_calls", *TABLES, *VIEWS])
+def test_every_table_and_view_is_documented(name):
+    assert f"## {name}\n" in (DOCS / "schema.md").read_text()
 
 
 @pytest.mark.parametrize("name", OPTIONS)

@@ -6,11 +6,19 @@ import sys
 from pathlib import Path
 
 import pytest
+from sqlite_utils import Database
 
 from agenttrace_mitm.errors import StoreError
 from agenttrace_mitm.model import LlmCall
 from agenttrace_mitm.store import open_database
-from agenttrace_mitm.store.schema import CALL_COLUMNS, GENERATED_COLUMNS, TABLES, VIEWS
+from agenttrace_mitm.store.columns import COLUMNS, columns_of
+from agenttrace_mitm.store.schema import (
+    CALL_COLUMNS,
+    GENERATED_COLUMNS,
+    TABLES,
+    VIEWS,
+    migrations,
+)
 
 
 def test_every_field_of_a_call_is_a_described_column(tmp_path: Path) -> None:
@@ -79,3 +87,13 @@ def test_a_file_that_is_no_database_is_refused_and_untouched(tmp_path: Path) -> 
     with pytest.raises(StoreError):
         open_database(path)
     assert path.read_bytes() == before
+
+
+def test_every_column_of_a_table_or_view_is_described() -> None:
+    """What a person finds in a table has a meaning, and no meaning is left of what has gone."""
+    db = Database(memory=True)
+    migrations.apply(db)
+    for name in ("llm_calls", *TABLES, *VIEWS):
+        present = [row[1] for row in db.execute(f"pragma table_xinfo({name})")]
+        assert all(columns_of(name, present).values()), name
+        assert set(COLUMNS.get(name, {})) <= set(present), name

@@ -1,0 +1,150 @@
+"""What each column means that is not a column of `llm_calls`; those are described in `schema`.
+
+For tables and views.  `columns_of` gives all of a table; a view's column that bears the name of a
+call's column means the same, and is not described again.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from .schema import CALL_COLUMNS, GENERATED_COLUMNS
+
+CALLS = {**CALL_COLUMNS, **GENERATED_COLUMNS}
+
+_SUMS = {
+    "calls": "calls that ended",
+    "failed": "of them, ended in an error or were cut short, not by the client",
+    "cancelled": "of them, the client left",
+    "unpriced": "of them, with usage but without a price",
+    "cost_nano_usd": "sum of their costs; NULL when none had a price",
+    "tokens_in": "sum of tokens_in",
+    "tokens_out": "sum of tokens_out",
+    "cache_read_tokens": "sum of cache_read_tokens",
+    "cache_write_tokens": "sum of cache_write_tokens",
+    "reasoning_tokens": "sum of reasoning_tokens",
+    "model": "model as answered, else as asked",
+}
+_LATENCIES = {
+    "bucket": "calls that took about exp((bucket + 0.5) * ln(1.05)) milliseconds",
+    "calls": "how many",
+    "model": "model as answered, else as asked",
+}
+_MODEL = {"model": "model as answered, else as asked"}
+_ESTIMATED_OUT = {"estimated_tokens_out": "output as we estimate it; it is in no sum"}
+
+COLUMNS: Mapping[str, Mapping[str, str]] = {
+    "messages": {
+        "id": "row number, used by call_messages",
+        "fingerprint": "keyed hash of role and content, taken before redaction",
+        "role": "system, user, assistant, tool",
+        "content": "JSON list of parts: text, reasoning, tool_call, tool_call_response, media",
+        "text": "the same as words, for search; messages_fts indexes it",
+        "size": "characters of text",
+        "first_seen_us": "when it was first sent, microseconds, UTC",
+        "privacy_tier": "tier under which the content was stored",
+    },
+    "call_messages": {
+        "call_id": "the call, llm_calls.id",
+        "direction": "in: the call sent it; out: the model answered it",
+        "position": "place in the conversation, counted from its first message",
+        "choice": "which of several answers; 0 is the first",
+        "message_id": "the message, messages.id",
+    },
+    "tool_calls": {
+        "id": "row number",
+        "call_id": "the call whose reply made it, llm_calls.id",
+        "position": "place in that reply",
+        "tool_call_id": "the provider's id of it",
+        "name": "tool",
+        "arguments": "the model's own text, JSON or not",
+        "result": "what came back, text or JSON; NULL until a later call brings it",
+        "is_error": "1 when the result was marked as an error",
+        "server": "1 when the tool ran at the provider (web search, code execution)",
+        "started_us": "when the reply that made it was complete, microseconds, UTC",
+        "ended_us": "when the request with its result began",
+        "answered_by_call_id": "the call that brought the result",
+    },
+    "payloads": {
+        "call_id": "the call, llm_calls.id",
+        "request_headers": "JSON list of name and value, of the headers that may stay",
+        "response_headers": "the same of the response",
+        "request_body": "decoded and redacted; a byte for the form, then the body or zstd",
+        "response_body": "the same of the response",
+        "arrivals": "JSON list of [microseconds since the start, response bytes by then]",
+    },
+    "media": {
+        "sha256": "hash of the bytes; message parts name it",
+        "mime_type": "as sent",
+        "size": "bytes",
+        "width": "pixels",
+        "height": "pixels",
+        "duration_ms": "length of sounds and films",
+        "token_estimate": "tokens by the provider's published rule; in no sum",
+        "first_call_id": "the call that first carried it",
+        "first_seen_us": "when that was, microseconds, UTC",
+        "data": "the bytes, at tier 3",
+    },
+    "blind_spots": {
+        "id": "row number",
+        "at_us": "when, microseconds, UTC",
+        "host": "host of the connection",
+        "reason": "why it was not decrypted",
+        "client": "address of the client",
+    },
+    "recorder_events": {
+        "id": "row number",
+        "at_us": "when, microseconds, UTC",
+        "kind": "what happened, such as spool_replayed",
+        "detail": "its particulars, in words",
+    },
+    "rollup_hour": _SUMS,
+    "rollup_hour_latency": _LATENCIES,
+    "rollup_day": _SUMS,
+    "rollup_day_latency": _LATENCIES,
+    "unpriced": _MODEL
+    | {
+        "calls": "how many",
+        "tokens_in": "sum of tokens_in",
+        "tokens_out": "sum of tokens_out",
+        "last_seen": "when the last of them began, ISO 8601, UTC",
+    },
+    "cost_by_day": _MODEL
+    | {
+        "day_utc": "the day, ISO 8601, UTC",
+        "calls": "calls of that day",
+        "cost_usd": "their cost in dollars, as far as it is known",
+        "unpriced_calls": "calls whose cost is not known",
+        "tokens_in": "sum of tokens_in",
+        "tokens_out": "sum of tokens_out",
+        "cache_read_tokens": "sum of cache_read_tokens",
+    },
+    "retries": {
+        "started_at": "when the first attempt began",
+        "attempts": "how many there were",
+        "failed_attempts": "all but the last",
+        "retry_cost_usd": "what the attempts before the last cost",
+        "cost_usd": "what all of them cost",
+        "lost_ms": "time spent in the attempts before the last",
+        "outcome": "how the last one ended",
+        "last_call_id": "the last attempt, llm_calls.id",
+    },
+    "billed_but_cancelled": _MODEL | _ESTIMATED_OUT,
+    "estimates": _MODEL
+    | _ESTIMATED_OUT
+    | {
+        "estimated_tokens_in": "input as we estimate it; it is in no sum",
+        "estimated_cost_usd": "what that would cost; it is in no sum",
+    },
+    "drift": {
+        "note": "what was new or misshapen",
+        "calls": "calls that say so",
+        "first_seen": "when the first of them began",
+        "last_seen": "when the last of them began",
+        "last_call_id": "the last of them, llm_calls.id",
+    },
+}
+
+
+def columns_of(name: str, present: Iterable[str]) -> dict[str, str]:
+    """What the columns *present* in the table or view *name* mean, in that order."""
+    own = CALLS if name == "llm_calls" else COLUMNS.get(name, {})
+    return {column: own.get(column) or CALLS[column] for column in present}
