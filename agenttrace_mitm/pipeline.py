@@ -28,6 +28,7 @@ from .model import (
 )
 from .pricing.calls import priced
 from .privacy import Redactor, keep, keep_headers
+from .store import Answers
 from .traces import Fingerprinter, Known, Placed, plain_text
 from .traces.attempts import Attempts
 from .traces.identity import agent_of, session_of, trace_context
@@ -44,11 +45,32 @@ class Pipeline:
     *known* answers what the store has already, so that history is neither scanned nor kept twice.
     """
 
-    def __init__(self, tier: Literal[1, 2, 3], fingerprinter: Fingerprinter, known: Known) -> None:
+    def __init__(
+        self,
+        tier: Literal[1, 2, 3],
+        fingerprinter: Fingerprinter,
+        known: Known,
+        answers: Answers | None = None,
+    ) -> None:
+        self._answers = answers or Answers()
         self._tier = tier
         self._fingerprinter = fingerprinter
         self._known = known
         self._attempts = Attempts()
+
+    def records(self, exchange: Exchange) -> tuple[Record, ...]:
+        """What is to be stored of *exchange* and of the calls that it carried; its own comes last.
+
+        The carrier is last because it is what capture waits for: when it is safe, all are.
+        """
+        try:
+            carried = providers.calls_within(exchange)
+        except Exception:  # as in `record`
+            if "pytest" in sys.modules:
+                raise
+            log.exception("%s%s: what it carries was not found", exchange.host, exchange.path)
+            carried = ()
+        return (*map(self.record, carried), self.record(exchange))
 
     def record(self, exchange: Exchange, *, running: bool = False) -> Record:
         """What is to be stored of *exchange*, redacted and cut down to the tier.
@@ -69,8 +91,10 @@ class Pipeline:
         notes = list(dict.fromkeys((*exchange.notes, *understood.notes, *talk.notes)))
         messages = tuple(self._stored(place, redactor) for place in talk.added)
         call = _call(exchange, understood, talk, notes, self._tier)
-        if not running:
+        if not running and not exchange.within:
             call = self._attempt(call, exchange)
+        if not running:
+            call = self._answers.once(call, carried=bool(exchange.within))
         record = Record(
             call=priced(call, understood.reply.cost_nano_usd),
             messages=messages,
@@ -182,8 +206,8 @@ def _call(
         end_user=ask.links.end_user or None,
         prompt_id=ask.links.prompt_id or None,
         host=exchange.host,
-        method=exchange.method,
-        path=exchange.target,
+        method="GET" if exchange.within else exchange.method,
+        path=exchange.within or exchange.target,
         model=ask.model or None,
         response_model=reply.model or None,
         streamed=reply.streamed,
@@ -203,8 +227,8 @@ def _call(
         usage_detail=dict(usage.detail),
         usage_raw=usage.raw,
         usage_source=usage.source,
-        latency_ms=(exchange.ended_us - exchange.started_us) / 1000,
-        ttfb_ms=_since(exchange.started_us, exchange.first_byte_us),
+        latency_ms=_since(exchange.started_us, None if exchange.within else exchange.ended_us),
+        ttfb_ms=_since(exchange.started_us, None if exchange.within else exchange.first_byte_us),
         ttft_ms=_since(exchange.started_us, reply.first_content_us),
         request_bytes=exchange.request.size,
         response_bytes=exchange.response.size,
@@ -266,6 +290,8 @@ def _billing(
     """Who pays how, as far as the wire tells; None for what is not a call."""
     if understood.kind not in ("llm", "auxiliary"):
         return None
+    if understood.operation == "moderation" and exchange.provider == "openai":
+        return "free"
     # OAuth logins of coding agents ride on a subscription; API keys are metered.
     if "oauth-" in exchange.request_headers.get("anthropic-beta"):
         return "subscription"
@@ -311,7 +337,7 @@ def _tool_results(talk: _Talk) -> tuple[StoredToolResult, ...]:
 
 
 def _payload(exchange: Exchange, understood: Understood) -> Payload | None:
-    if understood.kind == "telemetry":
+    if understood.kind == "telemetry" or exchange.within:  # the carrier's payload has it
         return None
     arrivals = exchange.response.arrivals[:ARRIVALS_LIMIT]
     return Payload(

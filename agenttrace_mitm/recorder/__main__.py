@@ -19,11 +19,11 @@ from pathlib import Path
 from ..errors import AgentTraceError
 from ..pipeline import Pipeline
 from ..settings import Settings
-from ..store import KnownContent, Spool, Writer, open_database
+from ..store import Answers, KnownContent, Spool, Writer, open_database
 from ..traces import Fingerprinter
 from .service import Service
 
-NICENESS = 5  # behind capture, which somebody waits for
+NICENESS = 10  # behind capture, and behind the program, which somebody waits for
 
 
 def main() -> None:
@@ -32,13 +32,22 @@ def main() -> None:
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
-    with contextlib.suppress(OSError, AttributeError):
-        os.nice(NICENESS)
+    _step_back()
     try:
         asyncio.run(_run(settings))
     except AgentTraceError as error:
         print(json.dumps({"error": error.problem, "remedy": error.remedy}), flush=True)
         sys.exit(1)
+
+
+def _step_back() -> None:
+    """Leave the processor to those whose calls these are."""
+    with contextlib.suppress(OSError, AttributeError):
+        os.nice(NICENESS)
+    if sys.platform == "linux":
+        # Does not interrupt others when frames arrive; it has until nobody else wants to run.
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 async def _run(settings: Settings) -> None:
@@ -50,7 +59,7 @@ async def _run(settings: Settings) -> None:
     reading = open_database(settings.database).conn
     known = KnownContent(reading)
     fingerprinter = Fingerprinter(_secret(settings.home / "fingerprint.key"))
-    pipeline = Pipeline(settings.privacy_tier, fingerprinter, known)
+    pipeline = Pipeline(settings.privacy_tier, fingerprinter, known, Answers(reading))
 
     def saved(ids: Sequence[str]) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has closed: nobody listens any more

@@ -105,7 +105,9 @@ async def _wait_for(path: Path, rows: int) -> sqlite3.Connection:
     db.row_factory = sqlite3.Row
     seen, patience = -1, PATIENCE_S
     while seen < rows and patience > 0:
-        [[count]] = db.execute("select count(*) from llm_calls where outcome <> 'in_flight'")
+        [[count]] = db.execute(
+            "select count(distinct session_id) from llm_calls where outcome <> 'in_flight'"
+        )
         patience = PATIENCE_S if count > seen else patience - 0.2
         seen = count
         await asyncio.sleep(0.2)
@@ -113,7 +115,10 @@ async def _wait_for(path: Path, rows: int) -> sqlite3.Connection:
 
 
 def _observed(db: sqlite3.Connection, record_id: str) -> corpus.Observed | None:
-    call = db.execute("select * from llm_calls where session_id = ?", (record_id,)).fetchone()
+    # Calls that came inside this one (a batch's output) share its session, and took no time.
+    call = db.execute(
+        "select * from llm_calls where session_id = ? and latency_ms is not null", (record_id,)
+    ).fetchone()
     if call is None:
         return None
     tools = db.execute(
@@ -126,7 +131,16 @@ def _observed(db: sqlite3.Connection, record_id: str) -> corpus.Observed | None:
         """,
         (call["id"],),
     ).fetchone()
-    return corpus.observed_in_rows(dict(call), [dict(row) for row in tools], _words(answer))
+    rows = [dict(row) for row in tools]
+    return corpus.observed_in_rows(_with_counts(db, dict(call)), rows, _words(answer))
+
+
+def _with_counts(db: sqlite3.Connection, call: dict[str, Any]) -> dict[str, Any]:
+    """*call*; where it read an answer that was counted before, with the counts from there."""
+    if call["duplicate_of"] is None:
+        return call
+    counted = db.execute("select * from llm_calls where id = ?", (call["duplicate_of"],)).fetchone()
+    return call | {name: counted[name] for name in counted.keys() if "tokens" in name}
 
 
 def _words(answer: sqlite3.Row | None) -> str:
