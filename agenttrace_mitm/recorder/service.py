@@ -103,11 +103,11 @@ class Service:
 
     def _record(self, exchange: Exchange) -> None:
         self._shown.discard(exchange.id)
-        record = self._pipeline.record(exchange)
-        self._write(record)
-        call = record.call
-        fingerprints = [message.fingerprint for message in record.messages]
-        self._known.remember(call.id, call.request_chain or "", call.n_messages, fingerprints)
+        for record in self._pipeline.records(exchange):
+            self._write(record)
+            call = record.call
+            fingerprints = [message.fingerprint for message in record.messages]
+            self._known.remember(call.id, call.request_chain or "", call.n_messages, fingerprints)
 
     def _write(self, record: Record) -> None:
         self._writer.put(record)  # waits when the store lags: capture keeps what we do not read
