@@ -13,7 +13,7 @@ from sqlite_utils import Database, Migrations
 
 from ..errors import StoreError
 from ..model import LlmCall
-from . import rollups
+from . import places, rollups
 
 APPLICATION_ID = 0x41547263  # "ATrc", in the file header: tells our file from other programs'
 BUSY_TIMEOUT_MS = 20_000
@@ -79,6 +79,12 @@ CALL_COLUMNS = {
     "session_id": "one run of a program, or one conversation with a coding agent",
     "agent_id": "who called",
     "continues_call_id": "the call whose messages this one goes on from",
+    "continues_how": "what that rests on: previous_response_id, prefix, turn, tool_result, ...",
+    "continues_confidence": "how sure that is, 0 to 1",
+    "history": "what became of the history: grown, forked, edited, truncated, compacted",
+    "conversation_id": "the conversation's id, where client and provider have one",
+    "turn_print": "keyed fingerprint of the reply after the last message",
+    "reply_print": "keyed fingerprint of the reply's words, where they are many",
     "request_chain": "keyed fingerprint of all request messages in order",
     "n_messages": "messages in the request, history included",
     "n_tool_calls": "calls the reply asks the client to run",
@@ -107,6 +113,10 @@ TABLES = {
     "messages": "each message once, however often it was sent",
     "call_messages": "the messages a call adds to the conversation it continues",
     "tool_calls": "tool calls the models made, and what came back",
+    "sessions": "runs of programs, and conversations with coding agents",
+    "traces": "pieces of work that were asked for, each a tree of spans",
+    "threads": "calls each of which continues the one before; sub-agents have a parent span",
+    "spans": "timed steps: agents, model operations and their attempts, tools",
     "payloads": "wire bytes and headers, decoded and redacted (privacy tier 3)",
     "media": "images, sounds and files, once each; message parts name them by sha256 (tier 3)",
     "blind_spots": "connections to LLM hosts that were not decrypted, and why",
@@ -138,6 +148,10 @@ CALL_INDEXES = (
     ("request_chain",),
     ("response_id",),
     ("continues_call_id",),
+    ("turn_print",),
+    ("reply_print",),
+    ("conversation_id",),
+    ("thread_id", "started_us"),
 )
 
 migrations = Migrations("agenttrace")
@@ -219,6 +233,12 @@ def m003_tool_calls(db: Database) -> None:
             "result": str,
             "is_error": int,
             "server": int,
+            "item_id": str,
+            "fingerprint": str,
+            "prompts": str,
+            "span_id": str,
+            "how": str,
+            "confidence": float,
             "started_us": int,
             "ended_us": int,
             "answered_by_call_id": str,
@@ -228,6 +248,12 @@ def m003_tool_calls(db: Database) -> None:
     )
     db.table("tool_calls").create_index(["call_id", "position"], unique=True)
     db.table("tool_calls").create_index(["name"])
+    for column in ("tool_call_id", "item_id", "fingerprint"):
+        db.table("tool_calls").create_index([column])
+    db.execute(
+        "create index tool_calls_open on tool_calls (id)"
+        " where prompts is not null and answered_by_call_id is null"
+    )
 
 
 @migrations()
@@ -320,6 +346,10 @@ def m020_rollups(db: Database) -> None:
         "create index llm_calls_model_served"
         " on llm_calls (coalesce(response_model, model), started_us)"
     )
+    # A handful of rows, so that pages can add running calls to rollups of ended ones.
+    db.execute(
+        "create index llm_calls_running on llm_calls (started_us) where outcome = 'in_flight'"
+    )
     db.execute("create index call_messages_of_message on call_messages (message_id, call_id)")
 
 
@@ -405,6 +435,12 @@ def m007_numbers(db: Database) -> None:
         order by calls desc
         """,
     )
+
+
+@migrations()
+def m030_traces(db: Database) -> None:
+    """Where calls belong."""
+    places.create(db)
 
 
 def open_database(path: Path) -> Database:
