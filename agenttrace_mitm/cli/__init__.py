@@ -24,6 +24,7 @@ COMMANDS = (
     "stats",
     "agents",
     "query",
+    "db",
     "hosts",
     "ca",
     "token",

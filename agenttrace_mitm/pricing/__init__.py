@@ -10,12 +10,13 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from ..model import Cost, Unpriced, Usage
-from .catalog import Listing, find_model, knows_provider, listing
+from .catalog import Listing, find_model, knows_provider, listing, use
 from .iterations import steps_of
+from .overrides import read_user_prices
 from .rates import Overlap, rounded
 from .units import NEEDS_A_PRICE, Number, grounded, units, without_modalities
 
-__all__ = ["price"]
+__all__ = ["price", "read_user_prices", "use"]
 
 NOT_BILLED = frozenset(
     {"count_tokens", "tokenize", "detokenize", "models", "files", "admin", "telemetry", "other"}

@@ -4,11 +4,20 @@ Both go through here and read nothing but columns of the row, so that a price of
 made again next year differ by the price data alone.
 """
 
+import re
+
 from ..model import Cost, Json, LlmCall, Unpriced, Usage
 from . import price
 
 BILLED_KINDS = ("llm", "auxiliary")
 REPORTED, LISTED, ESTIMATED = "reported", "listed", "estimated"
+
+
+# Notes that a price leaves, so that a new price takes the place of the old one's.
+_OF_A_PRICE = re.compile(
+    r"(upper_bound|tier_price_dated_later|tier_by_rule|tier_at_standard_price|uplift):"
+    r"|(user_prices|free_model|modalities_ignored|iterations_unclear)$"
+)
 
 
 def usage_of(call: LlmCall) -> Usage:
@@ -50,6 +59,8 @@ def priced(call: LlmCall, reported_nano_usd: int | None = None) -> LlmCall:
     """
     if call.kind not in BILLED_KINDS or call.duplicate_of:
         return call
+    notes = [note for note in call.notes or () if not _OF_A_PRICE.match(note)]
+    call = call.model_copy(update={"notes": notes or None})
     found = price_call(call)
     if reported_nano_usd is not None:
         listed = {LISTED: found.nano_usd} if isinstance(found, Cost) else {}
@@ -63,7 +74,7 @@ def priced(call: LlmCall, reported_nano_usd: int | None = None) -> LlmCall:
             "cost_detail": dict(found.detail),
             "price_source": found.source,
             "unpriced_reason": None,
-            "notes": list(dict.fromkeys((*(call.notes or ()), *found.notes))),
+            "notes": [*notes, *found.notes] or None,
         }
     )
 

@@ -15,19 +15,11 @@ import genai_prices
 from genai_prices.data_snapshot import get_snapshot
 from genai_prices.types import ModelInfo, ModelPrice, PriceVariant, TimeOfDateConstraint
 
-from .overrides import overrides
+from .overrides import ALIASES, NO_OVERRIDES, Overrides, overrides
 from .rates import UNITS, RateCard, card_of
 
 SOURCE = f"genai-prices {genai_prices.__version__}"
 
-_PROVIDERS = {
-    "gemini": "google",
-    "vertex": "google",
-    "xai": "x-ai",
-    "bedrock": "aws",
-    "togetherai": "together",
-    "mistralai": "mistral",
-}
 _RESELLERS = frozenset({"openrouter", "together", "fireworks", "novita", "aws", "azure"})
 _PREFIX = re.compile(
     r"^(?:.*/)?(?:models|endpoints)/"
@@ -82,6 +74,17 @@ class Listing:
         return " + ".join([*names, f"overrides {overrides().as_of}"] if ours else names)
 
 
+_PRICE_KEYS = {unit: key for key, unit in UNITS.items()}
+_users = [NO_OVERRIDES]
+
+
+def use(prices: Overrides) -> None:
+    """Price by the user's own *prices* from now on, where they say something."""
+    _users[0] = prices
+    for remembered in (_provider_id, find_model, _listing):
+        remembered.cache_clear()
+
+
 def knows_provider(provider: str) -> bool:
     """True when prices of *provider* exist at all."""
     return _provider_id(provider) is not None
@@ -89,11 +92,11 @@ def knows_provider(provider: str) -> bool:
 
 @lru_cache(maxsize=256)
 def _provider_id(provider: str) -> str | None:
-    name = _PROVIDERS.get(provider, provider)
+    name = ALIASES.get(provider, provider)
     try:
         return get_snapshot().find_provider(None, name, None).id
     except LookupError:
-        return None
+        return name if any(entry.provider == name for entry in _users[0].models) else None
 
 
 @lru_cache(maxsize=4096)
@@ -122,12 +125,14 @@ def references(model: str, provider: str) -> Iterator[str]:
 
 
 def _find(provider: str, reference: str, day: date) -> Model | None:
+    if _users[0].model(provider, reference.lower(), day):
+        return Model(provider, reference.lower(), None)
     try:
         listed, info = get_snapshot().find_provider_model(reference, None, provider, None)
     except LookupError:
         name = reference.lower()
-        entry = overrides().model(provider, name, day)
-        return Model(provider, name, None) if entry else None
+        known = any(by.model(provider, name, day) for by in (_users[0], overrides()))
+        return Model(provider, name, None) if known else None
     return Model(provider, info.id, info, any(info is own for own in listed.models))
 
 
@@ -141,26 +146,32 @@ def listing(model: Model, at: datetime, tier: str, context: Mapping[str, str]) -
 def _listing(
     model: Model, at: datetime, tier: str, context: tuple[tuple[str, str], ...]
 ) -> Listing:
-    day, ours = at.date(), overrides()
+    day, ours, user = at.date(), overrides(), _users[0]
     price, own = _standard(model, at)
-    notes: list[str] = []
+    notes = ["user_prices"] if user.model(model.provider, model.id, day) else []
     factor = Decimal(1)
     for key, value in _choices(tier, dict(context)):
         variant, note = _variant(model, key, value, at)
         if variant is not None:
             price = _merged(price, variant)
         else:
-            known = ours.tier_factor(model.provider, model.id, value, day)
+            known = user.tier_factor(model.provider, model.id, value, day)
+            if known is None:
+                known = ours.tier_factor(model.provider, model.id, value, day)
             factor *= known or 1
             own = own or known is not None
             note = f"tier_by_rule:{value}" if known else f"tier_at_standard_price:{value}"
         notes += [note] if note else []
-    for uplift in ours.uplifts_for(model.provider, model.id, dict(context), day):
+    for uplift in (
+        *ours.uplifts_for(model.provider, model.id, dict(context), day),
+        *user.uplifts_for(model.provider, model.id, dict(context), day),
+    ):
         factor *= uplift.factor
         own = True
         notes.append(f"uplift:{uplift.factor}")
     free = model.info is not None and not _priced(price)
     extra = {} if free else ours.extra_units(model.provider, model.id, day)
+    extra |= user.extra_units(model.provider, model.id, day)
     card = card_of(price, extra)
     if factor != 1:
         card = card.times(factor)
@@ -171,6 +182,11 @@ def _listing(
 
 
 def _standard(model: Model, at: datetime) -> tuple[ModelPrice, bool]:
+    """The standard prices, and whether they are not those of `genai-prices`."""
+    if users := _users[0].model(model.provider, model.id, at.date()):
+        return ModelPrice(
+            **{_PRICE_KEYS.get(k, k): price for k, price in users.prices.items()}
+        ), True
     if model.info is not None:
         return model.info.get_prices(at), False
     entry = overrides().model(model.provider, model.id, at.date())

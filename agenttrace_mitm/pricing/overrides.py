@@ -1,15 +1,32 @@
-"""Our own dated prices, read from `overrides.json`: what `genai-prices` does not have.
+"""Our own dated prices, read from `overrides.json`, and the user's, from a file of the same shape.
 
-Each entry says where its figure comes from.  `models` are exact ids or end in `*`.
+Ours fill what `genai-prices` does not have; the user's win over every list.  Each entry of ours
+says where its figure comes from.  `models` are exact ids or end in `*`.
 """
 
+import json
 from collections.abc import Iterator, Mapping
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from ..errors import SettingsError
+from .rates import UNITS
+
+USER_FILE = "prices.json"
+ALIASES = {
+    "gemini": "google",
+    "vertex": "google",
+    "xai": "x-ai",
+    "bedrock": "aws",
+    "togetherai": "together",
+    "mistralai": "mistral",
+}
+"""Names of providers that `genai-prices` calls otherwise."""
 
 
 class Entry(BaseModel):
@@ -18,11 +35,16 @@ class Entry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     provider: str
-    models: tuple[str, ...]
+    models: tuple[str, ...] = Field(min_length=1)
     start: date = Field(date.min, alias="from")
-    source: str
-    url: str
-    checked: date
+    source: str = "the user's own"
+    url: str = ""
+    checked: date | None = None
+
+    @field_validator("provider")
+    @classmethod
+    def _listed_name(cls, name: str) -> str:
+        return ALIASES.get(name, name)
 
     def covers(self, provider: str, model: str, day: date) -> bool:
         """True when this entry speaks of *model* on *day*."""
@@ -39,7 +61,14 @@ class Entry(BaseModel):
 class Prices(Entry):
     """Prices by price key or unit: a whole model, or units added to one."""
 
-    prices: Mapping[str, Decimal]
+    prices: Mapping[str, Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]]
+
+    @field_validator("prices")
+    @classmethod
+    def _known_units(cls, prices: Mapping[str, Decimal]) -> Mapping[str, Decimal]:
+        if unknown := sorted(prices.keys() - UNITS.keys() - set(UNITS.values())):
+            raise ValueError(f"{unknown[0]!r} is no unit; input_mtok and output_mtok are two")
+        return prices
 
 
 class Tier(Entry):
@@ -62,11 +91,11 @@ class Overrides(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     as_of: date
-    about: str
-    models: tuple[Prices, ...]
-    units: tuple[Prices, ...]
-    tiers: tuple[Tier, ...]
-    uplifts: tuple[Uplift, ...]
+    about: str = ""
+    models: tuple[Prices, ...] = ()
+    units: tuple[Prices, ...] = ()
+    tiers: tuple[Tier, ...] = ()
+    uplifts: tuple[Uplift, ...] = ()
 
     def model(self, provider: str, model: str, day: date) -> Prices | None:
         """The prices of a model that `genai-prices` does not list; the last entry wins."""
@@ -78,7 +107,7 @@ class Overrides(BaseModel):
         found: dict[str, Decimal] = {}
         for entry in self.units:
             if entry.covers(provider, model, day):
-                found.update(entry.prices)
+                found.update({UNITS.get(key, key): price for key, price in entry.prices.items()})
         return found
 
     def tier_factor(self, provider: str, model: str, tier: str, day: date) -> Decimal | None:
@@ -99,3 +128,33 @@ class Overrides(BaseModel):
 def overrides() -> Overrides:
     """The overrides that ship with this version."""
     return Overrides.model_validate_json(Path(__file__).with_name("overrides.json").read_bytes())
+
+
+NO_OVERRIDES = Overrides(as_of=date.min)
+
+
+def read_user_prices(path: Path) -> Overrides:
+    """The user's prices at *path*, none when there is no file.  Raises `SettingsError`."""
+    try:
+        said = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return NO_OVERRIDES
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{path} cannot be read ({error})", REMEDY) from None
+    try:
+        return Overrides.model_validate({"as_of": _day_of(path), **_object(said)})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise SettingsError(f"{path} is wrong at {where}: {first['msg']}", REMEDY) from None
+
+
+REMEDY = "Correct it: docs/numbers.md says how it is written"
+
+
+def _object(said: object) -> dict[str, object]:
+    return dict(said) if isinstance(said, dict) else {"models": said}
+
+
+def _day_of(path: Path) -> date:
+    return datetime.fromtimestamp(path.stat().st_mtime, UTC).date()

@@ -1,0 +1,127 @@
+"""`db`: look after the database: prices made anew, stored bytes read again, checks."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from . import options
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..store.revise import Difference
+
+_since = click.option("--since", metavar="DATE", help="Only calls from this UTC day on.")
+_dry_run = click.option("--dry-run", is_flag=True, help="Say what would change, write nothing.")
+
+
+@click.group()
+def command() -> None:
+    """Look after the database; a running recorder is not in the way.
+
+    \b
+    agenttrace-mitm db reprice --dry-run
+    """
+
+
+@command.command()
+@_dry_run
+@_since
+@options.settings("db")
+def reprice(dry_run: bool, since: str | None, **given: str | None) -> None:
+    """Price stored calls by today's price data and your prices.json.
+
+    \b
+    agenttrace-mitm db reprice --dry-run --since 2026-11-01
+    """
+    from ..pricing.overrides import USER_FILE
+    from ..store import revise
+
+    settings = options.load(given)
+    prices = settings.home / USER_FILE
+    found = revise.reprice(settings.database, prices, _moment(since), dry_run=dry_run)
+    _print_differences(found, dry_run=dry_run)
+
+
+@command.command()
+@_dry_run
+@_since
+@options.settings("db")
+def reprocess(dry_run: bool, since: str | None, **given: str | None) -> None:
+    """Read stored wire bytes again, with what today's version understands (privacy tier 3).
+
+    \b
+    agenttrace-mitm db reprocess --dry-run
+    """
+    from ..pricing.overrides import USER_FILE
+    from ..reprocess import reprocess as read_again
+
+    settings = options.load(given)
+    prices = settings.home / USER_FILE
+    found = read_again(settings.database, prices, _moment(since), dry_run=dry_run)
+    for column, calls in found.columns.most_common():
+        click.echo(f"{column:<22} {calls:>8,}")
+    verb = "would change" if dry_run else "changed"
+    click.echo(f"{found.read:,} calls read again, {found.changed:,} {verb}.")
+
+
+@command.command("rebuild-rollups")
+@options.settings("db")
+def rebuild_rollups(**given: str | None) -> None:
+    """Add up the sums per hour and day again, after you changed calls by hand."""
+    from ..store import revise
+
+    revise.rebuild_rollups(options.load(given).database)
+    click.echo("The rollups agree with the calls.")
+
+
+@command.command()
+@options.settings("db")
+def verify(**given: str | None) -> None:
+    """Check the file: SQLite's own checks, links between rows, sums."""
+    from ..store import revise
+
+    database = options.load(given).database
+    found = revise.problems(database)
+    for problem in found:
+        click.echo(problem)
+    if found:
+        raise SystemExit(1)
+    click.echo(f"{database} is sound.")
+
+
+def _moment(day: str | None) -> int:
+    """Microseconds of the first moment of *day*, 0 when none is given."""
+    from datetime import UTC, datetime
+
+    if day is None:
+        return 0
+    try:
+        moment = datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError:
+        raise click.BadParameter("a day is written like 2026-11-20", param_hint="--since") from None
+    return int(moment.timestamp()) * 1_000_000
+
+
+def _print_differences(found: "Sequence[Difference]", *, dry_run: bool) -> None:
+    from .text import count, money, table
+
+    if not found:
+        click.echo("Every price is what it would be today.")
+        return
+    columns = ("provider", "model", "calls", "before", "after", "newly priced", "no price now")
+    rows = [
+        (
+            one.provider,
+            one.model,
+            count(one.calls),
+            money(one.before_nano_usd),
+            money(one.after_nano_usd),
+            count(one.newly_priced),
+            count(one.no_longer_priced),
+        )
+        for one in found
+    ]
+    click.echo(table(columns, rows))
+    if dry_run:
+        click.echo("Nothing was written: without --dry-run it is.")

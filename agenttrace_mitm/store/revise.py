@@ -1,0 +1,231 @@
+"""Rows made anew from what they hold: after new prices, or after a parser has learned.
+
+Works beside a running recorder: reads in batches, writes each batch in a short transaction, and
+leaves a row alone that somebody else has changed in between.
+"""
+
+import contextlib
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from ..errors import StoreError
+from ..model import Json, LlmCall
+from ..pricing import read_user_prices, use
+from ..pricing.calls import BILLED_KINDS, priced, reported_in
+from . import rollups
+from .payloads import unpack
+from .rows import call_of, call_values
+from .schema import BUSY_TIMEOUT_MS, CALL_COLUMNS, open_database
+
+BATCH = 200
+NO_MODEL = "(no model)"
+
+_READ = """
+select rowid, * from llm_calls
+where rowid > :after and started_us >= :since_us and outcome <> 'in_flight'
+order by rowid limit :batch
+"""
+_NOW = "select * from llm_calls where id = ?"
+
+
+@dataclass(slots=True)
+class Difference:
+    """What changed for one model, over the calls that changed."""
+
+    provider: str
+    model: str
+    calls: int = 0
+    before_nano_usd: int = 0
+    after_nano_usd: int = 0
+    newly_priced: int = 0
+    no_longer_priced: int = 0
+
+
+def reprice(
+    database: Path, prices: Path, since_us: int = 0, *, dry_run: bool = False
+) -> list[Difference]:
+    """Price every call anew from its stored usage; what changed, largest difference first.
+
+    *prices* is the user's price file.  With *dry_run* nothing is written.
+    """
+    use(read_user_prices(prices))
+    found: dict[tuple[str, str], Difference] = {}
+    with _opened(database) as db:
+        for batch in _batches(db, since_us):
+            changes = [(call, again) for call in batch if (again := _repriced(call)) != call]
+            if not dry_run:
+                changes = write(db, changes)
+            for call, again in changes:
+                _count(found, call, again)
+    return sorted(found.values(), key=lambda one: -abs(one.after_nano_usd - one.before_nano_usd))
+
+
+@dataclass(frozen=True, slots=True)
+class StoredWire:
+    """What is kept of a call's bytes: decoded bodies, None where withheld; headers as pairs."""
+
+    request_headers: Json
+    response_headers: Json
+    request: bytes | None
+    response: bytes | None
+
+
+def revise(
+    database: Path,
+    since_us: int,
+    anew: Callable[[LlmCall, StoredWire], LlmCall],
+    *,
+    dry_run: bool = False,
+) -> list[tuple[LlmCall, LlmCall]]:
+    """Put what *anew* makes of each call and its bytes in its place; changes, before and after."""
+    done = []
+    with _opened(database) as db:
+        for batch in _batches(db, since_us):
+            kept = ((call, _wire(db, call)) for call in batch)
+            pairs = ((call, _stored(anew(call, wire))) for call, wire in kept if wire)
+            changes = [(call, again) for call, again in pairs if again != call]
+            done += changes if dry_run else write(db, changes)
+    return done
+
+
+def _wire(db: sqlite3.Connection, call: LlmCall) -> StoredWire | None:
+    row = db.execute("select * from payloads where call_id = ?", (call.id,)).fetchone()
+    if row is None or call.status_code == 101:  # of a WebSocket it is the turns that are calls
+        return None
+    return StoredWire(
+        _decoded(row["request_headers"]),
+        _decoded(row["response_headers"]),
+        unpack(row["request_body"]),
+        unpack(row["response_body"]),
+    )
+
+
+def _decoded(text: str | None) -> Json:
+    return msgspec.json.decode(text) if text else None
+
+
+def write(
+    db: sqlite3.Connection, changes: list[tuple[LlmCall, LlmCall]]
+) -> list[tuple[LlmCall, LlmCall]]:
+    """Write *changes* (before, after) in one transaction; those that still applied."""
+    if not changes:
+        return []
+    written = []
+    db.execute("begin immediate")
+    try:
+        for call, again in changes:
+            row = db.execute(_NOW, (call.id,)).fetchone()
+            if row and call_of(row) == call:
+                _update(db, call, again)
+                written.append((call, again))
+        rollups.recount(db, {call.started_us // rollups.HOUR_US for call, _ in written})
+        db.execute("commit")
+    except BaseException:
+        if db.in_transaction:
+            db.rollback()
+        raise
+    return written
+
+
+def rebuild_rollups(database: Path) -> None:
+    """Count every call into the rollups again."""
+    with _opened(database) as db:
+        rollups.rebuild(db)
+
+
+def problems(database: Path) -> list[str]:
+    """What is wrong with the file: SQLite's own checks, and rows that hang in the air."""
+    with _opened(database) as db:
+        found = [row[0] for row in db.execute("pragma integrity_check(20)") if row[0] != "ok"]
+        for row in db.execute("pragma foreign_key_check"):
+            found.append(f"a row of {row[0]} names a row of {row[2]} that is not there")
+        for name, sql in _CHECKS.items():
+            if count := db.execute(sql).fetchone()[0]:
+                found.append(f"{count} {name}")
+        try:
+            db.execute("insert into messages_fts(messages_fts) values ('integrity-check')")
+        except sqlite3.DatabaseError:
+            found.append("the search index does not agree with the messages")
+    return found
+
+
+_CHECKS = {
+    "calls have a price and a reason for having none": """
+        select count(*) from llm_calls
+        where cost_nano_usd is not null and unpriced_reason is not null""",
+    "calls continue a call that is not there": """
+        select count(*) from llm_calls c where continues_call_id is not null
+        and not exists (select 1 from llm_calls e where e.id = c.continues_call_id)""",
+    "calls count a part of their tokens larger than the whole": """
+        select count(*) from llm_calls
+        where cache_read_tokens > tokens_in or cache_write_tokens > tokens_in""",
+    "hours of the rollups do not agree with their calls": """
+        select count(*) from (
+            select hour, sum(calls) as n from rollup_hour group by hour
+        ) r left join (
+            select hour, count(*) as n from llm_calls where outcome <> 'in_flight' group by hour
+        ) c using (hour) where c.n is not r.n""",
+}
+
+
+@contextlib.contextmanager
+def _opened(database: Path) -> Iterator[sqlite3.Connection]:
+    if not database.exists():
+        raise StoreError(
+            f"There is no database at {database} yet", "Start recording: agenttrace-mitm start"
+        )
+    db = open_database(database).conn
+    try:
+        db.row_factory = sqlite3.Row
+        db.execute(f"pragma busy_timeout = {BUSY_TIMEOUT_MS}")
+        yield db
+    except sqlite3.Error as error:
+        raise StoreError(f"{database} cannot be used ({error})", "Try again") from None
+    finally:
+        db.close()
+
+
+def _batches(db: sqlite3.Connection, since_us: int) -> Iterator[list[LlmCall]]:
+    after = 0
+    while rows := db.execute(
+        _READ, {"after": after, "since_us": since_us, "batch": BATCH}
+    ).fetchall():
+        after = rows[-1]["rowid"]
+        yield [call_of(row) for row in rows]
+
+
+def _repriced(call: LlmCall) -> LlmCall:
+    if call.kind not in BILLED_KINDS or call.duplicate_of:
+        return call
+    return _stored(priced(call, reported_in(call)))
+
+
+def _stored(call: LlmCall) -> LlmCall:
+    """*call* as it would be read back: empty lists and objects are NULL in the database."""
+    return call_of(_as_row(call))
+
+
+def _as_row(call: LlmCall) -> dict[str, object]:
+    return dict(zip(CALL_COLUMNS, call_values(call), strict=True))
+
+
+def _update(db: sqlite3.Connection, call: LlmCall, again: LlmCall) -> None:
+    before, after = _as_row(call), _as_row(again)
+    changed = [name for name in CALL_COLUMNS if before[name] != after[name]]
+    if changed:
+        places = ", ".join(f"{name} = :{name}" for name in changed)
+        db.execute(f"update llm_calls set {places} where id = :id", after)
+
+
+def _count(found: dict[tuple[str, str], Difference], call: LlmCall, again: LlmCall) -> None:
+    model = call.response_model or call.model or NO_MODEL
+    one = found.setdefault((call.provider, model), Difference(call.provider, model))
+    one.calls += 1
+    one.before_nano_usd += call.cost_nano_usd or 0
+    one.after_nano_usd += again.cost_nano_usd or 0
+    one.newly_priced += call.cost_nano_usd is None and again.cost_nano_usd is not None
+    one.no_longer_priced += call.cost_nano_usd is not None and again.cost_nano_usd is None

@@ -1,0 +1,132 @@
+"""A parser fix heals history: stored bytes are read again, and only what they tell changes."""
+
+import json
+
+import pytest
+
+from agenttrace_mitm.model import Payload
+from agenttrace_mitm.pricing.calls import priced
+from agenttrace_mitm.reprocess import reprocess
+from agenttrace_mitm.store import open_database
+from agenttrace_mitm.store.revise import problems
+from agenttrace_mitm.store.rows import call_of, write_record
+
+from .support.records import call, record
+
+ASKED = {"model": "gpt-5.5", "messages": [{"role": "user", "content": "hi"}], "temperature": 0.5}
+ANSWER = {
+    "id": "chatcmpl-1",
+    "model": "gpt-5.5-2026",
+    "choices": [
+        {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "yes"}}
+    ],
+    "usage": {"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11},
+}
+JSON = [["content-type", "application/json"], ["content-encoding", "gzip"]]
+
+
+@pytest.fixture
+def database(tmp_path):
+    path = tmp_path / "data.db"
+    open_database(path).close()
+    return path
+
+
+def keep(path, one, answer=ANSWER, asked=ASKED):
+    """*one* with the bytes of an exchange, as the recorder stores them: decoded."""
+    payload = Payload(
+        request_headers=[["content-type", "application/json"]],
+        response_headers=JSON,
+        request_body=json.dumps(asked).encode() if asked else None,
+        response_body=json.dumps(answer).encode() if answer else None,
+    )
+    db = open_database(path)
+    write_record(db.conn, record().model_copy(update={"call": one, "payload": payload}))
+    db.close()
+    return one
+
+
+def read(path, id_):
+    db = open_database(path)
+    [row] = db.query("select * from llm_calls where id = ?", [id_])
+    db.close()
+    return call_of(row)
+
+
+def again(path, **said):
+    return reprocess(path, path.with_name("prices.json"), **said)
+
+
+def unread(**values):
+    """A call of which nothing had been understood."""
+    said = {"dialect": "other", "kind": "admin", "model": None, "notes": ["usage: not an object"]}
+    return call(**(said | values))
+
+
+def test_what_was_not_understood_is_read_again(database):
+    one = keep(database, unread(session_id="s", trace_id="t", attempt=2))
+    told = again(database)
+    assert (told.read, told.changed) == (1, 1)
+    healed = read(database, one.id)
+    assert (healed.dialect, healed.kind, healed.model) == ("openai.chat", "llm", "gpt-5.5")
+    assert (healed.tokens_in, healed.tokens_out) == (9, 2)
+    assert healed.usage_source == "reported"
+    assert healed.cost_nano_usd
+    assert healed.notes is None
+    assert (healed.id, healed.started_us) == (one.id, one.started_us)
+    assert (healed.session_id, healed.trace_id, healed.attempt) == ("s", "t", 2)
+    assert problems(database) == []
+
+
+def test_the_second_time_changes_nothing(database):
+    keep(database, unread())
+    again(database)
+    assert again(database).changed == 0
+
+
+def test_a_dry_run_writes_nothing(database):
+    one = keep(database, unread())
+    told = again(database, dry_run=True)
+    assert (told.changed, told.columns["tokens_in"]) == (1, 1)
+    assert read(database, one.id) == one
+
+
+def test_a_withheld_answer_leaves_its_figures_alone(database):
+    """The bytes were dropped for a secret in them; what had been read of them stays."""
+    one = keep(database, priced(call(tokens_in=5, tokens_out=6)), answer=None)
+    again(database)
+    healed = read(database, one.id)
+    assert (healed.tokens_in, healed.tokens_out) == (5, 6)
+    assert healed.params == {"temperature": 0.5}
+
+
+def test_a_withheld_request_leaves_the_model_alone(database):
+    one = keep(database, call(model="as-asked", params={"top_p": 1}), asked=None)
+    again(database)
+    healed = read(database, one.id)
+    assert (healed.model, healed.params) == ("as-asked", {"top_p": 1})
+    assert healed.tokens_in == 9
+
+
+def test_what_was_counted_elsewhere_stays_uncounted(database):
+    one = keep(database, call(duplicate_of="x"))
+    again(database)
+    healed = read(database, one.id)
+    assert (healed.tokens_in, healed.cost_nano_usd) == (None, None)
+    assert healed.usage_raw == ANSWER["usage"]
+
+
+def test_a_secret_in_an_error_is_redacted_again(database):
+    secret = "sk-ant-api03-" + "Ab3" * 30
+    failed = {"error": {"message": f"bad key {secret}", "type": "authentication_error"}}
+    one = keep(database, call(status_code=401, outcome="error"), answer=failed)
+    again(database)
+    assert read(database, one.id).error_type == "authentication_error"
+    assert secret.encode() not in read(database, one.id).error_message.encode()
+
+
+def test_calls_without_bytes_are_left_alone(database):
+    db = open_database(database)
+    write_record(db.conn, record())
+    db.close()
+    assert again(database).read == 0
