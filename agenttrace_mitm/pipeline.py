@@ -314,6 +314,7 @@ def _tool_calls(reply: Reply) -> tuple[StoredToolCall, ...]:
             name=part.name,
             arguments=part.arguments,
             server=part.server,
+            typed=part.typed,
         )
         for position, part in enumerate(p for p in parts if isinstance(p, ToolCallPart))
     )

@@ -175,7 +175,8 @@ def observed_in_rows(
     """The same from a row of `llm_calls`, its rows of `tool_calls` in order, and its answer.
 
     *text* is the answer's words; None where they cannot be told, and then they are not compared.
-    JSON columns are text.  Rows of server tools (`server` = 1) are left out.
+    JSON columns are text.  Rows of tools that the provider defines (`server` or `typed` = 1) are
+    left out.
     """
     detail = _json(call["usage_detail"]) or {}
     observed = {
@@ -191,7 +192,7 @@ def observed_in_rows(
         "tool_calls": [
             {"id": row["tool_call_id"], "name": row["name"], "arguments": row["arguments"]}
             for row in tool_calls
-            if not row.get("server")
+            if not row.get("server") and not row.get("typed")
         ],
         "response_id": call["response_id"],
         "error_status": call["status_code"],

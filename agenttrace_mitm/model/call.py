@@ -129,6 +129,7 @@ class StoredToolCall(Row):
     name: str
     arguments: str | None = None
     server: bool = False
+    typed: bool = False
 
 
 class StoredToolResult(Row):

@@ -31,7 +31,8 @@ class ReasoningPart:
 class ToolCallPart:
     """A call the model made.  `arguments` is the wire's own text, JSON or not.
 
-    `server` is true for tools that ran at the provider (web search, code execution ...);
+    `server` is true for tools that ran at the provider (web search, code execution ...), `typed`
+    for tools that the provider defines and the client runs (shell, computer, patches);
     `item_id` is the id of the output item where that differs from the call's id.
     """
 
@@ -40,6 +41,7 @@ class ToolCallPart:
     arguments: str
     item_id: str = ""
     server: bool = False
+    typed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,9 +159,11 @@ class Reply:
 
     @property
     def tool_calls(self) -> tuple[ToolCallPart, ...]:
-        """Calls the client has to run, of every choice, in order."""
+        """Calls of the client's own functions and custom tools, of every choice, in order."""
         parts = (part for message in self.messages for part in message.parts)
-        return tuple(p for p in parts if isinstance(p, ToolCallPart) and not p.server)
+        return tuple(
+            p for p in parts if isinstance(p, ToolCallPart) and not p.server and not p.typed
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,11 +133,18 @@ class _Choice:
         """The call that a fragment continues: by index, else by id, else by being the last."""
         index, call_id = call.get("index"), call.get("id")
         if index is not None:
-            return next((known for known in self._calls if known.index == index), None)
+            latest = next((c for c in reversed(self._calls) if c.index == index), None)
+            return None if latest and _is_another(call, latest) else latest
         if call_id:
             return next((known for known in self._calls if known.id == call_id), None)
         names_one = bool(object_of(call.get("function")).get("name"))
         return self._calls[-1] if self._calls and not names_one else None
+
+
+def _is_another(call: JsonObject, known: "_Call") -> bool:
+    """True for servers that give each of several parallel calls the same index."""
+    call_id, named = text_of(call.get("id")), object_of(call.get("function")).get("name")
+    return bool(call_id and known.id and call_id != known.id and named)
 
 
 class _Call:

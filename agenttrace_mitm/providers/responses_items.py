@@ -115,6 +115,8 @@ def _parts(item: JsonObject) -> Iterable[Part]:
         case _ if kind in _CLIENT_CALLS:
             what = item.get(_CLIENT_CALLS[kind]) or item.get("actions")
             return [_typed_call(item, kind, what, server=False)]
+        case "tool_search_call" if item.get("execution") == "client":
+            return [_typed_call(item, kind, item.get("arguments"), server=False)]
         case _ if kind in _SERVER_CALLS:
             return _server_call(item, kind)
         case "tool_search_output":
@@ -151,6 +153,7 @@ def _typed_call(item: JsonObject, kind: str, what: Json, *, server: bool) -> Too
         arguments_of(what),
         item_id,
         server,
+        typed=not server,
     )
 
 

@@ -59,6 +59,8 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "result": "what came back, text or JSON; NULL until a later call brings it",
         "is_error": "1 when the result was marked as an error",
         "server": "1 when the tool ran at the provider (web search, code execution)",
+        "typed": "1 when the provider defines it and the client runs it (shell, computer, patch):"
+        " not counted in llm_calls.n_tool_calls",
         "started_us": "when the reply that made it was complete, microseconds, UTC",
         "ended_us": "when the request with its result began",
         "answered_by_call_id": "the call that brought the result",

@@ -54,8 +54,8 @@ where fingerprint = :fingerprint
 
 INSERT_TOOL_CALL = """
 insert or ignore into tool_calls
-    (call_id, position, tool_call_id, name, arguments, server, started_us)
-values (:call_id, :position, :tool_call_id, :name, :arguments, :server, :at_us)
+    (call_id, position, tool_call_id, name, arguments, server, typed, started_us)
+values (:call_id, :position, :tool_call_id, :name, :arguments, :server, :typed, :at_us)
 """
 
 # Ids repeat between unrelated conversations: only the call that is continued can be answered.

@@ -233,6 +233,7 @@ def m003_tool_calls(db: Database) -> None:
             "result": str,
             "is_error": int,
             "server": int,
+            "typed": int,
             "item_id": str,
             "fingerprint": str,
             "prompts": str,
