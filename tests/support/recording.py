@@ -7,6 +7,7 @@ from sqlite_utils import Database
 
 from agenttrace_mitm.model import Exchange, Record
 from agenttrace_mitm.pipeline import Pipeline
+from agenttrace_mitm.store.answers import Answers
 from agenttrace_mitm.store.known import KnownContent
 from agenttrace_mitm.store.rows import write_record
 from agenttrace_mitm.store.schema import migrations
@@ -21,13 +22,15 @@ class Recording:
         migrations.apply(database)
         self.db: sqlite3.Connection = database.conn
         self.db.row_factory = sqlite3.Row
-        self._pipeline = Pipeline(tier, Fingerprinter(b"k" * 32), KnownContent(self.db))
+        known, answers = KnownContent(self.db), Answers(self.db)
+        self._pipeline = Pipeline(tier, Fingerprinter(b"k" * 32), known, answers)
 
     def take(self, exchange: Exchange) -> Record:
-        """Understand, price and write *exchange*."""
-        record = self._pipeline.record(exchange)
-        write_record(self.db, record)
-        return record
+        """Understand, price and write *exchange*, and what it carried; gives its own record."""
+        records = self._pipeline.records(exchange)
+        for record in records:
+            write_record(self.db, record)
+        return records[-1]
 
     def rows(self, sql: str, *values: Any) -> list[dict[str, Any]]:
         """What *sql* finds."""
