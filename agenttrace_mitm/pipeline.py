@@ -15,7 +15,6 @@ from .model import (
     Caller,
     Exchange,
     LlmCall,
-    Outcome,
     Payload,
     Record,
     Reply,
@@ -23,15 +22,16 @@ from .model import (
     StoredToolCall,
     StoredToolResult,
     ToolCallPart,
-    ToolResultPart,
     Understood,
 )
 from .pricing.calls import priced
 from .privacy import Redactor, keep, keep_headers
 from .store import Answers
+from .told import outcome, told_by
 from .traces import Fingerprinter, Known, Placed, plain_text
-from .traces.attempts import Attempts
-from .traces.identity import agent_of, session_of, trace_context
+from .traces.attempts import Attempt, Attempts
+from .traces.identity import Identities, trace_context
+from .traces.placing import Finding, Place, Places
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +57,8 @@ class Pipeline:
         self._fingerprinter = fingerprinter
         self._known = known
         self._attempts = Attempts()
+        self._identities = Identities()
+        self._places = Places(known, fingerprinter)
 
     def records(self, exchange: Exchange) -> tuple[Record, ...]:
         """What is to be stored of *exchange* and of the calls that it carried; its own comes last.
@@ -86,20 +88,23 @@ class Pipeline:
             return self._record(exchange, _UNREAD, running)
 
     def _record(self, exchange: Exchange, understood: Understood, running: bool) -> Record:
-        talk = self._place(understood)
+        attempt = None if running else self._attempt(exchange, understood)
+        talk = self._place(exchange, understood, attempt)
         redactor = Redactor(exchange.credential_digests)
-        notes = list(dict.fromkeys((*exchange.notes, *understood.notes, *talk.notes)))
+        notes = list(dict.fromkeys((*exchange.notes, *understood.notes)))
         messages = tuple(self._stored(place, redactor) for place in talk.added)
         call = _call(exchange, understood, talk, notes, self._tier)
-        if not running and not exchange.within:
-            call = self._attempt(call, exchange)
+        if attempt:
+            tried = {"operation_id": attempt.operation_id, "attempt": attempt.number}
+            call = call.model_copy(update=tried)
         if not running:
             call = self._answers.once(call, carried=bool(exchange.within))
         record = Record(
             call=priced(call, understood.reply.cost_nano_usd),
             messages=messages,
-            tool_calls=_tool_calls(understood.reply),
-            tool_results=_tool_results(talk),
+            tool_calls=_tool_calls(understood.reply, talk.place),
+            tool_results=_tool_results(talk.place, exchange),
+            placement=talk.place.stored,
             payload=_payload(exchange, understood) if self._tier == 3 else None,
         )
         return _redacted(
@@ -113,31 +118,50 @@ class Pipeline:
         unanswered = replace(exchange, status=None, response=Body(complete=False))
         seen = self.record(unanswered, running=True)
         unknown = {"outcome": "in_flight", "ended_us": None, "latency_ms": None}
-        call = seen.call.model_copy(update=unknown | {"finish_reason": None, "request_chain": None})
+        call = seen.call.model_copy(
+            update=unknown
+            | {
+                "finish_reason": None,
+                "request_chain": None,
+                "turn_print": None,
+                "reply_print": None,
+            }
+        )
         return Record(call=call)
 
-    def _attempt(self, call: LlmCall, exchange: Exchange) -> LlmCall:
-        """*call* with its operation: the one it is tried again for, or its own."""
-        if call.kind not in ("llm", "auxiliary"):
-            return call
-        attempt = self._attempts.place(exchange, call.outcome, call.attempt)
-        return call.model_copy(
-            update={"operation_id": attempt.operation_id, "attempt": attempt.number}
-        )
+    def _attempt(self, exchange: Exchange, understood: Understood) -> Attempt | None:
+        """The operation that *exchange* is tried for: an earlier one's, or its own."""
+        if understood.kind not in ("llm", "auxiliary") or exchange.within:
+            return None
+        told = providers.attempt_of(exchange.request_headers)
+        return self._attempts.place(exchange, outcome(exchange, understood.reply), told)
 
-    def _place(self, understood: Understood) -> "_Talk":
+    def _place(
+        self, exchange: Exchange, understood: Understood, attempt: Attempt | None
+    ) -> "_Talk":
         """Find where the conversation goes on, and which of its messages are new."""
-        asked = self._fingerprinter.place(understood.ask.messages)
-        earlier = self._known.continued([place.chain for place in asked]) if asked else None
-        told = earlier[1] if earlier else 0
+        ask, headers = understood.ask, exchange.request_headers
+        asked = self._fingerprinter.place(ask.messages, self._places.anchor(understood))
+        client = providers.client_of(headers.get("user-agent"), headers)
+        finding = Finding(
+            exchange=exchange,
+            understood=understood,
+            asked=asked,
+            identity=self._identities.of(exchange, ask.links, client),
+            context=trace_context(exchange),
+            outcome=outcome(exchange, understood.reply),
+            operation_id=attempt.operation_id if attempt else "",
+        )
+        place = self._places.place(finding)
+        told = place.link.told if place.link else 0
         chain = asked[-1].chain if asked else ""
-        places = [_Place(place, "in", told + n) for n, place in enumerate(asked[told:])]
+        messages = [_Message(one, "in", told + n) for n, one in enumerate(asked[told:])]
         for choice, message in enumerate(understood.reply.messages):
             [answer] = self._fingerprinter.place([message], after=chain)
-            places.append(_Place(answer, "out", len(asked), choice))
-        return _Talk(tuple(places), chain, len(asked), earlier[0] if earlier else None)
+            messages.append(_Message(answer, "out", len(asked), choice))
+        return _Talk(finding, place, tuple(messages), chain, len(asked))
 
-    def _stored(self, place: "_Place", redactor: Redactor) -> StoredMessage:
+    def _stored(self, place: "_Message", redactor: Redactor) -> StoredMessage:
         known = self._known.has_message(place.placed.fingerprint)
         content = None if known else redactor.json(place.placed.content)
         text = plain_text(content) if content else None
@@ -155,7 +179,7 @@ class Pipeline:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _Message:
     placed: Placed
     direction: Literal["in", "out"]
     position: int
@@ -166,11 +190,11 @@ class _Place:
 class _Talk:
     """A call's part of a conversation: what it adds, and where it goes on from."""
 
-    added: tuple[_Place, ...] = ()
-    chain: str = ""
-    n_messages: int = 0
-    continues: str | None = None
-    notes: tuple[str, ...] = ()
+    finding: Finding
+    place: Place
+    added: tuple[_Message, ...]
+    chain: str
+    n_messages: int
 
 
 _UNREAD = Understood("other", "other", "admin", notes=("not understood: see the log",))
@@ -183,24 +207,19 @@ def _call(
     notes: list[str],
     tier: Literal[1, 2, 3],
 ) -> LlmCall:
-    ask, reply, usage = understood.ask, understood.reply, understood.reply.usage
+    ask, reply = understood.ask, understood.reply
     headers = exchange.request_headers
     user_agent = headers.get("user-agent")
-    client = providers.client_of(user_agent, headers)
     provider_id, client_id = providers.request_ids(headers, exchange.response_headers)
-    context = trace_context(exchange)
-    failure = reply.failure
+    place, identity = talk.place, talk.finding.identity
+    link = place.link
     return LlmCall(
+        **told_by(exchange, understood),
         id=exchange.id,
         started_us=exchange.started_us,
         ended_us=exchange.ended_us,
         provider=exchange.provider,
-        dialect=understood.dialect,
-        operation=understood.operation,
-        kind=understood.kind,
-        service_tier=reply.service_tier or None,
         billing=_billing(exchange, understood),
-        params=dict(ask.params),
         rate_limit=providers.rate_limits(exchange.response_headers),
         tags=_tags(exchange.caller),
         end_user=ask.links.end_user or None,
@@ -208,48 +227,33 @@ def _call(
         host=exchange.host,
         method="GET" if exchange.within else exchange.method,
         path=exchange.within or exchange.target,
-        model=ask.model or None,
-        response_model=reply.model or None,
-        streamed=reply.streamed,
         status_code=exchange.status,
-        outcome=outcome(exchange, reply),
-        error_type=failure.type or None if failure else None,
-        error_code=failure.code or None if failure else None,
-        error_message=failure.message or None if failure else None,
-        finish_reason=_finish_reason(exchange, understood),
-        finish_reasons=list(reply.finish_reasons),
-        tokens_in=usage.input_tokens,
-        tokens_out=usage.output_tokens,
-        tokens_total=usage.total_tokens,
-        cache_read_tokens=usage.cache_read_tokens,
-        cache_write_tokens=usage.cache_write_tokens,
-        reasoning_tokens=usage.reasoning_tokens,
-        usage_detail=dict(usage.detail),
-        usage_raw=usage.raw,
-        usage_source=usage.source,
         latency_ms=_since(exchange.started_us, None if exchange.within else exchange.ended_us),
         ttfb_ms=_since(exchange.started_us, None if exchange.within else exchange.first_byte_us),
         ttft_ms=_since(exchange.started_us, reply.first_content_us),
         request_bytes=exchange.request.size,
         response_bytes=exchange.response.size,
         chunks=len(exchange.response.arrivals),
-        response_id=reply.response_id or None,
         provider_request_id=provider_id or None,
         client_request_id=client_id or None,
         attempt=providers.attempt_of(headers),
-        trace_id=context.trace_id or None,
-        span_id=exchange.id.replace("-", "")[-16:],
-        parent_span_id=context.parent_span_id or None,
-        session_id=session_of(exchange.caller, ask.links),
-        agent_id=agent_of(exchange.caller, ask.links, client, user_agent),
-        continues_call_id=talk.continues,
+        trace_id=place.trace_id or None,
+        span_id=place.span_id,
+        parent_span_id=place.parent_span_id or None,
+        thread_id=place.thread_id or None,
+        session_id=identity.session_id or None,
+        agent_id=place.agent_id or None,
+        continues_call_id=link.seen.call_id if link else None,
+        continues_how=link.how if link else None,
+        continues_confidence=link.confidence if link else None,
+        history=link.history if link else None,
+        conversation_id=ask.links.conversation_id or None,
+        turn_print=place.turn_print or None,
+        reply_print=place.reply_print or None,
         request_chain=talk.chain or None,
         n_messages=talk.n_messages,
-        n_tool_calls=len(reply.tool_calls),
-        tool_names=[made.name for made in reply.tool_calls],
-        reply_chars=len(reply.text) if reply.messages else None,
         user_agent=user_agent or None,
-        client=client or None,
+        client=identity.client or None,
         client_address=exchange.caller.address or None,
         pid=exchange.caller.pid,
         process=exchange.caller.process or None,
@@ -258,30 +262,6 @@ def _call(
         privacy_tier=tier,
         notes=[*notes, *ask.notes, *reply.notes],
     )
-
-
-def outcome(exchange: Exchange, reply: Reply) -> Outcome:
-    """How the call ended: an error the provider reported comes before the way it was cut."""
-    if reply.failure or (exchange.status is not None and exchange.status >= 400):
-        return "error"
-    if exchange.status is not None and reply.complete and reply.messages:
-        return "ok"  # everything had been said when the connection went
-    if exchange.ending == "client_left":
-        return "cancelled"
-    if exchange.ending != "complete" or exchange.status is None or not reply.complete:
-        return "interrupted"
-    return "ok"
-
-
-def _finish_reason(exchange: Exchange, understood: Understood) -> str | None:
-    reply = understood.reply
-    if reply.finish_reason:
-        return reply.finish_reason
-    if understood.kind != "llm":
-        return None
-    if outcome(exchange, reply) in ("cancelled", "interrupted"):
-        return "aborted"
-    return "error" if reply.failure else None
 
 
 def _billing(
@@ -305,8 +285,9 @@ def _tags(caller: Caller) -> dict[str, str]:
     return {**caller.tags, **({"run": caller.run_id} if caller.run_id else {})}
 
 
-def _tool_calls(reply: Reply) -> tuple[StoredToolCall, ...]:
+def _tool_calls(reply: Reply, place: Place) -> tuple[StoredToolCall, ...]:
     parts = [part for message in reply.messages for part in message.parts]
+    made = {tool.position: tool for tool in place.tools}
     return tuple(
         StoredToolCall(
             tool_call_id=part.id,
@@ -315,25 +296,29 @@ def _tool_calls(reply: Reply) -> tuple[StoredToolCall, ...]:
             arguments=part.arguments,
             server=part.server,
             typed=part.typed,
+            item_id=part.item_id,
+            fingerprint=made[position].fingerprint if made else "",
+            prompts=made[position].prompts if made else (),
+            span_id=place.tool_spans[position] if made else None,
         )
         for position, part in enumerate(p for p in parts if isinstance(p, ToolCallPart))
     )
 
 
-def _tool_results(talk: _Talk) -> tuple[StoredToolResult, ...]:
-    """Results that this call brings for the tool calls of the call it continues."""
-    parts = [
-        part
-        for place in talk.added
-        if place.direction == "in"
-        for part in place.placed.message.parts
-    ]
+def _tool_results(place: Place, exchange: Exchange) -> tuple[StoredToolResult, ...]:
+    """Results that this call brings for tool calls of earlier ones, and of its own reply."""
     return tuple(
         StoredToolResult(
-            tool_call_id=part.tool_call_id, result=part.content, is_error=part.is_error
+            tool_call_id=answer.made.id,
+            call_id=answer.made.call_id,
+            position=answer.made.position,
+            result=answer.result.content,
+            is_error=answer.result.is_error,
+            how=answer.how,
+            confidence=answer.confidence,
+            at_us=exchange.ended_us if answer.made.server else exchange.started_us,
         )
-        for part in parts
-        if isinstance(part, ToolResultPart) and part.tool_call_id and talk.continues
+        for answer in place.answers
     )
 
 
@@ -382,6 +367,9 @@ def _redacted(record: Record, redactor: Redactor, *, withhold: bool = False) -> 
             answer.model_copy(update={"result": redactor.json(answer.result)})
             for answer in record.tool_results
         )
+    if (trace := record.placement.trace) and trace.name:
+        named = trace.model_copy(update={"name": redactor.text(trace.name)})
+        update["placement"] = record.placement.model_copy(update={"trace": named})
     if payload := record.payload:
         update["payload"] = _redacted_payload(payload, redactor, withhold)
     return record.model_copy(update=update) if update else record

@@ -2,16 +2,18 @@
 
 import json
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
 import pytest
+from sqlite_utils import Database
 
 from agenttrace_mitm import pipeline as pipeline_module
 from agenttrace_mitm.clock import new_id
-from agenttrace_mitm.model import Arrival, Body, Caller, Exchange, Headers, Record
+from agenttrace_mitm.model import Arrival, Body, Caller, Exchange, Headers
 from agenttrace_mitm.pipeline import Pipeline
+from agenttrace_mitm.store import KnownContent
+from agenttrace_mitm.store.schema import migrations
 from agenttrace_mitm.traces import Fingerprinter
 from tests.e2e import wire
 from tests.support.records import NOON_US
@@ -19,27 +21,15 @@ from tests.support.records import NOON_US
 SECRET = "sk-proj-A1b2C3d4E5f6G7h8I9j0K1l2M3n4"
 
 
-class Memory:
-    """What a store would know, in a test."""
-
-    def __init__(self) -> None:
-        self.messages: set[str] = set()
-        self.chains: dict[str, tuple[str, int]] = {}
-
-    def has_message(self, fingerprint: str) -> bool:
-        return fingerprint in self.messages
-
-    def continued(self, chains: Sequence[str]) -> tuple[str, int] | None:
-        return next((self.chains[c] for c in reversed(chains) if c in self.chains), None)
-
-    def remember(self, record: Record) -> None:
-        self.messages |= {message.fingerprint for message in record.messages}
-        if record.call.request_chain:
-            self.chains[record.call.request_chain] = record.call.id, record.call.n_messages
+def _known() -> KnownContent:
+    """What an empty store knows."""
+    db = Database(memory=True)
+    migrations.apply(db)
+    return KnownContent(db.conn)
 
 
-def _pipeline(known: Memory | None = None, tier: Literal[1, 2, 3] = 3) -> Pipeline:
-    return Pipeline(tier, Fingerprinter(b"k" * 32), known or Memory())
+def _pipeline(known: KnownContent | None = None, tier: Literal[1, 2, 3] = 3) -> Pipeline:
+    return Pipeline(tier, Fingerprinter(b"k" * 32), known or _known())
 
 
 def _exchange(reply: list[bytes], *said: dict[str, Any], **values: Any) -> Exchange:
@@ -112,7 +102,7 @@ def test_an_error_inside_a_stream_is_an_error() -> None:
 
 def test_history_is_kept_once_and_its_tool_call_is_answered() -> None:
     """The second call brings only what is new, and the result of what the first asked for."""
-    known = Memory()
+    known = _known()
     pipeline = _pipeline(known)
     question = {"role": "user", "content": "The weather?"}
     function = {"name": "get_weather", "arguments": wire.CALL}
@@ -137,20 +127,20 @@ def test_history_is_kept_once_and_its_tool_call_is_answered() -> None:
 
 def test_equal_beginnings_of_two_conversations_are_told_apart_later() -> None:
     """A conversation goes on from the longest request that is its prefix, not from a look-alike."""
-    known = Memory()
+    known = _known()
     pipeline = _pipeline(known)
     hello = {"role": "user", "content": "Hello"}
-    for words in ("one", "two"):
-        known.remember(
-            pipeline.record(
-                _exchange(wire.openai_chat(), hello, {"role": "user", "content": words})
-            )
-        )
+    earlier = [
+        pipeline.record(_exchange(wire.openai_chat(), hello, {"role": "user", "content": words}))
+        for words in ("one", "two")
+    ]
+    for record in earlier:
+        known.remember(record)
     last = {"role": "user", "content": "and now?"}
     third = pipeline.record(
         _exchange(wire.openai_chat(), hello, {"role": "user", "content": "two"}, last)
     )
-    assert third.call.continues_call_id == list(known.chains.values())[1][0]
+    assert third.call.continues_call_id == earlier[1].call.id
 
 
 def test_a_stream_that_spoke_a_secret_is_withheld() -> None:

@@ -31,6 +31,13 @@ from .conversation import (
 )
 from .exchange import Arrival, Body, Caller, Ending, Exchange, Headers, SocketMessage, TurnKind
 from .json import Json, JsonObject
+from .placement import (
+    Placement,
+    StoredSession,
+    StoredSpan,
+    StoredThread,
+    StoredTrace,
+)
 from .usage import Cost, Unpriced, Usage, UsageSource
 
 __all__ = [
@@ -53,13 +60,18 @@ __all__ = [
     "Outcome",
     "Part",
     "Payload",
+    "Placement",
     "ReasoningPart",
     "Record",
     "Reply",
     "SocketMessage",
     "StoredMessage",
+    "StoredSession",
+    "StoredSpan",
+    "StoredThread",
     "StoredToolCall",
     "StoredToolResult",
+    "StoredTrace",
     "TextPart",
     "ToolCallPart",
     "ToolResultPart",

@@ -5,21 +5,13 @@ Field names are the column names of the database; `store/schema.py` describes ea
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from .json import Json
+from .placement import Placement
+from .row import Row
 from .usage import UsageSource
 
 Outcome = Literal["ok", "error", "cancelled", "interrupted", "in_flight"]
 Kind = Literal["llm", "auxiliary", "count", "admin", "telemetry"]
-
-
-class Row(BaseModel):
-    """A value that becomes a row: frozen, and strict about unknown fields."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", ser_json_bytes="base64", val_json_bytes="base64"
-    )
 
 
 class LlmCall(Row):
@@ -85,6 +77,12 @@ class LlmCall(Row):
     session_id: str | None = None
     agent_id: str | None = None
     continues_call_id: str | None = None
+    continues_how: str | None = None
+    continues_confidence: float | None = None
+    history: str | None = None
+    conversation_id: str | None = None
+    turn_print: str | None = None
+    reply_print: str | None = None
     request_chain: str | None = None
     n_messages: int = 0
     n_tool_calls: int = 0
@@ -130,12 +128,24 @@ class StoredToolCall(Row):
     arguments: str | None = None
     server: bool = False
     typed: bool = False
+    item_id: str = ""
+    fingerprint: str = ""
+    prompts: tuple[str, ...] = ()
+    span_id: str | None = None
 
 
 class StoredToolResult(Row):
-    """What a tool answered to a call that an earlier reply made.  `result` is JSON or text."""
+    """What a tool answered to a call that an earlier reply made.  `result` is JSON or text.
+
+    `call_id` and `position` name that tool call, `at_us` is when the result came.
+    """
 
     tool_call_id: str
+    call_id: str
+    position: int
+    how: str = "id"
+    confidence: float = 1.0
+    at_us: int
     result: Json = None
     is_error: bool = False
 
@@ -161,3 +171,4 @@ class Record(Row):
     tool_calls: tuple[StoredToolCall, ...] = ()
     tool_results: tuple[StoredToolResult, ...] = ()
     payload: Payload | None = None
+    placement: Placement = Placement()

@@ -16,12 +16,17 @@ from ..model import (
     JsonObject,
     LlmCall,
     Payload,
+    Placement,
     Record,
     StoredMessage,
+    StoredSession,
+    StoredSpan,
+    StoredThread,
     StoredToolCall,
     StoredToolResult,
+    StoredTrace,
 )
-from ..model.call import Row
+from ..model.row import Row
 
 Tier = Literal[1, 2, 3]
 
@@ -43,7 +48,8 @@ KEEPS: Mapping[type[Row], Mapping[str, Tier]] = {
             price_source unpriced_reason latency_ms ttfb_ms ttft_ms request_bytes
             response_bytes chunks response_id duplicate_of provider_request_id
             client_request_id operation_id attempt trace_id span_id parent_span_id thread_id
-            session_id agent_id continues_call_id request_chain n_messages n_tool_calls
+            session_id agent_id continues_call_id continues_how continues_confidence history
+            conversation_id turn_print reply_print request_chain n_messages n_tool_calls
             tool_names reply_chars user_agent client pid process source privacy_tier notes
             """,
         ),
@@ -54,13 +60,42 @@ KEEPS: Mapping[type[Row], Mapping[str, Tier]] = {
         **_fields(2, "content text"),
     },
     StoredToolCall: {
-        **_fields(1, "tool_call_id position name server"),
+        **_fields(1, "tool_call_id position name server item_id fingerprint prompts span_id"),
         **_fields(2, "arguments"),
     },
     StoredToolResult: {
-        **_fields(1, "tool_call_id is_error"),
+        **_fields(1, "tool_call_id call_id position is_error how confidence at_us"),
         **_fields(2, "result"),
     },
+    StoredSession: {
+        **_fields(1, "session_id agent_id client pid process how confidence started_us ended_us"),
+        **_fields(2, "cwd"),
+    },
+    StoredTrace: {
+        **_fields(
+            1,
+            """
+            trace_id session_id thread_id call_id agent_id root_span_id how confidence started_us
+            ended_us
+            """,
+        ),
+        **_fields(2, "name"),
+    },
+    StoredThread: _fields(
+        1,
+        """
+        thread_id session_id agent_id parent_thread_id parent_span_id how confidence started_us
+        ended_us
+        """,
+    ),
+    StoredSpan: _fields(
+        1,
+        """
+        span_id trace_id parent_span_id kind name call_id thread_id session_id agent_id outcome how
+        confidence started_us ended_us
+        """,
+    ),
+    Placement: _fields(1, "session trace thread spans"),
     Payload: _fields(3, "request_headers response_headers request_body response_body arrivals"),
 }
 """Lowest tier that keeps a field.  `NARROWED` fields are kept only in part below tier 3 or 2."""
@@ -76,6 +111,7 @@ def keep(record: Record, tier: Tier) -> Record:
         tool_calls=tuple(_kept(made, tier) for made in record.tool_calls),
         tool_results=tuple(_kept(result, tier) for result in record.tool_results),
         payload=None,
+        placement=_placement(record.placement, tier),
     )
 
 
@@ -91,6 +127,15 @@ def _kept[Value: Row](value: Value, tier: Tier) -> Value:
         if tier == 1:
             gone |= {name: narrow(getattr(value, name)) for name, narrow in NARROWED.items()}
     return value.model_copy(update=gone)
+
+
+def _placement(placement: Placement, tier: Tier) -> Placement:
+    return Placement(
+        session=placement.session and _kept(placement.session, tier),
+        trace=placement.trace and _kept(placement.trace, tier),
+        thread=placement.thread,
+        spans=placement.spans,
+    )
 
 
 def _message(message: StoredMessage, tier: Tier) -> StoredMessage:

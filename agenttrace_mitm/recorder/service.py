@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ..clock import now_us
 from ..errors import StoreError
-from ..frames import Ack, AnyFrame, Blind, FrameDecoder, Hello, Note, encode
+from ..frames import Ack, AnyFrame, Blind, FrameDecoder, Hello, Note, Settled, encode
 from ..model import Exchange, Record
 from ..pipeline import Pipeline
 from ..store import BlindSpot, Event, KnownContent, Writer
@@ -23,6 +23,10 @@ from .assembly import Assembly, ExchangeFrame
 log = logging.getLogger(__name__)
 
 READ_BYTES = 256 * 1024
+GATHER_S = 0.01
+"""Pause after a read that took all there was: the frames of a call come in a few pieces, and its
+client, upstream and proxy want the processor right now."""
+
 GRACE_S = 2.0
 VISIBLE_AFTER_US = 1_000_000
 
@@ -37,6 +41,7 @@ class Service:
         self._workers: dict[str, Assembly] = {}
         self._links: dict[str, asyncio.StreamWriter] = {}
         self._waiting: dict[str, asyncio.StreamWriter] = {}
+        self._settling: dict[str, tuple[asyncio.StreamWriter, Settled]] = {}
         self._shown: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -53,11 +58,19 @@ class Service:
         """Tell capture that the calls *ids* are safe.  Runs in the event loop."""
         by_link: dict[asyncio.StreamWriter, list[str]] = {}
         for id_ in ids:
+            self._settle(id_)
             if link := self._waiting.pop(id_, None):
                 by_link.setdefault(link, []).append(id_)
         for link, safe in by_link.items():
             with contextlib.suppress(OSError, RuntimeError):
                 link.write(encode(Ack(safe)))
+
+    def _settle(self, id_: str) -> None:
+        """A turn is safe, and with it those before it: capture may forget their messages."""
+        link, settled = self._settling.pop(id_, (None, None))
+        if link and settled:
+            with contextlib.suppress(OSError, RuntimeError):
+                link.write(encode(settled))
 
     def finish(self) -> None:
         """Record what is still open; nothing more will be told of it."""
@@ -74,8 +87,8 @@ class Service:
                         worker = frame.worker
                         self._links[worker] = link
                     self._take(frame, worker, link)
-                # Let acknowledgements out between two reads of a busy connection.
-                await asyncio.sleep(0)
+                # Acknowledgements get out between two reads of a busy connection, too.
+                await asyncio.sleep(0 if len(data) == READ_BYTES else GATHER_S)
         except (OSError, ValueError) as error:
             log.warning("capture %s is gone: %s", worker, error)
         finally:
@@ -85,7 +98,7 @@ class Service:
 
     def _take(self, frame: AnyFrame, worker: str, link: asyncio.StreamWriter) -> None:
         match frame:
-            case Hello() | Ack():
+            case Hello() | Ack() | Settled():
                 pass
             case Note():
                 self._writer.put(Event(frame.kind, frame.detail, frame.at_us))
@@ -96,7 +109,14 @@ class Service:
                 self._take_exchange(frame, worker, link)
 
     def _take_exchange(self, frame: ExchangeFrame, worker: str, link: asyncio.StreamWriter) -> None:
-        exchange = self._workers.setdefault(worker, Assembly()).add(frame)
+        assembly = self._workers.setdefault(worker, Assembly())
+        turns = assembly.turns(frame)
+        for turn in turns:
+            self._record(turn)
+        if turns:
+            settled = Settled(frame.id, assembly.settled(frame.id))
+            self._settling[turns[-1].id] = (link, settled)
+        exchange = assembly.add(frame)
         if exchange:
             self._waiting[exchange.id] = link
             self._record(exchange)
@@ -105,9 +125,7 @@ class Service:
         self._shown.discard(exchange.id)
         for record in self._pipeline.records(exchange):
             self._write(record)
-            call = record.call
-            fingerprints = [message.fingerprint for message in record.messages]
-            self._known.remember(call.id, call.request_chain or "", call.n_messages, fingerprints)
+            self._known.remember(record)
 
     def _write(self, record: Record) -> None:
         self._writer.put(record)  # waits when the store lags: capture keeps what we do not read

@@ -1,8 +1,8 @@
 """What the store holds already, asked once per call and answered from memory where it can be.
 
-Placing a call asks two things: is this message's content stored, and which earlier call had a
-prefix of these messages.  Both answers only ever save work: a forgotten answer means that content
-is rendered, redacted and offered again, and the database ignores what it has.
+Memory keeps the last calls; behind it stands the database, for what came before this process or
+was forgotten.  A forgotten message only costs work: its content is offered again, and the database
+ignores what it has.
 """
 
 import sqlite3
@@ -11,9 +11,26 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from ..model import LlmCall, Record
+from ..traces import MadeTool, Seen
+
+CANDIDATES = 8
+
+_COLUMNS = """
+    c.id, c.n_messages, c.request_chain, c.turn_print, c.reply_print, c.response_id, c.provider,
+    c.conversation_id, c.operation_id, c.session_id, c.thread_id, c.trace_id, c.agent_id,
+    t.parent_span_id, c.continues_call_id, c.outcome, c.started_us, c.ended_us
+"""
+_CALLS = f"select {_COLUMNS} from llm_calls c left join threads t on t.thread_id = c.thread_id"
+_TOOLS = """
+    select call_id, position, tool_call_id, item_id, name, fingerprint, server, started_us, prompts
+    from tool_calls
+"""
+_IN = "in (select value from json_each(:values))"
+
 
 class KnownContent:
-    """Memory of stored messages and of request chains, with the database behind the chains.
+    """Memory of stored messages, calls and tool calls, with the database behind it.
 
     Implements `traces.Known`.  Not thread-safe: it belongs to the thread that places calls.
     """
@@ -22,7 +39,12 @@ class KnownContent:
         self._db = connection
         self._remembered = remembered
         self._messages: OrderedDict[str, None] = OrderedDict()
-        self._chains: OrderedDict[str, tuple[str, int]] = OrderedDict()
+        self._calls: OrderedDict[str, Seen] = OrderedDict()
+        self._keys: OrderedDict[str, list[str]] = OrderedDict()
+        self._tools: OrderedDict[str, list[MadeTool]] = OrderedDict()
+        self._answered: OrderedDict[tuple[str, int], int] = OrderedDict()
+        self._after: OrderedDict[str, set[str]] = OrderedDict()
+        self._recall()
 
     def has_message(self, fingerprint: str) -> bool:
         """True when this process has handed that message to the writer before."""
@@ -31,36 +53,217 @@ class KnownContent:
             return True
         return False
 
-    def continued(self, chains: Sequence[str]) -> tuple[str, int] | None:
-        """The call with the longest request that is a prefix of *chains*: id, message count."""
-        for chain in reversed(chains):
-            if found := self._chains.get(chain):
-                return found
-        row = self._db.execute(
-            """
-            select id, n_messages from llm_calls
-            where request_chain in (select value from json_each(:chains))
-            order by n_messages desc, started_us desc limit 1
-            """,
-            {"chains": msgspec.json.encode(list(chains)).decode()},
-        ).fetchone()
-        return (row[0], row[1]) if row else None
+    def call(self, call_id: str) -> Seen | None:
+        """The call of this id."""
+        found = self._calls.get(call_id)
+        return found or next(iter(self._select("c.id = :key", key=call_id)), None)
 
-    def remember(self, call_id: str, chain: str, count: int, messages: Iterable[str]) -> None:
+    def with_chain(self, chains: Sequence[str]) -> Sequence[Seen]:
+        """Calls whose whole request has one of *chains*; the longest where there are many."""
+        near = self._remembered_by("chain", chains)
+        return near or self._select(f"c.request_chain {_IN}", "c.n_messages desc", values=chains)
+
+    def with_print(self, prints: Sequence[str]) -> Sequence[Seen]:
+        """Calls whose turn or reply has one of *prints*."""
+        near = self._remembered_by("print", prints)
+        if near or not prints:
+            return near
+        return self._select(f"c.turn_print {_IN}", values=prints) or self._select(
+            f"c.reply_print {_IN}", values=prints
+        )
+
+    def with_response(self, response_id: str) -> Sequence[Seen]:
+        """Calls that were answered with *response_id*."""
+        near = self._remembered_by("response", [response_id])
+        return near or self._select("c.response_id = :key", key=response_id)
+
+    def with_conversation(self, conversation: str) -> Seen | None:
+        """The latest call of a *conversation*."""
+        near = self._remembered_by("conversation", [conversation])
+        found = near or self._select("c.conversation_id = :key", key=conversation)
+        return max(found, key=lambda seen: seen.started_us, default=None)
+
+    def with_tool(self, keys: Sequence[str]) -> Sequence[MadeTool]:
+        """Tool calls with one of *keys* as id, item id or fingerprint, latest last."""
+        found = [tool for key in keys for tool in self._tools.get(key, ())]
+        if not found:
+            near = self._made(f"where tool_call_id {_IN}", keys)
+            found = near or self._made(f"where item_id {_IN} or fingerprint {_IN}", keys)
+        return sorted(found, key=lambda tool: (tool.started_us, tool.position))
+
+    def with_prompt(self, fingerprint: str) -> Sequence[MadeTool]:
+        """Tool calls of this process that have a text of this print among their arguments."""
+        return self._tools.get(f"prompt {fingerprint}", ())
+
+    def answered_us(self, made: MadeTool) -> int | None:
+        """When a result of *made* came; None while it is open."""
+        key = made.call_id, made.position
+        if key in self._answered or made.call_id in self._calls:
+            return self._answered.get(key)
+        row = self._db.execute(
+            "select ended_us from tool_calls where call_id = ? and position = ?"
+            " and answered_by_call_id is not null",
+            key,
+        ).fetchone()
+        return row[0] if row else None
+
+    def continuations(self, call_id: str) -> Sequence[str]:
+        """Request chains of the calls that continue *call_id*."""
+        if call_id in self._calls:
+            return tuple(self._after.get(call_id, ()))
+        rows = self._db.execute(
+            "select request_chain from llm_calls where continues_call_id = ?", (call_id,)
+        )
+        return [row[0] or "" for row in rows]
+
+    def remember(self, record: Record) -> None:
         """Note what a call brings, once its record is on its way to the writer."""
-        if chain:
-            self._chains[chain] = (call_id, count)
-            _trim(self._chains, self._remembered)
-        for fingerprint in messages:
-            self._messages[fingerprint] = None
+        for message in record.messages:
+            self._messages[message.fingerprint] = None
         _trim(self._messages, self._remembered)
+        for answer in record.tool_results:
+            key = answer.call_id, answer.position
+            self._answered[key] = min(answer.at_us, self._answered.get(key, answer.at_us))
+        _trim(self._answered, self._remembered)
+        if record.call.kind == "llm":
+            self._keep(_seen(record.call, record.placement.thread, _made_by(record)))
 
     def forget(self) -> None:
-        """Trust nothing remembered: the database behind it was replaced."""
+        """Trust no remembered message: content has been let go."""
         self._messages.clear()
-        self._chains.clear()
+
+    def _keep(self, seen: Seen) -> None:
+        again = seen.call_id in self._calls
+        self._calls[seen.call_id] = seen
+        _trim(self._calls, self._remembered // 2)
+        if seen.continues:
+            self._after.setdefault(seen.continues, set()).add(seen.request_chain)
+            _trim(self._after, self._remembered // 2)
+        if again:
+            return
+        for key in _keys_of(seen):
+            calls = self._keys.setdefault(key, [])
+            calls.append(seen.call_id)
+            del calls[:-CANDIDATES]
+        _trim(self._keys, 3 * self._remembered)
+        self._keep_tools(seen.tools)
+
+    def _keep_tools(self, tools: Iterable[MadeTool]) -> None:
+        for tool in tools:
+            prompts = (f"prompt {print_}" for print_ in tool.prompts)
+            for key in {tool.id, tool.item_id, tool.fingerprint, *prompts} - {""}:
+                same = self._tools.setdefault(key, [])
+                same.append(tool)
+                del same[:-CANDIDATES]
+        _trim(self._tools, 2 * self._remembered)
+
+    def _remembered_by(self, kind: str, values: Sequence[str]) -> list[Seen]:
+        ids = dict.fromkeys(
+            id_ for value in values for id_ in self._keys.get(f"{kind} {value}", ())
+        )
+        return [self._calls[id_] for id_ in ids if id_ in self._calls]
+
+    def _select(
+        self, where: str, order: str = "c.started_us desc", **given: str | Sequence[str]
+    ) -> list[Seen]:
+        rows = self._db.execute(
+            f"{_CALLS} where {where} and c.kind = 'llm' order by {order} limit {2 * CANDIDATES}",
+            {k: v if isinstance(v, str) else _json(v) for k, v in given.items()},
+        ).fetchall()
+        return [self._seen(row) for row in rows]
+
+    def _seen(self, row: Sequence[str | int | None]) -> Seen:
+        known = [("" if value is None else value) for value in row[:-2]]
+        made = self._made("where call_id in (select value from json_each(:values))", [str(row[0])])
+        began, ended = int(row[-2] or 0), int(row[-1] or row[-2] or 0)
+        return Seen(*known, began, ended, tuple(made))  # type: ignore[call-arg,arg-type]  # as selected
+
+    def _made(self, where: str, keys: Sequence[str]) -> list[MadeTool]:
+        rows = self._db.execute(
+            f"{_TOOLS} {where} order by id desc limit 64", {"values": _json(keys)}
+        ).fetchall()
+        return [_tool(row) for row in reversed(rows)]
+
+    def _recall(self) -> None:
+        """Remember the tool calls that wait for a result: sub-agents may be working for them."""
+        rows = self._db.execute(
+            f"{_TOOLS} where prompts is not null and answered_by_call_id is null"
+            " order by id desc limit 500"
+        ).fetchall()
+        self._keep_tools(_tool(row) for row in reversed(rows))
 
 
-def _trim[V](table: OrderedDict[str, V], limit: int) -> None:
+def _keys_of(seen: Seen) -> list[str]:
+    named = {
+        "chain": [seen.request_chain],
+        "print": [seen.turn_print, seen.reply_print],
+        "response": [seen.response_id],
+        "conversation": [seen.conversation],
+    }
+    return [f"{kind} {value}" for kind, values in named.items() for value in values if value]
+
+
+def _seen(call: LlmCall, thread: object, tools: tuple[MadeTool, ...]) -> Seen:
+    return Seen(
+        call_id=call.id,
+        n_messages=call.n_messages,
+        request_chain=call.request_chain or "",
+        turn_print=call.turn_print or "",
+        reply_print=call.reply_print or "",
+        response_id=call.response_id or "",
+        provider=call.provider,
+        conversation=call.conversation_id or "",
+        operation_id=call.operation_id or "",
+        session_id=call.session_id or "",
+        thread_id=call.thread_id or "",
+        trace_id=call.trace_id or "",
+        agent_id=call.agent_id or "",
+        parent_span_id=getattr(thread, "parent_span_id", None) or "",
+        continues=call.continues_call_id or "",
+        outcome=call.outcome,
+        started_us=call.started_us,
+        ended_us=call.ended_us or call.started_us,
+        tools=tools,
+    )
+
+
+def _made_by(record: Record) -> tuple[MadeTool, ...]:
+    call = record.call
+    return tuple(
+        MadeTool(
+            call.id,
+            made.position,
+            made.tool_call_id,
+            made.item_id,
+            made.name,
+            made.fingerprint,
+            made.server,
+            call.ended_us or call.started_us,
+            made.prompts,
+        )
+        for made in record.tool_calls
+    )
+
+
+def _tool(row: Sequence[object]) -> MadeTool:
+    call_id, position, id_, item_id, name, print_, server, started_us, prompts = row
+    return MadeTool(
+        str(call_id),
+        int(str(position)),
+        str(id_ or ""),
+        str(item_id or ""),
+        str(name or ""),
+        str(print_ or ""),
+        bool(server),
+        int(str(started_us or 0)),
+        tuple(msgspec.json.decode(str(prompts))) if prompts else (),
+    )
+
+
+def _json(values: Sequence[str]) -> str:
+    return msgspec.json.encode(list(values)).decode()
+
+
+def _trim[K, V](table: OrderedDict[K, V], limit: int) -> None:
     while len(table) > limit:
         table.popitem(last=False)

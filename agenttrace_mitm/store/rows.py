@@ -13,6 +13,7 @@ import msgspec
 from ..model import LlmCall, Record
 from . import rollups
 from .payloads import pack
+from .places import write_placement
 from .schema import CALL_COLUMNS
 
 JSON_COLUMNS = frozenset(
@@ -54,15 +55,19 @@ where fingerprint = :fingerprint
 
 INSERT_TOOL_CALL = """
 insert or ignore into tool_calls
-    (call_id, position, tool_call_id, name, arguments, server, typed, started_us)
-values (:call_id, :position, :tool_call_id, :name, :arguments, :server, :typed, :at_us)
+    (call_id, position, tool_call_id, name, arguments, server, typed, item_id,
+     fingerprint, prompts, span_id, started_us)
+values (:call_id, :position, :tool_call_id, :name, :arguments, :server, :typed, :item_id,
+        :fingerprint, :prompts, :span_id, :at_us)
 """
 
-# Ids repeat between unrelated conversations: only the call that is continued can be answered.
+# The first request that brings the result counts, whichever of them ends first.
 ANSWER_TOOL_CALL = """
 update tool_calls
-set result = :result, is_error = :is_error, ended_us = :at_us, answered_by_call_id = :call_id
-where call_id = :continues and tool_call_id = :tool_call_id and answered_by_call_id is null
+set result = :result, is_error = :is_error, ended_us = :at_us, answered_by_call_id = :call_id,
+    how = :how, confidence = :confidence
+where call_id = :of and position = :position
+  and (answered_by_call_id is null or ended_us > :at_us)
 """
 
 INSERT_PAYLOAD = """
@@ -100,6 +105,7 @@ def write_record(db: sqlite3.Connection, record: Record) -> None:
         }
         db.execute(INSERT_CALL_MESSAGE, key | place)
     _write_tools(db, record)
+    write_placement(db, record.placement)
     if payload := record.payload:
         headers = json_text(payload.request_headers), json_text(payload.response_headers)
         bodies = pack(payload.request_body), pack(payload.response_body)
@@ -110,16 +116,19 @@ def write_record(db: sqlite3.Connection, record: Record) -> None:
 def _write_tools(db: sqlite3.Connection, record: Record) -> None:
     call = record.call
     for made in record.tool_calls:
-        row = made.model_dump() | {"call_id": call.id, "at_us": call.ended_us}
+        row = made.__dict__ | {"call_id": call.id, "at_us": call.ended_us or call.started_us}
+        row["prompts"] = json_text(made.prompts)
         db.execute(INSERT_TOOL_CALL, row)
     for answer in record.tool_results:
         row = {
             "result": _text(answer.result),
             "is_error": answer.is_error,
-            "at_us": call.started_us,
+            "at_us": answer.at_us,
             "call_id": call.id,
-            "continues": call.continues_call_id,
-            "tool_call_id": answer.tool_call_id,
+            "of": answer.call_id,
+            "position": answer.position,
+            "how": answer.how,
+            "confidence": answer.confidence,
         }
         db.execute(ANSWER_TOOL_CALL, row)
 

@@ -5,6 +5,7 @@ that this one continues.  Knows nothing of storage: what is already there is ask
 """
 
 from .content import plain_text, render
-from .fingerprints import Fingerprinter, Known, Placed
+from .fingerprints import Fingerprinter, Placed
+from .known import Known, MadeTool, Seen
 
-__all__ = ["Fingerprinter", "Known", "Placed", "plain_text", "render"]
+__all__ = ["Fingerprinter", "Known", "MadeTool", "Placed", "Seen", "plain_text", "render"]

@@ -6,9 +6,8 @@ that a stored fingerprint does not let anybody test guesses at the content behin
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
 
 import msgspec
 
@@ -31,16 +30,6 @@ class Placed:
     chain: str
 
 
-class Known(Protocol):
-    """What the store already has, as far as placing a call needs it."""
-
-    def has_message(self, fingerprint: str) -> bool:
-        """True when the content of this message is stored."""
-
-    def continued(self, chains: Sequence[str]) -> tuple[str, int] | None:
-        """The call whose request is the longest prefix: its id and how many messages it had."""
-
-
 class Fingerprinter:
     """Fingerprints and chains under one secret *key* (16 to 64 bytes)."""
 
@@ -57,6 +46,10 @@ class Fingerprinter:
             chain = self._digest(chain.encode() + fingerprint.encode())
             placed.append(Placed(message, content, fingerprint, chain))
         return placed
+
+    def of(self, *words: str) -> str:
+        """A print of *words*: equal words, equal print."""
+        return self._digest("\0".join(words).encode("utf-8", "surrogatepass"))
 
     def _digest(self, data: bytes) -> str:
         return hashlib.blake2b(data, key=self._key, digest_size=16).hexdigest()

@@ -10,7 +10,7 @@ from agenttrace_mitm.model import (
     StoredToolCall,
     StoredToolResult,
 )
-from agenttrace_mitm.model.call import Row
+from agenttrace_mitm.model.row import Row
 from agenttrace_mitm.privacy import KEEPS, Redactor, keep
 from agenttrace_mitm.privacy.tiers import NARROWED
 
@@ -46,7 +46,11 @@ def record(words="words", **call):
         tool_calls=(
             StoredToolCall(tool_call_id="t1", position=0, name="read", arguments=f"argued {words}"),
         ),
-        tool_results=(StoredToolResult(tool_call_id="t1", result=f"gave {words}"),),
+        tool_results=(
+            StoredToolResult(
+                tool_call_id="t1", call_id="b", position=0, at_us=1, result=f"gave {words}"
+            ),
+        ),
         payload=Payload(request_headers=[["a", words]], request_body=words.encode(), arrivals=[]),
     )
 
@@ -60,7 +64,7 @@ def test_every_field_has_a_tier(model):
 def test_every_row_of_a_record_has_tiers():
     assert {m for m in Row.__subclasses__() if m is not Record} == set(KEEPS)
     assert set(Record.model_fields) == {
-        "call", "messages", "tool_calls", "tool_results", "payload",
+        "call", "messages", "tool_calls", "tool_results", "payload", "placement",
     }  # fmt: skip
 
 

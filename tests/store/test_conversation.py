@@ -59,8 +59,9 @@ def test_the_longest_known_request_is_continued(tmp_path: Path) -> None:
         one = call(id=id_, request_chain=chains[count - 1], n_messages=count, started_us=NOON_US)
         write_record(db, record().model_copy(update={"call": one}))
     known = KnownContent(db)
-    assert known.continued(chains) == ("long", 3)
-    known.remember("newer", chains[3], 4, [])
-    assert known.continued(chains) == ("newer", 4)
+    assert known.with_chain(chains)[0].call_id == "long"
+    newer = call(id="newer", request_chain=chains[3], n_messages=4)
+    known.remember(record().model_copy(update={"call": newer}))
+    assert [seen.call_id for seen in known.with_chain(chains)] == ["newer"]
     other = [p.chain for p in prints.place([Message("user", (TextPart("x"),)), *talk])]
-    assert known.continued(other) is None
+    assert not known.with_chain(other)

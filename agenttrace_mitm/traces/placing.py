@@ -1,0 +1,399 @@
+"""The place of a call: session, thread, trace, and the spans it opens and closes.
+
+Everything here follows from the call and from what is known of earlier ones, ids included, so a
+call that comes twice is placed twice alike.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ..model import (
+    Exchange,
+    Outcome,
+    Placement,
+    StoredSession,
+    StoredSpan,
+    StoredThread,
+    StoredTrace,
+    ToolResultPart,
+    Understood,
+)
+from .fingerprints import Fingerprinter, Placed
+from .identity import Identity, TraceContext
+from .known import Known, MadeTool, Seen
+from .spoken import said, user_text
+from .subagents import Parent, SubAgents
+from .threads import Link, Request, Threads, reply_print, turn_print
+from .tools import Answer, Pairing, made_tools, server_answers
+
+NAME_LENGTH = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A call before it is placed: what crossed, what it meant, who made it, how it ended."""
+
+    exchange: Exchange
+    understood: Understood
+    asked: Sequence[Placed]
+    identity: Identity
+    context: TraceContext
+    outcome: Outcome
+    operation_id: str = ""
+
+    @property
+    def call_id(self) -> str:
+        """The call's id."""
+        return self.exchange.id
+
+    @property
+    def in_story(self) -> bool:
+        """True for what belongs to a conversation; side calls and counts do not."""
+        return self.understood.kind == "llm" and not self.exchange.within
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a call belongs, and what it tells of tools."""
+
+    link: Link | None = None
+    thread_id: str = ""
+    trace_id: str = ""
+    span_id: str = ""
+    parent_span_id: str = ""
+    agent_id: str = ""
+    turn_print: str = ""
+    reply_print: str = ""
+    tools: tuple[MadeTool, ...] = ()
+    tool_spans: tuple[str, ...] = ()
+    answers: tuple[Answer, ...] = ()
+    stored: Placement = field(default_factory=Placement)
+
+
+class Places:
+    """Places calls, with what *known* knows of those before."""
+
+    def __init__(self, known: Known, prints: Fingerprinter) -> None:
+        self._known = known
+        self._prints = prints
+        self._threads = Threads(known, prints)
+        self._sub_agents = SubAgents(known, prints)
+
+    def anchor(self, understood: Understood) -> str:
+        """What the request's messages come after: a history that only the provider has."""
+        previous = understood.ask.links.previous_response_id
+        # Other dialects name the message before, and send the history all the same.
+        if understood.dialect != "openai.responses" or not previous:
+            return ""
+        return self._prints.of("after", previous)
+
+    def place(self, finding: Finding) -> Place:
+        """The place of the call in *finding*."""
+        if not finding.in_story:
+            return self._aside(finding)
+        first = self._first_attempt(finding)
+        link = self._link(finding, first)
+        if not finding.asked and link is None and first is None:
+            return self._alone(finding)
+        return self._in_thread(finding, link, first)
+
+    def _first_attempt(self, finding: Finding) -> Seen | None:
+        operation = finding.operation_id
+        return self._known.call(operation) if operation not in ("", finding.call_id) else None
+
+    def _link(self, finding: Finding, first: Seen | None) -> Link | None:
+        links = finding.understood.ask.links
+        request = Request(
+            finding.call_id,
+            finding.exchange.started_us,
+            finding.asked,
+            links,
+            finding.identity.session_id,
+        )
+        return self._threads.find(request)
+
+    def _aside(self, finding: Finding) -> Place:
+        """A side call, a count, a listing: in the session's bill, not in its story."""
+        session = _session(finding)
+        return Place(
+            trace_id=finding.context.trace_id,
+            span_id=_own_span(finding),
+            parent_span_id=finding.context.parent_span_id,
+            agent_id=finding.identity.agent_id,
+            stored=Placement(session=session if finding.understood.kind == "auxiliary" else None),
+        )
+
+    def _alone(self, finding: Finding) -> Place:
+        """A call without a conversation, such as an embedding: a trace of one span."""
+        trace_id = finding.context.trace_id or self._prints.of("trace", finding.call_id)
+        parent = finding.context.parent_span_id
+        span = self._llm_span(finding, trace_id, None, parent, finding.identity.agent_id)
+        trace = self._trace(finding, trace_id, None, span.span_id, finding.identity.agent_id)
+        return Place(
+            trace_id=trace_id,
+            span_id=span.span_id,
+            parent_span_id=parent,
+            agent_id=finding.identity.agent_id,
+            stored=Placement(session=_session(finding), trace=trace, spans=(span,)),
+        )
+
+    def _in_thread(self, finding: Finding, link: Link | None, first: Seen | None) -> Place:
+        before = first or (link.seen if link else None)
+        parent = None if before else self._sub_agents.parent(finding.asked, finding)
+        thread_id = before.thread_id if before else finding.call_id
+        trace_id = self._trace_id(finding, link, first, parent)
+        agent_id = _agent_id(finding, before, parent)
+        above = parent.span_id if parent else before.parent_span_id if before else ""
+        agent = self._agent_span(finding, trace_id, thread_id, agent_id, above)
+        if parent:
+            agent = agent.model_copy(update={"how": parent.how, "confidence": parent.confidence})
+        llm = self._llm_span(finding, trace_id, thread_id, agent.span_id, agent_id)
+        replies = finding.understood.reply.messages
+        made = made_tools(finding.call_id, finding.exchange.ended_us, replies, self._prints)
+        answers = self._answers(finding, link, made)
+        told = said(replies[:1])
+        last = finding.asked[-1].fingerprint if finding.asked else ""
+        return Place(
+            link=link,
+            thread_id=thread_id,
+            trace_id=trace_id,
+            span_id=_own_span(finding),
+            parent_span_id=llm.span_id if first else agent.span_id,
+            agent_id=agent_id,
+            turn_print=turn_print(self._prints, last, told),
+            reply_print=reply_print(self._prints, told),
+            tools=made,
+            tool_spans=tuple(tool_span_id(self._prints, tool) for tool in made),
+            answers=answers,
+            stored=Placement(
+                session=_session(finding),
+                trace=self._trace(finding, trace_id, thread_id, agent.span_id, agent_id),
+                thread=_thread(finding, thread_id, agent_id, parent, above),
+                spans=(
+                    agent,
+                    llm,
+                    *self._attempts(finding, llm, first),
+                    *(self._tool_span(tool, llm) for tool in made),
+                    *self._closed(answers, finding),
+                ),
+            ),
+        )
+
+    def _trace_id(
+        self, finding: Finding, link: Link | None, first: Seen | None, parent: Parent | None
+    ) -> str:
+        """The client's word first; else a new trace where a user says something new."""
+        if finding.context.trace_id:
+            return finding.context.trace_id
+        if first:
+            return first.trace_id
+        if parent:
+            return parent.trace_id
+        if link and link.seen.trace_id and (link.seen.parent_span_id or not _asks(finding, link)):
+            return link.seen.trace_id
+        return self._prints.of("trace", finding.call_id)
+
+    def _answers(
+        self, finding: Finding, link: Link | None, made: Sequence[MadeTool]
+    ) -> tuple[Answer, ...]:
+        told = link.told if link else 0
+        messages = [placed.message for placed in finding.asked[told:]]
+        brings = any(isinstance(p, ToolResultPart) for message in messages for p in message.parts)
+        found: list[Answer] = []
+        if brings:
+            seen = link.seen if link else None
+            session = finding.identity.session_id
+            found = Pairing(self._known, self._prints, seen, session).answers(messages)
+        if any(tool.server for tool in made):
+            found += server_answers(made, finding.understood.reply.messages)
+        return tuple(found)
+
+    def _agent_span(
+        self, finding: Finding, trace_id: str, thread_id: str, agent_id: str, above: str
+    ) -> StoredSpan:
+        context = finding.context
+        return StoredSpan(
+            span_id=agent_span_id(self._prints, thread_id, trace_id),
+            trace_id=trace_id,
+            parent_span_id=above or context.parent_span_id or None,
+            kind="agent",
+            name=agent_id,
+            thread_id=thread_id,
+            session_id=finding.identity.session_id or None,
+            agent_id=agent_id or None,
+            outcome=_span_outcome(finding.outcome),
+            started_us=finding.exchange.started_us,
+            ended_us=finding.exchange.ended_us,
+        )
+
+    def _llm_span(
+        self, finding: Finding, trace_id: str, thread_id: str | None, above: str, agent_id: str
+    ) -> StoredSpan:
+        understood = finding.understood
+        return StoredSpan(
+            span_id=_span_of(finding.operation_id or finding.call_id),
+            trace_id=trace_id,
+            parent_span_id=above or None,
+            kind="llm",
+            name=f"{understood.operation} {understood.ask.model}".strip(),
+            call_id=finding.operation_id or finding.call_id,
+            thread_id=thread_id,
+            session_id=finding.identity.session_id or None,
+            agent_id=agent_id or None,
+            outcome=_span_outcome(finding.outcome),
+            started_us=finding.exchange.started_us,
+            ended_us=finding.exchange.ended_us,
+        )
+
+    def _attempts(
+        self, finding: Finding, llm: StoredSpan, first: Seen | None
+    ) -> tuple[StoredSpan, ...]:
+        """Spans below the operation's: one an attempt, once there is more than one."""
+        if first is None:
+            return ()
+        times = {"started_us": first.started_us, "ended_us": first.ended_us}
+        shared = {"kind": "attempt", "parent_span_id": llm.span_id}
+        failed = _span_outcome(first.outcome)
+        earlier = {"span_id": self._prints.of("attempt", first.call_id)[:16], "outcome": failed}
+        mine = {"span_id": _own_span(finding), "call_id": finding.call_id}
+        return (
+            llm.model_copy(update=shared | earlier | times | {"call_id": first.call_id}),
+            llm.model_copy(update=shared | mine),
+        )
+
+    def _tool_span(self, tool: MadeTool, llm: StoredSpan) -> StoredSpan:
+        return llm.model_copy(
+            update={
+                "span_id": tool_span_id(self._prints, tool),
+                "parent_span_id": llm.span_id,
+                "kind": "tool",
+                "name": tool.name,
+                "call_id": tool.call_id,
+                "outcome": "ok" if tool.server else None,
+                "how": "server" if tool.server else "",
+                "started_us": tool.started_us,
+                "ended_us": tool.started_us if tool.server else None,
+            }
+        )
+
+    def _closed(self, answers: Sequence[Answer], finding: Finding) -> list[StoredSpan]:
+        """The spans of the tools that *answers* answer, complete."""
+        return [span for answer in answers if (span := self._closed_one(answer, finding))]
+
+    def _closed_one(self, answer: Answer, finding: Finding) -> StoredSpan | None:
+        tool = answer.made
+        maker = self._known.call(tool.call_id)
+        failed = "error" if answer.result.is_error else "ok"
+        if maker is None:
+            return None
+        return StoredSpan(
+            span_id=tool_span_id(self._prints, tool),
+            trace_id=maker.trace_id,
+            parent_span_id=_span_of(maker.operation_id or maker.call_id),
+            kind="tool",
+            name=tool.name,
+            call_id=tool.call_id,
+            thread_id=maker.thread_id or None,
+            session_id=maker.session_id or None,
+            agent_id=maker.agent_id or None,
+            outcome=failed,
+            how=answer.how,
+            confidence=answer.confidence,
+            started_us=tool.started_us,
+            ended_us=max(finding.exchange.started_us, tool.started_us),
+        )
+
+    def _trace(
+        self, finding: Finding, trace_id: str, thread_id: str | None, root: str, agent_id: str
+    ) -> StoredTrace:
+        opening = user_text([placed.message for placed in finding.asked[-8:]])
+        told = finding.context.trace_id == trace_id
+        return StoredTrace(
+            trace_id=trace_id,
+            session_id=finding.identity.session_id or None,
+            thread_id=thread_id,
+            call_id=finding.call_id,
+            agent_id=agent_id or None,
+            root_span_id=root,
+            name=opening[:NAME_LENGTH] or None,
+            how="client" if told else "user_text",
+            confidence=1.0 if told else 0.9,
+            started_us=finding.exchange.started_us,
+            ended_us=finding.exchange.ended_us,
+        )
+
+
+def agent_span_id(prints: Fingerprinter, thread_id: str, trace_id: str) -> str:
+    """The span of a thread's part in a trace."""
+    return prints.of("agent", thread_id, trace_id)[:16]
+
+
+def tool_span_id(prints: Fingerprinter, tool: MadeTool) -> str:
+    """The span of a tool call."""
+    return prints.of("tool span", tool.call_id, str(tool.position))[:16]
+
+
+def _span_of(call_id: str) -> str:
+    return call_id.replace("-", "")[-16:]
+
+
+def _own_span(finding: Finding) -> str:
+    return _span_of(finding.call_id)
+
+
+def _span_outcome(outcome: str) -> Literal["ok", "error"]:
+    return "ok" if outcome == "ok" else "error"
+
+
+def _asks(finding: Finding, link: Link) -> bool:
+    """True when the new messages hold a user's words; a summary of what was cut is none."""
+    if link.history == "compacted":
+        return False
+    fresh = [placed.message for placed in finding.asked[link.told :]]
+    turns = [n for n, message in enumerate(fresh) if message.role == "assistant"]
+    return bool(user_text(fresh[turns[-1] + 1 :] if turns else fresh))
+
+
+def _agent_id(finding: Finding, before: Seen | None, parent: Parent | None) -> str:
+    own = finding.identity
+    if own.agent_is_explicit:
+        return own.agent_id
+    if parent:
+        return parent.agent_id or own.agent_id
+    # A sub-agent that was found by its first message stays one.
+    return before.agent_id if before and before.parent_span_id else own.agent_id
+
+
+def _session(finding: Finding) -> StoredSession | None:
+    own, caller = finding.identity, finding.exchange.caller
+    if not own.session_id:
+        return None
+    return StoredSession(
+        session_id=own.session_id,
+        agent_id=own.agent_id or None,
+        client=own.client or None,
+        pid=caller.pid,
+        process=caller.process or None,
+        cwd=caller.cwd or None,
+        how=own.session_how,
+        confidence=own.session_confidence,
+        started_us=finding.exchange.started_us,
+        ended_us=finding.exchange.ended_us,
+    )
+
+
+def _thread(
+    finding: Finding, thread_id: str, agent_id: str, parent: Parent | None, above: str
+) -> StoredThread:
+    return StoredThread(
+        thread_id=thread_id,
+        session_id=finding.identity.session_id or None,
+        agent_id=agent_id or None,
+        parent_thread_id=parent.thread_id or None if parent else None,
+        parent_span_id=above or None,
+        how=parent.how if parent else "",
+        confidence=parent.confidence if parent else 1.0,
+        started_us=finding.exchange.started_us,
+        ended_us=finding.exchange.ended_us,
+    )

@@ -1,0 +1,98 @@
+"""What an assistant turn said, in prints that survive its way through a client and back.
+
+A reply comes back as history in another shape: split into items, without its thoughts, with other
+ids, its arguments spelled anew.  Its words and its tool calls stay.  Prints are keyed, like
+fingerprints: they tell equal from different and nothing else.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import msgspec
+
+from ..model import Json, Message, Part, TextPart, ToolCallPart
+from .fingerprints import Fingerprinter
+
+TELLING = 40
+"""Characters from which on words are hardly said twice by accident."""
+PROMPT = 12
+"""Characters from which on an argument may be somebody's first message."""
+_INJECTED = ("<system-reminder>", "<task-notification>", "<command-", "<local-command-")
+
+_decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """An assistant turn: its words (empty: none), and a print for each tool call."""
+
+    words: str = ""
+    calls: tuple[str, ...] = ()
+
+    @property
+    def turn(self) -> str:
+        """The turn as a whole, by its words where it has some; empty when it said nothing."""
+        return self.words or "\n".join(self.calls)
+
+
+def said(messages: Iterable[Message]) -> Said:
+    """What *messages* of one turn say together."""
+    parts = [part for message in messages for part in message.parts]
+    words = "".join(p.text for p in parts if isinstance(p, TextPart) and p.kind != "tool_plan")
+    return Said(words.strip(), tuple(spelled(p) for p in parts if is_client_call(p)))
+
+
+def is_client_call(part: Part) -> bool:
+    """True for a tool call that the client has to run."""
+    return isinstance(part, ToolCallPart) and not part.server
+
+
+def spelled(part: Part) -> str:
+    """A tool call as text: its name, and its arguments in one spelling."""
+    assert isinstance(part, ToolCallPart)
+    return f"{part.name} {_canonical(part.arguments)}"
+
+
+def _canonical(arguments: str) -> str:
+    value = _parsed(arguments)
+    return arguments.strip() if value is None else _encode(value).decode()
+
+
+def _parsed(arguments: str) -> Json:
+    try:
+        return _decode(arguments)
+    except msgspec.DecodeError:
+        return None
+
+
+def prompt_prints(arguments: str, prints: Fingerprinter) -> tuple[str, ...]:
+    """Prints of the texts in *arguments* that a sub-agent may be started with."""
+    value = _parsed(arguments)
+    texts = {text.strip() for text in _texts(value)} | {arguments.strip()}
+    return tuple(prints.of("prompt", text) for text in sorted(texts) if len(text) >= PROMPT)
+
+
+def _texts(value: Json) -> Iterator[str]:
+    match value:
+        case str():
+            yield value
+        case list():
+            for item in value:
+                yield from _texts(item)
+        case dict():
+            for item in value.values():
+                yield from _texts(item)
+
+
+def user_text(messages: Iterable[Message]) -> str:
+    """What a person, or the program in their place, says in *messages*; injected notes aside."""
+    return "\n".join(
+        part.text.strip()
+        for message in messages
+        if message.role == "user"
+        for part in message.parts
+        if isinstance(part, TextPart)
+        and part.text.strip()
+        and not part.text.lstrip().startswith(_INJECTED)
+    )

@@ -1,0 +1,70 @@
+"""Who started a thread: the tool call of another agent, or nobody.
+
+By content: the thread's first user message is a text among the arguments of a tool call that has
+no result yet.  By header: coding agents name the sub-agent, and sometimes its parent; the tool
+call is then looked for among those of the session.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .fingerprints import Fingerprinter, Placed
+from .known import Known, MadeTool
+from .spoken import PROMPT, user_text
+
+if TYPE_CHECKING:
+    from .placing import Finding
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """The tool span below which a sub-agent works, and how that is known."""
+
+    trace_id: str
+    thread_id: str
+    span_id: str
+    agent_id: str
+    how: str
+    confidence: float
+
+
+class SubAgents:
+    """Finds parents among the open tool calls that *known* knows."""
+
+    def __init__(self, known: Known, prints: Fingerprinter) -> None:
+        self._known = known
+        self._prints = prints
+
+    def parent(self, asked: Sequence[Placed], finding: "Finding") -> Parent | None:
+        """The parent of the thread that *asked* begins, or None when it is nobody's."""
+        text = _first_words(asked)
+        found = self._known.with_prompt(self._prints.of("prompt", text)) if text else ()
+        named = bool(finding.understood.ask.links.agent_id)
+        for tool in reversed(found):
+            if self._is_open(tool, finding) and (parent := self._below(tool, named=named)):
+                seen = self._known.call(tool.call_id)
+                if seen and seen.session_id == finding.identity.session_id:
+                    return parent
+        return None
+
+    def _is_open(self, tool: MadeTool, finding: "Finding") -> bool:
+        started = finding.exchange.started_us
+        answered = self._known.answered_us(tool)
+        return tool.started_us <= started and (answered is None or answered >= started)
+
+    def _below(self, tool: MadeTool, *, named: bool) -> Parent | None:
+        seen = self._known.call(tool.call_id)
+        if seen is None or not seen.trace_id:
+            return None
+        span = self._prints.of("tool span", tool.call_id, str(tool.position))[:16]
+        agent = f"{seen.agent_id}/{tool.name}" if seen.agent_id else tool.name
+        how, sure = ("header+argument", 1.0) if named else ("argument", 0.9)
+        return Parent(seen.trace_id, seen.thread_id, span, agent, how, sure)
+
+
+def _first_words(asked: Sequence[Placed]) -> str:
+    """The first user message's own words, where they are enough to be told from others."""
+    first = next((p.message for p in asked if p.message.role == "user"), None)
+    text = user_text([first]) if first else ""
+    return text if len(text) >= PROMPT else ""

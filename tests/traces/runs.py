@@ -1,0 +1,162 @@
+"""The recorded runs through pipeline and store: what was linked, and what is true."""
+
+import gzip
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from agenttrace_mitm.model import Caller, Exchange
+from agenttrace_mitm.pipeline import Pipeline
+from agenttrace_mitm.store import KnownContent, open_database
+from agenttrace_mitm.store.rows import write_record
+from agenttrace_mitm.traces import Fingerprinter
+from tests import corpus_cases as corpus
+
+MOMENT_US = 1_000_000
+NOON_US = 1_760_000_000_000_000
+
+type Run = dict[str, Any]
+type Edge = tuple[str, str]
+
+
+def runs() -> list[Run]:
+    """The runs of the corpus; none where it is not here."""
+    folder = corpus.corpus_folder()
+    if folder is None:
+        return []
+    with gzip.open(folder / "runs.jsonl.gz", "rt", encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
+
+
+def interleaved(runs: Iterable[Run], width: int) -> Iterator[tuple[int, str]]:
+    """Run number and exchange id, in the order of each run, *width* runs side by side."""
+    waiting = [(n, list(run["exchange_ids"])) for n, run in enumerate(runs)]
+    for start in range(0, len(waiting), width):
+        side_by_side = waiting[start : start + width]
+        for step in range(max(len(ids) for _, ids in side_by_side)):
+            yield from ((n, ids[step]) for n, ids in side_by_side if step < len(ids))
+
+
+@dataclass
+class Score:
+    """What was found of what is true; misses and surplus as readable lines."""
+
+    name: str
+    true: int = 0
+    found: int = 0
+    right: int = 0
+    misses: list[str] = field(default_factory=list)
+    surplus: list[str] = field(default_factory=list)
+
+    @property
+    def recall(self) -> float:
+        return self.right / max(1, self.true)
+
+    @property
+    def precision(self) -> float:
+        return self.right / max(1, self.found)
+
+    def add(self, run: str, true: set[Any], found: set[Any]) -> None:
+        self.true += len(true)
+        self.found += len(found)
+        self.right += len(true & found)
+        self.misses += [f"{run} {self.name} missed {edge}" for edge in sorted(true - found)]
+        self.surplus += [f"{run} {self.name} too much {edge}" for edge in sorted(found - true)]
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name:<12} true {self.true:5} found {self.found:5} right {self.right:5}"
+            f"  recall {self.recall:.4f}  precision {self.precision:.4f}"
+        )
+
+
+def exchanges(wanted: set[str]) -> dict[str, Exchange]:
+    """The exchanges of these ids."""
+    return {r["id"]: corpus.exchange(r) for r in corpus.records() if r["id"] in wanted}
+
+
+def drive(
+    path: Path,
+    chosen: list[Run],
+    *,
+    one_process: bool,
+    width: int = 8,
+    tier: Any = 3,
+    order: Callable[[list[Exchange]], list[Exchange]] = lambda all_: all_,
+    restart_every: int = 0,
+) -> sqlite3.Connection:
+    """A database that has seen *chosen*, *width* runs at a time, from one process or from many.
+
+    An exchange that several runs share comes once for each, with an id of its own.
+    """
+    wire = exchanges({id_ for run in chosen for id_ in run["exchange_ids"]})
+    calls: list[Exchange] = []
+    for turn, (number, id_) in enumerate(interleaved(chosen, width)):
+        if id_ not in wire:
+            continue
+        at_us = NOON_US + turn * MOMENT_US
+        calls.append(
+            replace(
+                wire[id_],
+                started_us=at_us,
+                ended_us=at_us + 1000,
+                caller=Caller(pid=1 if one_process else 100 + number),
+            )
+        )
+    db = open_database(path).conn
+    record_all(db, order(calls), tier, restart_every)
+    return db
+
+
+def record_all(
+    db: sqlite3.Connection, calls: list[Exchange], tier: Any = 3, restart_every: int = 0
+) -> None:
+    """Put *calls* through pipeline and store, with a fresh recorder after every so many."""
+    prints = Fingerprinter(b"k" * 32)
+    known = KnownContent(db)
+    pipeline = Pipeline(tier, prints, known)
+    for count, exchange in enumerate(calls, 1):
+        record = pipeline.record(exchange)
+        write_record(db, record)
+        known.remember(record)
+        if restart_every and count % restart_every == 0:
+            known = KnownContent(db)
+            pipeline = Pipeline(tier, prints, known)
+
+
+def scores(db: sqlite3.Connection, chosen: list[Run]) -> tuple[Score, Score, Score]:
+    """Tool links, parents, and pairs of calls in one thread that do not belong together."""
+    links, parents, joined = Score("tool links"), Score("parents"), Score("joined")
+    thread = dict(db.execute("select id, thread_id from llm_calls"))
+    parent = dict(db.execute("select id, continues_call_id from llm_calls"))
+    made: dict[str, set[Edge]] = {}
+    for from_, to in db.execute(
+        "select call_id, answered_by_call_id from tool_calls"
+        " where answered_by_call_id is not null and not server"
+    ):
+        made.setdefault(from_, set()).add((from_, to))
+    home: dict[str, tuple[str, int]] = {}
+    for run in chosen:
+        ids = [id_ for id_ in run["exchange_ids"] if id_ in thread]
+        name = run["run_id"]
+        true = {(link["from"], link["to"]) for link in run["tool_links"]}
+        found = {edge for id_ in ids for edge in made.get(id_, ())}
+        links.add(name, true, found)
+        edges = {(edge["parent"], edge["child"]) for edge in run["parents"]}
+        parents.add(name, edges, {(p, c) for c in ids if (p := parent.get(c))})
+        for id_, number in zip(run["exchange_ids"], run["thread_of_call"], strict=True):
+            home[id_] = name, number
+    first: dict[str, str] = {}
+    for id_, place in thread.items():
+        if place is None or id_ not in home:
+            continue
+        joined.found += 1
+        other = first.setdefault(place, id_)
+        if home[other] == home[id_]:
+            joined.right += 1
+        else:
+            joined.surplus.append(f"{id_} {home[id_]} joined {other} {home[other]}")
+    return links, parents, joined
