@@ -1,9 +1,10 @@
 """What capture tells the recorder, and what the recorder answers: messages on a local stream.
 
 Each frame is a msgpack array behind a 4-byte big-endian length.  An exchange is one `Opened`,
-any number of `RequestData`/`ResponseData`, at most one `Responded`, and one `Ended`.  The
-recorder answers `Ack` once the exchange is committed or spooled; what was not acknowledged is
-sent again after a reconnect, and ids make the repeat harmless.
+any number of `RequestData`/`ResponseData`/`Message`, at most one `Responded`, and one `Ended`.
+The recorder answers `Ack` once the exchange is committed or spooled; what was not acknowledged
+is sent again after a reconnect, and ids make the repeat harmless.  A WebSocket lives long: its
+turns are calls of their own, and `Settled` frees their messages before the socket ends.
 
 Times are microseconds since the epoch, UTC.
 """
@@ -80,6 +81,17 @@ class ResponseData(Frame, frozen=True):
     data: bytes
 
 
+class Message(Frame, frozen=True):
+    """A message on a WebSocket, whole and decompressed; `number` counts them from 0."""
+
+    id: str
+    number: int
+    at_us: int
+    from_client: bool
+    is_text: bool
+    data: bytes
+
+
 class Ended(Frame, frozen=True):
     """The exchange is over; `size` counts the response body's bytes on the wire."""
 
@@ -110,6 +122,13 @@ class Note(Frame, frozen=True):
     detail: str
 
 
+class Settled(Frame, frozen=True):
+    """Recorder to capture: messages of this socket below `number` are safe, forget them."""
+
+    id: str
+    number: int
+
+
 class Ack(Frame, frozen=True):
     """Recorder to capture: these exchanges are safe, forget them."""
 
@@ -123,9 +142,11 @@ type AnyFrame = (
     | RequestEnded
     | Responded
     | ResponseData
+    | Message
     | Ended
     | Blind
     | Note
+    | Settled
     | Ack
 )
 
@@ -139,9 +160,11 @@ _decoder = msgspec.msgpack.Decoder(
     | RequestEnded
     | Responded
     | ResponseData
+    | Message
     | Ended
     | Blind
     | Note
+    | Settled
     | Ack
 )
 

@@ -12,10 +12,10 @@ from mitmproxy.proxy import server_hooks
 from .. import clock
 from ..frames import Blind, Note
 from .complaints import harmless
-from .exchanges import Exchanges, provider_host, watch_of, who_left
+from .exchanges import Exchanges, how_closed, provider_host, watch_of, who_left
 from .gate import Gate
 from .handover import Handover
-from .heads import pairs, take_ours
+from .heads import login_of, pairs, take_ours
 from .peers import NoRuns, Peers, Runs
 from .process import Lookup
 from .taps import Watch
@@ -140,11 +140,11 @@ class AgentTrace:
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         """Begin an exchange; take away what only concerns us."""
-        if self._peers.wants_token and not flow.client_conn.tls_established:
-            credential = flow.request.headers.get("proxy-authorization", "")
-            if not self._peers.is_welcome(flow.client_conn, credential):
-                flow.kill()  # type: ignore[no-untyped-call]  # mitmproxy's
-                return
+        client = flow.client_conn
+        asks = self._peers.wants_token and not client.tls_established
+        if asks and not self._peers.is_welcome(client, login_of(flow.request)):
+            flow.kill()  # type: ignore[no-untyped-call]  # mitmproxy's
+            return
         self._begin(flow)
 
     @harmless
@@ -194,16 +194,21 @@ class AgentTrace:
 
     @harmless
     def websocket_message(self, flow: http.HTTPFlow) -> None:
-        """Keep mitmproxy from keeping them all."""
-        if flow.websocket:
-            flow.websocket.messages.clear()
+        """Hand a copy over, and keep mitmproxy from keeping them all."""
+        if flow.websocket is None:
+            return
+        messages = list(flow.websocket.messages)
+        flow.websocket.messages.clear()
+        if watch := watch_of(flow):
+            for message in messages:
+                self._exchanges.said(watch, message)
 
     @harmless
     def websocket_end(self, flow: http.HTTPFlow) -> None:
         """The socket closed, whoever closed it."""
         watch = watch_of(flow)
         if watch:
-            self._exchanges.end(watch, "complete", "")
+            self._exchanges.end(watch, *how_closed(flow))
 
     @harmless
     def tcp_message(self, flow: tcp.TCPFlow) -> None:

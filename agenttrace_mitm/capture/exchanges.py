@@ -5,7 +5,7 @@ Nothing here waits.  What a frame holds has no credentials in it any more.
 
 from typing import Any, Literal, cast
 
-from mitmproxy import connection, http
+from mitmproxy import connection, http, websocket
 
 from .. import clock
 from ..frames import Ended, Opened, Pairs, RequestEnded, Responded
@@ -89,6 +89,15 @@ class Exchanges:
         )
         self._handover.end(held, frame)
 
+    def said(self, watch: Watch, message: websocket.WebSocketMessage) -> None:
+        """A message on a WebSocket, on its way."""
+        self._handover.put_message(
+            watch.held,
+            from_client=message.from_client,
+            is_text=message.is_text,
+            data=message.content,
+        )
+
     def interrupt(self) -> None:
         """End what is under way in the record: we are about to end it on the wire."""
         for watch in list(self.live.values()):
@@ -109,10 +118,21 @@ def watch_of(flow: http.HTTPFlow) -> Watch | None:
 
 
 def provider_host(flow: http.HTTPFlow) -> str:
-    """The host of a decrypted exchange, as the client named it; "" for everything else."""
-    if flow.request.scheme != "https" and not flow.client_conn.tls_established:
+    """The host of an exchange that is not for port 80, as the client named it; "" otherwise."""
+    request = flow.request
+    if request.scheme != "https" and request.port != 443 and not flow.client_conn.tls_established:
         return ""
     return flow.client_conn.sni or flow.request.host
+
+
+def how_closed(flow: http.HTTPFlow) -> tuple[Ending, str]:
+    """How a WebSocket ended: regularly, or broken off by one side."""
+    socket = flow.websocket
+    # 1000: done; 1001: going away; 1005: closed without saying why.
+    if socket is None or socket.close_code in (None, 1000, 1001, 1005):
+        return "complete", ""
+    note = f"the socket closed with {socket.close_code} {socket.close_reason or ''}".strip()
+    return "client_left" if socket.closed_by_client else "upstream_left", note
 
 
 def who_left(flow: http.HTTPFlow, note: str) -> Ending:

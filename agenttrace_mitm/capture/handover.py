@@ -23,9 +23,11 @@ from ..frames import (
     Frame,
     FrameDecoder,
     Hello,
+    Message,
     Note,
     RequestData,
     ResponseData,
+    Settled,
     encode,
 )
 
@@ -33,6 +35,9 @@ log = logging.getLogger(__name__)
 
 EXCHANGE_BYTES = 16 * 1024 * 1024
 TOTAL_BYTES = 256 * 1024 * 1024
+SETUP_BYTES = 256 * 1024
+"""The first messages of a WebSocket, which later turns are not understood without."""
+
 MAX_REPORTS = 1000
 """Notes and blind spots kept while there is no recorder; the oldest go first."""
 
@@ -53,6 +58,8 @@ class Held:
         "ended",
         "frames",
         "id",
+        "later",
+        "messages",
         "request_cut",
         "response_cut",
         "sent",
@@ -67,6 +74,8 @@ class Held:
         self.size = 0
         self.body_bytes = 0
         self.dropped = 0
+        self.messages = 0  # of a WebSocket, so far
+        self.later: list[tuple[int, int, int]] = []  # number, frame, size of those not of its setup
         self.request_cut = False
         self.response_cut = False
         self.ended: Ended | None = None
@@ -163,6 +172,42 @@ class Handover:
             return
         self._put_body(held, ResponseData(held.id, now_us(), data), len(data))
 
+    def put_message(self, held: Held, *, from_client: bool, is_text: bool, data: bytes) -> None:
+        """The same for a message on a WebSocket.
+
+        The first messages, which set the session up, stay until it ends; later ones only until
+        the recorder has the turns that they belong to.
+        """
+        number = held.messages
+        held.messages += 1
+        if held.body_bytes + len(data) > self._exchange_bytes:
+            held.dropped += len(data)
+            return
+        if held.body_bytes > SETUP_BYTES:
+            held.later.append((number, len(held.frames), len(data)))
+        frame = Message(held.id, number, now_us(), from_client, is_text, data)
+        self._put_body(held, frame, len(data))
+
+    def settled(self, id_: str, number: int) -> None:
+        """Forget the messages of a socket below *number*: their turns are safe."""
+        held = self._held.get(id_)
+        if held is None:
+            return
+        gone = {index: size for n, index, size in held.later if n < number and index < held.sent}
+        if not gone:
+            return
+        before = held.size
+        moved = {
+            old: new for new, old in enumerate(i for i in range(len(held.frames)) if i not in gone)
+        }
+        held.sent -= len(gone)
+        held.frames = [held.frames[index] for index in moved]
+        held.bodies = [moved[index] for index in held.bodies if index in moved]
+        held.later = [(n, moved[index], size) for n, index, size in held.later if index in moved]
+        held.body_bytes -= sum(gone.values())
+        held.size = sum(map(len, held.frames))
+        self._total += held.size - before
+
     def _put_body(self, held: Held, frame: Frame, size: int) -> None:
         held.bodies.append(len(held.frames))
         held.body_bytes += size
@@ -237,6 +282,7 @@ class Handover:
         held.sent -= sum(1 for index in held.bodies if index < written)
         held.frames = [frame for index, frame in enumerate(held.frames) if index not in gone]
         held.bodies = []
+        held.later = []
         held.dropped += held.body_bytes
         held.body_bytes = 0
         held.request_cut = held.response_cut = True
@@ -338,6 +384,8 @@ class _Link(asyncio.Protocol):
         for frame in frames:
             if isinstance(frame, Ack):
                 self._handover.acknowledged(frame.ids)
+            elif isinstance(frame, Settled):
+                self._handover.settled(frame.id, frame.number)
 
     def connection_lost(self, error: Exception | None) -> None:
         self._handover.disconnected(self._transport)

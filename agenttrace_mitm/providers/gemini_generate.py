@@ -121,10 +121,15 @@ class GeminiGenerate:
             finish_reasons=tuple(str(reason) for reason in reasons if reason),
             finish_reason=_finish(reasons, messages, blocked),
             finish_detail=blocked or _finish_message(candidates),
-            usage=_usage(body, candidates, reply.notes),
+            usage=self.read_usage(body, reply.notes),
             service_tier=_tier(body),
             notes=tuple(reply.notes),
         )
+
+    def read_usage(self, body: JsonObject, notes: list[str]) -> Usage:
+        """What the answer cost, all candidates together."""
+        candidates = [object_of(candidate) for candidate in list_of(body.get("candidates"))]
+        return _usage(body, candidates, notes)
 
 
 def model_of(route: Route) -> str:
@@ -213,7 +218,7 @@ def _usage(body: JsonObject, candidates: list[JsonObject], notes: list[str]) -> 
         written = counts.count("responseTokenCount")
     read = by_modality(raw.get("promptTokensDetails"))
     cached = by_modality(raw.get("cacheTokensDetails"))
-    output = by_modality(raw.get("candidatesTokensDetails"))
+    output = by_modality(raw.get("candidatesTokensDetails") or raw.get("responseTokensDetails"))
     return usage(
         raw,
         notes,

@@ -4,7 +4,7 @@ A terminal event carries the whole response, and its output wins where it is not
 that, items that are `done` are authoritative, and items still open are built from their deltas.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from ..model import Json, JsonObject
 from ..wire.jsonio import list_of, object_of, text_of
@@ -91,10 +91,16 @@ class ResponsesStream:
 
     def _item(self, index: int) -> JsonObject:
         item = dict(self._items[index])
+        putters = self._putters()
         for (at, kind, _), pieces in sorted(self._pieces.items(), key=lambda entry: entry[0]):
-            if at == index and kind in _PUT:
-                _PUT[kind](item, "".join(pieces))
+            if at == index and kind in putters:
+                putters[kind](item, "".join(pieces))
         return item
+
+    @staticmethod
+    def _putters() -> Mapping[str, Callable[[JsonObject, str], None]]:
+        """Where the pieces of each kind of delta go in their item."""
+        return _PUT
 
 
 def _put_block(field: str, kind: str, key: str = "text") -> Callable[[JsonObject, str], None]:

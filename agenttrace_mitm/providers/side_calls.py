@@ -6,7 +6,9 @@ from .headers import codex_turn
 
 def is_side_call(headers: Headers, ask: Ask) -> bool:
     """True when an agent's marks say that a call is none of its conversation's turns."""
-    return any(_marks(name, value) for name, value in headers.items()) or _is_quota_probe(ask)
+    marked = any(_marks(name, value) for name, value in headers.items())
+    # Over a WebSocket, Codex warms a conversation up without having anything generated.
+    return marked or ask.params.get("generate") is False or _is_quota_probe(ask)
 
 
 def _marks(name: str, value: str) -> bool:

@@ -141,6 +141,7 @@ VOCABULARIES = {
     "mistral.chat": _CHAT,
     "mistral.fim": _CHAT,
     "mistral.agents": _CHAT,
+    "openai.completions": _CHAT,
     "openai.responses": _known(
         """
         response.created response.in_progress response.queued response.completed
@@ -210,6 +211,9 @@ VOCABULARIES = {
         service_tier speed inference_geo iterations fallback_credit fallback_credit.status
         """,
     ),
+    "anthropic.complete": _known(
+        "completion", "id type model completion stop stop_reason truncated log_id exception"
+    ),
     "gemini.generate": _known(
         "",
         """
@@ -245,5 +249,8 @@ VOCABULARIES = {
         """,
         _COHERE_USAGE,
         "meta",
+    ),
+    "cohere.generate": _known(
+        "", "id prompt generations meta text finish_reason", _COHERE_USAGE, "meta"
     ),
 }

@@ -6,10 +6,16 @@ capture process that told of it has gone; then what was seen is all there is.
 
 from dataclasses import dataclass, field
 
-from ..frames import Ended, Opened, RequestData, RequestEnded, Responded, ResponseData
-from ..model import Arrival, Body, Caller, Ending, Exchange, Headers
+from ..frames import Ended, Message, Opened, RequestData, RequestEnded, Responded, ResponseData
+from ..model import Arrival, Body, Caller, Ending, Exchange, Headers, SocketMessage
+from ..providers import turns_of
+from .sockets import Socket
 
-type ExchangeFrame = Opened | RequestData | RequestEnded | Responded | ResponseData | Ended
+type ExchangeFrame = (
+    Opened | RequestData | RequestEnded | Responded | ResponseData | Message | Ended
+)
+
+_NONE = Headers()
 
 LOST = "capture ended before the exchange did"
 
@@ -37,9 +43,15 @@ class _Open:
     request: _Pieces = field(default_factory=_Pieces)
     response: _Pieces = field(default_factory=_Pieces)
     responded: Responded | None = None
+    socket: Socket | None = None
 
     def exchange(
-        self, ended_us: int, ending: Ending, note: str, notes: tuple[str, ...]
+        self,
+        ended_us: int,
+        ending: Ending,
+        note: str,
+        notes: tuple[str, ...],
+        trailers: Headers = _NONE,
     ) -> Exchange:
         head, answer = self.opened, self.responded
         arrivals = self.response.arrivals
@@ -64,6 +76,7 @@ class _Open:
             source=head.source,
             credential_digests=tuple(head.credential_digests),
             notes=notes,
+            trailers=trailers,
         )
 
 
@@ -79,7 +92,9 @@ class Assembly:
         Frames of exchanges that were never opened are left out: their end was told before.
         """
         if isinstance(frame, Opened):
-            self._open[frame.id] = _Open(frame)
+            before = self._open.get(frame.id)
+            # A socket that is told again goes on where it was.
+            self._open[frame.id] = _Open(frame, socket=before.socket if before else None)
             return None
         one = self._open.get(frame.id)
         if one is None:
@@ -95,7 +110,32 @@ class Assembly:
                 one.response.add(frame.at_us, frame.data)
             case Ended():
                 return self._end(frame)
+            case Message():
+                pass
         return None
+
+    def turns(self, frame: ExchangeFrame) -> list[Exchange]:
+        """The turns on a WebSocket that *frame* ended; to be asked before `add` takes it."""
+        one = self._open.get(frame.id)
+        if one is None:
+            return []
+        match frame:
+            case Message():
+                if one.socket is None:
+                    opened = one.exchange(frame.at_us, "complete", "", ())
+                    one.socket = Socket(opened, turns_of(opened))
+                return one.socket.add(
+                    SocketMessage(frame.number, frame.at_us, frame.from_client, frame.data)
+                )
+            case Ended() if one.socket:
+                return one.socket.close(frame.ending)
+            case _:
+                return []
+
+    def settled(self, id_: str) -> int:
+        """Messages of the socket *id_* below this number are needed by no turn to come."""
+        one = self._open.get(id_)
+        return one.socket.settled if one and one.socket else 0
 
     def lost(self, at_us: int) -> list[Exchange]:
         """What was open when capture went, each as complete as its bytes say."""
@@ -103,6 +143,8 @@ class Assembly:
         for one in self._open.values():
             ending: Ending = "complete" if _is_whole(one) else "interrupted"
             last = one.response.arrivals[-1].at_us if one.response.arrivals else at_us
+            if one.socket:
+                ended += one.socket.close("interrupted")
             ended.append(one.exchange(last, ending, LOST, (LOST,)))
         self._open.clear()
         return ended
@@ -118,13 +160,17 @@ class Assembly:
     def _end(self, frame: Ended) -> Exchange:
         one = self._open.pop(frame.id)
         one.response.size = frame.size
+        if one.socket:
+            one.request.size = one.socket.sent_bytes
+            one.response.size = one.socket.received_bytes
         notes = (f"{frame.dropped_bytes} body bytes were not kept",) if frame.dropped_bytes else ()
         if frame.ending != "complete" and _is_whole(one):
             # The connection went after the last byte had come: nothing is missing.
             return one.exchange(frame.at_us, "complete", frame.note, notes)
         if frame.note:
             notes = (*notes, frame.note)
-        return one.exchange(frame.at_us, frame.ending, frame.note, notes)
+        trailers = Headers(tuple(frame.trailers))
+        return one.exchange(frame.at_us, frame.ending, frame.note, notes, trailers)
 
 
 def _is_whole(one: _Open) -> bool:
