@@ -21,11 +21,7 @@ _SUMS = {
     "cache_read_tokens": "sum of cache_read_tokens",
     "cache_write_tokens": "sum of cache_write_tokens",
     "reasoning_tokens": "sum of reasoning_tokens",
-    "model": "model as answered, else as asked",
-}
-_LATENCIES = {
-    "bucket": "calls that took about exp((bucket + 0.5) * ln(1.05)) milliseconds",
-    "calls": "how many",
+    "latencies": "histogram of latency_ms: buckets 5 % wide, read by store.histograms",
     "model": "model as answered, else as asked",
 }
 _MODEL = {"model": "model as answered, else as asked"}
@@ -145,9 +141,7 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "detail": "its particulars, in words",
     },
     "rollup_hour": _SUMS,
-    "rollup_hour_latency": _LATENCIES,
     "rollup_day": _SUMS,
-    "rollup_day_latency": _LATENCIES,
     "unpriced": _MODEL
     | {
         "calls": "how many",

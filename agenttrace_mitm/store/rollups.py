@@ -2,20 +2,19 @@
 
 The writer adds each call in the transaction that writes it, once it has ended; a running call is
 in no rollup.  Columns that nobody reported stay NULL, which is not 0; a missing name is ''.
-Latencies fall into buckets 5 % wide (`ln(ms) / ln(1.05)`), so a percentile read from them is off
-by 2.5 % at most, and buckets of any hours, models and agents can be added up.
+`latencies` is a histogram (see `histograms`): those of any hours, models and agents can be added
+up, and a percentile read from them is off by 2.5 % at most.
 """
 
-import math
 import sqlite3
 from collections.abc import Iterable
 from typing import Literal
 
 from ..model import LlmCall
+from . import histograms
 
 HOUR_US = 3_600_000_000
 DAY_HOURS = 24
-WIDTH = math.log(1.05)
 
 NAMES = ("provider", "model", "agent_id", "project", "kind", "billing")
 COUNTS = ("calls", "failed", "cancelled", "unpriced")
@@ -23,7 +22,6 @@ SUMS = (
     "cost_nano_usd", "tokens_in", "tokens_out", "cache_read_tokens", "cache_write_tokens",
     "reasoning_tokens",
 )  # fmt: skip
-TIMED = NAMES[:-1]
 
 type Step = Literal["hour", "day"]
 
@@ -44,31 +42,16 @@ _OF_A_CALL = """
 
 
 def create(db: sqlite3.Connection) -> None:
-    """The four tables, empty."""
+    """The two tables, empty."""
     names = ", ".join(f"{name} text not null" for name in NAMES)
-    timed = ", ".join(f"{name} text not null" for name in TIMED)
     counts = ", ".join(f"{name} integer not null" for name in COUNTS)
     sums = ", ".join(f"{name} integer" for name in SUMS)
     for step in ("hour", "day"):
         db.execute(
             f"create table rollup_{step} ({step} integer not null, {names}, {counts}, {sums},"
+            f" latencies blob,"
             f" primary key ({step}, {', '.join(NAMES)})) without rowid"
         )
-        db.execute(
-            f"create table rollup_{step}_latency ({step} integer not null, {timed},"
-            f" bucket integer not null, calls integer not null,"
-            f" primary key ({step}, {', '.join(TIMED)}, bucket)) without rowid"
-        )
-
-
-def bucket_of(latency_ms: float) -> int:
-    """The bucket a latency falls into."""
-    return int(math.log(max(latency_ms, 1.0)) / WIDTH)
-
-
-def latency_of(bucket: int) -> float:
-    """The latency in milliseconds that stands for a bucket: its middle."""
-    return math.exp((bucket + 0.5) * WIDTH)
 
 
 def outcome_before(db: sqlite3.Connection, call_id: str) -> str | None:
@@ -122,32 +105,26 @@ def rebuild(db: sqlite3.Connection) -> None:
 
 
 def _upsert(step: Step) -> str:
-    columns = (step, *NAMES, *COUNTS, *SUMS)
+    columns = (step, *NAMES, *COUNTS, *SUMS, "latencies")
     more = [f"{name} = {name} + excluded.{name}" for name in COUNTS]
     more += [f"{n} = coalesce({n} + excluded.{n}, {n}, excluded.{n})" for n in SUMS]
     return (
         f"insert into rollup_{step} ({', '.join(columns)})"
         f" values ({', '.join('?' * len(columns))})"
-        f" on conflict do update set {', '.join(more)}"
+        f" on conflict do update set {', '.join(more)}, latencies = excluded.latencies"
     )
 
 
-def _upsert_latency(step: Step) -> str:
-    columns = (step, *TIMED, "bucket")
-    return (
-        f"insert into rollup_{step}_latency ({', '.join(columns)}, calls)"
-        f" values ({', '.join('?' * len(columns))}, 1)"
-        f" on conflict do update set calls = calls + 1"
-    )
+def _latencies(step: Step) -> str:
+    known = " and ".join(f"{name} = ?" for name in (step, *NAMES))
+    return f"select latencies from rollup_{step} where {known}"
 
 
-_ADD_HOUR, _ADD_DAY = _upsert("hour"), _upsert("day")
-_ADD_HOUR_LATENCY, _ADD_DAY_LATENCY = _upsert_latency("hour"), _upsert_latency("day")
+_STEPS = tuple((_latencies(step), _upsert(step)) for step in ("hour", "day"))
 
 
 def _add(db: sqlite3.Connection, call: LlmCall) -> None:
     hour = call.started_us // HOUR_US
-    day = hour // DAY_HOURS
     names = (
         call.provider, call.response_model or call.model or "", call.agent_id or "",
         call.project or "", call.kind, call.billing or "",
@@ -155,56 +132,63 @@ def _add(db: sqlite3.Connection, call: LlmCall) -> None:
     unpriced = call.cost_nano_usd is None and call.outcome != "error" and not call.duplicate_of
     failed = call.outcome in ("error", "interrupted")
     figures = (1, failed, call.outcome == "cancelled", unpriced)
-    row = (*names, *figures, *(getattr(call, name) for name in SUMS))
-    db.execute(_ADD_HOUR, (hour, *row))
-    db.execute(_ADD_DAY, (day, *row))
-    if call.latency_ms is not None:
-        timed = (*names[:-1], bucket_of(call.latency_ms))
-        db.execute(_ADD_HOUR_LATENCY, (hour, *timed))
-        db.execute(_ADD_DAY_LATENCY, (day, *timed))
+    sums = tuple(getattr(call, name) for name in SUMS)
+    took = 0 if call.latency_ms is None else histograms.of(call.latency_ms)
+    for place, (latencies, upsert) in zip((hour, hour // DAY_HOURS), _STEPS, strict=True):
+        before = db.execute(latencies, (place, *names)).fetchone()
+        took_all = took + histograms.unpack(before[0] if before else None)
+        db.execute(upsert, (place, *names, *figures, *sums, histograms.pack(took_all)))
 
 
 def _forget(db: sqlite3.Connection, step: Step, given: dict[str, int]) -> None:
-    for table in (f"rollup_{step}", f"rollup_{step}_latency"):
-        db.execute(f"delete from {table} where {step} between :first and :last", given)
+    db.execute(f"delete from rollup_{step} where {step} between :first and :last", given)
 
 
 def _count_hours(db: sqlite3.Connection, given: dict[str, int]) -> None:
     bounds = " and started_us >= :first * 3600000000 and started_us < (:last + 1) * 3600000000"
-    names = ", ".join(NAMES)
-    sums = ", ".join(f"sum({name})" for name in COUNTS + SUMS)
-    db.execute(
-        f"insert into rollup_hour (hour, {names}, {', '.join(COUNTS + SUMS)})"
-        f" select hour, {names}, {sums} from ({_OF_A_CALL} {bounds}) group by hour, {names}",
-        given,
-    )
-    timed = ", ".join(TIMED)
-    # Not every SQLite has ln(); and this way both ways of counting agree to the last bit.
-    db.create_function("agenttrace_bucket", 1, bucket_of, deterministic=True)
-    db.execute(
-        f"insert into rollup_hour_latency (hour, {timed}, bucket, calls)"
-        f" select hour, {timed}, agenttrace_bucket(latency_ms) as bucket, count(*)"
-        f" from ({_OF_A_CALL} {bounds}) where latency_ms is not null"
-        f" group by hour, {timed}, bucket",
-        given,
-    )
+    db.create_aggregate("agenttrace_histogram", 1, _OfCalls)  # type: ignore[arg-type]  # typeshed: int
+    db.execute(_counting("hour", "agenttrace_histogram(latency_ms)", _OF_A_CALL + bounds), given)
 
 
 def _count_days(db: sqlite3.Connection, given: dict[str, int]) -> None:
     """Days are made of hours, which are counted already."""
-    bounds = "where hour >= :first * 24 and hour < (:last + 1) * 24"
-    names = ", ".join(NAMES)
+    hours = """
+        select hour / 24 as day, * from rollup_hour
+        where hour >= :first * 24 and hour < (:last + 1) * 24
+    """
+    db.create_aggregate("agenttrace_histograms", 1, _OfHistograms)  # type: ignore[arg-type]  # ditto
+    db.execute(_counting("day", "agenttrace_histograms(latencies)", hours), given)
+
+
+def _counting(step: Step, latencies: str, source: str) -> str:
+    names, columns = ", ".join(NAMES), ", ".join(COUNTS + SUMS)
     sums = ", ".join(f"sum({name})" for name in COUNTS + SUMS)
-    db.execute(
-        f"insert into rollup_day (day, {names}, {', '.join(COUNTS + SUMS)})"
-        f" select hour / 24 as day, {names}, {sums} from rollup_hour {bounds}"
-        f" group by hour / 24, {names}",
-        given,
+    return (
+        f"insert into rollup_{step} ({step}, {names}, {columns}, latencies)"
+        f" select {step}, {names}, {sums}, {latencies} from ({source}) group by {step}, {names}"
     )
-    timed = ", ".join(TIMED)
-    db.execute(
-        f"insert into rollup_day_latency (day, {timed}, bucket, calls)"
-        f" select hour / 24 as day, {timed}, bucket, sum(calls) from rollup_hour_latency {bounds}"
-        f" group by hour / 24, {timed}, bucket",
-        given,
-    )
+
+
+class _OfCalls:
+    """Makes SQLite count latencies the way the writer does, to the last bit."""
+
+    def __init__(self) -> None:
+        self.sum: histograms.Histogram = 0
+
+    def step(self, latency_ms: float | None) -> None:
+        if latency_ms is not None:
+            self.sum += histograms.of(latency_ms)
+
+    def finalize(self) -> bytes | None:
+        return histograms.pack(self.sum)
+
+
+class _OfHistograms:
+    def __init__(self) -> None:
+        self.sum: histograms.Histogram = 0
+
+    def step(self, stored: bytes | None) -> None:
+        self.sum += histograms.unpack(stored)
+
+    def finalize(self) -> bytes | None:
+        return histograms.pack(self.sum)

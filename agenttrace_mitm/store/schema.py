@@ -122,9 +122,7 @@ TABLES = {
     "blind_spots": "connections to LLM hosts that were not decrypted, and why",
     "recorder_events": "what an operator should know: drops, spool, restarts",
     "rollup_hour": "ended calls added up by UTC hour, model, agent, project, kind and billing",
-    "rollup_hour_latency": "how many calls of an hour took about exp((bucket + 0.5) * ln(1.05)) ms",
     "rollup_day": "the same as rollup_hour by UTC day",
-    "rollup_day_latency": "the same as rollup_hour_latency by UTC day",
 }
 
 VIEWS = {

@@ -131,7 +131,13 @@ def choices(db: sqlite3.Connection) -> Choices:
 
 def clauses(asked: Asked) -> str:
     """The filters as conditions on `llm_calls`: only those set, so that each can use its index."""
-    return "".join(f" and {NAMED[name]} = :{name}" for name in asked.filters)
+    return "".join(f" and {NAMED[name]} = :{name}" for name in FILTERS if getattr(asked, name))
+
+
+def rows_of(cursor: sqlite3.Cursor) -> list[dict[str, Any]]:
+    """Rows with the names of their columns."""
+    names = [column[0] for column in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in cursor]
 
 
 def _time(arguments: Mapping[str, str], today: int, preset: str) -> tuple[int, int, str, str]:

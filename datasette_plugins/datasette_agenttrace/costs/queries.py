@@ -14,7 +14,7 @@ from typing import Literal
 from pydantic import computed_field
 
 from agenttrace_mitm.model.json import JsonObject
-from agenttrace_mitm.store import rollups
+from agenttrace_mitm.store import histograms
 
 from .. import figures
 from ..asking import DAY_US, HOUR_US, Asked, Choices, Value, choices, clauses
@@ -137,7 +137,7 @@ def load(db: sqlite3.Connection, asked: Asked) -> Costs:
 # ------------------------------------------------------------------ SQL
 
 ROLLED_UP = """
-    from rollup_{step}{latency}
+    from rollup_{step}
     where {step} >= :first and {step} <= :last and kind in ('llm', 'auxiliary')
 """
 
@@ -150,30 +150,27 @@ SUMS = """
 """
 
 CALLS = """
-    from llm_calls
     where started_us >= :since and started_us < :until and kind in ('llm', 'auxiliary')
 """
 
-# Both conditions on the outcome: the first is what the index of unfinished calls is for.
 RUNNING = """
     select {step}, provider, coalesce(response_model, model, ''), count(*), count(*), 0, 0,
            null, null, null, null
-    {calls}
-      and outcome in ('error', 'cancelled', 'interrupted', 'in_flight') and outcome = 'in_flight'
+    from llm_calls indexed by llm_calls_running
+    {calls} and outcome = 'in_flight'
     group by 1, 2, 3
 """
 
 EXACT_LATENCIES = """
     select {step}, provider, coalesce(response_model, model, ''), latency_ms
-    {calls} and latency_ms is not null
+    from llm_calls {calls} and latency_ms is not null
 """
 
-LATENCIES_AT = "select {step}, bucket, sum(calls) {calls} group by 1, 2"
-LATENCIES_OF = "select provider, model, bucket, sum(calls) {calls} group by 1, 2, 3"
+LATENCIES = "select {step}, provider, model, latencies {calls}"
 
 
-def _from_rollups(template: str, asked: Asked, latency: bool = False) -> str:
-    calls = ROLLED_UP.format(step=asked.step, latency="_latency" if latency else "")
+def _from_rollups(template: str, asked: Asked) -> str:
+    calls = ROLLED_UP.format(step=asked.step)
     columns = {"provider": "provider", "model": "model", "agent": "agent_id"}
     calls += "".join(f" and {columns[name]} = :{name}" for name in asked.filters)
     return template.format(step=asked.step, calls=calls)
@@ -214,14 +211,21 @@ def _exact_latencies(db: sqlite3.Connection, asked: Asked) -> Latencies:
 
 def _rough_latencies(db: sqlite3.Connection, asked: Asked) -> Latencies:
     """From the histograms: off by 2.5 % at most."""
+    at: dict[int, histograms.Histogram] = defaultdict(int)
+    of: dict[tuple[str, str], histograms.Histogram] = defaultdict(int)
+    rows = db.execute(_from_rollups(LATENCIES, asked), _parameters(asked))
+    for step, provider, model, stored in rows:
+        histogram = histograms.unpack(stored)
+        at[step] += histogram
+        of[provider, model or NO_MODEL] += histogram
     found = Latencies()
-    given = _parameters(asked)
-    for step, bucket, calls in db.execute(_from_rollups(LATENCIES_AT, asked, latency=True), given):
-        found.at[step].append((rollups.latency_of(bucket), calls))
-    statement = _from_rollups(LATENCIES_OF, asked, latency=True)
-    for provider, model, bucket, calls in db.execute(statement, given):
-        found.of[provider, model or NO_MODEL].append((rollups.latency_of(bucket), calls))
+    found.at.update({step: _samples(histogram) for step, histogram in at.items()})
+    found.of.update({model: _samples(histogram) for model, histogram in of.items()})
     return found
+
+
+def _samples(histogram: histograms.Histogram) -> Samples:
+    return [(histograms.latency_of(b), count) for b, count in histograms.counts(histogram)]
 
 
 # ------------------------------------------------------------------ adding up
