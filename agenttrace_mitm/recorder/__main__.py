@@ -16,10 +16,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..clock import now_us
 from ..errors import AgentTraceError
 from ..pipeline import Pipeline
 from ..settings import Settings
-from ..store import Answers, KnownContent, Spool, Writer, open_database
+from ..store import Answers, Event, KnownContent, Reading, Spool, Writer, set_aside
 from ..traces import Fingerprinter
 from .service import Service
 
@@ -56,7 +57,10 @@ async def _run(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
 
-    reading = open_database(settings.database).conn
+    spool = Spool(settings.spool_folder)
+    # Where calls wait in the spool, something was wrong with the database: look closer.
+    damaged = set_aside(settings.database, settings.home, thorough=bool(spool.waiting()))
+    reading = Reading(settings.database)
     known = KnownContent(reading)
     fingerprinter = Fingerprinter(_secret(settings.home / "fingerprint.key"))
     pipeline = Pipeline(settings.privacy_tier, fingerprinter, known, Answers(reading))
@@ -69,13 +73,24 @@ async def _run(settings: Settings) -> None:
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(known.forget)
 
+    def replaced() -> None:
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(look_again)
+
+    def look_again() -> None:
+        known.forget()
+        reading.renew()
+
     writer = Writer(
         settings.database,
-        Spool(settings.spool_folder),
+        spool,
         saved,
         retention_days=settings.retention_days,
         forgotten=forgotten,
+        replaced=replaced,
     )
+    if damaged:
+        writer.put(_set_aside(damaged))
     service = Service(pipeline, known, writer)
     server = await service.listen(settings.recorder_socket)
     writer.start()
@@ -87,6 +102,13 @@ async def _run(settings: Settings) -> None:
     service.finish()
     await asyncio.to_thread(writer.stop)
     reading.close()
+
+
+def _set_aside(damaged: Path) -> Event:
+    """What there is to say about a database that could not be read."""
+    detail = f"the database could not be read; it is {damaged} now, see what is left with .recover"
+    logging.getLogger(__name__).warning("%s", detail)
+    return Event("database_set_aside", detail, now_us())
 
 
 async def _until_stdin_ends(stop: asyncio.Event) -> None:

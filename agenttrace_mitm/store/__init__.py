@@ -4,10 +4,24 @@ The only home of SQL on our tables, the pages' queries aside.
 """
 
 from .answers import Answers
+from .damage import set_aside
 from .known import KnownContent
 from .payloads import unpack
+from .reading import Reading
 from .schema import open_database
-from .spool import Spool
+from .spool import DeadLetter, Spool
 from .writer import BlindSpot, Event, Writer
 
-__all__ = ["Answers", "BlindSpot", "Event", "KnownContent", "Spool", "Writer", "open_database", "unpack"]
+__all__ = [
+    "Answers",
+    "BlindSpot",
+    "DeadLetter",
+    "Event",
+    "KnownContent",
+    "Reading",
+    "Spool",
+    "Writer",
+    "open_database",
+    "set_aside",
+    "unpack",
+]

@@ -10,6 +10,7 @@ from collections import OrderedDict
 from typing import NamedTuple
 
 from ..model import LlmCall
+from .reading import Reading
 
 _COUNTS = (
     "tokens_in",
@@ -38,7 +39,7 @@ class Answers:
     """
 
     def __init__(
-        self, connection: sqlite3.Connection | None = None, remembered: int = 10_000
+        self, connection: sqlite3.Connection | Reading | None = None, remembered: int = 10_000
     ) -> None:
         self._db = connection
         self._remembered = remembered

@@ -13,6 +13,7 @@ import msgspec
 
 from ..model import LlmCall, Record
 from ..traces import MadeTool, Seen
+from .reading import Reading
 
 CANDIDATES = 8
 
@@ -35,7 +36,7 @@ class KnownContent:
     Implements `traces.Known`.  Not thread-safe: it belongs to the thread that places calls.
     """
 
-    def __init__(self, connection: sqlite3.Connection, remembered: int = 50_000) -> None:
+    def __init__(self, connection: sqlite3.Connection | Reading, remembered: int = 50_000) -> None:
         self._db = connection
         self._remembered = remembered
         self._messages: OrderedDict[str, None] = OrderedDict()

@@ -1,18 +1,28 @@
 """Records that SQLite could not take, waiting in files until it can.
 
 One file an outage, 0600, a redacted record a line (JSON).  A record that SQLite refuses for its
-own sake goes to the dead letters, with the reason.
+own sake goes to the dead letters, with the reason; so does a line that cannot be read back.
 """
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..clock import new_id
 from ..model import Record
 
 DEAD_LETTERS = "dead-letters.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """Something that could not be stored: why, and what it was (JSON, or a torn line)."""
+
+    reason: str
+    record: str
 
 
 class Spool:
@@ -31,8 +41,12 @@ class Spool:
 
     def bury(self, record: Record, reason: str) -> None:
         """Keep a *record* that can never be stored, with the *reason*."""
+        self.bury_line(record.model_dump_json(), reason)
+
+    def bury_line(self, record: str, reason: str) -> None:
+        """The same for what may be no record."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        letter = f'{{"reason": {json.dumps(reason)}, "record": {record.model_dump_json()}}}'
+        letter = json.dumps({"reason": reason, "record": record})
         _append(self._folder / DEAD_LETTERS, [letter])
 
     def waiting(self) -> list[Path]:
@@ -40,11 +54,15 @@ class Spool:
         return sorted(self._folder.glob("*.spool")) if self._folder.is_dir() else []
 
     def read(self, file: Path) -> Iterator[Record]:
-        """The records of *file*; a torn last one, from a crash while writing, is left out."""
+        """The records of *file*; a line torn by a crash while writing becomes a dead letter."""
         with file.open("rb") as lines:
             for line in lines:
-                if line.endswith(b"\n"):
-                    yield Record.model_validate_json(line)
+                try:
+                    record = Record.model_validate_json(line)
+                except ValueError as error:
+                    self.bury_line(line.decode(errors="replace"), f"not readable: {error}"[:300])
+                else:
+                    yield record
 
     def done(self, file: Path) -> None:
         """Remove *file*: its records are in the database."""
@@ -52,10 +70,62 @@ class Spool:
         if file == self._file:
             self._file = None
 
+    def dead_letters(self) -> list[DeadLetter]:
+        """What could not be stored, oldest first."""
+        return list(_letters(self._folder / DEAD_LETTERS))
+
+    def requeue(self) -> int:
+        """Let the recorder try the dead letters again; how many there were.
+
+        Those that are no records stay, and so does what is refused a second time.
+        """
+        taken = self._folder / f"{new_id()}.letters"
+        try:
+            (self._folder / DEAD_LETTERS).rename(taken)  # from now on new ones go to a new file
+        except FileNotFoundError:
+            return 0
+        again = []
+        for letter in _letters(taken):
+            try:
+                again.append(Record.model_validate_json(letter.record).model_dump_json())
+            except ValueError:
+                self.bury_line(letter.record, letter.reason)
+        if again:
+            written = taken.with_suffix(".tmp")
+            _append(written, again)
+            written.rename(taken.with_suffix(".spool"))  # whole, before the recorder looks at it
+        taken.unlink()
+        return len(again)
+
+
+def _letters(file: Path) -> Iterator[DeadLetter]:
+    if not file.exists():
+        return
+    with file.open(encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            try:
+                letter = json.loads(line)
+                yield DeadLetter(str(letter["reason"]), str(letter["record"]))
+            except (ValueError, TypeError, KeyError):
+                yield DeadLetter("not readable", line)
+
 
 def _append(file: Path, lines: Sequence[str]) -> None:
+    """All of *lines*, or none: what a full disk took half of is taken back."""
+    data = "".join(f"{line}\n" for line in lines).encode()
     file.touch(mode=0o600)
-    with file.open("ab") as stream:
-        stream.write("".join(f"{line}\n" for line in lines).encode())
-        stream.flush()
-        os.fsync(stream.fileno())
+    with file.open("r+b", buffering=0) as stream:
+        end = stream.seek(0, os.SEEK_END)
+        if end:
+            stream.seek(end - 1)
+            if stream.read(1) != b"\n":
+                data = b"\n" + data  # somebody died in the middle of a line: it ends here
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = rest[stream.write(rest) or 0 :]
+            os.fsync(stream.fileno())
+        except OSError:
+            with contextlib.suppress(OSError):
+                stream.truncate(end)
+            raise

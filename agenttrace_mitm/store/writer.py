@@ -4,6 +4,7 @@ A store failure costs time, not data: what SQLite cannot take is spooled and rep
 and what it refuses for the record's own sake is buried with the reason.  Never silent.
 """
 
+import contextlib
 import itertools
 import logging
 import queue
@@ -57,7 +58,8 @@ class Writer:
     """A thread that owns the only writing connection.
 
     *saved* is called, on that thread, with the ids of calls that are committed or spooled.
-    Content older than *retention_days* is let go, 0 keeps it; *forgotten* is called after.
+    Content older than *retention_days* is let go, 0 keeps it; *forgotten* is called after;
+    *replaced* when the file turned out to be another one than before.
     """
 
     def __init__(
@@ -68,16 +70,19 @@ class Writer:
         *,
         retention_days: int = 0,
         forgotten: Callable[[], None] = lambda: None,
+        replaced: Callable[[], None] = lambda: None,
     ) -> None:
         self._path = database
         self._spool = spool
         self._saved = saved
         self._retention_days = retention_days
         self._forgotten = forgotten
+        self._replaced = replaced
         self._retention_due = time.monotonic()
         self._items: queue.Queue[Item | None] = queue.Queue(QUEUE)
         self._thread = threading.Thread(target=self._run, name="agenttrace-writer", daemon=True)
         self._db: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None  # the one that is open, whatever its name
 
     def start(self) -> None:
         """Begin to write."""
@@ -100,11 +105,11 @@ class Writer:
         ended = False
         while not ended:
             batch, ended = self._next_batch()
-            self._replay()
-            self._keep(batch)
-            self._let_go()
-        if self._db:
-            self._db.close()
+            # As long as older calls wait in the spool, new ones join them there.
+            if self._replay() or not self._spooled(batch):
+                self._keep(batch)
+                self._let_go()
+        self._close()
 
     def _next_batch(self) -> tuple[list[Item], bool]:
         """Up to `BATCH` items, the first of them waited for; and whether it is time to stop."""
@@ -120,20 +125,23 @@ class Writer:
         return items, False
 
     def _keep(self, batch: list[Item]) -> None:
-        """Commit *batch*, or spool it; only then tell that it is safe."""
-        records = [item for item in batch if isinstance(item, Record)]
-        while batch:
-            try:
-                self._commit(batch)
-            except Exception as error:  # the third promise: a store failure never loses a record
-                if not _is_outage(error):
-                    self._keep_singly(batch, error)
-                elif not self._spooled(records, error):
-                    time.sleep(RETRY_S)
-                    continue
-            break
-        if records:
-            self._saved([record.call.id for record in records])
+        """Commit *batch* or spool it; while neither is possible, wait."""
+        while batch and not self._committed(batch) and not self._spooled(batch):
+            time.sleep(RETRY_S)
+
+    def _committed(self, batch: list[Item]) -> bool:
+        """Commit *batch* and tell that it is safe; False when there is an outage."""
+        try:
+            self._commit(batch)
+        except Exception as error:  # the third promise: a store failure never loses a record
+            if _is_outage(error):
+                log.warning("%s cannot be written (%s); calls wait", self._path, error)
+                self._close()
+                return False
+            self._keep_singly(batch, error)
+        else:
+            self._tell_saved(batch)
+        return True
 
     def _keep_singly(self, batch: list[Item], error: Exception) -> None:
         """Something in *batch* can never be written: find it, and keep the rest."""
@@ -142,9 +150,44 @@ class Writer:
             for item in batch:
                 self._keep([item])
         elif isinstance(batch[0], Record):
-            self._spool.bury(batch[0], f"{type(error).__name__}: {error}")
+            self._bury(batch[0], f"{type(error).__name__}: {error}")
+            self._tell_saved(batch)
+
+    def _bury(self, record: Record, reason: str) -> None:
+        while True:
+            try:
+                return self._spool.bury(record, reason)
+            except OSError as trouble:
+                log.error("the dead letters cannot be written (%s)", trouble)
+                time.sleep(RETRY_S)
+
+    def _spooled(self, batch: list[Item]) -> bool:
+        """Spool *batch* and tell that it is safe; False when the disk does not take it either."""
+        records = [item for item in batch if isinstance(item, Record)]
+        try:
+            if records:
+                self._spool.add(records)
+        except OSError as trouble:
+            log.error("the spool cannot be written (%s); calls wait in memory", trouble)
+            return False
+        self._tell_saved(records)
+        return True
+
+    def _tell_saved(self, batch: Sequence[Item]) -> None:
+        if ids := [item.call.id for item in batch if isinstance(item, Record)]:
+            self._saved(ids)
 
     def _commit(self, batch: Sequence[Item]) -> None:
+        self._commit_here(batch)
+        while _identity(self._path) != self._file:
+            # Somebody moved the file away or put another in its place: this batch went with it.
+            log.warning("%s was replaced; going on in the new file", self._path)
+            self._part()
+            self._replaced()
+            detail = "the database file was removed or replaced while recording"
+            self._commit_here([*batch, Event("database_replaced", detail, now_us())])
+
+    def _commit_here(self, batch: Sequence[Item]) -> None:
         db = self._connection()
         db.execute("begin immediate")
         try:
@@ -159,24 +202,27 @@ class Writer:
     def _connection(self) -> sqlite3.Connection:
         if self._db is None:
             self._db = open_database(self._path).conn
+            self._file = _identity(self._path)
         return self._db
 
-    def _spooled(self, records: Sequence[Record], error: Exception) -> bool:
-        """Put *records* into the spool after the *error*; False when that fails as well."""
-        log.warning("%s cannot be written (%s); calls wait in the spool", self._path, error)
-        if self._db is not None:
-            self._db.close()
-            self._db = None
-        try:
-            if records:
-                self._spool.add(records)
-        except OSError as trouble:
-            log.error("the spool cannot be written (%s); calls wait in memory", trouble)
-            return False
-        return True
+    def _part(self) -> None:
+        """Close a file that has lost its name.
 
-    def _replay(self) -> None:
-        """Bring what was spooled home, oldest first, as soon as the database takes it."""
+        Its log of late changes has not: SQLite would apply it to whatever has the name now.
+        """
+        with contextlib.suppress(sqlite3.Error):
+            self._connection().execute("pragma wal_checkpoint(truncate)")
+        self._close()
+
+    def _close(self) -> None:
+        """Begin anew with the next batch."""
+        if self._db is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._db.close()
+            self._db = None
+
+    def _replay(self) -> bool:
+        """Bring what was spooled home, oldest first; False when the database does not take it."""
         for file in self._spool.waiting():
             try:
                 for records in itertools.batched(self._spool.read(file), BATCH):
@@ -184,8 +230,10 @@ class Writer:
                 self._commit([Event("spool_replayed", file.name, now_us())])
             except (sqlite3.Error, StoreError, OSError) as error:
                 log.warning("the spool waits (%s)", error)
-                return
+                self._close()
+                return False
             self._spool.done(file)
+        return True
 
     def _bring_home(self, records: list[Record]) -> None:
         try:
@@ -208,6 +256,15 @@ class Writer:
             self._retention_due = time.monotonic() + RETENTION_EVERY_S
         else:
             self._forgotten()
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file has that name now."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _is_outage(error: Exception) -> bool:

@@ -154,3 +154,78 @@ def test_a_torn_spool_file_gives_its_whole_records(tmp_path: Path) -> None:
     [file] = spool.waiting()
     file.write_bytes(file.read_bytes()[:-7])
     assert list(spool.read(file)) == [one]
+
+
+def test_what_is_spooled_after_a_torn_line_is_read(tmp_path: Path) -> None:
+    """The recorder died while it wrote; its successor appends to the same outage."""
+    folder = tmp_path / "spool"
+    spool = Spool(folder)
+    one, two, three = record("first"), record("second"), record("third")
+    spool.add([one, two])
+    [file] = spool.waiting()
+    file.write_bytes(file.read_bytes()[:-7])
+    spool.add([three])
+    assert list(spool.read(file)) == [one, three]
+    [letter] = spool.dead_letters()
+    assert two.call.id in letter.record
+    assert letter.reason.startswith("not readable")
+
+
+def test_a_full_disk_leaves_no_half_record_in_the_spool(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What could not be kept whole is not kept at all, and can be tried again."""
+    spool = Spool(tmp_path / "spool")
+    one, two = record("first"), record("second")
+    spool.add([one])
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("agenttrace_mitm.store.spool.os.fsync", full)
+        with pytest.raises(OSError, match="No space"):
+            spool.add([two])
+    [file] = spool.waiting()
+    assert list(spool.read(file)) == [one]
+    spool.add([two])
+    assert list(spool.read(file)) == [one, two]
+
+
+def test_dead_letters_come_back_when_asked_for(tmp_path: Path, kept: Kept) -> None:
+    """Once the reason is gone they are rows; what is no record stays where it was."""
+    path = tmp_path / "data.db"
+    spool = Spool(tmp_path / "spool")
+    good = record("fine after all")
+    spool.bury(good, "a bug of ours")
+    spool.bury_line("{torn", "not readable")
+    assert [letter.reason for letter in spool.dead_letters()] == ["a bug of ours", "not readable"]
+    assert spool.requeue() == 1
+    assert [letter.reason for letter in spool.dead_letters()] == ["not readable"]
+    writer = Writer(path, spool, kept)
+    writer.start()
+    writer.stop()
+    assert _rows(path, "select id from llm_calls") == [(good.call.id,)]
+    assert spool.requeue() == 0
+
+
+@pytest.mark.parametrize("new_file", [False, True])
+def test_a_file_that_was_replaced_is_noticed(tmp_path: Path, kept: Kept, new_file: bool) -> None:
+    """Deleted or another one in its place: calls go to the file that has the name now."""
+    path = tmp_path / "data.db"
+    told: list[bool] = []
+    writer = Writer(path, Spool(tmp_path / "spool"), kept, replaced=lambda: told.append(True))
+    writer.start()
+    before, after = record("before"), record("after")
+    writer.put(before)
+    kept.wait_for(1)
+    path.rename(tmp_path / "old.db")
+    if new_file:
+        open_database(tmp_path / "new.db").close()
+        (tmp_path / "new.db").rename(path)
+    writer.put(after)
+    kept.wait_for(2)
+    writer.stop()
+    assert _rows(path, "select id from llm_calls") == [(after.call.id,)]
+    assert _rows(path, "select kind from recorder_events") == [("database_replaced",)]
+    assert told == [True]
