@@ -21,13 +21,21 @@ def form_of(data: bytes, content_type: str) -> JsonObject:
         return {}
     boundary = b"--" + (found[1] or found[2]).encode("utf-8", "replace")
     fields: JsonObject = {}
-    for piece in data.split(boundary)[1:]:
+    for piece in _without_begun(data, b"\r\n" + boundary).split(boundary)[1:]:
         if piece.startswith(b"--"):
             break
         name, value = _part(piece)
         if name:
             _add(fields, name, value)
     return fields
+
+
+def _without_begun(data: bytes, boundary: bytes) -> bytes:
+    """*data* without a boundary that only begins: a cut inside it is no content."""
+    for length in range(len(boundary) - 1, 0, -1):
+        if data.endswith(boundary[:length]):
+            return data[:-length]
+    return data
 
 
 def _part(piece: bytes) -> tuple[str, Json]:

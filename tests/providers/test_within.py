@@ -1,0 +1,171 @@
+"""One exchange that carries many calls: batch outputs of four providers, managed sessions."""
+
+import json
+
+import pytest
+
+from agenttrace_mitm.clock import oldest_id
+from agenttrace_mitm.providers import calls_within, understand
+
+from .exchanges import exchange, sse
+
+CHAT = {
+    "id": "chatcmpl-1",
+    "object": "chat.completion",
+    "model": "gpt-x",
+    "choices": [{"message": {"role": "assistant", "content": "4"}, "finish_reason": "stop"}],
+    "usage": {"prompt_tokens": 10, "completion_tokens": 1, "total_tokens": 11},
+}
+RESPONSE = {
+    "id": "resp_1",
+    "object": "response",
+    "model": "gpt-x",
+    "status": "completed",
+    "output": [],
+    "usage": {"input_tokens": 5, "output_tokens": 2, "total_tokens": 7},
+}
+MESSAGE = {
+    "id": "msg_1",
+    "type": "message",
+    "role": "assistant",
+    "model": "claude-x",
+    "content": [{"type": "text", "text": "4"}],
+    "stop_reason": "end_turn",
+    "usage": {"input_tokens": 20, "output_tokens": 5, "service_tier": "batch"},
+}
+GENERATED = {
+    "candidates": [{"content": {"parts": [{"text": "4"}]}, "finishReason": "STOP"}],
+    "usageMetadata": {"promptTokenCount": 13, "candidatesTokenCount": 1, "totalTokenCount": 14},
+    "modelVersion": "gemini-x",
+    "responseId": "r1",
+}
+FILE = "/v1/files/file-1/content"
+
+
+def lines(*values):
+    return b"".join(json.dumps(value).encode() + b"\n" for value in values)
+
+
+def line(custom_id, body, status=200):
+    response = {"status_code": status, "request_id": f"req_{custom_id}", "body": body}
+    return {"id": "batch_req", "custom_id": custom_id, "response": response, "error": None}
+
+
+def got(provider, target, body):
+    headers = {"content-type": "application/octet-stream"}
+    return exchange(provider, target, body, method="GET", headers=headers)
+
+
+def held(provider, target, body):
+    return [(call, understand(call)) for call in calls_within(got(provider, target, body))]
+
+
+def test_each_line_of_an_output_file_is_a_call_at_batch_price():
+    calls = held("openai", FILE, lines(line("a", CHAT), line("b", RESPONSE)))
+    assert [told.dialect for _, told in calls] == ["openai.chat", "openai.responses"]
+    assert [told.kind for _, told in calls] == ["llm", "llm"]
+    assert [told.reply.usage.input_tokens for _, told in calls] == [10, 5]
+    assert [told.reply.model for _, told in calls] == ["gpt-x", "gpt-x"]
+    assert [told.reply.service_tier for _, told in calls] == ["batch", "batch"]
+    assert [call.within for call, _ in calls] == [FILE, FILE]
+
+
+def test_other_files_carry_nothing():
+    assert held("openai", FILE, b"\x89PNG\r\n\x00") == []
+    assert held("openai", FILE, lines({"custom_id": "a", "method": "POST", "body": {}})) == []
+    assert held("openai", "/v1/files/file-1", lines(line("a", CHAT))) == []
+
+
+def test_a_line_that_failed_is_an_error_of_its_own():
+    error = {"error": {"message": "too long", "type": "invalid_request_error"}}
+    [(call, told)] = held("mistral", FILE, lines(line("a", error, 400)))
+    assert (call.status, told.reply.failure.message) == (400, "too long")
+
+
+def test_results_of_a_message_batch():
+    body = lines(
+        {"custom_id": "0", "result": {"type": "succeeded", "message": MESSAGE}},
+        {
+            "custom_id": "1",
+            "result": {"type": "errored", "error": {"type": "error", "error": {"message": "no"}}},
+        },
+        {"custom_id": "2", "result": {"type": "expired"}},
+    )
+    calls = held("anthropic", "/v1/messages/batches/msgbatch_1/results", body)
+    assert [told.dialect for _, told in calls] == ["anthropic.messages"] * 2
+    assert (calls[0][1].reply.text, calls[0][1].reply.service_tier) == ("4", "batch")
+    assert calls[1][1].reply.failure.message == "no"
+
+
+def test_a_gemini_batch_that_is_done_holds_its_responses():
+    inlined = {
+        "inlinedResponses": [
+            {"response": GENERATED, "metadata": {"key": "k"}},
+            {"error": {"code": 3, "message": "bad"}},
+        ]
+    }
+    about = {"model": "models/gemini-x", "state": "BATCH_STATE_SUCCEEDED"}
+    for body in (
+        {"metadata": about, "response": {"inlinedResponses": inlined}},
+        {"metadata": about | {"output": {"inlinedResponses": inlined}}},
+    ):
+        calls = held("google", "/v1beta/batches/b1", json.dumps(body).encode())
+        assert [told.dialect for _, told in calls] == ["gemini.generate"] * 2
+        assert (calls[0][1].ask.model, calls[0][1].reply.response_id) == ("gemini-x", "r1")
+        assert calls[1][1].reply.failure.message == "bad"
+    assert held("google", "/v1beta/batches/b1", json.dumps({"metadata": about}).encode()) == []
+
+
+def session_event(n, **more):
+    spent = {"input_tokens": 3, "output_tokens": n, "cache_read_input_tokens": 7}
+    base = {"type": "span.model_request_end", "id": f"evt_{n}", "model_usage": spent}
+    return base | {"model_request_start_id": "start_1"} | more
+
+
+def test_a_managed_session_holds_a_call_for_each_model_request():
+    start = {"type": "span.model_request_start", "id": "start_1", "model": "claude-x"}
+    total = {"type": "session.usage", "id": "u", "usage": {"output_tokens": 99}}
+    events = [start, session_event(1), session_event(2), session_event(1), total]
+    path = "/v1/sessions/sesn_1/events"
+    streamed = held("anthropic", f"{path}/stream", sse(*events, named=True))
+    listed = held("anthropic", path, json.dumps({"data": events}).encode())
+    for calls in (streamed, listed):
+        assert [told.reply.usage.input_tokens for _, told in calls] == [10, 10]
+        assert [told.reply.usage.output_tokens for _, told in calls] == [1, 2]
+        assert [told.reply.response_id for _, told in calls] == ["evt_1", "evt_2"]
+        assert {told.reply.model for _, told in calls} == {"claude-x"}
+        assert {told.reply.service_tier for _, told in calls} == {""}  # no batch
+
+
+def test_ids_are_the_same_every_time_and_of_the_same_moment():
+    carrier = got("openai", FILE, lines(line("a", CHAT), line("b", CHAT)))
+    first, again = calls_within(carrier), calls_within(carrier)
+    assert [call.id for call in first] == [call.id for call in again]
+    assert len({call.id for call in first}) == 2
+    assert all(call.id >= oldest_id(carrier.started_us) for call in first)
+
+
+def test_what_was_carried_carries_nothing_itself():
+    [call] = calls_within(got("openai", FILE, lines(line("a", CHAT))))
+    assert calls_within(call) == ()
+
+
+@pytest.mark.parametrize("cut", range(0, 400, 7))
+def test_a_file_that_was_cut_gives_its_whole_lines(cut):
+    whole = lines(line("a", CHAT), line("b", CHAT))
+    found = held("openai", FILE, whole[:cut] or b" ")
+    assert len(found) <= whole[:cut].count(b"\n") + 1
+    assert all(told.reply.usage.input_tokens == 10 for _, told in found)
+
+
+@pytest.mark.parametrize(
+    "strange", [b"[]", b"null", b"{}", b'{"custom_id":1,"response":[]}', b"\xff"]
+)
+def test_strange_bodies_carry_nothing(strange):
+    for provider, target in [
+        ("openai", FILE),
+        ("anthropic", "/v1/messages/batches/b/results"),
+        ("anthropic", "/v1/sessions/s/events/stream"),
+        ("google", "/v1beta/batches/b"),
+    ]:
+        assert held(provider, target, strange) == []

@@ -1,0 +1,47 @@
+"""Forms: fields as JSON would name them, files described, nothing lost where a body was cut."""
+
+import hashlib
+
+from agenttrace_mitm.wire.multipart import form_of
+
+KIND = "multipart/form-data; boundary=xyz"
+
+
+def part(name, content, more=""):
+    head = f'--xyz\r\nContent-Disposition: form-data; name="{name}"{more}\r\n\r\n'
+    return head.encode() + content + b"\r\n"
+
+
+def test_fields_are_text_and_files_are_described():
+    sound = b"RIFF\r\n\r\n\x00--"
+    file = part("file", sound, '; filename="a.wav"\r\nContent-Type: audio/wav')
+    form = form_of(part("model", b"whisper-1") + file + b"--xyz--\r\n", KIND)
+    assert form["model"] == "whisper-1"
+    assert form["file"] == {
+        "filename": "a.wav",
+        "content_type": "audio/wav",
+        "size": len(sound),
+        "sha256": hashlib.sha256(sound).hexdigest(),
+    }
+
+
+def test_names_that_repeat_hold_a_list():
+    form = form_of(part("image[]", b"1") + part("a", b"1") + part("a", b"2") + b"--xyz--", KIND)
+    assert form == {"image": ["1"], "a": ["1", "2"]}
+
+
+def test_a_quoted_boundary_is_one_too():
+    assert form_of(part("a", b"1") + b"--xyz--", 'multipart/form-data; boundary="xyz"') == {
+        "a": "1"
+    }
+
+
+def test_a_form_that_was_cut_is_read_as_far_as_it_came():
+    whole = part("model", b"m") + part("file", b"0123456789", '; filename="f"') + b"--xyz--"
+    for end in range(len(whole)):
+        form = form_of(whole[:end], KIND)
+        assert form.get("model", "m") in ("", "m")
+
+
+def test_what_is_no_form_has_no_fields():
+    assert form_of(b"\x00\xff", KIND) == form_of(b"--xyz\r\n", "multipart/form-data") == {}
