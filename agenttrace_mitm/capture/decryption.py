@@ -7,8 +7,11 @@ from mitmproxy import certs, tls
 from mitmproxy.addons import next_layer, tlsconfig
 from mitmproxy.net.tls import starts_like_tls_record
 from mitmproxy.proxy import context, layer
+from mitmproxy.proxy.layers import modes
+from mitmproxy.proxy.layers.http import HTTPMode
 from mitmproxy.proxy.layers.tls import ClientTLSLayer, ServerTLSLayer
 
+from .direct import ProxyHttpLayer
 from .gate import Gate
 
 
@@ -33,6 +36,15 @@ class GatedNextLayer(next_layer.NextLayer):
             # The server behind this name speaks no TLS; the client does.
             return ClientTLSLayer(context)
         return super()._next_layer(context, data_client, data_server)
+
+    def _setup_explicit_http_proxy(  # type: ignore[override]  # static there
+        self, context: context.Context, data_client: bytes
+    ) -> layer.Layer:
+        if starts_like_tls_record(data_client):
+            return super()._setup_explicit_http_proxy(context, data_client)
+        chained = isinstance(context.layers[0], modes.HttpUpstreamProxy)
+        mode = HTTPMode.upstream if chained else HTTPMode.regular
+        return ProxyHttpLayer(context, mode, self._gate)
 
     def _ignore_connection(
         self, context: context.Context, data_client: bytes, data_server: bytes

@@ -74,6 +74,10 @@ class Gate:
         """The provider behind *host*, None when it is nobody's."""
         return self._hosts.get(normal(host))
 
+    def host_of(self, provider: str) -> str | None:
+        """The first host of *provider*, None when it has none."""
+        return next((host for host, owner in self._hosts.items() if owner == provider), None)
+
     def target(self, address: tuple[str, int] | None) -> Target | None:
         """Where a connection to *address* goes instead, if it does."""
         if not self.targets or address is None or address[1] != 443:

@@ -1,5 +1,6 @@
 """What we read in header fields, and what of it may leave this process."""
 
+import base64
 from dataclasses import dataclass, field
 
 from mitmproxy import http
@@ -8,6 +9,7 @@ from ..frames import Pairs
 from . import policy
 
 TAG = "x-agenttrace-tag-"
+TOKEN = "x-agenttrace-token"  # noqa: S105 - a header's name
 CALLER_FIELDS = {
     "x-agenttrace-agent": "agent",
     "x-agenttrace-session": "session",
@@ -21,6 +23,13 @@ class Told:
 
     caller: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
+
+
+def login_of(request: http.Request) -> str:
+    """The proxy login of *request*; programs with a base URL of ours send the token by itself."""
+    if token := request.headers.get(TOKEN, ""):
+        return "Basic " + base64.b64encode(f":{token}".encode()).decode()
+    return str(request.headers.get("proxy-authorization", ""))
 
 
 def take_ours(request: http.Request, *, login: bool) -> Told:

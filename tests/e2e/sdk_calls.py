@@ -8,6 +8,7 @@ SDK's objects say them, and the SHA-256 of the bytes that the SDK's HTTP client 
 
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -130,7 +131,8 @@ def mistral(streamed: bool) -> dict[str, Any]:
     """Mistral chat."""
     from mistralai.client import Mistral
 
-    client = Mistral(api_key=KEY)
+    # The only one that reads no variable for it.
+    client = Mistral(api_key=KEY, server_url=os.environ.get("MISTRAL_BASE_URL"))
     asked: Any = {
         "model": "mistral-large-2512",
         "messages": [{"role": "user", "content": QUESTION}],

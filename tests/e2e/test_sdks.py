@@ -1,4 +1,4 @@
-"""The official SDKs through `HTTPS_PROXY`: the row says what the SDK's objects say."""
+"""The official SDKs by `HTTPS_PROXY` and by base URL: the row says what the SDK's objects say."""
 
 import asyncio
 import hashlib
@@ -70,16 +70,35 @@ async def instance(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[In
         yield running
 
 
-async def _sdk(instance: Instance, provider: str, how: str) -> dict[str, Any]:
+def _by_proxy(instance: Instance) -> dict[str, str]:
+    """The environment of a program that uses the proxy."""
     proxy = f"http://127.0.0.1:{instance.proxy_port}"
     trust = {"SSL_CERT_FILE": str(instance.settings.ca_folder / "bundle.pem")}
-    proxies = {"HTTPS_PROXY": proxy, "https_proxy": proxy, "NO_PROXY": ""}
+    return {"HTTPS_PROXY": proxy, "https_proxy": proxy, "NO_PROXY": ""} | trust
+
+
+def _by_base_url(instance: Instance) -> dict[str, str]:
+    """The environment of a program that takes us for the provider, and trusts nobody new."""
+    proxy = f"http://127.0.0.1:{instance.proxy_port}"
+    return {
+        "OPENAI_BASE_URL": f"{proxy}/v1",
+        "ANTHROPIC_BASE_URL": proxy,
+        "GOOGLE_GEMINI_BASE_URL": proxy,
+        "MISTRAL_BASE_URL": f"{proxy}/mistral",
+        "CO_API_URL": proxy,
+    }
+
+
+WAYS = {"proxy": _by_proxy, "base URL": _by_base_url}
+
+
+async def _sdk(environ: dict[str, str], provider: str, how: str) -> dict[str, Any]:
     child = await asyncio.create_subprocess_exec(
         sys.executable,
         str(SDK_CALLS),
         provider,
         how,
-        env=os.environ | proxies | trust,
+        env=os.environ | environ,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -90,14 +109,17 @@ async def _sdk(instance: Instance, provider: str, how: str) -> dict[str, Any]:
 
 
 @pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("how", ["plain", "streamed"])
 @pytest.mark.parametrize("provider", REPLIES)
-async def test_the_row_says_what_the_sdk_says(instance: Instance, provider: str, how: str) -> None:
+async def test_the_row_says_what_the_sdk_says(
+    instance: Instance, provider: str, how: str, way: str
+) -> None:
     """Model, tokens, finish reason, tool calls and text; and the bytes were not touched."""
     [[before]] = [
         list(row.values()) for row in await instance.rows("select count(*) from llm_calls")
     ]
-    said = await _sdk(instance, provider, how)
+    said = await _sdk(WAYS[way](instance), provider, how)
     rows = await instance.rows(
         "select * from llm_calls order by started_us", lambda found: len(found) > before
     )
