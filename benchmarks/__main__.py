@@ -21,8 +21,8 @@ def main() -> int:
     """Measure what was asked for."""
     parser = argparse.ArgumentParser("scripts/bench", description=__doc__)
     parser.add_argument("what", nargs="*", choices=[[], *BENCHMARKS], help="all by default")
-    parser.add_argument("--rounds", type=int, default=5, help="repetitions of each (default: 5)")
-    parser.add_argument("--seconds", type=float, default=3.0, help="of full load (default: 3)")
+    parser.add_argument("--rounds", type=int, default=11, help="repetitions of each (default: 11)")
+    parser.add_argument("--seconds", type=float, default=0.7, help="of load in each (default: 0.7)")
     parser.add_argument("--json", type=Path, help="write the figures to this file as well")
     given = parser.parse_args()
     found = {}

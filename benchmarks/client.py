@@ -91,13 +91,16 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Asyncio has a transport for us."""
         self._transport = transport  # type: ignore[assignment]  # TCP or TLS, both write
 
     def connection_lost(self, error: Exception | None) -> None:
+        """It is gone, in the middle of a call perhaps."""
         if self._done and not self._done.done():
             self._done.set_exception(ConnectionResetError("the connection went in the middle"))
 
     def data_received(self, data: bytes) -> None:
+        """A piece of the answer."""
         answer = self._answer
         if answer is None or self._done is None or self._done.done():
             return

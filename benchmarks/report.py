@@ -20,8 +20,9 @@ class Row:
 
     @classmethod
     def of(cls, what: str, values: Sequence[float], goal: str = "") -> "Row":
-        """The row of several measurements."""
-        return cls(what, statistics.median(values), goal, min(values), max(values))
+        """The row of several measurements; its spread is their middle half."""
+        low, high = quantile(values, 0.25), quantile(values, 0.75)
+        return cls(what, statistics.median(values), goal, low, high)
 
     @property
     def holds(self) -> bool | None:

@@ -50,8 +50,11 @@ def _start(ours: Instance, port: int) -> float:
 
 def _proxied(port: int) -> bool:
     """Whether the proxy answers a CONNECT: it accepts before it can."""
-    with contextlib.suppress(OSError):
-        with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
-            connection.sendall(b"CONNECT api.openai.com:443 HTTP/1.1\r\n\r\n")
-            return b" 200 " in connection.recv(200)
+    try:
+        connection = socket.create_connection(("127.0.0.1", port), timeout=10)
+    except OSError:
+        return False
+    with contextlib.suppress(OSError), connection:
+        connection.sendall(b"CONNECT api.openai.com:443 HTTP/1.1\r\n\r\n")
+        return b" 200 " in connection.recv(200)
     return False

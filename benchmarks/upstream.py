@@ -53,14 +53,16 @@ class _Server(asyncio.Protocol):
             return
         _, chunks, delay_ms = self._wanted.split(" ")
         loop = asyncio.get_running_loop()
-        head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-        self._transport.write(head)
+        self._transport.write(_STREAM_HEAD)
         pieces = [b"%x\r\n%s\r\n" % (len(e), e) for e in traffic.events(0, int(chunks))]
         pieces[-1] += b"0\r\n\r\n"
         for number, piece in enumerate(pieces, 1):
             loop.call_later(number * float(delay_ms) / 1000, self._transport.write, piece)
 
 
+_STREAM_HEAD = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+)
 _WHOLE = [traffic.answer(number) for number in range(200)]
 _served = 0
 
