@@ -1,0 +1,74 @@
+"""Numbered calls at a steady rate, and what became of each."""
+
+import asyncio
+import itertools
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from . import traffic
+from .client import Connection, Route
+
+NUMBER = "n"
+"""The tag that carries a call's number into the database."""
+
+
+@dataclass
+class Tally:
+    """Which calls were sent, which answers were seen whole, which failed and why."""
+
+    sent: int = 0
+    seen: dict[int, float] = field(default_factory=dict)
+    """When the end of each answer came."""
+    failed: dict[int, str] = field(default_factory=dict)
+
+
+class Load:
+    """Clients that call until they are told to stop, each on a connection of its own."""
+
+    def __init__(self, route: Route, clients: int, per_second: float) -> None:
+        self.tally = Tally()
+        self._route = route
+        self._clients = clients
+        self._pause_s = clients / per_second
+        self._numbers: Iterator[int] = itertools.count()
+        self._stop = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin to call."""
+        self._tasks = [asyncio.create_task(self._client()) for _ in range(self._clients)]
+
+    async def stop(self) -> Tally:
+        """Let the calls under way end; what happened."""
+        self._stop.set()
+        await asyncio.gather(*self._tasks)
+        return self.tally
+
+    async def _client(self) -> None:
+        connection: Connection | None = None
+        while not self._stop.is_set():
+            number = next(self._numbers)
+            self.tally.sent += 1
+            try:
+                connection = connection or await Connection.open(self._route)
+                await self._call(connection, number)
+            except OSError as error:
+                self.tally.failed[number] = f"{type(error).__name__}: {error}"
+                connection = None
+            await asyncio.sleep(self._pause_s)
+        if connection:
+            connection.close()
+
+    async def _call(self, connection: Connection, number: int) -> None:
+        streamed = number % 3 == 0
+        question = [{"role": "user", "content": f"Question {number}"}]
+        answer = await connection.call(
+            traffic.request(question, streamed=streamed),
+            "stream 12 5" if streamed else "whole",
+            f"x-agenttrace-tag-{NUMBER}: {number}\r\n",
+        )
+        if answer.status == 200:
+            self.tally.seen[number] = time.time()
+        else:
+            self.tally.failed[number] = f"status {answer.status}"
