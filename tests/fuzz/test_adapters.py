@@ -19,7 +19,7 @@ from tests.support.recording import Recording
 
 from .hostile import ATOMS, events_of, framed, mutated, spoiled, written
 
-EXAMPLES = int(os.environ.get("AGENTTRACE_FUZZ_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("AGENTTRACE_FUZZ_EXAMPLES", "25"))
 
 fuzzed = settings(
     max_examples=EXAMPLES,

@@ -1,6 +1,7 @@
 """The way of an exchange into a database in memory, as the recorder takes it."""
 
 import sqlite3
+from functools import cache
 from typing import Any, Literal
 
 from sqlite_utils import Database
@@ -14,13 +15,21 @@ from agenttrace_mitm.store.schema import migrations
 from agenttrace_mitm.traces import Fingerprinter
 
 
+@cache
+def _fresh() -> bytes:
+    """A database with our schema and nothing in it: migrating takes longer than a recording."""
+    database = Database(memory=True)
+    migrations.apply(database)
+    database.conn.commit()
+    return database.conn.serialize()
+
+
 class Recording:
     """Records exchanges into a fresh database: `rows` and `row` read what became of them."""
 
     def __init__(self, tier: Literal[1, 2, 3] = 3) -> None:
-        database = Database(memory=True)
-        migrations.apply(database)
-        self.db: sqlite3.Connection = database.conn
+        self.db = sqlite3.connect(":memory:")
+        self.db.deserialize(_fresh())
         self.db.row_factory = sqlite3.Row
         known, answers = KnownContent(self.db), Answers(self.db)
         self._pipeline = Pipeline(tier, Fingerprinter(b"k" * 32), known, answers)
