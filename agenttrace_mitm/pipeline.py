@@ -15,7 +15,6 @@ from .model import (
     Caller,
     Exchange,
     LlmCall,
-    Payload,
     Record,
     Reply,
     StoredMessage,
@@ -24,8 +23,9 @@ from .model import (
     ToolCallPart,
     Understood,
 )
+from .payload import payload_of, redacted
 from .pricing.calls import priced
-from .privacy import Redactor, keep, keep_headers
+from .privacy import Redactor, keep
 from .store import Answers
 from .told import outcome, told_by
 from .traces import Fingerprinter, Known, Placed, plain_text
@@ -34,9 +34,6 @@ from .traces.identity import Identities, trace_context
 from .traces.placing import Finding, Place, Places
 
 log = logging.getLogger(__name__)
-
-PAYLOAD_LIMIT = 16 * 1024 * 1024
-ARRIVALS_LIMIT = 20_000
 
 
 class Pipeline:
@@ -105,7 +102,7 @@ class Pipeline:
             tool_calls=_tool_calls(understood.reply, talk.place),
             tool_results=_tool_results(talk.place, exchange),
             placement=talk.place.stored,
-            payload=_payload(exchange, understood) if self._tier == 3 else None,
+            payload=payload_of(exchange, understood) if self._tier == 3 else None,
         )
         return _redacted(
             keep(record, self._tier),
@@ -322,23 +319,6 @@ def _tool_results(place: Place, exchange: Exchange) -> tuple[StoredToolResult, .
     )
 
 
-def _payload(exchange: Exchange, understood: Understood) -> Payload | None:
-    if understood.kind == "telemetry" or exchange.within:  # the carrier's payload has it
-        return None
-    arrivals = exchange.response.arrivals[:ARRIVALS_LIMIT]
-    return Payload(
-        request_headers=keep_headers(exchange.request_headers.pairs),
-        response_headers=keep_headers(exchange.response_headers.pairs),
-        request_body=_bounded(understood.request_body),
-        response_body=_bounded(understood.response_body),
-        arrivals=[[at_us - exchange.started_us, end] for at_us, end in arrivals],
-    )
-
-
-def _bounded(body: bytes | None) -> bytes | None:
-    return body if body and len(body) <= PAYLOAD_LIMIT else None
-
-
 def _has_secret(talk: _Talk, exchange: Exchange) -> bool:
     redactor = Redactor(exchange.credential_digests)
     redactor.json([place.placed.content for place in talk.added if place.direction == "out"])
@@ -371,24 +351,8 @@ def _redacted(record: Record, redactor: Redactor, *, withhold: bool = False) -> 
         named = trace.model_copy(update={"name": redactor.text(trace.name)})
         update["placement"] = record.placement.model_copy(update={"trace": named})
     if payload := record.payload:
-        update["payload"] = _redacted_payload(payload, redactor, withhold)
+        update["payload"] = redacted(payload, redactor, withhold=withhold)
     return record.model_copy(update=update) if update else record
-
-
-def _redacted_payload(payload: Payload, redactor: Redactor, withhold: bool) -> Payload:
-    response = None if withhold else _data(payload.response_body, redactor)
-    return payload.model_copy(
-        update={
-            "request_headers": redactor.json(payload.request_headers),
-            "response_headers": redactor.json(payload.response_headers),
-            "request_body": _data(payload.request_body, redactor),
-            "response_body": response,
-        }
-    )
-
-
-def _data(body: bytes | None, redactor: Redactor) -> bytes | None:
-    return redactor.data(body) if body is not None else None
 
 
 def _text(text: str | None, redactor: Redactor) -> str | None:

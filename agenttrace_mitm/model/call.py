@@ -150,14 +150,31 @@ class StoredToolResult(Row):
     is_error: bool = False
 
 
+class StoredMedium(Row):
+    """An image, a sound or a file; `data` is None where it is too large or holds a secret."""
+
+    sha256: str
+    mime_type: str
+    size: int
+    width: int | None = None
+    height: int | None = None
+    duration_ms: int | None = None
+    token_estimate: int | None = None
+    data: bytes | None = None
+
+
 class Payload(Row):
-    """Wire bytes of a call, decoded and redacted (tier 3).  Bodies are None when withheld."""
+    """Wire bytes of a call, decoded and redacted (tier 3).  Bodies are None when withheld.
+
+    Bodies name their media by hash; `media` holds each once.
+    """
 
     request_headers: Json = None
     response_headers: Json = None
     request_body: bytes | None = None
     response_body: bytes | None = None
     arrivals: Json = None
+    media: tuple[StoredMedium, ...] = ()
 
 
 class Record(Row):

@@ -18,6 +18,7 @@ from ..model import (
     Payload,
     Placement,
     Record,
+    StoredMedium,
     StoredMessage,
     StoredSession,
     StoredSpan,
@@ -60,7 +61,7 @@ KEEPS: Mapping[type[Row], Mapping[str, Tier]] = {
         **_fields(2, "content text"),
     },
     StoredToolCall: {
-        **_fields(1, "tool_call_id position name server item_id fingerprint prompts span_id"),
+        **_fields(1, "tool_call_id position name server typed item_id fingerprint prompts span_id"),
         **_fields(2, "arguments"),
     },
     StoredToolResult: {
@@ -96,7 +97,10 @@ KEEPS: Mapping[type[Row], Mapping[str, Tier]] = {
         """,
     ),
     Placement: _fields(1, "session trace thread spans"),
-    Payload: _fields(3, "request_headers response_headers request_body response_body arrivals"),
+    StoredMedium: _fields(3, "sha256 mime_type size width height duration_ms token_estimate data"),
+    Payload: _fields(
+        3, "request_headers response_headers request_body response_body arrivals media"
+    ),
 }
 """Lowest tier that keeps a field.  `NARROWED` fields are kept only in part below tier 3 or 2."""
 

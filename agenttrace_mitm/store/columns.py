@@ -125,6 +125,7 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "token_estimate": "tokens by the provider's published rule; in no sum",
         "first_call_id": "the call that first carried it",
         "first_seen_us": "when that was, microseconds, UTC",
+        "last_seen_us": "when it was last sent or made, microseconds, UTC",
         "data": "the bytes, at tier 3",
     },
     "blind_spots": {

@@ -16,6 +16,13 @@ delete from payloads
 where call_id in (select call_id from payloads where call_id < :oldest limit :step)
 """
 
+_MEDIA = """
+update media set data = null
+where sha256 in (
+    select sha256 from media where last_seen_us < :before_us and data is not null limit :step
+)
+"""
+
 _TOOL_CALLS = """
 update tool_calls set arguments = null, result = null
 where id in (
@@ -57,7 +64,9 @@ def let_go(db: sqlite3.Connection, before_us: int) -> int:
     }
     db.execute("begin immediate")
     try:
-        changed = sum(_changes(db, sql, given) for sql in (_PAYLOADS, _TOOL_CALLS, _MESSAGES))
+        changed = sum(
+            _changes(db, sql, given) for sql in (_PAYLOADS, _MEDIA, _TOOL_CALLS, _MESSAGES)
+        )
         db.execute("commit")
     except BaseException:
         if db.in_transaction:

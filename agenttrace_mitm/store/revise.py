@@ -16,6 +16,7 @@ from ..errors import StoreError
 from ..model import Json, LlmCall
 from ..pricing import read_user_prices, use
 from ..pricing.calls import BILLED_KINDS, priced, reported_in
+from ..wire.media import put_back
 from . import rollups
 from .payloads import unpack
 from .rows import call_of, call_values
@@ -99,9 +100,20 @@ def _wire(db: sqlite3.Connection, call: LlmCall) -> StoredWire | None:
     return StoredWire(
         _decoded(row["request_headers"]),
         _decoded(row["response_headers"]),
-        unpack(row["request_body"]),
-        unpack(row["response_body"]),
+        _whole(db, row["request_body"]),
+        _whole(db, row["response_body"]),
     )
+
+
+def _whole(db: sqlite3.Connection, stored: bytes | None) -> bytes | None:
+    """A stored body with its media again."""
+
+    def data_of(sha256: str) -> bytes | None:
+        found = db.execute("select data from media where sha256 = ?", (sha256,)).fetchone()
+        return found[0] if found else None
+
+    body = unpack(stored)
+    return None if body is None else put_back(body, data_of)
 
 
 def _decoded(text: str | None) -> Json:

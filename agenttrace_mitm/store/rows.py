@@ -76,6 +76,16 @@ insert or replace into payloads
 values (?, ?, ?, ?, ?, ?)
 """
 
+INSERT_MEDIUM = """
+insert into media
+    (sha256, mime_type, size, width, height, duration_ms, token_estimate, first_call_id,
+     first_seen_us, last_seen_us, data)
+values (:sha256, :mime_type, :size, :width, :height, :duration_ms, :token_estimate, :call_id,
+        :at_us, :at_us, :data)
+on conflict (sha256) do update
+set last_seen_us = max(last_seen_us, excluded.last_seen_us), data = coalesce(data, excluded.data)
+"""
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -111,6 +121,9 @@ def write_record(db: sqlite3.Connection, record: Record) -> None:
         bodies = pack(payload.request_body), pack(payload.response_body)
         row = (call.id, *headers, *bodies, json_text(payload.arrivals))
         db.execute(INSERT_PAYLOAD, row)
+        for medium in payload.media:
+            values = medium.__dict__ | {"call_id": call.id, "at_us": call.started_us}
+            db.execute(INSERT_MEDIUM, values)
 
 
 def _write_tools(db: sqlite3.Connection, record: Record) -> None:

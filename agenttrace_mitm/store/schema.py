@@ -366,11 +366,12 @@ def m007_numbers(db: Database) -> None:
             "token_estimate": int,
             "first_call_id": str,
             "first_seen_us": int,
+            "last_seen_us": int,
             "data": bytes,
         },
         pk="sha256",
     )
-    db.table("media").create_index(["first_seen_us"])
+    db.table("media").create_index(["last_seen_us"])
     db.table("llm_calls").create_index(["operation_id"])
     db.execute(
         "create index llm_calls_retried on llm_calls (started_us, operation_id) where attempt > 1"

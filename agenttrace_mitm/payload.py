@@ -1,0 +1,82 @@
+"""What is kept of the bytes of an exchange at tier 3: decoded bodies, headers, media apart.
+
+Comes in: an exchange and what was understood.  Goes out: a `Payload`, its media set aside so that
+an image sent with every turn is stored once.  `redacted` takes the secrets out of all of it.
+"""
+
+from .model import Exchange, Payload, StoredMedium, Understood
+from .privacy import Redactor, keep_headers
+from .providers.media_tokens import audio_tokens, image_tokens
+from .wire.media import Medium, set_aside
+
+BODY_LIMIT = 16 * 1024 * 1024
+MEDIUM_LIMIT = 8 * 1024 * 1024
+ARRIVALS_LIMIT = 20_000
+
+
+def payload_of(exchange: Exchange, understood: Understood) -> Payload | None:
+    """The bytes of *exchange* that may be stored, not yet redacted."""
+    if understood.kind == "telemetry" or exchange.within:  # the carrier's payload has it
+        return None
+    request, sent = _without_media(understood.request_body)
+    response, made = _without_media(understood.response_body)
+    media = {medium.sha256: medium for medium in (*sent, *made)}
+    model = understood.reply.model or understood.ask.model
+    arrivals = exchange.response.arrivals[:ARRIVALS_LIMIT]
+    return Payload(
+        request_headers=keep_headers(exchange.request_headers.pairs),
+        response_headers=keep_headers(exchange.response_headers.pairs),
+        request_body=request,
+        response_body=response,
+        arrivals=[[at_us - exchange.started_us, end] for at_us, end in arrivals],
+        media=tuple(_stored(medium, exchange.provider, model) for medium in media.values()),
+    )
+
+
+def redacted(payload: Payload, redactor: Redactor, *, withhold: bool) -> Payload:
+    """*payload* without secrets; without the response where it is to be withheld."""
+    response = None if withhold else _clean(payload.response_body, redactor)
+    return payload.model_copy(
+        update={
+            "request_headers": redactor.json(payload.request_headers),
+            "response_headers": redactor.json(payload.response_headers),
+            "request_body": _clean(payload.request_body, redactor),
+            "response_body": response,
+            "media": tuple(_without_secret(medium, redactor) for medium in payload.media),
+        }
+    )
+
+
+def _without_media(body: bytes | None) -> tuple[bytes | None, tuple[Medium, ...]]:
+    short, media = set_aside(body) if body else (None, ())
+    return (short if short and len(short) <= BODY_LIMIT else None), media
+
+
+def _stored(medium: Medium, provider: str, model: str) -> StoredMedium:
+    tokens = None
+    if medium.width and medium.height:
+        tokens = image_tokens(provider, model, medium.width, medium.height)
+    elif medium.duration_ms:
+        tokens = audio_tokens(provider, medium.duration_ms)
+    size = len(medium.data)
+    return StoredMedium(
+        sha256=medium.sha256,
+        mime_type=medium.mime_type,
+        size=size,
+        width=medium.width,
+        height=medium.height,
+        duration_ms=medium.duration_ms,
+        token_estimate=tokens,
+        data=medium.data if size <= MEDIUM_LIMIT else None,
+    )
+
+
+def _without_secret(medium: StoredMedium, redactor: Redactor) -> StoredMedium:
+    """*medium*; without its bytes where a secret is written in them."""
+    if medium.data is None or redactor.data(medium.data) is medium.data:
+        return medium
+    return medium.model_copy(update={"data": None})
+
+
+def _clean(body: bytes | None, redactor: Redactor) -> bytes | None:
+    return None if body is None else redactor.data(body)

@@ -1,0 +1,112 @@
+"""Media of bodies: stored once, found by the hash that message parts name, gone below tier 3."""
+
+import base64
+import json
+import struct
+from dataclasses import replace
+
+import pytest
+
+from agenttrace_mitm import payload
+from agenttrace_mitm.payload import payload_of, redacted
+from agenttrace_mitm.privacy import Redactor
+from agenttrace_mitm.providers import understand
+from agenttrace_mitm.store import unpack
+from agenttrace_mitm.store.retention import let_go
+from agenttrace_mitm.wire.media import put_back
+
+from .providers.exchanges import exchange
+from .support.recording import Recording
+
+PNG = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", 512, 512) + bytes(200)
+ANSWER = {
+    "model": "gpt-4o",
+    "choices": [{"index": 0, "message": {"role": "assistant", "content": "a cat"}}],
+    "usage": {"prompt_tokens": 260, "completion_tokens": 2, "total_tokens": 262},
+}
+
+
+def asked(image=PNG, id_="1"):
+    """A question about an image."""
+    url = f"data:image/png;base64,{base64.b64encode(image).decode()}"
+    content = [{"type": "image_url", "image_url": {"url": url}}]
+    body = {"model": "gpt-4o", "messages": [{"role": "user", "content": content}]}
+    return replace(exchange("openai", "/v1/chat/completions", ANSWER, body), id=id_)
+
+
+def test_an_image_sent_with_every_call_is_stored_once():
+    recording = Recording()
+    for id_ in "123":
+        recording.take(asked(id_=id_))
+    [medium] = recording.rows("select * from media")
+    assert medium["data"] == PNG
+    assert (medium["mime_type"], medium["size"]) == ("image/png", len(PNG))
+    assert (medium["width"], medium["height"], medium["token_estimate"]) == (512, 512, 255)
+    assert medium["first_call_id"] == "1"
+    for row in recording.rows("select request_body from payloads"):
+        assert base64.b64encode(PNG) not in unpack(row["request_body"])
+
+
+def test_message_parts_name_the_medium_by_its_hash():
+    recording = Recording()
+    recording.take(asked())
+    [found] = recording.rows(
+        "select p.value ->> 'modality' as modality from messages,"
+        " json_each(content) as p join media on media.sha256 = p.value ->> 'sha256'"
+    )
+    assert found["modality"] == "image"
+
+
+def test_the_body_can_be_rebuilt_from_what_is_stored():
+    recording = Recording()
+    sent = asked()
+    recording.take(sent)
+    [row] = recording.rows("select request_body from payloads")
+    [medium] = recording.rows("select sha256, data from media")
+    kept = {medium["sha256"]: medium["data"]}
+    assert put_back(unpack(row["request_body"]), kept.get) == sent.request.data
+    assert json.loads(unpack(row["request_body"]))  # readable without it as well
+
+
+@pytest.mark.parametrize("tier", [1, 2])
+def test_below_tier_3_there_are_no_media(tier):
+    recording = Recording(tier)
+    recording.take(asked())
+    assert recording.rows("select * from media") == []
+
+
+def test_a_medium_beyond_the_bound_is_described_only(monkeypatch):
+    monkeypatch.setattr(payload, "MEDIUM_LIMIT", 50)
+    sent = asked()
+    [medium] = payload_of(sent, understand(sent)).media
+    assert (medium.size, medium.data) == (len(PNG), None)
+
+
+def test_a_secret_inside_a_medium_is_not_stored():
+    """A screenshot's metadata may hold what the redactor would find in text."""
+    secret = b"sk-ant-api03-" + b"Ab3" * 31
+    sent = asked(PNG + b" " + secret + b" ")
+    kept = redacted(payload_of(sent, understand(sent)), Redactor(), withhold=False)
+    assert secret not in kept.model_dump_json().encode()
+    [medium] = kept.media
+    assert medium.data is None
+    assert base64.b64encode(secret[:30]) not in kept.request_body
+
+
+def test_bytes_of_media_are_let_go_and_their_description_stays():
+    recording = Recording()
+    recording.take(replace(asked(), started_us=100))
+    recording.db.commit()
+    let_go(recording.db, 200)
+    [medium] = recording.rows("select data, width from media")
+    assert medium == {"data": None, "width": 512}
+
+
+def test_a_medium_that_is_still_sent_is_kept():
+    recording = Recording()
+    recording.take(replace(asked(), started_us=100))
+    recording.take(replace(asked(id_="2"), started_us=300))
+    recording.db.commit()
+    let_go(recording.db, 200)
+    [medium] = recording.rows("select data from media")
+    assert medium["data"] == PNG
