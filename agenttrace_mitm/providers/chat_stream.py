@@ -8,6 +8,14 @@ from ..model import Json, JsonObject
 from ..wire.jsonio import list_of, object_of, text_of
 
 
+def spent_in(body: JsonObject) -> Json:
+    """The usage object, wherever compatible servers put it."""
+    groq = object_of(body.get("x_groq")).get("usage")
+    choices = list_of(body.get("choices"))
+    moonshot = object_of(choices[0]).get("usage") if choices else None
+    return body.get("usage") or groq or moonshot
+
+
 class ChatStream:
     """Folds `chat.completion.chunk` events into one `chat.completion`."""
 
@@ -26,7 +34,8 @@ class ChatStream:
                     generated |= self._add_choice(object_of(choice))
             elif value is not None and key != "obfuscation":
                 self._head[key] = value
-        if event.get("usage"):
+        if spent := spent_in(event):
+            self._head["usage"] = spent
             # Some servers count along: only what comes with or after the end is the whole.
             ended = any(choice.has_ended for choice in self._choices.values())
             self.usage_is_final = ended or not event.get("choices")

@@ -26,10 +26,10 @@ from ..wire.jsonio import Reader, list_of, object_of, text_of
 from . import tool_results
 from .adapter import Framing, ReplyStream, Route
 from .chat_content import parts_of, role_of, tool_calls_of, tool_names
-from .chat_stream import ChatStream
+from .chat_stream import ChatStream, spent_in
 from .finish import normalized
 from .params import chosen
-from .usage import splits, usage
+from .usage import splits, total_of, usage
 
 _PATH = re.compile(r"/chat/completions$")
 PARAMS = (
@@ -123,7 +123,7 @@ class OpenAIChat:
 
     def read_usage(self, body: JsonObject, notes: list[str]) -> Usage:
         """What the completion cost, all choices together."""
-        return usage_of(body.get("usage"), notes)
+        return usage_of(spent_in(body), notes)
 
     def read_tier(self, body: JsonObject) -> str:
         """The tier as served."""
@@ -205,6 +205,9 @@ def _functions(functions: Json) -> tuple[str, ...]:
     return tuple(filter(None, names))
 
 
+_CACHED = ("prompt_cache_hit_tokens", "cached_tokens")
+
+
 def usage_of(raw: Json, notes: list[str]) -> Usage:
     """Chat usage: counts that include what was cached and what was thought."""
     if not isinstance(raw, dict):
@@ -212,15 +215,24 @@ def usage_of(raw: Json, notes: list[str]) -> Usage:
     counts = Reader(raw, notes, "usage")
     read = counts.object("prompt_tokens_details")
     written = counts.object("completion_tokens_details")
+    asked, total = counts.count("prompt_tokens"), counts.count("total_tokens")
+    answered, thought = counts.count("completion_tokens"), written.count("reasoning_tokens")
+    # xAI counts thoughts apart; the total tells.
+    if thought and total == total_of(asked, answered, thought):
+        answered = total_of(answered, thought)
+    cached = read.count("cached_tokens")
     return usage(
         raw,
         notes,
-        input_tokens=counts.count("prompt_tokens"),
-        output_tokens=counts.count("completion_tokens"),
-        total_tokens=counts.count("total_tokens"),
-        cache_read_tokens=read.count("cached_tokens"),
+        input_tokens=asked,
+        output_tokens=answered,
+        total_tokens=total,
+        # DeepSeek and Moonshot have names of their own for it.
+        cache_read_tokens=next(
+            (n for n in (cached, *map(counts.count, _CACHED)) if n is not None), None
+        ),
         cache_write_tokens=read.count("cache_write_tokens"),
-        reasoning_tokens=written.count("reasoning_tokens"),
+        reasoning_tokens=thought,
         detail=splits(
             input_audio=read.count("audio_tokens"),
             input_image=read.count("image_tokens"),

@@ -4,13 +4,14 @@ Never raises for what a peer sent.  What cannot be read costs a field and leaves
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from urllib.parse import parse_qsl
 
 from ..model import Arrival, Ask, Exchange, Failure, JsonObject, Kind, Reply, Understood
 from ..wire.encodings import Plain, plain
 from ..wire.events import Event, EventDecoder
+from ..wire.eventstream import EventStreamDecoder
 from ..wire.jsonarray import JsonArrayDecoder
 from ..wire.jsonio import NotJson, decode, object_of, text_of
 from ..wire.multipart import form_of
@@ -27,6 +28,8 @@ from .audio import (
     OpenAISpeech,
     OpenAITranscriptions,
 )
+from .bedrock_converse import BedrockConverse
+from .bedrock_invoke import BedrockInvoke
 from .cohere_embed import CohereEmbed, CohereRerank
 from .cohere_tools import CohereClassify, CohereParse, CohereSummarize, CohereTokenize
 from .cohere_v1_chat import CohereGenerate, CohereV1Chat
@@ -45,6 +48,7 @@ from .mistral_conversations import MistralConversations
 from .mistral_ocr import MistralOcr
 from .mistral_realtime import MistralRealtime
 from .moderations import MistralModerations, OpenAIModerations
+from .ollama import OllamaChat, OllamaEmbed, OllamaGenerate
 from .openai_assistants import OpenAIAssistants
 from .openai_chat import OpenAIChat
 from .openai_completions import OpenAICompletions
@@ -55,11 +59,15 @@ from .openai_realtime import OpenAIRealtime
 from .openai_responses import OpenAIResponses
 from .openai_videos import OpenAIVideos
 from .other import Other
+from .reported_cost import reported_nano_usd
 from .side_calls import is_side_call
+from .vertex import VertexAnthropic, VertexMistral
 from .vocabulary import unknown_in
 
 # In the order of asking: what one provider does differently stands before the common shape.
 ADAPTERS: tuple[Adapter, ...] = (
+    VertexAnthropic(),
+    VertexMistral(),
     AnthropicMessages(),
     MistralChat(),
     OpenAIChat(),
@@ -101,15 +109,21 @@ ADAPTERS: tuple[Adapter, ...] = (
     OpenAIDecisions(),
     OpenAIVideos(),
     OpenAIAssistants(),
+    BedrockConverse(),
+    BedrockInvoke(),
+    OllamaChat(),
+    OllamaGenerate(),
+    OllamaEmbed(),
     *ADMINISTRATION,
 )
 _OTHER = Other()
 
 _SSE_FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
-_DECODERS: dict[Framing, type[SseDecoder | NdjsonDecoder | JsonArrayDecoder]] = {
+_DECODERS: dict[Framing, Callable[[], EventDecoder]] = {
     "sse": SseDecoder,
     "ndjson": NdjsonDecoder,
     "json-array": JsonArrayDecoder,
+    "event-stream": EventStreamDecoder,
 }
 
 
@@ -142,6 +156,8 @@ def understand(exchange: Exchange) -> Understood:
         if isinstance(adapter, Meters):
             reply = adapter.metered(ask, reply)
         reply = with_estimates(reply, ask, body.get("tools") or body.get("functions"))
+    if reply.cost_nano_usd is None:
+        reply = replace(reply, cost_nano_usd=reported_nano_usd(reply.usage.raw))
     if exchange.processing:
         reply = replace(reply, service_tier=exchange.processing)
     return Understood(
@@ -220,7 +236,7 @@ def _framing(exchange: Exchange, expected: Framing, data: bytes, *, failed: bool
         return expected
     if head.startswith(_SSE_FIELDS):
         return "sse"
-    if failed:
+    if failed or (expected == "event-stream" and head.startswith(b"{")):
         return None
     if expected == "sse":
         said = exchange.response_headers.get("content-type")
@@ -233,7 +249,8 @@ def _streamed_reply(
 ) -> Reply:
     stream = adapter.open_stream()
     kinds: set[str] = set()
-    first_end, broken = _fold(_DECODERS[framing](), response.data or b"", stream, kinds)
+    decoder = _DECODERS[framing]()
+    first_end, broken = _fold(decoder, response.data or b"", stream, kinds)
     whole = stream.whole()
     reply = _judged(adapter.read_reply(whole, route), adapter, whole, kinds)
     usage = reply.usage
@@ -245,9 +262,15 @@ def _streamed_reply(
         complete=stream.complete,
         first_content_us=_arrival(response.arrivals, first_end) if first_end else None,
         usage=usage,
-        notes=(*reply.notes, "stream: an event is not JSON") if broken else reply.notes,
+        notes=(*reply.notes, *_surprises(decoder, broken=broken)),
     )
     return _finished(reply, failure_of(whole) if failed else failure_in(whole))
+
+
+def _surprises(decoder: EventDecoder, *, broken: bool) -> list[str]:
+    """What was wrong with the framing of a stream."""
+    notes = decoder.notes if isinstance(decoder, EventStreamDecoder) else []
+    return [*notes, "stream: an event is not JSON"] if broken else notes
 
 
 def _judged(reply: Reply, adapter: Adapter, body: JsonObject, kinds: Iterable[str] = ()) -> Reply:
