@@ -76,6 +76,8 @@ def read_again(call: LlmCall, wire: StoredWire) -> LlmCall:
         kept -= COUNTED
     if {call.kind, understood.kind} == {"llm", "auxiliary"}:
         kept -= {"kind"}  # a header that is not stored tells the two apart
+    if call.kind == "auxiliary" and understood.kind == "admin":
+        kept -= {"kind"}  # a retrieve that was the first to show what its answer took
     told = Redactor().json({name: value for name, value in told.items() if name in kept})
     again = call.model_copy(update=told | {"notes": _notes(call, understood)})
     return priced(again, reported_in(call) or understood.reply.cost_nano_usd)

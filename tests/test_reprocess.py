@@ -130,3 +130,18 @@ def test_calls_without_bytes_are_left_alone(database):
     write_record(db.conn, record())
     db.close()
     assert again(database).read == 0
+
+
+def test_a_retrieve_that_was_counted_stays_counted(database):
+    """It is administration by its path, and in the bill because nobody showed the counts before."""
+    answer = {"id": "resp_1", "object": "response", "model": "gpt-5.5", "status": "completed"}
+    answer["usage"] = {"input_tokens": 9, "output_tokens": 2, "total_tokens": 11}
+    fetched = call(
+        dialect="other", kind="auxiliary", method="GET", path="/v1/responses/resp_1", tokens_in=9
+    )
+    one = keep(database, fetched, answer, asked=None)
+    again(database)
+    healed = read(database, one.id)
+    assert (healed.dialect, healed.kind) == ("openai.responses", "auxiliary")
+    assert healed.tokens_out == 2
+    assert healed.cost_nano_usd
