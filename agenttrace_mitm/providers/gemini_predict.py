@@ -1,4 +1,7 @@
-"""Imagen and Veo: `:predict` and `:predictLongRunning`.  Nothing is reported, so things are counted."""
+"""Imagen and Veo: `:predict` and `:predictLongRunning`.
+
+Nothing is reported, so images and seconds are counted.
+"""
 
 import re
 from dataclasses import replace

@@ -139,8 +139,8 @@ def _with_counts(db: sqlite3.Connection, call: dict[str, Any]) -> dict[str, Any]
     """*call*; where it read an answer that was counted before, with the counts from there."""
     if call["duplicate_of"] is None:
         return call
-    counted = db.execute("select * from llm_calls where id = ?", (call["duplicate_of"],)).fetchone()
-    return call | {name: counted[name] for name in counted.keys() if "tokens" in name}
+    [row] = db.execute("select * from llm_calls where id = ?", (call["duplicate_of"],))
+    return call | {name: value for name, value in dict(row).items() if "tokens" in name}
 
 
 def _words(answer: sqlite3.Row | None) -> str:

@@ -79,6 +79,20 @@ def test_parallel_tool_calls_interleave_and_split_inside_an_escape():
     ]
 
 
+def test_parallel_calls_that_share_an_index_are_told_apart_by_id():
+    """Some compatible servers say index 0 for each of several whole calls."""
+    stream = sse(
+        chunk({"tool_calls": [{"index": 0, "id": "a", "function": {"name": "f"}}]}),
+        chunk({"tool_calls": [{"index": 0, "function": {"arguments": "{}"}}]}),
+        chunk({"tool_calls": [{"index": 0, "id": "b", "function": {"name": "g"}}]}),
+        chunk({"tool_calls": [{"index": 0, "id": "b", "function": {"arguments": "[]"}}]}),
+        chunk(finish="tool_calls"),
+        "[DONE]",
+    )
+    calls = told("openai", PATH, stream).reply.tool_calls
+    assert [(c.id, c.name, c.arguments) for c in calls] == [("a", "f", "{}"), ("b", "g", "[]")]
+
+
 def test_fragments_without_index_join_by_id_or_by_being_the_last():
     whole = {"id": "a", "function": {"name": "f", "arguments": "{}"}}
     first = {"id": "b", "function": {"name": "g", "arguments": '{"x"'}}

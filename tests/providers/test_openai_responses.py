@@ -226,3 +226,36 @@ def test_a_request_is_read_item_by_item():
         "response_format": "json_object",
         "verbosity": "low",
     }
+
+
+TYPED = [
+    {"type": "shell_call", "call_id": "s1", "action": {"commands": ["ls"]}},
+    {"type": "apply_patch_call", "call_id": "p1", "operation": {"type": "delete_file"}},
+    {"type": "computer_call", "call_id": "c1", "action": {"type": "click"}},
+    {"type": "local_shell_call", "call_id": "l1", "action": {"command": ["ls"]}},
+    {"type": "tool_search_call", "call_id": "t1", "execution": "client", "arguments": {"q": "x"}},
+]
+
+
+@pytest.mark.parametrize("item", TYPED, ids=lambda item: item["type"])
+def test_tools_that_the_provider_defines_are_kept_beside_functions(item):
+    """The client runs them, so the reply waits; they are no functions of its own."""
+    reply = told("openai", PATH, response(output=(item, CALL))).reply
+    assert [made.id for made in reply.tool_calls] == ["call_1"]
+    [typed, _] = reply.messages[0].parts
+    assert (typed.id, typed.server, typed.typed) == (item["call_id"], False, True)
+    assert told("openai", PATH, response(output=(item,))).reply.finish_reason == "tool_calls"
+
+
+def test_searches_are_billed_and_looking_at_pages_is_not():
+    def action(kind):
+        return {"type": "web_search_call", "id": kind, "action": {"type": kind}}
+
+    output = [action("search"), action("open_page"), action("find_in_page"), action("search")]
+    counted = told("openai", PATH, response(output=output)).reply
+    assert counted.usage.detail["web_searches"] == 2
+    assert "estimated:web_searches" in counted.notes
+    says = response(output=output, tool_usage={"web_search": {"num_requests": 1}})
+    told_so = told("openai", PATH, says).reply
+    assert told_so.usage.detail["web_searches"] == 1
+    assert told_so.notes == ()
