@@ -5,8 +5,10 @@ are in tests/providers.
 """
 
 import base64
+import hashlib
 import json
 import tracemalloc
+import zlib
 from dataclasses import replace
 
 import brotli
@@ -460,6 +462,42 @@ def test_a_client_that_leaves_in_the_middle_has_used_tokens():
     assert found["cost_nano_usd"] > 0
 
 
+# --- Bedrock -----------------------------------------------------------------------------------
+
+
+def frame(name, value, *, broken=False):
+    """An AWS event-stream frame; a *broken* one has a wrong checksum."""
+    pairs = ((":event-type", name), (":message-type", "event"))
+    headers = b"".join(
+        bytes((len(key),)) + key.encode() + b"\x07" + len(text).to_bytes(2, "big") + text.encode()
+        for key, text in pairs
+    )
+    payload = json.dumps(value).encode()
+    total = 12 + len(headers) + len(payload) + 4
+    prelude = total.to_bytes(4, "big") + len(headers).to_bytes(4, "big")
+    data = prelude + zlib.crc32(prelude).to_bytes(4, "big") + headers + payload
+    return data + (zlib.crc32(data) ^ broken).to_bytes(4, "big")
+
+
+def test_a_damaged_event_stream_is_read_as_far_as_it_goes():
+    """A wrong checksum is noted and read over; a frame that is cut costs only itself."""
+    spoken = [{"contentBlockIndex": 0, "delta": {"text": text}} for text in ("Hel", "lo", "!")]
+    pieces = [
+        frame("messageStart", {"role": "assistant"}),
+        frame("contentBlockDelta", spoken[0]),
+        frame("contentBlockDelta", spoken[1], broken=True),
+        frame("contentBlockDelta", spoken[2])[:-5],
+    ]
+    target = "/model/anthropic.claude-sonnet-4-5-20250929-v1%3A0/converse-stream"
+    kind = "application/vnd.amazon.eventstream"
+    came = exchange("bedrock", target, pieces, content_type=kind)
+    understood = understand(came)
+    assert understood.reply.text == "Hello"
+    [found] = recorded(came)
+    assert found["outcome"] == "interrupted"
+    assert "wrong checksum" in found["notes"]
+
+
 # --- Agents ------------------------------------------------------------------------------------
 
 
@@ -489,30 +527,61 @@ def test_claude_code_s_agents_are_told_apart_and_its_title_call_is_no_turn():
     assert main["request_chain"] == sub["request_chain"]
 
 
+def test_the_javascript_of_codex_s_code_mode_is_a_tool_call_of_its_own():
+    """It comes as free text, no JSON, in pieces: the command and the patch are inside."""
+    script = 'await exec_command({cmd: "ls -l"});\nawait apply_patch(`*** Begin Patch\n`);'
+    item = {"type": "custom_tool_call", "id": "ctc_1", "call_id": "call_1", "name": "exec"}
+    about = {"output_index": 0, "item_id": "ctc_1"}
+    piece = about | {"type": "response.custom_tool_call_input.delta"}
+    events = [
+        {"type": "response.created", "response": {"id": "r", "model": "gpt-5.5-codex"}},
+        about | {"type": "response.output_item.added", "item": item | {"input": ""}},
+        piece | {"delta": script[:20]},
+        piece | {"delta": script[20:]},
+    ]
+    whole = about | {"type": "response.output_item.done", "item": item | {"input": script}}
+    for stream in (events, [*events, whole]):  # cut, and to the end
+        [call] = told("openai", RESPONSES, sse(*stream, named=True)).reply.tool_calls
+        assert (call.id, call.name, call.arguments) == ("call_1", "exec", script)
+
+
 # --- Media, and what nobody knows --------------------------------------------------------------
 
 
-def test_a_huge_image_is_described_once_and_memory_stays_bounded():
+PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (640).to_bytes(4, "big") + (480).to_bytes(4, "big")
+
+
+def with_image(content):
+    source = {"type": "base64", "media_type": "image/png", "data": base64.b64encode(content)}
+    source["data"] = source["data"].decode()
+    said = {"role": "user", "content": [{"type": "image", "source": source}]}
+    request = json.dumps({"model": "claude-sonnet-5-5", "messages": [said]}).encode()
+    return exchange("anthropic", MESSAGES, wire.anthropic(), request)
+
+
+def test_a_huge_image_is_described_and_memory_stays_bounded():
     """50 MB of base64 in a request: the row names it, no message carries it."""
-    picture = base64.b64encode(b"\x89PNG" + bytes(37_500_000)).decode()
-    source = {"type": "base64", "media_type": "image/png", "data": picture}
-    image = {"role": "user", "content": [{"type": "image", "source": source}]}
-    request = json.dumps({"model": "claude-sonnet-5-5", "messages": [image]}).encode()
-    twice = [
-        exchange("anthropic", MESSAGES, wire.anthropic(), request, request_headers=())
-        for _ in range(2)
-    ]
+    asked = with_image(PNG + bytes(37_500_000))
     recording = Recording()
     tracemalloc.start()
-    for n, one in enumerate(twice):
-        recording.take(replace(one, id=str(n)))
+    recording.take(asked)
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert most < 8 * len(request)
+    assert most < 8 * asked.request.size
     [kept] = recording.rows("select content from messages where role = 'user'")
     [part] = json.loads(kept["content"])
-    assert (part["modality"], part["size"]) == ("image", 37_500_004)
+    assert (part["modality"], part["size"]) == ("image", 37_500_024)
     assert len(kept["content"]) < 1_000
+
+
+def test_an_image_is_stored_once_however_often_it_is_sent():
+    """An agent sends its screenshots again with every call."""
+    picture = PNG + bytes(500)
+    recording = Recording()
+    for n in range(3):
+        recording.take(replace(with_image(picture), id=str(n)))
+    [kept] = recording.rows("select sha256, size from media")
+    assert (kept["sha256"], kept["size"]) == (hashlib.sha256(picture).hexdigest(), 524)
 
 
 @pytest.mark.parametrize("kind", TWINS, ids=str)
