@@ -12,14 +12,15 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from ..model import LlmCall, Record
-from ..traces import MadeTool, Seen
+from ..traces import MadeTool, Seen, style_of
 from .reading import Reading
 
 CANDIDATES = 8
 
 _COLUMNS = """
     c.id, c.n_messages, c.request_chain, c.turn_print, c.reply_print, c.response_id, c.provider,
-    c.conversation_id, c.operation_id, c.session_id, c.thread_id, c.trace_id, c.agent_id,
+    c.dialect || ' ' || coalesce(c.model, '') || ' ' || c.streamed || ' '
+        || coalesce(c.user_agent, ''), c.conversation_id, c.operation_id, c.session_id, c.thread_id, c.trace_id, c.agent_id,
     t.parent_span_id, c.continues_call_id, c.outcome, c.started_us, c.ended_us
 """
 _CALLS = f"select {_COLUMNS} from llm_calls c left join threads t on t.thread_id = c.thread_id"
@@ -213,6 +214,7 @@ def _seen(call: LlmCall, thread: object, tools: tuple[MadeTool, ...]) -> Seen:
         reply_print=call.reply_print or "",
         response_id=call.response_id or "",
         provider=call.provider,
+        style=style_of(call.dialect, call.model, call.streamed, call.user_agent),
         conversation=call.conversation_id or "",
         operation_id=call.operation_id or "",
         session_id=call.session_id or "",

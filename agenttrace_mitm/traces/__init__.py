@@ -6,6 +6,15 @@ that this one continues.  Knows nothing of storage: what is already there is ask
 
 from .content import plain_text, render
 from .fingerprints import Fingerprinter, Placed
-from .known import Known, MadeTool, Seen
+from .known import Known, MadeTool, Seen, style_of
 
-__all__ = ["Fingerprinter", "Known", "MadeTool", "Placed", "Seen", "plain_text", "render"]
+__all__ = [
+    "Fingerprinter",
+    "Known",
+    "MadeTool",
+    "Placed",
+    "Seen",
+    "plain_text",
+    "render",
+    "style_of",
+]

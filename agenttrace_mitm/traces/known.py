@@ -34,6 +34,8 @@ class Seen:
     reply_print: str = ""
     response_id: str = ""
     provider: str = ""
+    style: str = ""
+    """How its program calls: dialect, model, streamed, User-Agent."""
     conversation: str = ""
     operation_id: str = ""
     session_id: str = ""
@@ -47,6 +49,11 @@ class Seen:
     started_us: int = 0
     ended_us: int = 0
     tools: tuple[MadeTool, ...] = ()
+
+
+def style_of(dialect: str, model: str | None, streamed: object, user_agent: str | None) -> str:
+    """The manner of a caller, to tell equal conversations of one process apart."""
+    return f"{dialect} {model or ''} {int(bool(streamed))} {user_agent or ''}"
 
 
 class Known(Protocol):

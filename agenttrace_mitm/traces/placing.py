@@ -21,7 +21,7 @@ from ..model import (
 )
 from .fingerprints import Fingerprinter, Placed
 from .identity import Identity, TraceContext
-from .known import Known, MadeTool, Seen
+from .known import Known, MadeTool, Seen, style_of
 from .spoken import said, user_text
 from .subagents import Parent, SubAgents
 from .threads import Link, Request, Threads, reply_print, turn_print
@@ -46,6 +46,17 @@ class Finding:
     def call_id(self) -> str:
         """The call's id."""
         return self.exchange.id
+
+    @property
+    def style(self) -> str:
+        """The manner of the caller."""
+        ask, headers = self.understood.ask, self.exchange.request_headers
+        return style_of(
+            self.understood.dialect,
+            ask.model,
+            self.understood.reply.streamed,
+            headers.get("user-agent"),
+        )
 
     @property
     def in_story(self) -> bool:
@@ -108,6 +119,8 @@ class Places:
             finding.call_id,
             finding.exchange.started_us,
             finding.asked,
+            finding.exchange.provider,
+            finding.style,
             links,
             finding.identity.session_id,
         )

@@ -15,6 +15,8 @@ from .known import Known, MadeTool, Seen
 from .spoken import TELLING, Said, said
 
 TURNS_TRIED = 3
+RANDOM = 12
+"""Different characters that an id has at least when it was drawn at random."""
 
 type History = Literal["grown", "forked", "edited", "truncated", "compacted"]
 
@@ -37,6 +39,8 @@ class Request:
     call_id: str
     started_us: int
     asked: Sequence[Placed]
+    provider: str = ""
+    style: str = ""
     links: Links = Links()
     session_id: str = ""
 
@@ -47,8 +51,11 @@ def turn_print(prints: Fingerprinter, asked_last: str, reply: Said) -> str:
 
 
 def reply_print(prints: Fingerprinter, reply: Said) -> str:
-    """A print of a reply that is long enough to be told from others; else empty."""
-    return prints.of("reply", reply.words) if len(reply.words) >= TELLING else ""
+    """A print of how a reply begins, where it is long enough to be told from others; else empty.
+
+    Only its beginning: clients cut replies, and write what a tool answered behind them.
+    """
+    return prints.of("reply", reply.words[:TELLING]) if len(reply.words) >= TELLING else ""
 
 
 class Threads:
@@ -68,6 +75,7 @@ class Threads:
     def _by_id(self, request: Request) -> Link | None:
         previous = request.links.previous_response_id
         found = self._known.with_response(previous) if previous else ()
+        found = [seen for seen in found if _is_ours(seen, request, previous)]
         if seen := self._best(found, request):
             told = _told(seen, request.asked)
             history = _history(seen, request, told) if told or _resent(request) else "grown"
@@ -77,12 +85,12 @@ class Threads:
     def _by_content(self, request: Request) -> Link | None:
         asked = request.asked
         prefix = self._by_prefix(request)
-        if prefix and prefix.confidence >= 0.9 and len(_turns(asked, prefix.told)) <= 1:
+        if prefix and prefix.confidence >= 0.6 and len(_turns(asked, prefix.told)) <= 1:
             return prefix
         later = self._by_turn(request)
         if later and (not prefix or later.seen.started_us > prefix.seen.started_us):
             return later
-        if prefix and prefix.confidence >= 0.9:
+        if prefix and prefix.confidence >= 0.6:
             return prefix
         return self._by_tool(request) or self._by_conversation(request) or prefix
 
@@ -91,18 +99,29 @@ class Threads:
         if len(asked) < 2:
             return None
         found = self._known.with_chain([placed.chain for placed in asked[:-1]])
-        weighed = [(self._evidence(seen, request), seen) for seen in found]
-        for count in sorted({seen.n_messages for seen in found}, reverse=True):
-            sure = [s for weight, s in weighed if s.n_messages == count and weight >= 0.9]
-            if seen := self._best(sure, request):
-                return Link(seen, "prefix", self._evidence(seen, request), count)
-        maybe = [s for weight, s in weighed if weight > 0 and s.session_id == request.session_id]
-        longest = max((seen.n_messages for seen in maybe), default=0)
-        seen = self._best([s for s in maybe if s.n_messages == longest], request)
-        return Link(seen, "prefix", self._evidence(seen, request), longest) if seen else None
+        weighed = {seen.call_id: self._evidence(seen, request) for seen in found}
+        fit = [
+            seen
+            for seen in found
+            if _is_near(seen, request) or self._is_resumed(seen, weighed[seen.call_id], request)
+        ]
+        sure = [seen for seen in fit if weighed[seen.call_id] >= 0.6] or fit
+        longest = max((seen.n_messages for seen in sure), default=0)
+        same = [seen for seen in sure if seen.n_messages == longest]
+        most = max((weighed[seen.call_id] for seen in same), default=0.0)
+        seen = self._best([s for s in same if weighed[s.call_id] == most], request)
+        if seen is None:
+            return None
+        history: History = "grown" if most > 0.5 else "edited"
+        return Link(seen, "prefix", most, longest, history)
+
+    def _is_resumed(self, seen: Seen, weight: float, request: Request) -> bool:
+        """True when another process may go on where *seen* was left."""
+        left = weight >= 0.9 and seen.provider == request.provider
+        return left and not self._taken(seen, request)
 
     def _evidence(self, seen: Seen, request: Request) -> float:
-        """How sure it is that *request* repeats what *seen* was answered; 0 when it does not."""
+        """How sure it is that *request* goes on from *seen*; 0.5 where it tells another reply."""
         asked, count = request.asked, seen.n_messages
         run = _run(asked, count)
         if not run:
@@ -112,9 +131,13 @@ class Threads:
             self._prints, asked[count - 1].fingerprint, reply
         ):
             return 1.0
-        if _makes(run, seen.tools) or self._spelled(reply) & {t.fingerprint for t in seen.tools}:
+        if _makes(run, seen.tools):
+            return 1.0
+        if reply_print(self._prints, reply) == seen.reply_print != "":
+            return 0.9
+        if self._spelled(reply) & {t.fingerprint for t in seen.tools}:
             return 0.95
-        return 0.0 if seen.turn_print else 0.6
+        return 0.5 if seen.turn_print else 0.6
 
     def _spelled(self, reply: Said) -> set[str]:
         return {self._prints.of("tool", call) for call in reply.calls}
@@ -126,7 +149,7 @@ class Threads:
             before = request.asked[start - 1].fingerprint if start else ""
             both = turn_print(self._prints, before, reply), reply_print(self._prints, reply)
             found = self._known.with_print([key for key in both if key])
-            mine = [seen for seen in found if seen.session_id == request.session_id]
+            mine = [seen for seen in found if _is_near(seen, request)]
             if seen := self._best(mine, request):
                 sure = 0.9 if seen.turn_print == both[0] else 0.7
                 return Link(seen, "turn", sure, 0, _history(seen, request, 0))
@@ -146,7 +169,7 @@ class Threads:
             if tool.started_us <= request.started_us
         ]
         calls = {tool.call_id: self._known.call(tool.call_id) for tool in made}
-        mine = [s for s in calls.values() if s and s.session_id == request.session_id]
+        mine = [seen for seen in calls.values() if seen and _is_near(seen, request)]
         seen = self._best(mine, request)
         return Link(seen, "tool_result", 0.8, 0, _history(seen, request, 0)) if seen else None
 
@@ -155,30 +178,61 @@ class Threads:
         seen = self._known.with_conversation(conversation) if conversation else None
         if seen is None or seen.call_id == request.call_id:
             return None
+        if not _is_ours(seen, request, conversation):
+            return None
         told = _told(seen, request.asked)
         return Link(seen, "conversation", 0.95, told, _history(seen, request, told))
 
     def _best(self, found: Sequence[Seen], request: Request) -> Seen | None:
-        """The likeliest: of the same session, not continued by another, the latest."""
+        """The likeliest: of the same session, its tool calls repeated, not continued by another.
+
+        Where equal runs go on side by side nothing tells them apart but their manner and their
+        order: of calls that overlap the first, else the latest.
+        """
         fit = [s for s in found if s.call_id != request.call_id]
         fit = [s for s in fit if s.started_us <= request.started_us]
         if len(fit) < 2:
             return fit[0] if fit else None
-        return max(
-            fit,
-            key=lambda seen: (
-                seen.session_id == request.session_id,
-                not self._taken(seen, request),
-                seen.started_us,
-            ),
-        )
+        latest = max(seen.started_us for seen in fit)
+        made = {key for placed in request.asked for key in _tool_ids(placed.message)}
 
-    def _taken(self, seen: Seen, request: Request) -> bool:
+        def rank(seen: Seen) -> tuple[bool, bool, int, bool, bool, int]:
+            ids = {key for tool in seen.tools for key in (tool.id, tool.item_id)}
+            overlaps = seen.ended_us > latest
+            return (
+                seen.session_id == request.session_id,
+                bool(ids & made),
+                -self._taken(seen, request),
+                seen.style == request.style,
+                overlaps,
+                latest - seen.started_us if overlaps else seen.started_us - latest,
+            )
+
+        return max(fit, key=rank)
+
+    def _taken(self, seen: Seen, request: Request) -> int:
+        """0: nobody goes on from *seen* yet, 1: an equal request does, 2: another one."""
         chain = request.asked[-1].chain if request.asked else ""
-        return any(other != chain for other in self._known.continuations(seen.call_id))
+        others = self._known.continuations(seen.call_id)
+        return 0 if not others else 2 if any(other != chain for other in others) else 1
 
     def _is_fork(self, link: Link, request: Request) -> bool:
-        return link.history == "grown" and self._taken(link.seen, request)
+        return link.history == "grown" and self._taken(link.seen, request) == 2
+
+
+def _is_ours(seen: Seen, request: Request, id_: str) -> bool:
+    """True when *id_*, in both, means the same thing: blanked and made-up ids repeat."""
+    if seen.provider != request.provider:
+        return False
+    return seen.session_id == request.session_id or len(set(id_)) >= RANDOM
+
+
+def _is_near(seen: Seen, request: Request) -> bool:
+    """True for a call of the same session to the same provider.
+
+    A history that is carried over to another provider begins a thread there.
+    """
+    return seen.session_id == request.session_id and seen.provider == request.provider
 
 
 def _told(seen: Seen, asked: Sequence[Placed]) -> int:
@@ -205,7 +259,7 @@ def _run(asked: Sequence[Placed], start: int) -> list[Message]:
     """The messages of the assistant's turn at *start*; empty when it is not the assistant's."""
     run: list[Message] = []
     for placed in asked[start:]:
-        if placed.message.role != "assistant":
+        if not _speaks(placed.message):
             break
         run.append(placed.message)
     return run
@@ -217,12 +271,24 @@ def _turns(asked: Sequence[Placed], start: int) -> list[int]:
 
 
 def _turn_starts(asked: Sequence[Placed], start: int) -> Iterator[int]:
-    before = ""
+    spoke = False
     for n in range(start, len(asked)):
-        role = asked[n].message.role
-        if role == "assistant" and before != "assistant":
+        speaks = _speaks(asked[n].message)
+        if speaks and not spoke:
             yield n
-        before = role
+        spoke = speaks
+
+
+def _speaks(message: Message) -> bool:
+    """True for the assistant's part: its messages, and what its provider's tools answered."""
+    if message.role == "assistant":
+        return True
+    parts = message.parts
+    return message.role == "tool" and all(isinstance(p, ToolResultPart) and p.server for p in parts)
+
+
+def _tool_ids(message: Message) -> list[str]:
+    return [part.id for part in message.parts if isinstance(part, ToolCallPart) and part.id]
 
 
 def _makes(run: Sequence[Message], tools: Sequence[MadeTool]) -> bool:

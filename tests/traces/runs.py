@@ -101,6 +101,7 @@ def drive(
         calls.append(
             replace(
                 wire[id_],
+                id=f"{number}-{id_}",
                 started_us=at_us,
                 ended_us=at_us + 1000,
                 caller=Caller(pid=1 if one_process else 100 + number),
@@ -139,16 +140,17 @@ def scores(db: sqlite3.Connection, chosen: list[Run]) -> tuple[Score, Score, Sco
     ):
         made.setdefault(from_, set()).add((from_, to))
     home: dict[str, tuple[str, int]] = {}
-    for run in chosen:
-        ids = [id_ for id_ in run["exchange_ids"] if id_ in thread]
+    for number, run in enumerate(chosen):  # what was not recorded cannot be linked
+        ids = [f"{number}-{id_}" for id_ in run["exchange_ids"]]
         name = run["run_id"]
-        true = {(link["from"], link["to"]) for link in run["tool_links"]}
-        found = {edge for id_ in ids for edge in made.get(id_, ())}
-        links.add(name, true, found)
-        edges = {(edge["parent"], edge["child"]) for edge in run["parents"]}
+        true = {(f"{number}-{e['from']}", f"{number}-{e['to']}") for e in run["tool_links"]}
+        true = {edge for edge in true if thread.keys() >= set(edge)}
+        links.add(name, true, {edge for id_ in ids for edge in made.get(id_, ())})
+        edges = {(f"{number}-{e['parent']}", f"{number}-{e['child']}") for e in run["parents"]}
+        edges = {edge for edge in edges if thread.keys() >= set(edge)}
         parents.add(name, edges, {(p, c) for c in ids if (p := parent.get(c))})
-        for id_, number in zip(run["exchange_ids"], run["thread_of_call"], strict=True):
-            home[id_] = name, number
+        for id_, place in zip(ids, run["thread_of_call"], strict=True):
+            home[id_] = name, place
     first: dict[str, str] = {}
     for id_, place in thread.items():
         if place is None or id_ not in home:
