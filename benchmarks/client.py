@@ -44,6 +44,8 @@ class Connection(asyncio.Protocol):
         self._missing = -1  # bytes of a body of known length, -1 before the head is read
         self._answer: Answer | None = None
         self._done: asyncio.Future[Answer] | None = None
+        self.is_lost = False
+        """It went, maybe while nobody called."""
 
     @classmethod
     async def open(cls, route: Route) -> "Connection":
@@ -96,6 +98,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """It is gone, in the middle of a call perhaps."""
+        self.is_lost = True
         if self._done and not self._done.done():
             self._done.set_exception(ConnectionResetError("the connection went in the middle"))
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from . import traffic
 from .client import Connection, Route
 
+PATIENCE_S = 30.0
 NUMBER = "n"
 """The tag that carries a call's number into the database."""
 
@@ -51,8 +52,10 @@ class Load:
             number = next(self._numbers)
             self.tally.sent += 1
             try:
-                connection = connection or await Connection.open(self._route)
-                await self._call(connection, number)
+                async with asyncio.timeout(PATIENCE_S):
+                    if connection is None or connection.is_lost:
+                        connection = await Connection.open(self._route)
+                    await self._call(connection, number)
             except OSError as error:
                 self.tally.failed[number] = f"{type(error).__name__}: {error}"
                 connection = None
