@@ -1,15 +1,11 @@
-"""`docs/cli.md`, `settings.md` and `schema.md`, made from what they describe."""
+"""`docs/cli.md` and `docs/settings.md`, made from the commands and the settings themselves."""
 
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import click
 
 from . import cli
-
-if TYPE_CHECKING:
-    from sqlite_utils import Database
 
 WIDTH = 90
 
@@ -33,32 +29,6 @@ def settings() -> str:
         variable = f"`{ENV_PREFIX}{name.upper()}`"
         lines.append(f"| `{name}` | {variable} | {option} | {default} | {field.description} |")
     return "\n".join(lines)
-
-
-def schema() -> str:
-    """Every table and view of the database with its columns, their types and meanings."""
-    from sqlite_utils import Database
-
-    from ..store.schema import TABLES, VIEWS, migrations
-
-    db = Database(memory=True)
-    migrations.apply(db)
-    calls = {"llm_calls": "one row per exchange with a provider host"}
-    sections = [_relation(db, *item) for item in {**calls, **TABLES, **VIEWS}.items()]
-    return "\n".join(sections)
-
-
-def _relation(db: "Database", name: str, said: str) -> str:
-    from ..store.columns import columns_of
-
-    # table_info leaves generated columns out.
-    found = db.execute(f"pragma table_xinfo({name})").fetchall()
-    types = {row[1]: row[2].lower() for row in found if row[1] != "rank"}
-    kind = "View" if name in db.view_names() else "Table"
-    lines = [f"## {name}\n", f"{kind}: {said}.\n", "| column | type | meaning |", "|---|---|---|"]
-    meanings = columns_of(name, types)
-    lines += [f"| `{col}` | {types[col]} | {text} |" for col, text in meanings.items()]
-    return "\n".join(lines) + "\n"
 
 
 def _default(value: object) -> str:
