@@ -23,24 +23,29 @@ DAY_US = 86_400_000_000
     show_default=True,
     help="One line for each.",
 )
+@click.option(
+    "--estimates", is_flag=True, help="Count estimates where a provider reported no usage."
+)
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @options.settings("db")
-def command(days: int, by: str, as_json: bool, **given: str | None) -> None:
+def command(days: int, by: str, estimates: bool, as_json: bool, **given: str | None) -> None:
     """Calls, tokens and cost.
 
     \b
     agenttrace-mitm stats --days 30 --by provider
     """
-    report(options.load(given), days, by, as_json=as_json)
+    report(options.load(given), days, by, estimates=estimates, as_json=as_json)
 
 
-def report(settings: "Settings", days: int, by: str, *, as_json: bool) -> None:
+def report(
+    settings: "Settings", days: int, by: str, *, estimates: bool = False, as_json: bool
+) -> None:
     """Print the totals of the last *days*, a line for each value of *by*."""
     from ..clock import now_us
     from ..store import queries
     from .text import count, moment, money, table
 
-    found = queries.totals(settings.database, now_us() - days * DAY_US, by=by)
+    found = queries.totals(settings.database, now_us() - days * DAY_US, by=by, estimates=estimates)
     if as_json:
         click.echo(json.dumps([asdict(line) for line in found], indent=1))
         return

@@ -93,8 +93,9 @@ def _is_new(word: str) -> bool:
 def _known(
     events: str = "", fields: str = "", usage: str = "", usage_field: str = "usage"
 ) -> Vocabulary:
-    names = (frozenset(text.split()) for text in (events, fields, usage))
-    return Vocabulary(*names, usage_field)
+    return Vocabulary(
+        frozenset(events.split()), frozenset(fields.split()), frozenset(usage.split()), usage_field
+    )
 
 
 _ANY_EVENT = frozenset({"", "message", "error", "ping", "keepalive"})

@@ -17,12 +17,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..clock import now_us
-from ..errors import AgentTraceError
+from ..errors import AgentTraceError, SettingsError
 from ..pipeline import Pipeline
+from ..pricing import read_user_prices, use
+from ..pricing.overrides import USER_FILE
 from ..settings import Settings
 from ..store import Answers, Event, KnownContent, Reading, Spool, Writer, set_aside
 from ..traces import Fingerprinter
 from .service import Service
+
+log = logging.getLogger(__name__)
 
 NICENESS = 10  # behind capture, and behind the program, which somebody waits for
 
@@ -51,12 +55,21 @@ def _step_back() -> None:
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
+def _use_prices(path: Path) -> None:
+    """Price by the user's file; a slip in it must not keep calls from being recorded."""
+    try:
+        use(read_user_prices(path))
+    except SettingsError as error:
+        log.error("%s. %s", error.problem, error.remedy)
+
+
 async def _run(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
 
+    _use_prices(settings.home / USER_FILE)
     spool = Spool(settings.spool_folder)
     # Where calls wait in the spool, something was wrong with the database: look closer.
     damaged = set_aside(settings.database, settings.home, thorough=bool(spool.waiting()))

@@ -13,6 +13,13 @@ from pathlib import Path
 from ..errors import StoreError
 
 MODEL_CALLS = "kind in ('llm', 'auxiliary')"
+REPORTED = ("tokens_in", "tokens_out", "cost_nano_usd")
+ESTIMATED = (
+    "coalesce(tokens_in, json_extract(usage_detail, '$.estimated_input_tokens'))",
+    "coalesce(tokens_out, json_extract(usage_detail, '$.estimated_output_tokens'))",
+    "coalesce(cost_nano_usd, json_extract(cost_detail, '$.estimated'))",
+)
+"""What sums are made of; estimates only where somebody asks for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +82,17 @@ def recent_calls(
 
 
 def totals(
-    database: Path, since_us: int = 0, *, by: str | None = None, run: str | None = None
+    database: Path,
+    since_us: int = 0,
+    *,
+    by: str | None = None,
+    run: str | None = None,
+    estimates: bool = False,
 ) -> list[Totals]:
     """Sums since *since_us*, dearest first: one line, or one for each value of *by*.
 
-    *by* is `model`, `provider`, `agent` or None; *run* keeps to the calls of one run.
+    *by* is `model`, `provider`, `agent` or None; *run* keeps to the calls of one run.  With
+    *estimates* calls of which the provider reported nothing count with their estimated usage.
     """
     name = {
         None: "''",
@@ -87,12 +100,15 @@ def totals(
         "provider": "provider",
         "agent": "coalesce(agent_id, '?')",
     }[by]
+    tokens_in, tokens_out, cost = ESTIMATED if estimates else REPORTED
     sql = f"""
         select {name} as name, count(*) as calls, coalesce(sum(outcome <> 'ok'), 0) as errors,
-               coalesce(sum(tokens_in), 0) as tokens_in,
-               coalesce(sum(tokens_out), 0) as tokens_out,
-               coalesce(sum(cost_nano_usd), 0) as cost_nano_usd,
-               coalesce(sum(cost_nano_usd is null and outcome <> 'error'), 0) as unpriced,
+               coalesce(sum({tokens_in}), 0) as tokens_in,
+               coalesce(sum({tokens_out}), 0) as tokens_out,
+               coalesce(sum({cost}), 0) as cost_nano_usd,
+               coalesce(
+                   sum({cost} is null and outcome <> 'error' and duplicate_of is null), 0
+               ) as unpriced,
                max(started_us) as last_us
         from llm_calls
         where started_us >= :since_us and {MODEL_CALLS} and outcome <> 'in_flight'
