@@ -22,7 +22,7 @@ from typing import Any
 from .. import settings as settings_module
 from ..errors import AgentTraceError, CaptureError
 from ..listening import inherited, listener
-from ..providers import hosts
+from ..providers import certificate_names, hosts
 from ..settings import Settings
 from . import authority, faithful
 from .addon import AgentTrace
@@ -194,7 +194,8 @@ class Worker:
         settings = self._settings
         settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
         # A host that is switched off keeps its name: switching must not cost a new root.
-        names = hosts(settings.hosts_added, (), settings.hosts_enabled)
+        known = hosts(settings.hosts_added, (), settings.hosts_enabled)
+        names = certificate_names(known)
         if authority.ensure(settings.ca_folder, names):
             log.warning("There is a new certificate authority in %s", settings.ca_folder)
         authority.write_bundle(settings.ca_folder, os.environ, settings.upstream_ca)

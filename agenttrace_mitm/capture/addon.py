@@ -153,6 +153,9 @@ class AgentTrace:
         told = take_ours(flow.request, login=self._takes_login)
         host = provider_host(flow)
         provider = self._gate.provider(host) if host else None
+        if not host:
+            host, port = flow.request.host, flow.request.port
+            provider = self._gate.plain_provider(host, port)
         if provider is not None and not flow.error:
             peer = self._peers.of(flow.client_conn)
             self._exchanges.open(flow, provider, host, peer, told)

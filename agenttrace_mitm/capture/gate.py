@@ -56,7 +56,7 @@ def _target(host: str, given: str) -> Target:
 class Gate:
     """Knows the provider hosts, and which clients do not want us on which of them.
 
-    *hosts* maps exact host names to providers.
+    *hosts* maps host names to providers; `*.domain` stands for one label before the domain.
     """
 
     def __init__(
@@ -72,11 +72,17 @@ class Gate:
 
     def provider(self, host: str | None) -> str | None:
         """The provider behind *host*, None when it is nobody's."""
-        return self._hosts.get(normal(host))
+        name = normal(host)
+        return self._hosts.get(name) or self._hosts.get(f"*.{name.partition('.')[2]}")
+
+    def plain_provider(self, host: str, port: int) -> str | None:
+        """The provider behind a server on this machine that speaks plain HTTP."""
+        return self._hosts.get(f"{normal(host)}:{port}")
 
     def host_of(self, provider: str) -> str | None:
         """The first host of *provider*, None when it has none."""
-        return next((host for host, owner in self._hosts.items() if owner == provider), None)
+        exact = (host for host, owner in self._hosts.items() if owner == provider)
+        return next((host for host in exact if "*" not in host and ":" not in host), None)
 
     def target(self, address: tuple[str, int] | None) -> Target | None:
         """Where a connection to *address* goes instead, if it does."""

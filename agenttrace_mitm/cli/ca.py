@@ -32,11 +32,12 @@ def rotate() -> None:
     """Make a new one.  Whatever was told to trust the old one has to be told again."""
     from ..capture import authority
     from ..launch import control
-    from ..providers.hosts import hosts
+    from ..providers.hosts import certificate_names, hosts
 
     settings = options.load({})
     # As capture asks for it: a host that is switched off keeps its name.
-    names = hosts(settings.hosts_added, (), settings.hosts_enabled)
+    known = hosts(settings.hosts_added, (), settings.hosts_enabled)
+    names = certificate_names(known)
     _print(authority.rotate(settings.ca_folder, names))
     if client := control.connect(settings.run_folder):
         client.close()

@@ -1,5 +1,6 @@
 """`hosts`: which hosts are decrypted and recorded.  All others pass through untouched."""
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -8,7 +9,12 @@ from ..errors import AgentTraceError
 from . import options
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ..settings import Settings
+
+
+_HOST = re.compile(r"(localhost|127\.0\.0\.1):\d{1,5}|(\*\.)?([a-z0-9-]+\.)*[a-z0-9][a-z0-9-]*")
 
 
 @click.group()
@@ -24,17 +30,16 @@ def command() -> None:
 @command.command("list")
 def list_() -> None:
     """Show the recorded hosts, and the profiles that could be enabled."""
-    from ..providers.hosts import PROFILES, hosts
+    from ..providers import PROFILES, hosts
     from .text import table
 
     settings = options.load({})
     known = hosts(settings.hosts_added, settings.hosts_disabled, settings.hosts_enabled)
     rows = [(host, provider, "recorded") for host, provider in known.items()]
     rows += [
-        (host, provider, f"off: hosts enable {profile}")
+        (_abridged(members), "", f"off: hosts enable {profile}")
         for profile, members in PROFILES.items()
-        for host, provider in members.items()
-        if host not in known
+        if profile not in settings.hosts_enabled
     ]
     rows += [(host, "", "off") for host in settings.hosts_disabled if host not in known]
     click.echo(table(("host", "provider", "state"), rows))
@@ -44,7 +49,7 @@ def list_() -> None:
 @click.argument("name")
 def enable(name: str) -> None:
     """Record a profile, or a host that was disabled."""
-    from ..providers.hosts import PROFILES, hosts
+    from ..providers import PROFILES, hosts
 
     settings = options.load({})
     if name in PROFILES:
@@ -80,17 +85,24 @@ def disable(name: str) -> None:
 @click.argument("provider")
 def add(host: str, provider: str) -> None:
     """Record another host that speaks a provider's dialect."""
-    from ..providers.hosts import HOSTS
+    from ..providers.hosts import providers
 
     settings = options.load({})
-    providers = sorted(set(HOSTS.values()))
-    if provider not in providers:
+    if provider not in providers():
         raise AgentTraceError(
-            f"{provider} is not a provider we can read", f"Choose from {', '.join(providers)}"
+            f"{provider} is not a provider we can read", f"Choose from {', '.join(providers())}"
         )
-    if not host.replace("-", "").replace(".", "").isalnum() or host.startswith("."):
-        raise AgentTraceError(f"{host!r} is not a host name", "Give the bare name, without port")
+    if not _HOST.fullmatch(host.lower()):
+        raise AgentTraceError(
+            f"{host!r} is not a host name",
+            "Give the bare name, *.domain, or localhost:port for plain HTTP on this machine",
+        )
     _change(settings, hosts_added={**settings.hosts_added, host.lower(): provider})
+
+
+def _abridged(members: "Mapping[str, str]") -> str:
+    first, *others = members
+    return f"{first} and {len(others)} more" if others else first
 
 
 def _change(settings: "Settings", **values: Any) -> None:

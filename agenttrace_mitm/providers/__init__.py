@@ -7,7 +7,15 @@ none of them claims is read by `other`.  Redaction, prices and traces are left t
 from .adapter import Adapter, ReplyStream, Route
 from .clients import attempt_of, client_of
 from .headers import rate_limits, request_ids
-from .hosts import HOSTS, PROFILES, hosts, permitted_names, provider_among, provider_of
+from .hosts import (
+    HOSTS,
+    certificate_names,
+    hosts,
+    permitted_names,
+    provider_among,
+    provider_of,
+)
+from .profiles import PROFILES
 from .sockets import turns_of
 from .turns import Turn, Turns
 from .understanding import ADAPTERS, understand
@@ -24,6 +32,7 @@ __all__ = [
     "Turns",
     "attempt_of",
     "calls_within",
+    "certificate_names",
     "client_of",
     "hosts",
     "permitted_names",

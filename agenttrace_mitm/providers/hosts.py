@@ -1,10 +1,12 @@
-"""Which hosts are whose: data, and nothing but exact names.
+"""Which hosts are whose: data.
 
-A host that is not here is tunnelled untouched.  Profiles are hosts that are somebody's LLM API
+A host that is not here is tunnelled untouched.  `profiles` are hosts that are somebody's LLM API
 too, but are only decrypted when the user asked for it.
 """
 
 from collections.abc import Collection, Iterable, Mapping
+
+from .profiles import PROFILES
 
 HOSTS: Mapping[str, str] = {
     "api.openai.com": "openai",
@@ -21,11 +23,6 @@ HOSTS: Mapping[str, str] = {
     "api.us.mistral.ai": "mistral",
     "api.cohere.com": "cohere",
     "api.cohere.ai": "cohere",
-}
-
-PROFILES: Mapping[str, Mapping[str, str]] = {
-    "chatgpt": {"chatgpt.com": "openai"},
-    "cloudcode": {"cloudcode-pa.googleapis.com": "google"},
 }
 
 
@@ -47,19 +44,46 @@ def hosts(
     known = dict(HOSTS)
     for name in enabled:
         known |= PROFILES.get(name, {})
-    known |= {_plain(host): provider for host, provider in (added or {}).items()}
-    unwanted = {_plain(host) for host in disabled}
+    known |= {_name(host): provider for host, provider in (added or {}).items()}
+    unwanted = {_name(host) for host in disabled}
     return {host: provider for host, provider in known.items() if host not in unwanted}
 
 
 def provider_among(host: str, known: Mapping[str, str]) -> str | None:
-    """Whose API *host* is among the hosts in force."""
-    return known.get(_plain(host))
+    """Whose API *host* is among the hosts in force: by its name, or by a wildcard's label."""
+    plain = _plain(host)
+    return known.get(_name(host)) or known.get(plain) or known.get(wildcard_of(plain))
+
+
+def wildcard_of(host: str) -> str:
+    """The wildcard that *host* falls under, one label for another; empty for a bare name."""
+    _, dot, domain = host.partition(".")
+    return f"*.{domain}" if dot else ""
+
+
+def certificate_names(known: Iterable[str]) -> list[str]:
+    """The names that a certificate authority of ours has to be allowed to vouch for.
+
+    A wildcard needs its domain; servers that speak plain HTTP need nothing.
+    """
+    return sorted({host.removeprefix("*.") for host in known if ":" not in host})
+
+
+def providers() -> list[str]:
+    """Everybody whose hosts we know: what a further host may be said to speak like."""
+    known = {provider for members in PROFILES.values() for provider in members.values()}
+    return sorted(known | set(HOSTS.values()))
 
 
 def permitted_names(profiles: Iterable[str] = ()) -> list[str]:
-    """The exact names that a certificate authority of ours may vouch for."""
-    return sorted(hosts(enabled=profiles))
+    """The names that a certificate authority for these *profiles* may vouch for."""
+    return certificate_names(hosts(enabled=profiles))
+
+
+def _name(host: str) -> str:
+    """*host* as it is listed: with its port where it is a server on this machine."""
+    name = host.rpartition("@")[2].rstrip(".").lower()
+    return name if name.startswith(("localhost:", "127.0.0.1:")) else _plain(host)
 
 
 def _plain(host: str) -> str:

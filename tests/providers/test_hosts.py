@@ -1,8 +1,8 @@
-"""Hosts are exact names: what is not one of them is nobody's."""
+"""Hosts are names, and a label before a domain at most: what is none of them is nobody's."""
 
 import pytest
 
-from agenttrace_mitm.providers import hosts, permitted_names, provider_among, provider_of
+from agenttrace_mitm.providers import PROFILES, hosts, permitted_names, provider_among, provider_of
 
 
 @pytest.mark.parametrize(
@@ -46,3 +46,31 @@ def test_the_authority_vouches_for_these_names_alone():
     assert len(names) == 14
     assert "chatgpt.com" not in names
     assert permitted_names(["chatgpt"]) == sorted([*names, "chatgpt.com"])
+
+
+@pytest.mark.parametrize(
+    ("profile", "host", "provider"),
+    [
+        ("azure", "my-resource.openai.azure.com", "azure"),
+        ("azure", "a.b.openai.azure.com", None),
+        ("azure", "openai.azure.com", None),
+        ("azure", "my-resource.openai.azure.com.evil.example", None),
+        ("vertex", "europe-west4-aiplatform.googleapis.com", "vertex"),
+        ("bedrock", "bedrock-runtime.eu-central-1.amazonaws.com", "bedrock"),
+        ("bedrock", "s3.eu-central-1.amazonaws.com", None),
+        ("openrouter", "openrouter.ai", "openrouter"),
+        ("ollama", "localhost:11434", "ollama"),
+        ("ollama", "localhost:8000", None),
+        ("ollama", "localhost", None),
+    ],
+)
+def test_a_profile_stands_for_its_hosts_and_no_others(profile, host, provider):
+    assert provider_among(host, hosts(enabled=[profile])) == provider
+
+
+def test_the_authority_vouches_for_a_wildcards_domain_and_for_no_plain_server():
+    assert "openai.azure.com" in permitted_names(["azure"])
+    assert permitted_names(["ollama"]) == permitted_names()
+    for name in permitted_names(PROFILES):
+        assert "*" not in name and ":" not in name
+        assert name not in ("amazonaws.com", "api.aws", "googleapis.com")
