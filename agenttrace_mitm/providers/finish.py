@@ -14,6 +14,7 @@ _WORDS = {
         "error_limit",
         "max_output_tokens",
         "max_messages",
+        "budget_exceeded",
     ),
     "tool_calls": ("tool_calls", "function_call", "tool_use", "tool_call"),
     "content_filter": (
@@ -46,6 +47,8 @@ _WORDS = {
         "error",
         "failed",
         "cancelled",
+        "cancelling",
+        "expired",
         "timeout",
         "malformed_function_call",
         "unexpected_tool_call",

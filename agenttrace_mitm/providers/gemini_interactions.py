@@ -112,7 +112,7 @@ def _finish(status: str, parts: tuple[Part, ...]) -> str:
     called = any(isinstance(part, ToolCallPart) and not part.server for part in parts)
     if called and status in ("requires_action", "completed"):
         return "tool_calls"
-    return {"incomplete": "length", "budget_exceeded": "length"}.get(status) or normalized(status)
+    return "length" if status == "incomplete" else normalized(status)
 
 
 def usage_of(body: JsonObject, notes: list[str]) -> Usage:

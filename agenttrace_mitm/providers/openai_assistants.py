@@ -148,9 +148,9 @@ def _raw(body: JsonObject) -> Json:
 
 
 def _finish(status: str) -> str:
-    return {"requires_action": "tool_calls", "incomplete": "length", "expired": "error"}.get(
+    return {"requires_action": "tool_calls", "incomplete": "length"}.get(status) or normalized(
         status
-    ) or normalized(status)
+    )
 
 
 def _failure(error: Json) -> Failure | None:

@@ -336,7 +336,7 @@ def _unread(
     said = exchange.response_headers.get("content-type")
     if cut:
         notes.append("response body: cut")
-    if isinstance(adapter, ReadsContent) and "json" not in said:
+    if isinstance(adapter, ReadsContent) and ("json" not in said or "jsonl" in said):
         return replace(adapter.read_content(data, said), complete=not cut)
     if not cut and ("json" in said or not said):
         notes.append("response body: not JSON")

@@ -103,6 +103,6 @@ def test_ocr_is_counted_in_pages():
 def test_agents_and_their_conversations_lists_are_administration():
     agent = {"id": "ag_1", "model": "mistral-small"}
     made = told("mistral", "/v1/agents", agent, {"model": "mistral-small"})
-    assert (made.dialect, made.kind, made.reply.model) == ("mistral.agents", "admin", "")
+    assert (made.dialect, made.kind, made.reply.model) == ("mistral.platform", "admin", "")
     listed = told("mistral", f"{PATH}/conv_1/history", {}, method="GET")
     assert (listed.dialect, listed.kind) == ("mistral.conversations", "admin")

@@ -171,7 +171,7 @@ def test_what_is_done_with_a_response(method, path, operation, kind):
 
 def test_a_deleted_response_is_administration():
     understood = told("openai", "/v1/responses/resp_1", {"deleted": True}, method="DELETE")
-    assert (understood.dialect, understood.kind) == ("openai.responses", "admin")
+    assert (understood.dialect, understood.kind) == ("openai.stored_responses", "admin")
 
 
 def test_counted_tokens_are_no_consumption():

@@ -1,5 +1,6 @@
 """An answer is counted where it was first shown, and nowhere else."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -100,3 +101,51 @@ def test_a_repeated_frame_does_not_duplicate_itself(recording):
     get(recording, "2", response())
     assert row(recording, "2")["duplicate_of"] is None
     assert row(recording, "2")["tokens_in"] == 5
+
+
+def batch_line(id_):
+    body = response(id_=id_) | {"service_tier": "default"}
+    written = {"custom_id": id_, "response": {"status_code": 200, "body": body}}
+    return json.dumps(written).encode() + b"\n"
+
+
+def download(recording, id_, *, file="file-1"):
+    body = batch_line("resp_1") + batch_line("resp_2")
+    recording.take(_exchange(f"/v1/files/{file}/content", body, id_, "GET"))
+
+
+LINES = """
+select id, kind, tokens_in, cost_nano_usd, duplicate_of, path, client_request_id
+from llm_calls where latency_ms is null order by id
+"""
+
+
+def test_each_line_of_a_batch_is_a_call_at_half_the_price(recording):
+    post(recording, "1", response(id_="resp_0"))
+    download(recording, "2")
+    lines = recording.rows(LINES)
+    full = row(recording, "1")["cost_nano_usd"]
+    assert [(one["kind"], one["tokens_in"]) for one in lines] == [("llm", 5), ("llm", 5)]
+    assert [one["cost_nano_usd"] * 2 for one in lines] == [full, full]
+    assert {one["path"] for one in lines} == {"/v1/files/file-1/content"}
+    assert {one["client_request_id"] for one in lines} == {"resp_1", "resp_2"}
+    assert row(recording, "2")["kind"] == "admin"
+    assert row(recording, "2")["tokens_in"] is None
+
+
+def test_a_batch_that_is_downloaded_twice_is_counted_once(recording):
+    download(recording, "2")
+    download(recording, "2")  # the same frames again
+    assert len(recording.rows(LINES)) == 2
+    download(recording, "3")
+    counted = [one for one in recording.rows(LINES) if one["tokens_in"]]
+    again = [one for one in recording.rows(LINES) if one["duplicate_of"]]
+    assert len(counted) == 2
+    assert {one["duplicate_of"] for one in again} == {one["id"] for one in counted}
+    assert {one["kind"] for one in again} == {"admin"}
+
+
+def test_another_file_with_the_same_ids_is_another_batch(recording):
+    download(recording, "2")
+    download(recording, "3", file="file-2")
+    assert [one["duplicate_of"] for one in recording.rows(LINES)] == [None] * 4
