@@ -50,7 +50,7 @@ def register_routes(datasette: Datasette) -> list[tuple[str, Any]]:
         (rf"^{PREFIX}$", _home),
     ]
     for page in PAGES:
-        routes += [(rf"^{page.path}$", page.view), (rf"^{page.path}\.json$", page.data)]
+        routes += page.routes
     site = find(datasette)
     if site and site.own_server:
         routes.append((r"^/$", _home))

@@ -1,15 +1,20 @@
-"""What a page is: a folder of this package and one line in `pages.PAGES`.
+"""What a page is, and what every page needs: a folder of this package, a line in `pages.PAGES`.
 
 A page has a loader; the view renders what it loads and `.json` answers the same, so the API
 cannot drift from the page.
 """
 
+import sqlite3
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from datasette.utils import sqlite_timelimit
 from datasette.utils.asgi import NotFound, Response
 
+from agenttrace_mitm import clock
+
+from .asking import DAY_US
 from .site import Datasette, Site, find
 
 PREFIX = "/-/agenttrace"
@@ -24,17 +29,62 @@ type View = Callable[[Datasette, Any], Awaitable[Response]]
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page at `PREFIX/name`, and its data at `PREFIX/name.json`."""
+    """A page at `PREFIX/name`, its data at `PREFIX/name.json`, and pages below it.
+
+    *more* are regular expressions of whole paths, with their views.  The page that is *home* is
+    at `PREFIX` itself.
+    """
 
     name: str
     label: str
     view: View
     data: View
+    more: tuple[tuple[str, View], ...] = ()
+    home: bool = False
 
     @property
     def path(self) -> str:
         """Where it is, below `base_url`."""
-        return f"{PREFIX}/{self.name}"
+        return PREFIX if self.home else f"{PREFIX}/{self.name}"
+
+    @property
+    def routes(self) -> tuple[tuple[str, View], ...]:
+        """Regular expressions of its addresses, and what answers."""
+        data = (rf"{PREFIX}/{self.name}\.json", self.data)
+        return tuple(
+            (f"^{path}$", view) for path, view in ((self.path, self.view), data, *self.more)
+        )
+
+
+class TooSlow(Exception):
+    """A page took longer to load than it may."""
+
+    def __init__(self) -> None:
+        super().__init__("This took longer than it may. Choose a shorter time, or a filter.")
+
+
+def today() -> int:
+    """The number of this UTC day."""
+    return clock.now_us() // DAY_US
+
+
+async def reading[Found](
+    datasette: Datasette, load: Callable[[sqlite3.Connection], Found]
+) -> Found:
+    """What *load* finds in our database.  Raises `TooSlow` beyond Datasette's time limit."""
+
+    def run(connection: sqlite3.Connection) -> Found:
+        with sqlite_timelimit(connection, datasette.sql_time_limit_ms):
+            return load(connection)
+
+    database = datasette.get_database(site_of(datasette).database)
+    try:
+        found: Found = await database.execute_fn(run)
+    except sqlite3.OperationalError as error:
+        if "interrupted" in str(error):
+            raise TooSlow from None
+        raise
+    return found
 
 
 def site_of(datasette: Datasette) -> Site:

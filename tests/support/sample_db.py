@@ -162,7 +162,7 @@ def _message(
     said = f"{text} (case {number})"
     return StoredMessage(
         fingerprint=f"{role}-{number}", position=position, direction=direction,
-        role=role, content=[{"type": "text", "text": said}], text=said, size=len(said),
+        role=role, content=[{"type": "text", "content": said}], text=said, size=len(said),
     )  # fmt: skip
 
 

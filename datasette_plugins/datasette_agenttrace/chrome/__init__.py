@@ -37,7 +37,6 @@ class Header:
         ours = [{"href": urls.path(page.path), "label": page.label} for page in self.pages]
         return [
             *ours,
-            {"href": urls.table(name, "llm_calls"), "label": "Calls"},
             {"href": urls.database(name), "label": "SQL"},
         ]
 

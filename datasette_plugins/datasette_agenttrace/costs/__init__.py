@@ -3,19 +3,15 @@
 The view loads, then renders; `costs.json` answers what was loaded.
 """
 
-import sqlite3
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
-from datasette.utils import sqlite_timelimit
 from datasette.utils.asgi import Response
 
-from agenttrace_mitm import clock
-
 from .. import canned, charts, figures
-from ..asking import DAY_US, LABELS, Asked, arguments_of, asked_of
-from ..page import Page, render, site_of
+from ..asking import LABELS, Asked, arguments_of, asked_of
+from ..page import PREFIX, Page, TooSlow, reading, render, site_of, today
 from ..site import Datasette
 from .queries import OTHER, Costs, Step, load
 
@@ -23,13 +19,12 @@ CHART_PRESET = (
     "#g.mark=bar&g.x_column=day_utc&g.x_type=ordinal"
     "&g.y_column=cost_usd&g.y_type=quantitative&g.color_column=model"
 )
-TOO_SLOW = "This took longer than it may. Choose a shorter time, or a provider or agent."
 
 
 async def view(datasette: Datasette, request: Any) -> Response:
     """The page."""
     site = site_of(datasette)
-    asked = asked_of(arguments_of(request), _today())
+    asked = asked_of(arguments_of(request), today())
     context: dict[str, Any] = {
         "asked": asked,
         "ranges": [(label, name, asked.address(range=name)) for name, label in LABELS.items()],
@@ -41,10 +36,8 @@ async def view(datasette: Datasette, request: Any) -> Response:
     }
     try:
         costs = await _load(datasette, asked)
-    except sqlite3.OperationalError as error:
-        if "interrupted" not in str(error):
-            raise
-        context |= {"costs": None, "problem": TOO_SLOW}
+    except TooSlow as slow:
+        context |= {"costs": None, "problem": str(slow)}
         return await render(datasette, request, "agenttrace_costs.html", context, status=503)
     context |= {"costs": costs, "charts": _charts(costs), "drawn": _drawn(costs)}
     return await render(datasette, request, "agenttrace_costs.html", context)
@@ -52,47 +45,34 @@ async def view(datasette: Datasette, request: Any) -> Response:
 
 async def data(datasette: Datasette, request: Any) -> Response:
     """What the page shows, as JSON."""
-    site_of(datasette)
     try:
-        costs = await _load(datasette, asked_of(arguments_of(request), _today()))
-    except sqlite3.OperationalError as error:
-        if "interrupted" not in str(error):
-            raise
-        return Response.json({"ok": False, "error": TOO_SLOW}, status=503)
+        costs = await _load(datasette, asked_of(arguments_of(request), today()))
+    except TooSlow as slow:
+        return Response.json({"ok": False, "error": str(slow)}, status=503)
     return Response.json(costs.model_dump(mode="json"))
 
 
 async def _load(datasette: Datasette, asked: Asked) -> Costs:
-    def run(connection: sqlite3.Connection) -> Costs:
-        with sqlite_timelimit(connection, datasette.sql_time_limit_ms):
-            return load(connection, asked)
-
-    database = datasette.get_database(site_of(datasette).database)
-    costs: Costs = await database.execute_fn(run)
-    return costs
-
-
-def _today() -> int:
-    return clock.now_us() // DAY_US
+    return await reading(datasette, lambda db: load(db, asked))
 
 
 def _links(datasette: Datasette, database: str, asked: Asked) -> dict[str, str]:
     """Where the figures lead: the rows behind them."""
     urls = datasette.urls
+    calls = urls.path(f"{PREFIX}/calls")
     rows = {
         "kind__in": "llm,auxiliary",
         "started_us__gte": str(asked.since_us),
         "started_us__lt": str(asked.until_us),
         "provider__exact": asked.provider,
         "agent_id__exact": asked.agent,
-        "_sort_desc": "started_us",
+        "_sort_desc": "latency_ms",
     }
-    calls = urls.table(database, "llm_calls") + "?"
-    rows = {name: value for name, value in rows.items() if value}
+    slowest = urlencode({name: value for name, value in rows.items() if value})
     return {
-        "calls": calls + urlencode(rows),
-        "failed": calls + urlencode(rows | {"outcome__in": "error,interrupted"}),
-        "slowest": calls + urlencode(rows | {"_sort_desc": "latency_ms"}),
+        "calls": calls + asked.address(),
+        "failed": calls + asked.address(outcome="failed"),
+        "slowest": urls.table(database, "llm_calls") + "?" + slowest,
         "unpriced": urls.query(database, canned.UNPRICED.name),
         "sql": urls.query(database, canned.COST_PER_DAY.name) + CHART_PRESET,
     }

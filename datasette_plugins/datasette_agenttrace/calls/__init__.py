@@ -1,0 +1,133 @@
+"""The Calls page, and the page of one call.
+
+Both load, then render; `calls.json` and `calls/ID.json` answer what was loaded.  Whole bodies and
+messages are served as plain text that no browser runs.
+"""
+
+import sqlite3
+from typing import Any
+
+from datasette.utils.asgi import NotFound, Response
+
+from .. import figures
+from ..asking import LABELS, arguments_of
+from ..page import PREFIX, Page, TooSlow, reading, render, site_of, today
+from ..site import Datasette
+from . import one, queries
+from .curl import curl
+from .queries import OUTCOME_LABELS, Calls, CallsAsked, calls_asked
+from .timing import timing
+
+ID = r"(?P<id>[^/.]{1,100})"
+PLAIN = {
+    "content-security-policy": "default-src 'none'; sandbox",
+    "x-content-type-options": "nosniff",
+}
+
+
+async def view(datasette: Datasette, request: Any) -> Response:
+    """The list."""
+    site = site_of(datasette)
+    asked = calls_asked(arguments_of(request), today())
+    context: dict[str, Any] = {
+        "asked": asked,
+        "ranges": [(label, name, asked.address(range=name)) for name, label in LABELS.items()],
+        "outcomes": OUTCOME_LABELS,
+        "figures": figures,
+        "database": site.database,
+        "data_address": "calls.json" + asked.address(),
+    }
+    try:
+        calls = await _list(datasette, asked)
+    except TooSlow as slow:
+        context |= {"calls": None, "problem": str(slow)}
+        return await render(datasette, request, "agenttrace_calls.html", context, status=503)
+    older = asked.address(before=calls.older) if calls.older else None
+    context |= {"calls": calls, "older": older}
+    return await render(datasette, request, "agenttrace_calls.html", context)
+
+
+async def data(datasette: Datasette, request: Any) -> Response:
+    """The list as JSON."""
+    try:
+        calls = await _list(datasette, calls_asked(arguments_of(request), today()))
+    except TooSlow as slow:
+        return Response.json({"ok": False, "error": str(slow)}, status=503)
+    return Response.json(calls.model_dump(mode="json"))
+
+
+async def view_one(datasette: Datasette, request: Any) -> Response:
+    """A call."""
+    found = await _one(datasette, request)
+    call = found.call
+    context = {
+        "found": found,
+        "call": call,
+        "figures": figures,
+        "outcomes": OUTCOME_LABELS,
+        "whole": "history" in request.args,
+        "timing": timing(call, found.wire.arrivals if found.wire else ()),
+        "curl": curl(call, found.wire) if found.wire else None,
+        "table_row": datasette.urls.row(site_of(datasette).database, "llm_calls", call.id),
+        "recent": one.RECENT,
+    }
+    return await render(datasette, request, "agenttrace_call.html", context)
+
+
+async def data_one(datasette: Datasette, request: Any) -> Response:
+    """A call as JSON."""
+    found = await _one(datasette, request)
+    return Response.json(found.model_dump(mode="json"))
+
+
+async def raw(datasette: Datasette, request: Any) -> Response:
+    """A whole request or reply."""
+    call_id, side = request.url_vars["id"], request.url_vars["side"]
+    body = await reading(datasette, lambda db: one.raw_body(db, call_id, side))
+    if body is None:
+        raise NotFound("This call's tier keeps no bodies, or they have been let go")
+    return _plain(body.decode("utf-8", "replace"))
+
+
+async def message(datasette: Datasette, request: Any) -> Response:
+    """A whole message."""
+    call_id, number = request.url_vars["id"], int(request.url_vars["number"])
+    text = await reading(datasette, lambda db: one.raw_message(db, call_id, number))
+    if text is None:
+        raise NotFound("This call's tier keeps no such message, or it has been let go")
+    return _plain(text)
+
+
+async def _list(datasette: Datasette, asked: CallsAsked) -> Calls:
+    return await reading(datasette, lambda db: queries.load(db, asked))
+
+
+async def _one(datasette: Datasette, request: Any) -> one.OneCall:
+    call_id, whole = request.url_vars["id"], "history" in request.args
+
+    def load(db: sqlite3.Connection) -> one.OneCall | None:
+        return one.load(db, call_id, whole=whole)
+
+    found = await reading(datasette, load)
+    if found is None:
+        raise NotFound("There is no call with this id")
+    return found
+
+
+def _plain(text: str) -> Response:
+    return Response.text(text, headers=PLAIN)
+
+
+PATH = f"{PREFIX}/calls/{ID}"
+PAGE = Page(
+    "calls",
+    "Calls",
+    view,
+    data,
+    more=(
+        (rf"{PATH}", view_one),
+        (rf"{PATH}\.json", data_one),
+        (rf"{PATH}/(?P<side>request|response)", raw),
+        (rf"{PATH}/messages/(?P<number>\d{{1,18}})", message),
+    ),
+)

@@ -1,0 +1,41 @@
+"""A recorded request as a command to repeat it, with a variable where the key was."""
+
+import shlex
+
+from agenttrace_mitm.model import LlmCall
+
+from .one import Wire
+
+INLINE_CHARS = 8_000
+KEYS = {
+    "anthropic": ("x-api-key: ", "ANTHROPIC_API_KEY"),
+    "google": ("x-goog-api-key: ", "GEMINI_API_KEY"),
+    "azure": ("api-key: ", "AZURE_OPENAI_API_KEY"),
+}
+"""Header and environment variable by provider; others take `Authorization: Bearer`."""
+REPEATED = ("content-type", "accept", "openai-", "anthropic-", "x-stainless-helper")
+
+
+def curl(call: LlmCall, wire: Wire) -> str:
+    """The command; a long body is read from a file that the page offers."""
+    given = dict(wire.request_headers)
+    lines = [f"curl -X {shlex.quote(call.method)} {shlex.quote(f'https://{call.host}{call.path}')}"]
+    lines += [
+        f"-H {shlex.quote(f'{name}: {said}')}"
+        for name, said in given.items()
+        if name.lower().startswith(REPEATED)
+    ]
+    # Double quotes: the shell puts the key in.
+    head, variable = KEYS.get(
+        call.provider, ("authorization: Bearer ", f"{_shouted(call.provider)}_API_KEY")
+    )
+    lines.append(f'-H "{head}${variable}"')
+    if wire.request and not wire.request_cut and len(wire.request) <= INLINE_CHARS:
+        lines.append(f"--data-raw {shlex.quote(wire.request)}")
+    elif wire.request is not None:
+        lines.append("--data-binary @request.json")
+    return " \\\n  ".join(lines)
+
+
+def _shouted(name: str) -> str:
+    return "".join(c if c.isalnum() and c.isascii() else "_" for c in name).upper()

@@ -1,0 +1,336 @@
+"""One call: its conversation, tools, neighbours and wire, as far as its own tier shows them.
+
+A message may be stored by a call of a higher tier than the one looked at: what is shown is cut
+down to what the lower of the two would have kept.  Long texts are cut, and read whole elsewhere.
+"""
+
+import json
+import sqlite3
+from typing import Any
+
+from agenttrace_mitm.model import LlmCall
+from agenttrace_mitm.model.json import Json, JsonObject
+from agenttrace_mitm.store import unpack
+from agenttrace_mitm.store.rows import call_of
+
+from ..asking import Value, rows_of
+
+SHOWN_CHARS = 20_000  # of one part or body
+OPENED_CHARS = 300_000  # of one message, beyond which only its beginning is read
+OPENED_BYTES = 2_000_000  # of one stored body
+RECENT = 40  # messages shown before more are asked for
+MOST = 1_000
+NEIGHBOURS = 20
+
+
+class Part(Value):
+    """A piece of a message; `text` is None where it is not kept."""
+
+    type: str
+    text: str | None = None
+    name: str = ""
+    tool_call_id: str = ""
+    is_error: bool = False
+    withheld: int | None = None
+    cut: bool = False
+
+
+class Turn(Value):
+    """A message in its place; `call_id` is the call that brought it."""
+
+    message_id: int
+    call_id: str
+    position: int
+    direction: str
+    role: str
+    size: int
+    parts: tuple[Part, ...]
+    kept: bool
+
+
+class ToolUse(Value):
+    """A tool call that this call's reply made."""
+
+    name: str
+    tool_call_id: str | None
+    arguments: str | None
+    result: str | None
+    is_error: bool | None
+    server: bool
+    took_ms: float | None
+    answered_by_call_id: str | None
+
+
+class Neighbour(Value):
+    """Another call that belongs to this one."""
+
+    id: str
+    started_us: int
+    outcome: str
+    model: str | None
+    attempt: int
+
+
+class Wire(Value):
+    """What went over the wire: headers, and the beginnings of both bodies."""
+
+    request_headers: tuple[tuple[str, str], ...] = ()
+    response_headers: tuple[tuple[str, str], ...] = ()
+    request: str | None = None
+    response: str | None = None
+    request_cut: bool = False
+    response_cut: bool = False
+    arrivals: tuple[tuple[int, int], ...] = ()
+
+
+class OneCall(Value):
+    """The page of a call."""
+
+    call: LlmCall
+    turns: tuple[Turn, ...]
+    earlier: int
+    tools: tuple[ToolUse, ...]
+    continued_by: tuple[Neighbour, ...]
+    attempts: tuple[Neighbour, ...]
+    wire: Wire | None
+
+
+def load(db: sqlite3.Connection, call_id: str, *, whole: bool = False) -> OneCall | None:
+    """The call with this id, None when there is none; *whole* with its history from the start."""
+    found = rows_of(db.execute("select * from llm_calls where id = ?", (call_id,)))
+    if not found:
+        return None
+    call = call_of(found[0])
+    turns, earlier = _conversation(db, call, MOST if whole else RECENT)
+    return OneCall(
+        call=call,
+        turns=turns,
+        earlier=earlier,
+        tools=_tools(db, call),
+        continued_by=_neighbours(db, "continues_call_id = :it", call.id),
+        attempts=_neighbours(db, "operation_id = :it", call.operation_id),
+        wire=_wire(db, call),
+    )
+
+
+def raw_body(db: sqlite3.Connection, call_id: str, side: str) -> bytes | None:
+    """The decoded request or response, whole; None where it is not kept."""
+    column = {"request": "request_body", "response": "response_body"}[side]
+    row = db.execute(
+        f"select p.{column} from payloads p join llm_calls c on c.id = p.call_id"
+        " where p.call_id = ? and c.privacy_tier = 3",
+        (call_id,),
+    ).fetchone()
+    return unpack(row[0]) if row else None
+
+
+def raw_message(db: sqlite3.Connection, call_id: str, message_id: int) -> str | None:
+    """All of a message that this call brought, as JSON text; None where it is not kept."""
+    row = db.execute(
+        """
+        select m.role, m.content, min(c.privacy_tier, m.privacy_tier)
+        from call_messages u join messages m on m.id = u.message_id
+        join llm_calls c on c.id = u.call_id
+        where u.call_id = ? and u.message_id = ? limit 1
+        """,
+        (call_id, message_id),
+    ).fetchone()
+    if row is None or row[1] is None or row[2] < 2:
+        return None
+    role, content, tier = row
+    if tier == 3:
+        return str(content)
+    parts = [part for part in _list(content) if _allowed(part, role)]
+    return json.dumps(parts, ensure_ascii=False)
+
+
+_CONVERSATION = """
+    with recursive source (id, below, tier) as (
+        select id, 1000000000, privacy_tier from llm_calls where id = :call_id
+        union all
+        select c.continues_call_id, (
+            select min(n.position) from call_messages n
+            where n.call_id = c.id and n.direction = 'in'
+        ), min(s.tier, before.privacy_tier)
+        from source s
+        join llm_calls c on c.id = s.id
+        join llm_calls before on before.id = c.continues_call_id
+    ),
+    place as (
+        select u.message_id, u.call_id, u.position, u.direction, u.choice, s.tier
+        from source s join call_messages u on u.call_id = s.id
+        where (u.direction = 'in' and u.position < s.below) or u.call_id = :call_id
+        order by u.position desc, u.direction desc, u.choice desc
+        limit :most
+    )
+    select p.message_id, p.call_id, p.position, p.direction, m.role, coalesce(m.size, 0) as size,
+           p.tier, case when length(m.content) <= :opened then m.content end as content,
+           case when length(m.content) > :opened then substr(m.text, 1, :shown) end as beginning
+    from place p join messages m on m.id = p.message_id
+    order by p.position, p.direction, p.choice
+"""
+
+
+def _conversation(db: sqlite3.Connection, call: LlmCall, most: int) -> tuple[tuple[Turn, ...], int]:
+    """The last *most* messages, and how many came before them."""
+    given = {
+        "call_id": call.id, "most": most, "opened": OPENED_CHARS, "shown": SHOWN_CHARS,
+    }  # fmt: skip
+    turns = tuple(_turn(row) for row in rows_of(db.execute(_CONVERSATION, given)))
+    return turns, turns[0].position if len(turns) == most else 0
+
+
+def _turn(row: dict[str, Any]) -> Turn:
+    tier, content, beginning = row.pop("tier"), row.pop("content"), row.pop("beginning")
+    parts: list[Part] = []
+    if content is not None and tier > 1:
+        parts = [_part(part, row["role"], tier) for part in _list(content)]
+    elif beginning is not None and (tier == 3 or (tier == 2 and row["role"] != "assistant")):
+        parts = [Part(type="text", text=beginning, cut=True)]
+    return Turn(**row, parts=tuple(parts), kept=bool(parts) or content == "[]")
+
+
+def _part(part: JsonObject, role: str, tier: int) -> Part:
+    kind = str(part.get("type") or "unknown")
+    if tier < 3 and not _allowed(part, role):
+        length = part.get("withheld")
+        size = length if isinstance(length, int) else len(_words(part))
+        return Part(type=kind, withheld=size)
+    words = _words(part)
+    withheld = part.get("withheld")
+    return Part(
+        type=kind,
+        text=words[:SHOWN_CHARS],
+        cut=len(words) > SHOWN_CHARS,
+        name=str(part.get("name") or part.get("modality") or ""),
+        tool_call_id=str(part.get("id") or ""),
+        is_error=part.get("is_error") is True,
+        withheld=withheld if isinstance(withheld, int) else None,
+    )
+
+
+def _allowed(part: JsonObject, role: str) -> bool:
+    """Whether tier 2 keeps a part: what people and tools said, and calls of tools."""
+    kind = part.get("type")
+    return kind in ("tool_call", "tool_call_response") or (kind == "text" and role != "assistant")
+
+
+def _words(part: JsonObject) -> str:
+    match part.get("type"):
+        case "text" | "reasoning":
+            return str(part.get("content", part.get("text")) or "")
+        case "tool_call":
+            return pretty(part.get("arguments"))
+        case "tool_call_response":
+            return pretty(part.get("response"))
+        case "blob" | "uri":
+            about = {name: said for name, said in part.items() if name != "type"}
+            return ", ".join(f"{name} {said}" for name, said in about.items())
+        case _:
+            return pretty(part.get("raw", part))
+
+
+def pretty(value: Json) -> str:
+    """JSON, or text that holds JSON, laid out for people; other text as it is."""
+    if isinstance(value, str):
+        if len(value) > SHOWN_CHARS or not value.lstrip().startswith(("{", "[")):
+            return value
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return str(value)
+    return "" if value is None else json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def _list(content: str) -> list[JsonObject]:
+    try:
+        parts = json.loads(content)
+    except (ValueError, RecursionError):
+        return []
+    return [part for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
+
+
+def _tools(db: sqlite3.Connection, call: LlmCall) -> tuple[ToolUse, ...]:
+    rows = db.execute(
+        """
+        select name, tool_call_id, substr(arguments, 1, :shown) as arguments,
+               substr(result, 1, :shown) as result, is_error, coalesce(server, 0) as server,
+               (ended_us - started_us) * 0.001 as took_ms, answered_by_call_id
+        from tool_calls where call_id = :call_id order by position limit 200
+        """,
+        {"call_id": call.id, "shown": SHOWN_CHARS},
+    )
+    return tuple(_tool(row, kept=call.privacy_tier > 1) for row in rows_of(rows))
+
+
+def _tool(row: dict[str, Any], *, kept: bool) -> ToolUse:
+    arguments, result = row.pop("arguments"), row.pop("result")
+    return ToolUse(
+        **row,
+        arguments=pretty(arguments) if kept and arguments is not None else None,
+        result=pretty(result) if kept and result is not None else None,
+    )
+
+
+def _neighbours(db: sqlite3.Connection, where: str, it: str | None) -> tuple[Neighbour, ...]:
+    if it is None:
+        return ()
+    rows = db.execute(
+        f"select id, started_us, outcome, coalesce(response_model, model) as model, attempt"
+        f" from llm_calls where {where} order by started_us limit {NEIGHBOURS}",
+        {"it": it},
+    )
+    return tuple(Neighbour(**row) for row in rows_of(rows))
+
+
+def _wire(db: sqlite3.Connection, call: LlmCall) -> Wire | None:
+    if call.privacy_tier < 3:
+        return None
+    row = db.execute(
+        f"""
+        select request_headers, response_headers, arrivals,
+               case when length(request_body) <= {OPENED_BYTES} then request_body end,
+               case when length(response_body) <= {OPENED_BYTES} then response_body end,
+               request_body is not null, response_body is not null
+        from payloads where call_id = ?
+        """,
+        (call.id,),
+    ).fetchone()
+    if row is None:
+        return None
+    request, request_cut = _beginning(row[3], kept=bool(row[5]))
+    response, response_cut = _beginning(row[4], kept=bool(row[6]))
+    return Wire(
+        request_headers=_headers(row[0]), response_headers=_headers(row[1]),
+        request=request, request_cut=request_cut, response=response, response_cut=response_cut,
+        arrivals=_arrivals(row[2]),
+    )  # fmt: skip
+
+
+def _beginning(stored: bytes | None, *, kept: bool) -> tuple[str | None, bool]:
+    if not kept:
+        return None, False
+    body = unpack(stored)
+    if body is None:
+        return "", True
+    text = body[: SHOWN_CHARS * 4].decode("utf-8", "replace")
+    if len(body) <= SHOWN_CHARS:
+        text = pretty(text)
+    return text[:SHOWN_CHARS], len(text) > SHOWN_CHARS or len(body) > SHOWN_CHARS * 4
+
+
+def _headers(stored: str | None) -> tuple[tuple[str, str], ...]:
+    try:
+        found: Any = json.loads(stored or "[]")
+    except ValueError:
+        return ()
+    pairs = found.items() if isinstance(found, dict) else found
+    return tuple((str(pair[0]), str(pair[1])) for pair in pairs if len(pair) == 2)
+
+
+def _arrivals(stored: str | None) -> tuple[tuple[int, int], ...]:
+    try:
+        found: Any = json.loads(stored or "[]")
+    except ValueError:
+        return ()
+    return tuple((int(pair[0]), int(pair[1])) for pair in found if len(pair) == 2)

@@ -1,0 +1,243 @@
+"""The list of calls: newest first, filtered, searched, a page at a time.
+
+A page ends where the next begins: at the time and id of its last call, so nothing is shown twice
+or skipped while new calls arrive.  Every filter has an index with the time.
+"""
+
+import re
+import sqlite3
+from collections.abc import Mapping
+from typing import Any
+
+from agenttrace_mitm.model.call import Outcome
+
+from ..asking import FILTERS, Asked, Choices, Value, asked_of, choices, clauses, rows_of
+
+PAGE_SIZE = 50
+MOST_MATCHES = 2_000  # of messages, for one page of a search
+SNIPPET = 160
+LONG = 500_000  # characters beyond which a message is not opened for a snippet
+HOUR_US = 3_600_000_000
+OUTCOMES = {
+    "failed": "('error', 'interrupted')",
+    "ok": "('ok')",
+    "error": "('error')",
+    "interrupted": "('interrupted')",
+    "cancelled": "('cancelled')",
+    "in_flight": "('in_flight')",
+}
+OUTCOME_LABELS = {
+    "failed": "failed", "ok": "ok", "error": "error", "interrupted": "cut short",
+    "cancelled": "cancelled by the client", "in_flight": "running",
+}  # fmt: skip
+
+
+class CallsAsked(Asked):
+    """Which calls to list; `before` is where the page before ended."""
+
+    outcome: str = ""
+    session: str = ""
+    kind: str = ""
+    q: str = ""
+    before: str = ""
+
+    @property
+    def filters(self) -> dict[str, str]:
+        """Those of every page, and those of this one."""
+        own = {name: said for name in ("outcome", "session", "kind", "q") if (said := self[name])}
+        return super().filters | own
+
+    @property
+    def end(self) -> tuple[int, str] | None:
+        """The time and id of the last call of the page before."""
+        time, dot, id_ = self.before.partition(".")
+        return (int(time), id_) if dot else None
+
+    def __getitem__(self, name: str) -> str:
+        said: str = getattr(self, name)
+        return said
+
+
+class ListedCall(Value):
+    """A line of the list."""
+
+    id: str
+    started_us: int
+    provider: str
+    model: str | None
+    agent_id: str | None
+    session_id: str | None
+    kind: str
+    operation: str
+    outcome: Outcome
+    status_code: int | None
+    error_type: str | None
+    tokens_in: int | None
+    tokens_out: int | None
+    cost_nano_usd: int | None
+    billing: str | None
+    unpriced_reason: str | None
+    latency_ms: float | None
+    ttft_ms: float | None
+    n_tool_calls: int
+    attempt: int
+    said_by: str | None = None
+    said: str | None = None
+
+
+class Calls(Value):
+    """The page; `older` continues it, `searched_all` says whether a search saw every message."""
+
+    asked: CallsAsked
+    calls: tuple[ListedCall, ...]
+    older: str | None
+    searched_all: bool
+    choices: Choices
+    anything_recorded: bool
+
+
+def calls_asked(arguments: Mapping[str, str], today: int) -> CallsAsked:
+    """What a query string asks for."""
+    common = asked_of(arguments, today).model_dump(exclude={"first_date", "last_date"})
+    outcome = arguments.get("outcome", "").strip()
+    before = arguments.get("before", "")
+    return CallsAsked(
+        **common,
+        outcome=outcome if outcome in OUTCOMES else "",
+        session=arguments.get("session", "").strip(),
+        kind="all" if arguments.get("kind") == "all" else "",
+        q=arguments.get("q", "").replace("\0", "").strip(),
+        before=before if re.fullmatch(r"\d{1,18}\.[^.]{1,80}", before, re.ASCII) else "",
+    )
+
+
+def load(db: sqlite3.Connection, asked: CallsAsked) -> Calls:
+    """A page of the list."""
+    searched_all = True
+    if words := words_of(asked.q):
+        rows, searched_all = _search(db, asked, words)
+    elif asked.q:
+        rows = []
+    else:
+        rows = rows_of(db.execute(_LIST.format(calls=_conditions(asked)), _parameters(asked)))
+    found = [ListedCall(**row) for row in rows[:PAGE_SIZE]]
+    more = len(rows) > PAGE_SIZE
+    return Calls(
+        asked=asked,
+        calls=tuple(_with_snippet(db, call) for call in found),
+        older=f"{found[-1].started_us}.{found[-1].id}" if more else None,
+        searched_all=searched_all,
+        choices=choices(db),
+        anything_recorded=bool(db.execute("select 1 from llm_calls limit 1").fetchone()),
+    )
+
+
+def words_of(said: str) -> str:
+    """What a person typed as an FTS5 query: all words, "exact phrases", beginnings*."""
+    words = []
+    for quoted, word in re.findall(r'"([^"]*)"|([^\s"]+)', said):
+        text, star = quoted or word, ""
+        if not quoted and word.endswith("*"):
+            text, star = word.rstrip("*"), "*"
+        if re.search(r"\w", text):
+            words.append(f'"{text.replace(chr(34), "")}"{star}')
+    return " ".join(words)
+
+
+_COLUMNS = """
+    c.id, c.started_us, c.provider, coalesce(c.response_model, c.model) as model, c.agent_id,
+    c.session_id, c.kind, c.operation, c.outcome, c.status_code, c.error_type, c.tokens_in,
+    c.tokens_out, c.cost_nano_usd, c.billing, c.unpriced_reason, c.latency_ms, c.ttft_ms,
+    c.n_tool_calls, c.attempt
+"""
+_LIST = f"""
+    select {_COLUMNS} from llm_calls c
+    where started_us >= :since and started_us < :until {{calls}}
+    order by started_us desc, id desc limit :limit
+"""
+# Tiers: a call shows no words that its own tier would not have kept, whoever stored them.
+_FOUND = f"""
+    with found (message_id) as materialized (
+        select rowid from messages_fts
+        where messages_fts match :words {{newest}}
+        order by rowid desc limit :most
+    ),
+    saying (call_id) as materialized (
+        select distinct u.call_id
+        from found f
+        join call_messages u on u.message_id = f.message_id
+        join messages m on m.id = f.message_id
+        join llm_calls c on c.id = u.call_id
+        where c.privacy_tier = 3 or (c.privacy_tier = 2 and m.role <> 'assistant')
+    )
+    select {_COLUMNS}
+    from saying cross join llm_calls c on c.id = saying.call_id
+    where started_us >= :since and started_us < :until {{calls}}
+    order by started_us desc, id desc limit :limit
+"""
+# Only messages that were there by then; with an hour for what was written late.
+_NEWEST = """
+    and rowid <= (
+        select id from messages where first_seen_us < :seen_by
+        order by first_seen_us desc limit 1
+    )
+"""
+_SAID = """
+    select m.role, substr(m.text, 1, :most)
+    from call_messages u join messages m on m.id = u.message_id
+    join llm_calls c on c.id = u.call_id
+    where u.call_id = :id and u.direction = 'in' and m.size < :long
+      and (c.privacy_tier = 3 or (c.privacy_tier = 2 and m.role <> 'assistant'))
+    order by u.position desc limit 1
+"""
+
+
+def _search(
+    db: sqlite3.Connection, asked: CallsAsked, words: str
+) -> tuple[list[dict[str, Any]], bool]:
+    """Calls that brought a matching message; and whether all matches were looked at."""
+    given = _parameters(asked) | {"words": words, "most": MOST_MATCHES}
+    calls = _conditions(asked)
+    count = "select count(*) from (select 1 from messages_fts where messages_fts match ? limit ?)"
+    matches = db.execute(count, (words, MOST_MATCHES)).fetchone()[0]
+    whole = matches < MOST_MATCHES
+    end = asked.end
+    given["seen_by"] = (end[0] if end else asked.until_us) + HOUR_US
+    found = _FOUND.format(newest="" if whole else _NEWEST, calls=calls)
+    return rows_of(db.execute(found, given)), whole
+
+
+def _conditions(asked: CallsAsked) -> str:
+    conditions = clauses(asked)
+    if asked.kind != "all":
+        conditions += " and kind in ('llm', 'auxiliary')"
+    if asked.session:
+        conditions += " and session_id = :session"
+    if asked.outcome:
+        conditions += f" and outcome in {OUTCOMES[asked.outcome]}"
+        if asked.outcome != "ok":  # in the words of the index of those that did not go well
+            conditions += " and outcome in ('error', 'cancelled', 'interrupted', 'in_flight')"
+    if asked.end:
+        conditions += " and (started_us, id) < (:before_us, :before_id)"
+    return conditions
+
+
+def _parameters(asked: CallsAsked) -> dict[str, int | str]:
+    before_us, before_id = asked.end or (0, "")
+    return {
+        "since": asked.since_us,
+        "until": asked.until_us,
+        "session": asked.session,
+        "before_us": before_us,
+        "before_id": before_id,
+        "limit": PAGE_SIZE + 1,
+        **{name: getattr(asked, name) for name in FILTERS},
+    }
+
+
+def _with_snippet(db: sqlite3.Connection, call: ListedCall) -> ListedCall:
+    given = {"id": call.id, "most": SNIPPET, "long": LONG}
+    said = db.execute(_SAID, given).fetchone()
+    if not said:
+        return call
+    return call.model_copy(update={"said_by": said[0], "said": said[1]})

@@ -1,0 +1,373 @@
+"""The Calls page and the page of one call: what they find, hide, cut and link."""
+
+import re
+import sqlite3
+
+import pytest
+
+from agenttrace_mitm import clock
+from agenttrace_mitm.model import (
+    LlmCall,
+    Payload,
+    Record,
+    StoredMessage,
+    StoredToolCall,
+    StoredToolResult,
+)  # fmt: skip
+from agenttrace_mitm.store import open_database
+from agenttrace_mitm.store.rows import write_record
+from datasette_agenttrace.asking import DAY_US
+from datasette_agenttrace.calls import one, queries
+from datasette_agenttrace.calls.queries import calls_asked, load, words_of
+from tests.datasette_agenttrace.test_costs import HOSTILE, NOON, TODAY, Page
+
+CALLS = "/-/agenttrace/calls"
+
+
+@pytest.fixture(autouse=True)
+def _noon(monkeypatch):
+    monkeypatch.setattr(clock, "now_us", lambda: NOON)
+
+
+def call(number: int, **said) -> LlmCall:
+    given = {
+        "id": f"call-{number:03d}", "started_us": NOON - 1_000_000 * number, "kind": "llm",
+        "provider": "openai", "host": "api.openai.com", "method": "POST", "path": "/v1/responses",
+        "model": "m1", "outcome": "ok", "billing": "metered", "latency_ms": 100.0,
+        "dialect": "openai.responses", "operation": "chat", "ttfb_ms": 20.0, "ttft_ms": 40.0,
+    }  # fmt: skip
+    return LlmCall(**(given | said))
+
+
+def words(role: str, text: str, position: int = 0, direction: str = "in", **said) -> StoredMessage:
+    given = {
+        "fingerprint": f"{role}:{text[:80]}", "role": role, "position": position,
+        "direction": direction, "content": [{"type": "text", "content": text}], "text": text,
+        "size": len(text),
+    }  # fmt: skip
+    return StoredMessage(**(given | said))
+
+
+def store(path, *records: Record) -> None:
+    db = open_database(path)
+    for record in records:
+        write_record(db.conn, record)
+    db.close()
+
+
+@pytest.fixture
+def get(database, headers, serve):
+    served = serve(database)
+
+    async def got(path):
+        return await served.client.get(path, headers=headers)
+
+    return got
+
+
+async def ids(get, query: str = "") -> list[str]:
+    answer = await get(f"{CALLS}.json?{query}")
+    assert answer.status_code == 200, answer.text
+    page = await get(f"{CALLS}?{query}")
+    assert page.status_code == 200
+    found = [one["id"] for one in answer.json()["calls"]]
+    assert all(f'id="call-{id_}"' in page.text for id_ in found)
+    return found
+
+
+async def test_pages_show_every_call_once_newest_first(database, get, monkeypatch):
+    """Also where many calls began in the same microsecond."""
+    monkeypatch.setattr(queries, "PAGE_SIZE", 3)
+    store(database, *(Record(call=call(n, started_us=NOON - n // 4)) for n in range(11)))
+    seen, query = [], ""
+    for _ in range(6):
+        page = (await get(f"{CALLS}.json?{query}")).json()
+        seen += [(one["started_us"], one["id"]) for one in page["calls"]]
+        if not page["older"]:
+            break
+        assert f"before={page['older']}" in (await get(f"{CALLS}?{query}")).text
+        query = f"before={page['older']}"
+    assert len(seen) == len(set(seen)) == 11
+    assert seen == sorted(seen, reverse=True)
+
+
+@pytest.mark.parametrize(
+    "query, found",
+    [
+        ("provider=mistral", {3}), ("model=m1-served", {1}), ("model=m1", {0, 2, 3, 4}),
+        ("agent=a", {2}), ("outcome=failed", {4}), ("outcome=ok", {0, 1, 2}),
+        ("outcome=in_flight", {3}), ("outcome=nonsense", {0, 1, 2, 3, 4}), ("session=s", {1}),
+        ("kind=all", {0, 1, 2, 3, 4, 5}), ("agent=a&provider=mistral", set()),
+        ("from=2020-01-01&to=2020-01-02", set()), ("range=today", {0, 1, 2, 3, 4}),
+        ("before=nonsense", {0, 1, 2, 3, 4}), ("before=1.%27", set()), ("session=%00", set()),
+    ],
+)  # fmt: skip
+async def test_filters(database, get, query, found):
+    store(
+        database,
+        Record(call=call(0)),
+        Record(call=call(1, response_model="m1-served", session_id="s")),
+        Record(call=call(2, agent_id="a")),
+        Record(call=call(3, provider="mistral", outcome="in_flight", latency_ms=None)),
+        Record(call=call(4, outcome="error", status_code=429, error_type="rate_limit_error")),
+        Record(call=call(5, kind="telemetry")),
+    )
+    assert await ids(get, query) == [f"call-{n:03d}" for n in sorted(found)]
+
+
+@pytest.mark.parametrize(
+    "typed, match",
+    [
+        ("two words", '"two" "words"'), ('"a phrase" x', '"a phrase" "x"'), ("begin*", '"begin"*'),
+        ("NEAR(a b)", '"NEAR(a" "b)"'), ('"', ""), ("*", ""), ("a-b OR c", '"a-b" "OR" "c"'),
+    ],
+)  # fmt: skip
+def test_typed_words_are_words(typed, match):
+    """Whatever is typed is searched for, and never FTS syntax."""
+    assert words_of(typed) == match
+
+
+async def test_search_finds_who_said_it_newest_first(database, get):
+    store(
+        database,
+        Record(call=call(9), messages=(words("user", "the zebra crossed"),)),
+        Record(call=call(5), messages=(words("user", "no animals here"),)),
+        Record(call=call(1), messages=(words("assistant", "a zebra, twice", 1, "out"),)),
+    )
+    assert await ids(get, "q=zebra") == ["call-001", "call-009"]
+    assert await ids(get, "q=zeb*+crossed") == ["call-009"]
+    assert await ids(get, "q=%22crossed+zebra%22") == []
+    assert await ids(get, "q=%22") == []
+    assert await ids(get, "q=zebra&provider=mistral") == []
+    assert await ids(get, "q=zebra%27%29%3B+drop") == []
+
+
+def test_a_common_word_is_searched_back_from_where_the_page_is(database, monkeypatch):
+    """With more matches than are looked at, the newest come first, and pages go on to the rest."""
+    monkeypatch.setattr(queries, "MOST_MATCHES", 40)
+    monkeypatch.setattr(queries, "PAGE_SIZE", 10)
+    days = 30
+    store(
+        database,
+        *(
+            Record(call=call(n, started_us=NOON - (days - n // 5) * DAY_US // 2 + n),
+                   messages=(words("user", f"common {n}"),))
+            for n in range(150)
+        ),
+    )  # fmt: skip
+    db = sqlite3.connect(database)
+    seen, before = [], ""
+    while True:
+        page = load(db, calls_asked({"q": "common", "before": before}, TODAY))
+        seen += [found.id for found in page.calls]
+        assert not page.searched_all
+        if not page.older:
+            break
+        before = page.older
+    assert seen == [f"call-{n:03d}" for n in range(149, -1, -1)][: len(seen)]
+    assert len(seen) > 100
+
+
+async def test_no_page_passes_over_all_calls(database):
+    """Every filter by itself, searched and not, is an index's work."""
+    asks = [
+        {}, {"provider": "p"}, {"model": "m"}, {"agent": "a"}, {"session": "s"}, {"q": "word"},
+        {"outcome": "failed"}, {"outcome": "in_flight"}, {"before": "5.x"}, {"kind": "all"},
+        {"q": "word", "provider": "p", "before": "5.x"},
+    ]  # fmt: skip
+    store(database, Record(call=call(1), messages=(words("user", "a word"),)))
+    seen = []
+    db = sqlite3.connect(database)
+    db.set_trace_callback(seen.append)
+    for ask in asks:
+        load(db, calls_asked(ask, TODAY))
+    one.load(db, "call-001")
+    db.set_trace_callback(None)
+    ours = [statement for statement in seen if not statement.startswith("--")]  # not FTS's own
+    assert len(ours) > 30
+    for statement in ours:
+        for *_, step in db.execute("explain query plan " + statement):
+            scans = re.match(r"SCAN (c|llm_calls|m|messages|u|call_messages)\b", step)
+            allowed = "limit 1" in statement or "COVERING INDEX" in step
+            assert not scans or allowed, (step, statement)
+        if "order by started_us desc" in statement and "messages_fts" not in statement:
+            plan = " ".join(row[-1] for row in db.execute("explain query plan " + statement))
+            assert "B-TREE FOR ORDER BY" not in plan, (plan, statement)
+
+
+REPLY = words("assistant", "", 2, "out", content=[
+    {"type": "reasoning", "content": "they want files"},
+    {"type": "tool_call", "id": "t1", "name": "ls", "arguments": '{"path":"."}'},
+])  # fmt: skip
+TALK = (
+    Record(
+        call=call(9, n_tool_calls=1),
+        messages=(
+            words("system", "be brief", 0), words("user", "list the files", 1),
+            REPLY,
+        ),
+        tool_calls=(StoredToolCall(tool_call_id="t1", position=0, name="ls", arguments="{}"),),
+        payload=Payload(
+            request_headers=[["content-type", "application/json"], ["x-secret-ish", "no"]],
+            response_headers=[["x-request-id", "r1"]],
+            request_body=b'{"model":"m1","it\'s":1}', response_body=b'{"ok":true}',
+            arrivals=[[20_000, 5], [90_000, 11]],
+        ),
+    ),
+    Record(
+        call=call(5, continues_call_id="call-009"),
+        messages=(
+            REPLY.model_copy(update={"direction": "in"}),
+            words("tool", "a.py", 3, content=[
+                {"type": "tool_call_response", "id": "t1", "response": "a.py", "is_error": True}
+            ]),
+            words("assistant", "There is one.", 4, "out"),
+        ),
+        tool_results=(
+            StoredToolResult(call_id="call-009", position=0, tool_call_id="t1", at_us=NOON,
+                             result="a.py", is_error=True),
+        ),
+    ),
+)  # fmt: skip
+
+
+async def test_a_call_tells_its_whole_story(database, get):
+    store(database, *TALK)
+    found = (await get(f"{CALLS}/call-005.json")).json()
+    assert [(t["role"], t["position"], t["call_id"]) for t in found["turns"]] == [
+        ("system", 0, "call-009"), ("user", 1, "call-009"), ("assistant", 2, "call-005"),
+        ("tool", 3, "call-005"), ("assistant", 4, "call-005"),
+    ]  # fmt: skip
+    page = (await get(f"{CALLS}/call-005")).text
+    for said in ("be brief", "list the files", "they want files", "a.py", "There is one."):
+        assert said in page
+    assert f'href="{CALLS}/call-009"' in page
+
+    before = (await get(f"{CALLS}/call-009")).text
+    assert f'href="{CALLS}/call-005"' in before, "continued by, and answered by"
+    assert "There is one." not in before
+    assert "x-request-id" in before
+    assert "first content: 20 ms" in before
+
+
+async def test_curl_repeats_the_request_without_the_key(database, get):
+    store(database, *TALK)
+    page = (await get(f"{CALLS}/call-009")).text
+    command = re.search(r"(curl -X POST.*?)</code>", page, re.DOTALL)[1]
+    assert "https://api.openai.com/v1/responses" in command
+    assert "$OPENAI_API_KEY" in command
+    assert "content-type: application/json" in command
+    assert "x-secret-ish" not in command
+
+
+@pytest.mark.parametrize("path", ["nowhere", "call-009/messages/99", "call-005/request"])
+async def test_what_is_not_there_is_not_found(database, get, path):
+    store(database, *TALK)
+    assert (await get(f"{CALLS}/{path}")).status_code == 404
+
+
+async def test_raw_bodies_are_text_that_nothing_runs(database, get):
+    store(database, *TALK)
+    answer = await get(f"{CALLS}/call-009/request")
+    assert answer.text == '{"model":"m1","it\'s":1}'
+    assert answer.headers["content-type"].startswith("text/plain")
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "sandbox" in answer.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize("tier, words_kept", [(1, ()), (2, ("question",))])
+async def test_content_shows_by_the_tier_of_the_call_itself(database, get, tier, words_kept):
+    """The same messages were stored whole by another call: that opens nothing here."""
+    said = (
+        words("user", "question secretly"), words("assistant", "answer secretly", 1, "out"),
+        words("assistant", "", 2, "out", fingerprint="r", choice=1, content=[
+            {"type": "reasoning", "content": "thought secretly"}]),
+    )  # fmt: skip
+    store(
+        database,
+        Record(call=call(5), messages=said),
+        Record(call=call(1, privacy_tier=tier), messages=said),
+    )
+    with sqlite3.connect(database) as db:
+        db.execute("insert into payloads (call_id, request_body) values ('call-001', x'0041')")
+    numbers = [row[0] for row in sqlite3.connect(database).execute("select id from messages")]
+    paths = ["", "?history=all", ".json", "/request", *(f"/messages/{n}" for n in numbers)]
+    shown = "".join([(await get(f"{CALLS}/call-001{path}")).text for path in paths])
+    listed = (await get(CALLS)).text.split("call-005")[0]
+    for word in ("question", "answer", "thought"):
+        assert (word in shown) == (word in words_kept), word
+        assert (word in listed) == (word in words_kept), word
+    assert (await get(f"{CALLS}/call-001/request")).status_code == 404
+    assert await ids(get, "q=answer") == ["call-005"]
+    found = ["call-001", "call-005"] if words_kept else ["call-005"]
+    assert await ids(get, "q=question") == found
+
+
+async def test_hostile_content_is_inert(database, get):
+    """Scripts, markup, control characters and text that runs backwards are only shown."""
+    bad = HOSTILE + "\u202e\x00\x07 </pre></details>"
+    store(
+        database,
+        Record(
+            call=call(1, model=bad, agent_id=bad, session_id=bad, error_message=bad, notes=[bad],
+                      params={bad: bad}, provider="'\"<", outcome="error", error_type=bad,
+                      usage_detail={bad: bad}, path="/v1/$(touch x)'"),
+            messages=(
+                words("user", bad),
+                words(bad, bad, 1, content=[
+                    {"type": bad, "raw": bad}, {"type": "tool_call", "id": bad, "name": bad,
+                     "arguments": bad}, {"type": "blob", "mime_type": bad}, {"type": "text"}, 7,
+                ]),
+            ),
+            tool_calls=(StoredToolCall(tool_call_id=bad, position=0, name=bad, arguments=bad),),
+            payload=Payload(request_headers=[[bad, bad]], request_body=bad.encode()),
+        ),
+    )  # fmt: skip
+    for path in (CALLS, f"{CALLS}/call-001", f"{CALLS}?q=alert", f"{CALLS}?q=%3Cscript%3E"):
+        answer = await get(path)
+        assert answer.status_code == 200
+        assert "script-src 'self';" in answer.headers["content-security-policy"]
+        for tag, attributes in Page(answer.text).tags:
+            assert tag != "img", path
+            assert "style" not in attributes
+            assert not [name for name in attributes if name.startswith("on")]
+            if tag == "script":
+                assert attributes.get("src", "").startswith("/-/agenttrace/static/")
+    assert (await get(f"{CALLS}/call-001.json")).status_code == 200
+
+
+async def test_ten_megabytes_do_not_kill_the_page(database, get):
+    """Cut, with a link to the whole."""
+    huge = "long story " * 950_000
+    payload = Payload(request_headers=[], request_body=huge.encode(), response_body=b"{}")
+    store(database, Record(call=call(1), messages=(words("user", huge),), payload=payload))
+    page = (await get(f"{CALLS}/call-001")).text
+    assert len(page) < 200_000
+    link = re.search(rf'href="({CALLS}/call-001/messages/\d+)"', page)[1]
+    assert huge in (await get(link)).text
+    assert (await get(f"{CALLS}/call-001/request")).text == huge
+    assert (await get(CALLS)).status_code == 200
+
+
+async def test_a_long_history_is_shown_from_its_end(database, get):
+    many = tuple(words("user", f"turn {n}.", n) for n in range(120))
+    store(database, Record(call=call(1), messages=many))
+    page = (await get(f"{CALLS}/call-001")).text
+    assert "turn 119." in page
+    assert "turn 1." not in page
+    assert "Show 80 earlier messages" in page
+    assert "turn 1." in (await get(f"{CALLS}/call-001?history=all")).text
+
+
+@pytest.mark.parametrize("outcome", ["in_flight", "cancelled", "interrupted"])
+async def test_calls_without_figures_have_pages(database, get, outcome):
+    store(database, Record(call=call(1, outcome=outcome, latency_ms=None, ttft_ms=None)))
+    assert (await get(f"{CALLS}/call-001")).status_code == 200
+    assert await ids(get) == ["call-001"]
+
+
+async def test_everything_wants_the_token(database, serve):
+    store(database, *TALK)
+    served = serve(database)
+    for path in (CALLS, f"{CALLS}/call-009", f"{CALLS}/call-009/request", f"{CALLS}.json"):
+        assert (await served.client.get(path)).status_code == 401
