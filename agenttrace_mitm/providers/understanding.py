@@ -118,6 +118,7 @@ ADAPTERS: tuple[Adapter, ...] = (
 )
 _OTHER = Other()
 
+_SWITCHED = 101
 _SSE_FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
 _DECODERS: dict[Framing, Callable[[], EventDecoder]] = {
     "sse": SseDecoder,
@@ -210,7 +211,8 @@ def _reply(
     notes: list[str],
 ) -> Reply:
     failed = (exchange.status or 0) >= 400
-    whole = not exchange.response.is_cut
+    # A WebSocket's own exchange has no body; what crossed it is only counted.
+    whole = exchange.status == _SWITCHED or not exchange.response.is_cut
     if not response.data:
         return _finished(Reply(complete=whole), Failure() if failed else None)
     framing = _framing(exchange, adapter.framing(route, request), response.data, failed=failed)
