@@ -131,6 +131,9 @@ class Pipeline:
         if understood.kind not in ("llm", "auxiliary") or exchange.within:
             return None
         told = providers.attempt_of(exchange.request_headers)
+        again = self._known.call(exchange.id)
+        if again and again.operation_id:
+            return Attempt(again.operation_id, told)
         return self._attempts.place(exchange, outcome(exchange, understood.reply), told)
 
     def _place(

@@ -20,7 +20,8 @@ CANDIDATES = 8
 _COLUMNS = """
     c.id, c.n_messages, c.request_chain, c.turn_print, c.reply_print, c.response_id, c.provider,
     c.dialect || ' ' || coalesce(c.model, '') || ' ' || c.streamed || ' '
-        || coalesce(c.user_agent, ''), c.conversation_id, c.operation_id, c.session_id, c.thread_id, c.trace_id, c.agent_id,
+        || coalesce(c.user_agent, ''), c.client_address, c.conversation_id, c.operation_id,
+    c.session_id, c.thread_id, c.trace_id, c.agent_id,
     t.parent_span_id, c.continues_call_id, c.outcome, c.started_us, c.ended_us
 """
 _CALLS = f"select {_COLUMNS} from llm_calls c left join threads t on t.thread_id = c.thread_id"
@@ -215,6 +216,7 @@ def _seen(call: LlmCall, thread: object, tools: tuple[MadeTool, ...]) -> Seen:
         response_id=call.response_id or "",
         provider=call.provider,
         style=style_of(call.dialect, call.model, call.streamed, call.user_agent),
+        address=call.client_address or "",
         conversation=call.conversation_id or "",
         operation_id=call.operation_id or "",
         session_id=call.session_id or "",

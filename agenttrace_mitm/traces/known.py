@@ -36,6 +36,7 @@ class Seen:
     provider: str = ""
     style: str = ""
     """How its program calls: dialect, model, streamed, User-Agent."""
+    address: str = ""
     conversation: str = ""
     operation_id: str = ""
     session_id: str = ""

@@ -121,6 +121,7 @@ class Places:
             finding.asked,
             finding.exchange.provider,
             finding.style,
+            finding.exchange.caller.address,
             links,
             finding.identity.session_id,
         )

@@ -41,6 +41,7 @@ class Request:
     asked: Sequence[Placed]
     provider: str = ""
     style: str = ""
+    address: str = ""
     links: Links = Links()
     session_id: str = ""
 
@@ -196,7 +197,7 @@ class Threads:
         latest = max(seen.started_us for seen in fit)
         made = {key for placed in request.asked for key in _tool_ids(placed.message)}
 
-        def rank(seen: Seen) -> tuple[bool, bool, int, bool, bool, int]:
+        def rank(seen: Seen) -> tuple[bool, bool, int, bool, bool, bool, int]:
             ids = {key for tool in seen.tools for key in (tool.id, tool.item_id)}
             overlaps = seen.ended_us > latest
             return (
@@ -204,6 +205,7 @@ class Threads:
                 bool(ids & made),
                 -self._taken(seen, request),
                 seen.style == request.style,
+                bool(seen.address) and seen.address == request.address,
                 overlaps,
                 latest - seen.started_us if overlaps else seen.started_us - latest,
             )

@@ -104,7 +104,9 @@ def drive(
                 id=f"{number}-{id_}",
                 started_us=at_us,
                 ended_us=at_us + 1000,
-                caller=Caller(pid=1 if one_process else 100 + number),
+                caller=Caller(
+                    pid=1 if one_process else 100 + number, address=f"127.0.0.1:{5000 + number}"
+                ),
             )
         )
     db = open_database(path).conn
