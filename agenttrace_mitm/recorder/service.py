@@ -24,7 +24,8 @@ log = logging.getLogger(__name__)
 
 READ_BYTES = 256 * 1024
 GATHER_S = 0.01
-"""Pause after a read that took all there was: the frames of a call come in a few pieces, and its
+GATHER_BYTES = 32 * 1024
+"""Pause after a read that brought less: the frames of a call come in a few pieces, and its
 client, upstream and proxy want the processor right now."""
 
 GRACE_S = 2.0
@@ -88,7 +89,7 @@ class Service:
                         self._links[worker] = link
                     self._take(frame, worker, link)
                 # Acknowledgements get out between two reads of a busy connection, too.
-                await asyncio.sleep(0 if len(data) == READ_BYTES else GATHER_S)
+                await asyncio.sleep(GATHER_S if len(data) < GATHER_BYTES else 0)
         except (OSError, ValueError) as error:
             log.warning("capture %s is gone: %s", worker, error)
         finally:
