@@ -108,7 +108,8 @@ class TranscriptStream(LastEvent):
         """The last event; before it, the words so far."""
         last = super().whole()
         if "text" not in last:
-            last["text"] = "".join(self._pieces or self._segments)
+            # Segments begin with a space, the whole text does not.
+            last["text"] = "".join(self._pieces or self._segments).lstrip()
         return last
 
 
