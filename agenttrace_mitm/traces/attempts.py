@@ -42,9 +42,15 @@ class Attempts:
 
     def __init__(self) -> None:
         self._failed: OrderedDict[str, _Failed] = OrderedDict()
+        self._placed: OrderedDict[str, Attempt] = OrderedDict()
 
     def place(self, exchange: Exchange, outcome: Outcome, told: int) -> Attempt:
-        """The operation of *exchange*, which ended with *outcome*; *told* is the SDK's number."""
+        """The operation of *exchange*, which ended with *outcome*; *told* is the SDK's number.
+
+        An exchange that comes again has the place that it had.
+        """
+        if placed := self._placed.get(exchange.id):
+            return placed
         where, digest = _where(exchange), _digest(exchange)
         earlier = self._earlier(exchange, where, digest, told)
         if earlier is None:
@@ -61,8 +67,10 @@ class Attempts:
                 exchange.ended_us,
                 outcome == "cancelled",
             )
-            while len(self._failed) > REMEMBERED:
-                self._failed.popitem(last=False)
+        self._placed[exchange.id] = attempt
+        for remembered in (self._failed, self._placed):
+            while len(remembered) > REMEMBERED:
+                remembered.popitem(last=False)
         return attempt
 
     def _earlier(self, exchange: Exchange, where: str, digest: bytes, told: int) -> _Failed | None:

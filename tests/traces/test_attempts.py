@@ -125,3 +125,11 @@ def test_a_counted_retry_of_a_multipart_body_is_recognised_by_its_length():
 
 def test_a_retry_whose_first_attempt_was_not_seen_keeps_its_number():
     assert place(Attempts(), asked("b", 3), told=3) == ("b", 3)
+
+
+def test_an_attempt_that_comes_twice_has_one_place():
+    """Capture sends again what was not acknowledged."""
+    attempts = Attempts()
+    failed, retried = asked("a", 0, 500), asked("b", 3)
+    assert place(attempts, failed) == place(attempts, failed) == ("a", 1)
+    assert place(attempts, retried) == place(attempts, retried) == ("a", 2)
