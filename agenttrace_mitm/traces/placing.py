@@ -10,6 +10,7 @@ from typing import Literal
 
 from ..model import (
     Exchange,
+    Message,
     Outcome,
     Placement,
     StoredSession,
@@ -321,7 +322,7 @@ class Places:
     def _trace(
         self, finding: Finding, trace_id: str, thread_id: str | None, root: str, agent_id: str
     ) -> StoredTrace:
-        opening = user_text([placed.message for placed in finding.asked[-8:]])
+        opening = user_text(_latest(finding.asked))
         told = finding.context.trace_id == trace_id
         return StoredTrace(
             trace_id=trace_id,
@@ -364,9 +365,17 @@ def _asks(finding: Finding, link: Link) -> bool:
     """True when the new messages hold a user's words; a summary of what was cut is none."""
     if link.history == "compacted":
         return False
-    fresh = [placed.message for placed in finding.asked[link.told :]]
-    turns = [n for n, message in enumerate(fresh) if message.role == "assistant"]
-    return bool(user_text(fresh[turns[-1] + 1 :] if turns else fresh))
+    return bool(user_text(_latest(finding.asked[link.told :])))
+
+
+def _latest(asked: Sequence[Placed]) -> list[Message]:
+    """The messages since the assistant's last turn."""
+    fresh: list[Message] = []
+    for placed in reversed(asked):
+        if placed.message.role == "assistant":
+            break
+        fresh.insert(0, placed.message)
+    return fresh
 
 
 def _agent_id(finding: Finding, before: Seen | None, parent: Parent | None) -> str:
