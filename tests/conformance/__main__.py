@@ -1,6 +1,8 @@
 """`scripts/conformance`: replay, compare, print a table; exit 1 below the floor.
 
 scripts/conformance [--kinds chat,responses,...|all] [--floor 0.99] [--limit N]
+scripts/conformance --other      compatible and cloud hosts: stored, and right in tokens
+scripts/conformance --sockets    WebSocket sessions: one call a response turn
 """
 
 import argparse
@@ -11,7 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests import corpus_cases as corpus
+from tests import other_hosts, socket_cases
 
+from . import sockets
 from .replay import Replayed, replay
 
 
@@ -32,15 +36,51 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--kinds", default=",".join(corpus.MODEL_KINDS))
     parser.add_argument("--floor", type=float, default=0.99)
     parser.add_argument("--limit", type=int, default=None)
+    parser.add_argument("--other", action="store_true")
+    parser.add_argument("--sockets", action="store_true")
     options = parser.parse_args(arguments)
     if corpus.corpus_folder() is None:
         print("the corpus is not here: set AGENTTRACE_CORPUS")
         return 2
+    if options.other or options.sockets:
+        with tempfile.TemporaryDirectory() as folder:
+            run = _other_hosts if options.other else _sockets
+            return run(Path(folder), options.floor, options.limit)
     kinds = None if options.kinds == "all" else options.kinds.split(",")
     records = list(corpus.records(kinds=kinds))[: options.limit]
     with tempfile.TemporaryDirectory() as folder:
         results = replay(Path(folder), records)
     return report(results, options.floor)
+
+
+def _other_hosts(folder: Path, floor: float, limit: int | None) -> int:
+    """Compatible and cloud hosts: every one a row, and the tokens right where they are known."""
+    results = replay(folder, list(other_hosts.records())[:limit])
+    lost = [result.record["id"] for result in results if result.observed is None]
+    altered = [result.record["id"] for result in results if not result.same_bytes]
+    counted = [r for r in results if r.observed and other_hosts.is_counted(r.record)]
+    wrong = {
+        r.record["id"]: found
+        for r in counted
+        if (found := other_hosts.differences(r.record, r.observed or {}))
+    }
+    for id_, found in wrong.items():
+        print(f"{id_}  {'; '.join(found)}")
+    share = 1 - len(wrong) / max(1, len(counted))
+    print(f"{len(results) - len(lost)} of {len(results)} stored, {len(altered)} with other bytes")
+    print(f"tokens agree in {len(counted) - len(wrong)} of {len(counted)} ({share:.2%})")
+    return 0 if counted and not lost and not altered and share >= min(floor, 0.98) else 1
+
+
+def _sockets(folder: Path, floor: float, limit: int | None) -> int:
+    """WebSocket sessions: one call a response turn, with the usage it reported."""
+    held = sockets.replay(folder, list(socket_cases.sessions())[:limit])
+    for one in held:
+        for line in one.wrong:
+            print(f"{one.session['id']}  {one.session['provider']}  {line}")
+    right = sum(not one.wrong for one in held)
+    print(f"{right} of {len(held)} sessions agree, {sum(len(one.turns) for one in held)} turns")
+    return 0 if held and right >= floor * len(held) else 1
 
 
 def report(results: Sequence[Replayed], floor: float) -> int:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from agenttrace_mitm.demo.certificates import server_context
+from agenttrace_mitm.providers import HOSTS
 from agenttrace_mitm.settings import Settings
 from tests import corpus_cases as corpus
 from tests.support.instance import Instance
@@ -35,7 +36,10 @@ class Replayed:
 
 
 def replay(folder: Path, records: Sequence[corpus.Record]) -> list[Replayed]:
-    """Every record through the proxy; *folder* is the home of the AgentTrace that records."""
+    """Every record through the proxy; *folder* is the home of the AgentTrace that records.
+
+    Hosts that are not recorded by default are added under the record's provider.
+    """
     hosts = sorted({record["host"] for record in records})
     context, root = server_context(folder / "tls", hosts)
     by_id = {record["id"]: record for record in records}
@@ -57,6 +61,7 @@ async def _replay(
         port=0,
         upstream_ca=root,
         upstream_map=dict.fromkeys(hosts, f"https://127.0.0.1:{port}"),
+        hosts_added={r["host"]: r["provider"] for r in records if r["host"] not in HOSTS},
     )
     async with Instance(settings) as instance:
         got = await _send_all(instance, records)

@@ -1,0 +1,196 @@
+"""Turns on WebSockets: calls when they end, the same however often they are told."""
+
+import json
+
+import pytest
+
+from agenttrace_mitm.frames import Ended, Message, Opened
+from agenttrace_mitm.providers import understand
+from agenttrace_mitm.recorder.assembly import Assembly
+
+ID = "0198f000-0000-7000-8000-000000000001"
+
+
+def opened(path="/v1/responses", provider="openai"):
+    headers = [("upgrade", "websocket")]
+    return Opened(
+        ID, 1_000, provider, "h.example", "GET", path, "HTTP/1.1", headers, {}, {}, [], "proxy"
+    )
+
+
+def said(number, from_client, **event):
+    data = json.dumps(event).encode()
+    return Message(ID, number, 1_000 * (number + 2), from_client, True, data)
+
+
+def ended(at_us=99_000, ending="complete"):
+    return Ended(ID, at_us, ending, "", 0, [], 0)
+
+
+def turns_of(assembly, frames):
+    found = []
+    for frame in frames:
+        found += assembly.turns(frame)
+        assembly.add(frame)
+    return found
+
+
+def create(number, words, stream="", **more):
+    named = {"stream_id": stream} if stream else {}
+    return said(
+        number, True, type="response.create", model="gpt-x", input=[item(words)], **named, **more
+    )
+
+
+def item(words, role="user"):
+    kind = "input_text" if role == "user" else "output_text"
+    return {"type": "message", "role": role, "content": [{"type": kind, "text": words}]}
+
+
+def began(number, id_, stream=""):
+    response = {"id": id_, "status": "in_progress"}
+    return said(number, False, type="response.created", response=response, stream_id=stream)
+
+
+def completed(number, id_, words, stream=""):
+    response = {
+        "id": id_,
+        "status": "completed",
+        "model": "gpt-x",
+        "output": [item(words, "assistant")],
+        "usage": {"input_tokens": 10, "output_tokens": 2, "total_tokens": 12},
+    }
+    return said(number, False, type="response.completed", response=response, stream_id=stream)
+
+
+def test_streams_that_interleave_are_told_apart():
+    """Two responses on one socket, each with its own request and answer."""
+    found = turns_of(
+        Assembly(),
+        [
+            opened(),
+            create(0, "first", "a"),
+            create(1, "second", "b"),
+            began(2, "resp_b", "b"),
+            began(3, "resp_a", "a"),
+            completed(4, "resp_a", "one", "a"),
+            completed(5, "resp_b", "two", "b"),
+        ],
+    )
+    read = [understand(turn) for turn in found]
+    assert [(u.ask.messages[0].parts[0].text, u.reply.text) for u in read] == [
+        ("first", "one"),
+        ("second", "two"),
+    ]
+    assert [u.reply.usage.total_tokens for u in read] == [12, 12]
+    assert {u.dialect for u in read} == {"openai.responses"}
+
+
+def test_increments_are_put_together_again():
+    """A create that names the response before it reads everything said up to that one."""
+    found = turns_of(
+        Assembly(),
+        [
+            opened(),
+            create(0, "first"),
+            completed(1, "resp_1", "one"),
+            create(2, "second", previous_response_id="resp_1"),
+            completed(3, "resp_2", "two"),
+            create(4, "third", previous_response_id="resp_2"),
+            completed(5, "resp_3", "three"),
+        ],
+    )
+    words = [part.text for m in understand(found[-1]).ask.messages for part in m.parts]
+    assert words == ["first", "one", "second", "two", "third"]
+
+
+def test_a_warm_up_is_no_turn_of_the_story():
+    found = turns_of(
+        Assembly(), [opened(), create(0, "x", generate=False), completed(1, "resp_0", "")]
+    )
+    assert [understand(turn).kind for turn in found] == ["auxiliary"]
+
+
+def test_a_repeat_of_all_frames_gives_the_same_turns_once():
+    """The same recorder passes them over; another one finds the same ids."""
+    frames = [opened(), create(0, "first"), completed(1, "resp_1", "one")]
+    assembly = Assembly()
+    first = turns_of(assembly, frames)
+    assert turns_of(assembly, frames) == []
+    assert [turn.id for turn in turns_of(Assembly(), frames)] == [turn.id for turn in first]
+    assert first[0].id != ID
+
+
+@pytest.mark.parametrize(
+    ("ending", "outcome"), [("complete", "client_left"), ("upstream_left", "upstream_left")]
+)
+def test_a_turn_under_way_is_told_when_the_socket_ends(ending, outcome):
+    frames = [opened(), create(0, "first"), began(1, "resp_1"), ended(ending=ending)]
+    (turn,) = turns_of(Assembly(), frames)
+    assert turn.ending == outcome
+    assert not understand(turn).reply.complete
+
+
+def test_turns_of_a_capture_process_that_went_are_kept():
+    assembly = Assembly()
+    turns_of(assembly, [opened(), create(0, "first"), began(1, "resp_1")])
+    lost = assembly.lost(5_000)
+    assert sorted(exchange.turn for exchange in lost) == ["", "response"]
+
+
+def test_an_error_answers_the_request_that_waits():
+    refused = said(1, False, type="error", error={"code": "no_such_model", "message": "No."})
+    (turn,) = turns_of(Assembly(), [opened(), create(0, "first"), refused])
+    failure = understand(turn).reply.failure
+    assert failure and (failure.code, failure.message) == ("no_such_model", "No.")
+
+
+def test_messages_below_what_open_turns_need_are_settled():
+    assembly = Assembly()
+    frames = [opened(), create(0, "a", "a"), create(1, "b", "b"), completed(2, "r", "x", "b")]
+    turns_of(assembly, frames)
+    assert assembly.settled(ID) == 0
+    turns_of(assembly, [completed(3, "q", "y", "a")])
+    assert assembly.settled(ID) == 4
+
+
+def test_sound_is_never_kept_as_text():
+    """Its size is."""
+    sound = "UklGRg" * 500
+    found = turns_of(
+        Assembly(),
+        [
+            opened("/v1/realtime?model=gpt-realtime"),
+            said(0, True, type="input_audio_buffer.append", audio=sound),
+            said(1, False, type="response.created", response={"id": "r"}),
+            said(2, False, type="response.output_audio.delta", response_id="r", delta=sound),
+            said(3, False, type="response.done", response={"id": "r", "status": "completed"}),
+        ],
+    )
+    kept = found[0].request.data + found[0].response.data
+    assert b"UklGRg" not in kept
+    assert b'"delta_bytes":2250' in kept
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff\x00", b"[1]", b"null", b'{"type":7}', b"[" * 9000])
+def test_messages_of_any_shape_are_survived(data):
+    for path in ("/v1/responses", "/v1/realtime", "/v1/live/sessions/x", "/v1/elsewhere"):
+        frames = [
+            opened(path),
+            *(Message(ID, n, 2_000 + n, n % 2 == 0, False, data) for n in (0, 1)),
+        ]
+        turns_of(Assembly(), [*frames, ended()])
+
+
+def test_a_live_session_counts_its_last_seconds():
+    """Seconds grow: adding them up would bill a session many times over."""
+    usage = [
+        said(n, False, type="session.usage.updated", usage={"seconds": n * 10}) for n in (1, 2)
+    ]
+    start = said(0, True, type="session.start", session={"model": "gpt-live-1"})
+    closed = said(3, False, type="session.closed", reason="client", usage={"seconds": 25})
+    (turn,) = turns_of(Assembly(), [opened("/v1/live/sessions/s"), start, *usage, closed])
+    understood = understand(turn)
+    assert understood.dialect == "openai.live"
+    assert understood.ask.model == "gpt-live-1"
+    assert understood.reply.usage.detail == {"session_seconds": 25}
