@@ -90,6 +90,28 @@ def verify(**given: str | None) -> None:
     click.echo(f"{database} is sound.")
 
 
+@command.command()
+@click.option("--requeue", is_flag=True, help="Let the recorder try the dead letters again.")
+def spool(requeue: bool) -> None:
+    """List what waits for the database, and what it refused, with the reason.
+
+    \b
+    agenttrace-mitm db spool --requeue
+    """
+    from ..store import Spool
+
+    waiting = Spool(options.load({}).spool_folder)
+    if requeue:
+        click.echo(f"{waiting.requeue():,} calls will be tried again.")
+    for file in waiting.waiting():
+        click.echo(f"{file.name}: waits, {file.stat().st_size:,} bytes")
+    letters = waiting.dead_letters()
+    for letter in letters:
+        click.echo(f"refused: {letter.reason}")
+    if not letters and not waiting.waiting():
+        click.echo("Nothing waits, nothing was refused.")
+
+
 def _moment(day: str | None) -> int:
     """Microseconds of the first moment of *day*, 0 when none is given."""
     from datetime import UTC, datetime
