@@ -62,11 +62,9 @@ def _recorded(file: Path, talks: "list[list[tuple[bytes, bytes]]]", tier: int) -
     writer.start()
     for talk in talks:
         for request, answer in talk:
-            record = pipeline.record(_exchange(request, answer))
-            writer.put(record)
-            call = record.call
-            prints = [message.fingerprint for message in record.messages]
-            known.remember(call.id, call.request_chain or "", call.n_messages, prints)
+            for record in pipeline.records(_exchange(request, answer)):
+                writer.put(record)
+                known.remember(record)
     writer.stop()
     return file
 
