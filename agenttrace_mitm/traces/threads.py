@@ -7,6 +7,7 @@ program have said.  Where the history was edited or cut, the turn that was answe
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Literal
 
 from ..model import Links, Message, ToolCallPart, ToolResultPart
@@ -100,21 +101,28 @@ class Threads:
         if len(asked) < 2:
             return None
         found = self._known.with_chain([placed.chain for placed in asked[:-1]])
-        weighed = {seen.call_id: self._evidence(seen, request) for seen in found}
+        found = sorted(found, key=lambda seen: -seen.n_messages)
+        doubtful: Link | None = None
+        for count, same in groupby(found, key=lambda seen: seen.n_messages):
+            link = self._at(count, list(same), request)
+            if link and link.confidence >= 0.6:
+                return link
+            doubtful = doubtful or link
+        return doubtful
+
+    def _at(self, count: int, found: list[Seen], request: Request) -> Link | None:
+        """The likeliest of *found*, which all had the first *count* messages of the request."""
+        weighed = [(self._evidence(seen, request), seen) for seen in found]
         fit = [
-            seen
-            for seen in found
-            if _is_near(seen, request) or self._is_resumed(seen, weighed[seen.call_id], request)
+            (weight, seen)
+            for weight, seen in weighed
+            if _is_near(seen, request) or self._is_resumed(seen, weight, request)
         ]
-        sure = [seen for seen in fit if weighed[seen.call_id] >= 0.6] or fit
-        longest = max((seen.n_messages for seen in sure), default=0)
-        same = [seen for seen in sure if seen.n_messages == longest]
-        most = max((weighed[seen.call_id] for seen in same), default=0.0)
-        seen = self._best([s for s in same if weighed[s.call_id] == most], request)
+        most = max((weight for weight, _ in fit), default=0.0)
+        seen = self._best([seen for weight, seen in fit if weight == most], request)
         if seen is None:
             return None
-        history: History = "grown" if most > 0.5 else "edited"
-        return Link(seen, "prefix", most, longest, history)
+        return Link(seen, "prefix", most, count, "grown" if most > 0.5 else "edited")
 
     def _is_resumed(self, seen: Seen, weight: float, request: Request) -> bool:
         """True when another process may go on where *seen* was left."""
