@@ -6,7 +6,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 from ..model import Ask, JsonObject, Kind, Reply, TurnKind
 
-Framing = Literal["sse", "ndjson", "json-array", "event-stream"]
+Framing = Literal["sse", "ndjson", "json-array", "event-stream", "grpc"]
 
 
 @dataclass(frozen=True, slots=True)

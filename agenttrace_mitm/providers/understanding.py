@@ -39,6 +39,7 @@ from .estimates import with_estimates
 from .failures import failure_in, failure_in_text, failure_of
 from .gemini_embeddings import GeminiEmbeddings
 from .gemini_generate import GeminiGenerate
+from .gemini_grpc import GeminiGrpc, GeminiGrpcDecoder, is_streamed, request_of, with_status
 from .gemini_interactions import GeminiInteractions
 from .gemini_live import GeminiLive
 from .gemini_predict import GeminiPredict
@@ -65,6 +66,8 @@ from .vertex import VertexAnthropic, VertexMistral
 from .vocabulary import unknown_in
 
 # In the order of asking: what one provider does differently stands before the common shape.
+_GRPC = GeminiGrpc()
+
 ADAPTERS: tuple[Adapter, ...] = (
     VertexAnthropic(),
     VertexMistral(),
@@ -73,6 +76,7 @@ ADAPTERS: tuple[Adapter, ...] = (
     OpenAIChat(),
     OpenAIResponses(),
     GeminiGenerate(),
+    _GRPC,
     OpenAIRealtime(),
     GeminiLive(),
     OpenAILive(),
@@ -125,6 +129,7 @@ _DECODERS: dict[Framing, Callable[[], EventDecoder]] = {
     "ndjson": NdjsonDecoder,
     "json-array": JsonArrayDecoder,
     "event-stream": EventStreamDecoder,
+    "grpc": GeminiGrpcDecoder,
 }
 
 
@@ -149,9 +154,15 @@ def understand(exchange: Exchange) -> Understood:
     notes = [f"request {note}" for note in request.notes]
     notes += [f"response {note}" for note in response.notes]
 
-    body = _request_object(request.data, exchange, notes)
+    body = (
+        request_of(request.data)
+        if adapter is _GRPC
+        else _request_object(request.data, exchange, notes)
+    )
     ask = adapter.read_request(body, route)
     reply = _reply(exchange, adapter, route, body, response, notes=notes)
+    if adapter is _GRPC:
+        reply = replace(with_status(reply, exchange), streamed=is_streamed(route))
     kind = _kind(adapter.kind(route), exchange, ask)
     if kind in ("llm", "auxiliary"):
         if isinstance(adapter, Meters):
