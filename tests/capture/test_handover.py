@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from agenttrace_mitm.capture.handover import Handover
+from agenttrace_mitm.capture.handover import SETUP_BYTES, Handover
 from agenttrace_mitm.frames import Ended, Note, Opened, RequestEnded, ResponseData
 from tests.support.proxy import FakeRecorder
 
@@ -205,5 +205,27 @@ async def test_order_within_an_exchange(path):
     expected = b"".join(b"%d," % n for n in range(50))
     assert [one.response for one in seen] == [expected] * 3
     assert [type(f) for f in seen[0].frames][-3:] == [ResponseData, RequestEnded, Ended]
+    await handover.close(1)
+    await recorder.stop()
+
+
+async def test_messages_of_stored_turns_are_forgotten_and_those_of_the_setup_stay(path):
+    """A socket that talks for hours takes no more memory than its turns under way."""
+    recorder, handover = FakeRecorder(path), Handover(path)
+    await recorder.start()
+    handover.start()
+    held = handover.open("a", opened("a"))
+    for _ in range(8):
+        handover.put_message(held, from_client=True, is_text=True, data=b"x" * SETUP_BYTES)
+    await until(lambda: held.sent == len(held.frames))
+    before = handover.kept_bytes
+    handover.settled("a", 7)
+    assert before - handover.kept_bytes > 5 * SETUP_BYTES
+    assert [number for number, _, _ in held.later] == [7]
+    handover.put_message(held, from_client=False, is_text=True, data=b"more")
+    handover.end(held, ended(held))
+    await recorder.finished()
+    await until(lambda: handover.pending == 0)
+    assert handover.kept_bytes == 0
     await handover.close(1)
     await recorder.stop()
