@@ -13,7 +13,7 @@ from sqlite_utils import Database, Migrations
 
 from ..errors import StoreError
 from ..model import LlmCall
-from . import places, rollups
+from . import graph, places, rollups
 
 APPLICATION_ID = 0x41547263  # "ATrc", in the file header: tells our file from other programs'
 BUSY_TIMEOUT_MS = 20_000
@@ -133,6 +133,8 @@ VIEWS = {
     "retries": "operations that took several attempts, and what the failed ones cost",
     "billed_but_cancelled": "calls that were cut off, and what the provider counted until then",
     "estimates": "calls of which the provider reported nothing: estimated, in no sum",
+    "agents": "who called: how often, at what cost, since when",
+    "agent_calls": "each time an agent started another: through which tool, and what it took",
     "drift": "what providers sent that was new or misshapen, by dialect",
 }
 
@@ -441,6 +443,7 @@ def m007_numbers(db: Database) -> None:
 def m030_traces(db: Database) -> None:
     """Where calls belong."""
     places.create(db)
+    graph.create(db)
 
 
 def open_database(path: Path) -> Database:
