@@ -35,6 +35,8 @@ from .traces.placing import Finding, Place, Places
 
 log = logging.getLogger(__name__)
 
+_SUBSCRIPTIONS = ("chatgpt.com", "cloudcode-pa.googleapis.com")
+
 
 class Pipeline:
     """Turns exchanges into records under one privacy *tier*.
@@ -275,7 +277,7 @@ def _billing(
     # OAuth logins of coding agents ride on a subscription; API keys are metered.
     if "oauth-" in exchange.request_headers.get("anthropic-beta"):
         return "subscription"
-    if exchange.host in ("chatgpt.com", "cloudcode-pa.googleapis.com"):
+    if exchange.provider == "copilot" or exchange.host in _SUBSCRIPTIONS:
         return "subscription"
     return "metered"
 

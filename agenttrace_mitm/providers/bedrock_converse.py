@@ -27,6 +27,7 @@ from ..wire.jsonio import NotJson, Reader, decode, list_of, object_of, text_of
 from . import media
 from .adapter import Framing, ReplyStream, Route
 from .chat_content import arguments_of
+from .endpoint import Endpoint
 from .finish import normalized
 from .usage import splits, total_of, usage
 
@@ -267,3 +268,25 @@ def _input(text: str) -> Json:
         return decode(text.encode()) if text else {}
     except NotJson:
         return text
+
+
+class BedrockCount(Endpoint):
+    """`bedrock.count`: `/model/{id}/count-tokens`, free."""
+
+    dialect = "bedrock.count"
+    path = re.compile(r"/model/(?P<model>[^/]+)/count-tokens$")
+    does = "count_tokens"
+
+    def kind(self, route: Route) -> Kind:
+        """A count generates nothing."""
+        return "count"
+
+    def read_request(self, body: JsonObject, route: Route) -> Ask:
+        """The model; what is counted is some other request."""
+        return Ask(model=model_in(route.path, self.path))
+
+    def read_reply(self, body: JsonObject, route: Route) -> Reply:
+        """How many tokens it would be."""
+        reply = Reader(body)
+        counted = splits(counted_tokens=reply.count("inputTokens"))
+        return Reply(usage=Usage(detail=counted, raw=body), notes=tuple(reply.notes))

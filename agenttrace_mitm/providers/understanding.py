@@ -28,7 +28,7 @@ from .audio import (
     OpenAISpeech,
     OpenAITranscriptions,
 )
-from .bedrock_converse import BedrockConverse
+from .bedrock_converse import BedrockConverse, BedrockCount
 from .bedrock_invoke import BedrockInvoke
 from .cohere_embed import CohereEmbed, CohereRerank
 from .cohere_tools import CohereClassify, CohereParse, CohereSummarize, CohereTokenize
@@ -115,6 +115,7 @@ ADAPTERS: tuple[Adapter, ...] = (
     OpenAIAssistants(),
     BedrockConverse(),
     BedrockInvoke(),
+    BedrockCount(),
     OllamaChat(),
     OllamaGenerate(),
     OllamaEmbed(),

@@ -82,3 +82,9 @@ def test_a_providers_own_price_is_read(read):
     ]
     assert len(priced) > 100
     assert sum(priced) / len(priced) > ENOUGH
+
+
+def test_bedrocks_counts_are_counts(read):
+    found = [u for r, u in read if r["path"].endswith("/count-tokens") and r["status"] == 200]
+    assert found
+    assert all(u.kind == "count" and u.reply.usage.detail["counted_tokens"] for u in found)
