@@ -30,6 +30,7 @@ from .doors import Doors
 from .gate import Gate, targets
 from .handover import Handover
 from .master import CaptureMaster
+from .namespaced import Handed
 from .peers import Run
 from .process import Lookup
 from .upstream import check_combination
@@ -92,7 +93,7 @@ class Worker:
             self._door(0, configuration.sni_fd),
         )
         decrypted = hosts(settings.hosts_added, settings.hosts_disabled, settings.hosts_enabled)
-        gate = Gate(decrypted, mapped)
+        gate = self._gate = Gate(decrypted, mapped)
         self._lookup = Lookup()
         self._handover = Handover(settings.recorder_socket)
         self._addon = AgentTrace(
@@ -131,6 +132,8 @@ class Worker:
         match message.get("op"):
             case "open_run" if id_:
                 return self._open_run(id_, message)
+            case "open_namespace" if id_:
+                return self._open_namespace(id_, message)
             case "close_run" if id_:
                 self._doors.close(id_)
                 self._master.serve(self._doors.specs)
@@ -165,12 +168,7 @@ class Worker:
         await asyncio.sleep(0.05)  # the end of a message is written after its hook
 
     def _open_run(self, id_: str, message: Message) -> Message:
-        run = Run(
-            id=id_,
-            agent=str(message.get("agent") or ""),
-            session=str(message.get("session") or ""),
-            tags={str(k): str(v) for k, v in (message.get("tags") or {}).items()},
-        )
+        run = _run(id_, message)
         try:
             proxy = self._door(int(message.get("proxy_port") or 0))
             try:
@@ -183,6 +181,18 @@ class Worker:
         proxy_port, sni_port = self._doors.open(run, proxy, sni)
         self._master.serve(self._doors.specs)
         return {"run": id_, "proxy_port": proxy_port, "sni_port": sni_port}
+
+    def _open_namespace(self, id_: str, message: Message) -> Message:
+        try:
+            handed = Handed.take(str(message.get("path")), self._is_recorded)
+        except AgentTraceError as error:
+            return {"run": id_, "error": error.problem, "remedy": error.remedy}
+        self._doors.open_namespace(_run(id_, message), handed)
+        self._master.serve(self._doors.specs)
+        return {"run": id_}
+
+    def _is_recorded(self, host: str) -> bool:
+        return self._gate.provider(host) is not None
 
     def _door(self, port: int, descriptor: int | None = None) -> socket.socket:
         if descriptor is not None:
@@ -202,6 +212,15 @@ class Worker:
         authority.write_upstream_roots(
             settings.run_folder / UPSTREAM_ROOTS, os.environ, settings.upstream_ca
         )
+
+
+def _run(id_: str, message: Message) -> Run:
+    return Run(
+        id=id_,
+        agent=str(message.get("agent") or ""),
+        session=str(message.get("session") or ""),
+        tags={str(k): str(v) for k, v in (message.get("tags") or {}).items()},
+    )
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ import socket
 
 from mitmproxy import connection
 
+from . import namespaced
 from .modes import CaptureMode, ChainedMode, sockets
 from .peers import NO_RUN, Run
 from .sni import SniMode
@@ -40,6 +41,15 @@ class Doors:
         self._specs[run.id] = specs
         return proxy.getsockname()[1], sni.getsockname()[1]
 
+    def open_namespace(self, run: Run, handed: namespaced.Handed) -> None:
+        """Let *run* in through the listeners of its own network."""
+        further = f":{self._behind}" if self._behind else ""
+        # mitmproxy wants every mode at an address of its own; this one is nobody's.
+        spec = f"{namespaced.NamespaceMode.type_name}{further}@{run.id}:1"
+        namespaced.handed[spec] = handed
+        self._runs[spec] = run
+        self._specs[run.id] = [*self._specs.get(run.id, []), spec]
+
     def close(self, run_id: str) -> None:
         """No new connections for the run; those that exist keep its label."""
         self._specs.pop(run_id, None)
@@ -47,6 +57,11 @@ class Doors:
     def run_of(self, client: connection.Client) -> Run:
         """The run that a client connection belongs to."""
         return self._runs.get(client.proxy_mode.full_spec, NO_RUN)
+
+    def statistics_of(self, client: connection.Client) -> socket.socket | None:
+        """A netlink socket of the network that *client* is in, None when that is ours."""
+        handed = namespaced.handed.get(client.proxy_mode.full_spec)
+        return handed.statistics if handed else None
 
 
 def _joined(listening: socket.socket) -> str:

@@ -2,6 +2,7 @@
 
 import functools
 import ipaddress
+import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -71,6 +72,10 @@ class Runs(Protocol):
         """The run that a client connection belongs to."""
         ...
 
+    def statistics_of(self, client: connection.Client) -> socket.socket | None:
+        """A netlink socket of the network that *client* is in, None when that is ours."""
+        ...
+
 
 class NoRuns:
     """There are no runs: everybody comes in through the same door."""
@@ -78,6 +83,10 @@ class NoRuns:
     def run_of(self, client: connection.Client) -> Run:
         """Nobody's."""
         return NO_RUN
+
+    def statistics_of(self, client: connection.Client) -> socket.socket | None:
+        """Everybody is in our network."""
+        return None
 
 
 class Peers:
@@ -102,7 +111,8 @@ class Peers:
             peer = self._peers[client.id] = Peer(address, self._runs.run_of(client))
             if self._lookup and client.peername and client.sockname:
                 found = functools.partial(setattr, peer, "process")
-                self._lookup.begin(client.peername[:2], client.sockname[:2], found)
+                statistics = self._runs.statistics_of(client)
+                self._lookup.begin(client.peername[:2], client.sockname[:2], found, statistics)
         return peer
 
     def forget(self, client: connection.Client) -> None:

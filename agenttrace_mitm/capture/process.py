@@ -46,10 +46,17 @@ class Lookup:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="process-lookup")
         self._recent: deque[int] = deque(maxlen=_RECENT)
 
-    def begin(self, client: Address, proxy: Address, tell: Callable[[Process], None]) -> None:
+    def begin(
+        self,
+        client: Address,
+        proxy: Address,
+        tell: Callable[[Process], None],
+        statistics: socket.socket | None = None,
+    ) -> None:
         """Look for the process that connected from *client* to *proxy*; *tell* it if it is found.
 
-        *tell* runs in the event loop.  Returns at once.
+        *tell* runs in the event loop.  Returns at once.  *statistics* is a netlink socket of the
+        network to look in, if that is not ours.
         """
         if not SUPPORTED:
             return
@@ -60,7 +67,7 @@ class Lookup:
                 tell(found)
 
         def look() -> None:
-            found = self._find(client, proxy)
+            found = self._find(client, proxy, statistics)
             with contextlib.suppress(RuntimeError):  # the loop has closed meanwhile
                 loop.call_soon_threadsafe(done, found)
 
@@ -71,9 +78,11 @@ class Lookup:
         """Stop looking."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _find(self, client: Address, proxy: Address) -> Process | None:
+    def _find(
+        self, client: Address, proxy: Address, statistics: socket.socket | None
+    ) -> Process | None:
         try:
-            inode, uid = _socket_of(client, proxy)
+            inode, uid = _socket_of(client, proxy, statistics)
             pid = _holder(inode, uid, tuple(self._recent)) if inode else None
             if pid is None or pid == os.getpid():
                 return None
@@ -84,14 +93,16 @@ class Lookup:
             return None
 
 
-def _socket_of(client: Address, proxy: Address) -> tuple[int, int]:
+def _socket_of(
+    client: Address, proxy: Address, statistics: socket.socket | None
+) -> tuple[int, int]:
     """Inode and owner of the socket bound to *client* and connected to *proxy*; 0, 0 if none."""
     family = socket.AF_INET6 if ":" in client[0] else socket.AF_INET
     ends = _packed(family, client[0]) + _packed(family, proxy[0])
     identity = struct.pack("!HH", client[1], proxy[1]) + ends + struct.pack("=I", 0) + _NO_COOKIE
     body = struct.pack("=BBBBI", family, socket.IPPROTO_TCP, 0, 0, 0xFFFFFFFF) + identity
     head = struct.pack("=IHHII", 16 + len(body), _BY_FAMILY, _REQUEST, 1, 0)
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _SOCK_DIAG) as netlink:
+    with statistics.dup() if statistics else _netlink() as netlink:
         netlink.settimeout(1)
         netlink.send(head + body)
         answer = netlink.recv(4096)
@@ -100,6 +111,10 @@ def _socket_of(client: Address, proxy: Address) -> tuple[int, int]:
     # struct inet_diag_msg: 4 bytes, 48 of identity, three counters, then owner and inode.
     uid, inode = struct.unpack_from("=II", answer, 16 + 4 + 48 + 12)
     return inode, uid
+
+
+def _netlink() -> socket.socket:
+    return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _SOCK_DIAG)
 
 
 def _packed(family: socket.AddressFamily, host: str) -> bytes:

@@ -2,6 +2,7 @@
 
 import subprocess
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,6 +21,11 @@ FLUSH_S = 3.0
 @click.option("--agent", metavar="NAME", help="Who makes these calls.  [default: guessed]")
 @click.option("--session", metavar="ID", help="Session these calls belong to.")
 @click.option("--tag", "tags", metavar="K=V", multiple=True, help="Label the calls; repeatable.")
+@click.option(
+    "--transparent",
+    is_flag=True,
+    help="Record programs that know no proxy, in a network of their own (Linux).",
+)
 @click.option("--quiet", is_flag=True, help="No summary at the end.")
 @options.settings(*options.OPTIONS)
 @click.argument("program", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- CMD...")
@@ -31,6 +37,7 @@ def command(
     agent: str | None,
     session: str | None,
     tags: tuple[str, ...],
+    transparent: bool,
     quiet: bool,
     program: tuple[str, ...],
     **given: str | None,
@@ -43,10 +50,8 @@ def command(
     \b
     agenttrace-mitm run -- python my_agent.py
     agenttrace-mitm run --agent reviewer --tag branch=main -- claude -p "review this"
+    agenttrace-mitm run --transparent -- ./static-go-binary
     """
-    from ..launch import environment
-    from ..launch.program import run as run_program
-    from .instance import context as listeners
     from .instance import user_environ
     from .start import prepared
 
@@ -57,8 +62,11 @@ def command(
     environ = user_environ()
     try:
         opened = client.ask(op="open_run", agent=agent, session=session, tags=labels)
-        chosen = environment.variables(listeners(settings, opened), environ)
-        code = run_program(program, {**environ, **chosen})
+        code = None
+        if transparent:
+            code = _run_transparently(client, settings, opened, program, environ)
+        if code is None:
+            code = _run(settings, opened, program, environ)
         facts = client.ask(op="status") if not quiet else {}
     finally:
         client.close()
@@ -68,6 +76,60 @@ def command(
         _wait_for_rows(daemon)
         _summary(facts, opened["run"], began_us)
     context.exit(code)
+
+
+def _run(
+    settings: "Settings",
+    opened: dict[str, Any],
+    program: tuple[str, ...],
+    environ: dict[str, str],
+) -> int:
+    """Run the program with the proxy in its environment; its exit code."""
+    from ..launch import environment
+    from ..launch.program import run
+    from .instance import context
+
+    chosen = environment.variables(context(settings, opened), environ)
+    return run(program, {**environ, **chosen})
+
+
+def _run_transparently(
+    client: "Client",
+    settings: "Settings",
+    opened: dict[str, Any],
+    program: tuple[str, ...],
+    environ: dict[str, str],
+) -> int | None:
+    """Run the program in a network of its own; None, and a sentence, when there can be none."""
+    from dataclasses import replace
+
+    from ..launch import environment, transparent, trust
+    from ..launch.program import run
+    from .instance import context
+
+    listeners = replace(context(settings, opened), proxied=False, sni_port=None)
+    plain = environment.without_proxies(environ)
+    chosen = environment.variables(listeners, plain)
+    bundle = listeners.replacing(*filter(None, [str(trust.system_bundle() or "")]))
+    with transparent.Namespace(program, Path(bundle)) as namespace:
+
+        def connect(path: Path) -> None:
+            client.ask(op="open_namespace", run=opened["run"], path=str(path))
+
+        try:
+            return run(
+                namespace.arguments,
+                {**plain, **chosen},
+                [namespace.descriptor],
+                lambda: namespace.adopt(connect),
+            )
+        except transparent.ForbiddenError as error:
+            click.echo(
+                f"agenttrace-mitm: no network of its own: {error.problem}; "
+                "programs that ignore proxy variables are not recorded",
+                err=True,
+            )
+            return None
 
 
 def _label(tag: str) -> tuple[str, str]:
@@ -107,8 +169,6 @@ def _wait_for_rows(daemon: subprocess.Popen[bytes] | None) -> None:
 
 def _summary(facts: dict[str, Any], run: str, began_us: int) -> None:
     """One line on stderr: calls, cost, and where to look."""
-    from pathlib import Path
-
     from ..errors import StoreError
     from ..store import queries
     from .text import money, plural

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 
 from .runtimes import RUNTIMES, Context
+from .runtimes.proxy import NAMES
 
 SAVED = "AGENTTRACE_SAVED_ENV"
 
@@ -21,6 +22,12 @@ def variables(context: Context, environ: Mapping[str, str]) -> dict[str, str]:
         chosen |= runtime.variables(context, {**environ, **chosen})
     old = {name: environ.get(name) for name in chosen}
     return {**chosen, SAVED: base64.b64encode(json.dumps(old).encode()).decode()}
+
+
+def without_proxies(environ: Mapping[str, str]) -> dict[str, str]:
+    """*environ* for a program that is to dial its servers itself."""
+    proxies = {name.upper() for name in (*NAMES, "grpc_proxy")}
+    return {name: value for name, value in environ.items() if name.upper() not in proxies}
 
 
 def saved(environ: Mapping[str, str]) -> dict[str, str | None]:

@@ -7,7 +7,7 @@ Signals that were sent to us alone are passed on.
 import os
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
 
 from ..errors import AgentTraceError
@@ -24,8 +24,17 @@ class NotStartedError(AgentTraceError):
         self.exit_code = 127 if isinstance(error, FileNotFoundError) else 126
 
 
-def run(command: Sequence[str], environ: Mapping[str, str]) -> int:
-    """Run *command* to its end; its exit code, or 128 plus the signal that ended it."""
+def run(
+    command: Sequence[str],
+    environ: Mapping[str, str],
+    descriptors: Sequence[int] = (),
+    begun: Callable[[], None] = lambda: None,
+) -> int:
+    """Run *command* to its end; its exit code, or 128 plus the signal that ended it.
+
+    It inherits *descriptors*.  *begun* is called once the process is there; when it raises, the
+    process is waited for all the same.
+    """
     child: subprocess.Popen[bytes] | None = None
 
     def forward(number: int, frame: FrameType | None) -> None:
@@ -36,14 +45,24 @@ def run(command: Sequence[str], environ: Mapping[str, str]) -> int:
     # Handlers, not SIG_IGN: the program would inherit that.
     before = {sign: signal.signal(sign, forward) for sign in (*FORWARDED, *FROM_TERMINAL)}
     try:
-        child = subprocess.Popen(command, env=dict(environ))
-        code = child.wait()
-    except OSError as error:
-        raise NotStartedError(command[0], error) from None
+        child = _started(command, environ, descriptors)
+        try:
+            begun()
+        finally:
+            code = child.wait()
     finally:
         for sign, handler in before.items():
             signal.signal(sign, handler)
     return 128 - code if code < 0 else code
+
+
+def _started(
+    command: Sequence[str], environ: Mapping[str, str], descriptors: Sequence[int]
+) -> "subprocess.Popen[bytes]":
+    try:
+        return subprocess.Popen(command, env=dict(environ), pass_fds=descriptors)
+    except OSError as error:
+        raise NotStartedError(command[0], error) from None
 
 
 def _in_foreground() -> bool:

@@ -153,6 +153,7 @@ class Supervisor:
                 "stop": self._stop,
                 "stay": self._stay,
                 "open_run": open_run,
+                "open_namespace": self._open_namespace,
             },
             over,
         )
@@ -197,6 +198,17 @@ class Supervisor:
             await self._reopen(child, run)
         return {**ports, "run": id_}
 
+    async def _open_namespace(self, message: control.Message) -> control.Message:
+        """Let a run in through the listeners that are handed out at the socket `path`."""
+        id_ = str(message.get("run") or "")
+        run = self._runs.get(id_)
+        if run is None:
+            raise AgentTraceError("That run is not open")
+        run["namespace"] = {**run, "op": "open_namespace", "path": str(message.get("path"))}
+        for child in self._all("capture"):
+            await child.ask(run["namespace"], id_)
+        return {"run": id_}
+
     async def _close_run(self, run: str) -> None:
         if self._runs.pop(run, None):
             for child in self._all("capture"):
@@ -211,6 +223,8 @@ class Supervisor:
         """Let *run* in through another worker, or one that is new."""
         with contextlib.suppress(AgentTraceError):  # it is down: it will be told when it is back
             await child.ask(run, run["id"])
+            if "namespace" in run:
+                await child.ask(run["namespace"], run["id"])
 
     def _all(self, kind: str) -> list[Child]:
         return [child for child in self._children.values() if child.program.kind == kind]

@@ -20,6 +20,9 @@ class Context:
     folder: Path
     """Where merged bundles and small configuration files go."""
 
+    proxied: bool = True
+    """False when connections reach us whatever the program thinks of proxies."""
+
     @property
     def proxy_url(self) -> str:
         """The proxy as the usual variables want it."""

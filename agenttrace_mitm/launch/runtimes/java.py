@@ -21,12 +21,7 @@ def variables(context: Context, environ: Mapping[str, str]) -> dict[str, str]:
     if not (environ.get("JAVA_HOME") or shutil.which("java", path=path)):
         return {}
     users = environ.get("JAVA_TOOL_OPTIONS", "")
-    options = [
-        f"-Dhttp{s}.proxy{what}={value}"
-        for s in ("", "s")
-        for what, value in (("Host", context.proxy_host), ("Port", context.proxy_port))
-    ]
-    options.append("-Dhttp.nonProxyHosts=localhost|127.*|[::1]")
+    options = _proxy(context) if context.proxied else []
     if "javax.net.ssl.trustStore=" not in users:
         try:
             store = _store(context, Path(environ.get("SSL_CERT_FILE") or context.root))
@@ -38,6 +33,15 @@ def variables(context: Context, environ: Mapping[str, str]) -> dict[str, str]:
             f"-Djavax.net.ssl.trustStorePassword={PASSWORD}",
         ]
     return {"JAVA_TOOL_OPTIONS": " ".join(filter(None, [users, *options]))}
+
+
+def _proxy(context: Context) -> list[str]:
+    options = [
+        f"-Dhttp{s}.proxy{what}={value}"
+        for s in ("", "s")
+        for what, value in (("Host", context.proxy_host), ("Port", context.proxy_port))
+    ]
+    return [*options, "-Dhttp.nonProxyHosts=localhost|127.*|[::1]"]
 
 
 def _store(context: Context, bundle: Path) -> Path:

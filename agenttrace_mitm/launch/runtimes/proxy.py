@@ -13,6 +13,8 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 def variables(context: Context, environ: Mapping[str, str]) -> dict[str, str]:
     """Proxy for everything but loopback and what the user keeps away from proxies."""
+    if not context.proxied:
+        return {}
     proxies = dict.fromkeys((*NAMES, *map(str.lower, NAMES)), context.proxy_url)
     users = environ.get("NO_PROXY") or environ.get("no_proxy") or ""
     kept = [item.strip() for item in users.split(",") if not _hides(item.strip(), context.hosts)]
