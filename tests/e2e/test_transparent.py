@@ -274,7 +274,7 @@ async def test_where_the_kernel_forbids_it(providers: Played) -> None:
 
 
 AS_ANYBODY = """
-import ctypes, encodings.ascii, os, socket
+import ctypes, encodings.ascii, encodings.idna, os, socket
 from agenttrace_mitm.launch import namespace
 if os.getuid() == 0:
     os.setgroups([]); os.setgid(12345); os.setuid(12345)
