@@ -11,7 +11,7 @@ from typing import Any
 from datasette import hookimpl
 from datasette.utils.asgi import Response, asgi_static
 
-from . import cells, chrome, described, limits
+from . import cells, chrome, described, limits, live
 from .gate import App, Gate
 from .page import PREFIX, site_of
 from .pages import HOME, PAGES
@@ -47,7 +47,7 @@ def register_routes(datasette: Datasette) -> list[tuple[str, Any]]:
     """The pages, their data, and our static files."""
     routes: list[tuple[str, Any]] = [
         (rf"^{PREFIX}/static/(?P<path>.*)$", _static()),
-        (rf"^{PREFIX}$", _home),
+        (live.PATH, live.stream),
     ]
     for page in PAGES:
         routes += page.routes

@@ -54,7 +54,7 @@ def test_own_server_makes_database_and_token_and_answers(home):
         assert "llm_calls" in tables
         assert httpx.get(url + "/").status_code == 401
         with httpx.Client(base_url=url, headers={"x-api-key": token}) as client:
-            assert client.get("/").headers["location"] == "/-/agenttrace/costs"
+            assert client.get("/").headers["location"] == "/-/agenttrace"
             assert client.get("/-/agenttrace/costs").status_code == 200
             settings = client.get("/-/settings.json").json()
             assert settings["num_sql_threads"] == 8

@@ -39,7 +39,7 @@ async def view(datasette: Datasette, request: Any) -> Response:
     except TooSlow as slow:
         context |= {"costs": None, "problem": str(slow)}
         return await render(datasette, request, "agenttrace_costs.html", context, status=503)
-    context |= {"costs": costs, "charts": _charts(costs), "drawn": _drawn(costs)}
+    context |= {"costs": costs, "charts": drawings(costs), "drawn": _drawn(costs)}
     return await render(datasette, request, "agenttrace_costs.html", context)
 
 
@@ -81,7 +81,8 @@ def _links(datasette: Datasette, database: str, asked: Asked) -> dict[str, str]:
 # ------------------------------------------------------------------ charts without JavaScript
 
 
-def _charts(costs: Costs) -> dict[str, charts.Chart]:
+def drawings(costs: Costs) -> dict[str, charts.Chart]:
+    """The page's charts by name, to be drawn without JavaScript."""
     labels = [step.at for step in costs.steps]
 
     def series(name: str, colour: str, value: Callable[[Step], float | None]) -> charts.Series:

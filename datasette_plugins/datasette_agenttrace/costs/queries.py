@@ -169,7 +169,8 @@ EXACT_LATENCIES = """
 LATENCIES = "select {step}, provider, model, latencies {calls}"
 
 
-def _from_rollups(template: str, asked: Asked) -> str:
+def from_rollups(template: str, asked: Asked) -> str:
+    """A statement on the rollups of what was asked: *template* with {step} and {calls}."""
     calls = ROLLED_UP.format(step=asked.step)
     columns = {"provider": "provider", "model": "model", "agent": "agent_id"}
     calls += "".join(f" and {columns[name]} = :{name}" for name in asked.filters)
@@ -180,7 +181,8 @@ def _from_calls(template: str, asked: Asked) -> str:
     return template.format(step=asked.step, calls=CALLS + clauses(asked))
 
 
-def _parameters(asked: Asked) -> dict[str, int | str]:
+def parameters(asked: Asked) -> dict[str, int | str]:
+    """The parameters of statements on rollups and on calls."""
     size = HOUR_US if asked.step == "hour" else DAY_US
     return {
         "since": asked.since_us,
@@ -193,8 +195,8 @@ def _parameters(asked: Asked) -> dict[str, int | str]:
 
 def _sums(db: sqlite3.Connection, asked: Asked) -> dict[Key, Figures]:
     parts: dict[Key, list[Figures]] = defaultdict(list)
-    for statement in (_from_rollups(SUMS, asked), _from_calls(RUNNING, asked)):
-        for step, provider, model, *values in db.execute(statement, _parameters(asked)):
+    for statement in (from_rollups(SUMS, asked), _from_calls(RUNNING, asked)):
+        for step, provider, model, *values in db.execute(statement, parameters(asked)):
             part = dict(zip(COLUMNS, values, strict=True))
             parts[step, provider, model or NO_MODEL].append(Figures.model_construct(**part))
     return {key: some[0] if len(some) == 1 else _figures(some, []) for key, some in parts.items()}
@@ -202,7 +204,7 @@ def _sums(db: sqlite3.Connection, asked: Asked) -> dict[Key, Figures]:
 
 def _exact_latencies(db: sqlite3.Connection, asked: Asked) -> Latencies:
     found = Latencies()
-    rows = db.execute(_from_calls(EXACT_LATENCIES, asked), _parameters(asked))
+    rows = db.execute(_from_calls(EXACT_LATENCIES, asked), parameters(asked))
     for step, provider, model, ms in rows:
         found.at[step].append((ms, 1))
         found.of[provider, model or NO_MODEL].append((ms, 1))
@@ -213,7 +215,7 @@ def _rough_latencies(db: sqlite3.Connection, asked: Asked) -> Latencies:
     """From the histograms: off by 2.5 % at most."""
     at: dict[int, histograms.Histogram] = defaultdict(int)
     of: dict[tuple[str, str], histograms.Histogram] = defaultdict(int)
-    rows = db.execute(_from_rollups(LATENCIES, asked), _parameters(asked))
+    rows = db.execute(from_rollups(LATENCIES, asked), parameters(asked))
     for step, provider, model, stored in rows:
         histogram = histograms.unpack(stored)
         at[step] += histogram

@@ -1,0 +1,129 @@
+"""Tells open pages that something was recorded: server-sent events from one poller a process.
+
+The poller asks SQLite on a connection of its own whether anybody else has written
+(`pragma data_version`, a few microseconds), sleeps while no page is open, and ends with the server:
+an open stream must not keep it from stopping.
+"""
+
+import asyncio
+import signal
+import sqlite3
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+from weakref import WeakKeyDictionary
+
+from .page import PREFIX, site_of
+from .site import Datasette
+
+PATH = rf"^{PREFIX}/live$"
+EVERY_S = 0.25
+KEEPALIVE_S = 15.0
+HEADERS = (
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),
+)
+
+type Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class Poller:
+    """Watches one file for as long as somebody listens."""
+
+    file: str
+    listeners: set[asyncio.Event] = field(default_factory=set)
+    task: asyncio.Task[None] | None = None
+    ending: bool = False
+
+    def join(self) -> asyncio.Event:
+        """An event that is set whenever something was written."""
+        heard = asyncio.Event()
+        self.listeners.add(heard)
+        if self.task is None or self.task.done():
+            self.ending = False
+            self.task = asyncio.create_task(self._watch(), name="agenttrace-live")
+        return heard
+
+    def leave(self, heard: asyncio.Event) -> None:
+        """Listen no more; the last one stops the watch."""
+        self.listeners.discard(heard)
+        if not self.listeners and self.task:
+            self.task.cancel()
+            self.task = None
+
+    async def _watch(self) -> None:
+        uri = f"file:{quote(self.file)}?mode=ro"
+        db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+        try:
+            before = _version(db)
+            while not stopping():
+                await asyncio.sleep(EVERY_S)
+                now = _version(db)
+                if now != before:
+                    before = now
+                    self._tell()
+        finally:
+            db.close()
+        self.ending = True
+        self._tell()
+
+    def _tell(self) -> None:
+        for heard in self.listeners:
+            heard.set()
+
+
+_pollers: WeakKeyDictionary[Datasette, Poller] = WeakKeyDictionary()
+
+
+def poller(datasette: Datasette) -> Poller:
+    """The one poller of *datasette*."""
+    file = datasette.get_database(site_of(datasette).database).path
+    return _pollers.setdefault(datasette, Poller(str(file)))
+
+
+async def stream(datasette: Datasette, send: Send, receive: Callable[[], Awaitable[Any]]) -> None:
+    """The stream of an open page: an event each time something was recorded."""
+    watched = poller(datasette)
+    heard = watched.join()
+    gone = asyncio.create_task(_gone(receive), name="agenttrace-live-gone")
+    try:
+        await send({"type": "http.response.start", "status": 200, "headers": list(HEADERS)})
+        await _say(send, "retry: 2000\n\n")
+        while not gone.done() and not watched.ending:
+            waiting = asyncio.create_task(heard.wait())
+            done, _ = await asyncio.wait(
+                {waiting, gone}, timeout=KEEPALIVE_S, return_when=asyncio.FIRST_COMPLETED
+            )
+            waiting.cancel()
+            if waiting in done and not watched.ending:
+                heard.clear()
+                await _say(send, "event: recorded\ndata: {}\n\n")
+            elif not done:
+                await _say(send, ": still here\n\n")
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+    finally:
+        gone.cancel()
+        watched.leave(heard)
+
+
+def stopping() -> bool:
+    """Whether the server in this process was told to stop; it would wait for our streams."""
+    handler = signal.getsignal(signal.SIGINT)
+    return bool(getattr(getattr(handler, "__self__", None), "should_exit", False))
+
+
+async def _gone(receive: Callable[[], Awaitable[Any]]) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _say(send: Send, text: str) -> None:
+    await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
+
+
+def _version(db: sqlite3.Connection) -> int:
+    version: int = db.execute("pragma data_version").fetchone()[0]
+    return version

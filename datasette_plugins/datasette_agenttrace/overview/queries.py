@@ -1,0 +1,174 @@
+"""What the Overview shows: spend against the time before, and what wants attention now.
+
+Spend windows begin at a UTC midnight and end now; the window before ends as much earlier, so that
+a morning is held against a morning.
+"""
+
+import sqlite3
+
+from pydantic import computed_field
+
+from ..asking import DAY_US, HOUR_US, Asked, Value, rows_of
+from ..costs import queries as costs_queries
+from ..costs.queries import Costs
+
+WINDOWS = {"today": 1, "7 days": 7, "30 days": 30}
+TOP = 6
+SHOWN = 8
+
+
+class Window(Value):
+    """Spend from a midnight until now, and in the same time before."""
+
+    name: str
+    cost_nano_usd: int
+    before_nano_usd: int
+
+    @computed_field  # type: ignore[prop-decorator]  # pydantic documents this order
+    @property
+    def change(self) -> float | None:
+        """How much more than before, as a share of it; None where nothing was spent before."""
+        if not self.before_nano_usd:
+            return None
+        return self.cost_nano_usd / self.before_nano_usd - 1
+
+
+class TopAgent(Value):
+    """An agent with its spend."""
+
+    agent: str
+    calls: int
+    failed: int
+    cost_nano_usd: int | None
+    tokens_in: int | None
+    tokens_out: int | None
+
+
+class RunningCall(Value):
+    """A call whose end is not seen yet."""
+
+    id: str
+    started_us: int
+    provider: str
+    model: str | None
+    agent_id: str | None
+
+
+class Blind(Value):
+    """Connections to a provider that could not be read."""
+
+    host: str | None
+    reason: str | None
+    times: int
+    last_us: int
+
+
+class RecorderEvent(Value):
+    """What the recorder wants known."""
+
+    at_us: int
+    kind: str | None
+    detail: str | None
+
+
+class Overview(Value):
+    """The page."""
+
+    windows: tuple[Window, ...]
+    costs: Costs
+    agents: tuple[TopAgent, ...]
+    running: tuple[RunningCall, ...]
+    blind_spots: tuple[Blind, ...]
+    events: tuple[RecorderEvent, ...]
+
+
+def load(db: sqlite3.Connection, asked: Asked, now_us: int) -> Overview:
+    """Everything the page shows."""
+    return Overview(
+        windows=tuple(_window(db, name, days, now_us) for name, days in WINDOWS.items()),
+        costs=costs_queries.load(db, asked),
+        agents=_agents(db, asked),
+        running=_running(db, now_us),
+        blind_spots=_blind_spots(db, asked),
+        events=_events(db, asked),
+    )
+
+
+_SPENT = """
+    select coalesce(sum(cost_nano_usd), 0) from {source}
+    and kind in ('llm', 'auxiliary') and coalesce(billing, '') in ('metered', '')
+"""
+
+
+def spent(db: sqlite3.Connection, since_us: int, until_us: int) -> int:
+    """Nano-dollars from the midnight *since_us* until *until_us*: days, hours, then calls."""
+    hour = until_us // HOUR_US
+    day = hour // 24
+    given = {
+        "since": since_us // DAY_US, "day": day, "midnight": day * 24, "hour": hour,
+        "last": hour * HOUR_US, "until": until_us,
+    }  # fmt: skip
+    sources = (
+        "rollup_day where day >= :since and day < :day",
+        "rollup_hour where hour >= :midnight and hour < :hour",
+        "llm_calls where started_us >= :last and started_us < :until and outcome <> 'in_flight'",
+    )
+    return sum(db.execute(_SPENT.format(source=one), given).fetchone()[0] for one in sources)
+
+
+def _window(db: sqlite3.Connection, name: str, days: int, now_us: int) -> Window:
+    since = (now_us // DAY_US - days + 1) * DAY_US
+    earlier = days * DAY_US
+    return Window(
+        name=name,
+        cost_nano_usd=spent(db, since, now_us),
+        before_nano_usd=spent(db, since - earlier, now_us - earlier),
+    )
+
+
+def _agents(db: sqlite3.Connection, asked: Asked) -> tuple[TopAgent, ...]:
+    sql = f"""
+        select agent_id as agent, sum(calls) as calls, sum(failed) as failed,
+               sum(case when billing in ('metered', '') then cost_nano_usd end) as cost_nano_usd,
+               sum(tokens_in) as tokens_in, sum(tokens_out) as tokens_out
+        {{calls}}
+        group by agent_id order by cost_nano_usd desc, calls desc limit {TOP}
+    """
+    rows = db.execute(costs_queries.from_rollups(sql, asked), costs_queries.parameters(asked))
+    return tuple(TopAgent(**row) for row in rows_of(rows))
+
+
+def _running(db: sqlite3.Connection, now_us: int) -> tuple[RunningCall, ...]:
+    rows = db.execute(
+        f"""
+        select id, started_us, provider, coalesce(response_model, model) as model, agent_id
+        from llm_calls indexed by llm_calls_running
+        where outcome = 'in_flight' and started_us >= :since and kind in ('llm', 'auxiliary')
+        order by started_us desc limit {SHOWN}
+        """,
+        {"since": now_us - DAY_US},
+    )
+    return tuple(RunningCall(**row) for row in rows_of(rows))
+
+
+def _blind_spots(db: sqlite3.Connection, asked: Asked) -> tuple[Blind, ...]:
+    rows = db.execute(
+        f"""
+        select host, reason, count(*) as times, max(at_us) as last_us from blind_spots
+        where at_us >= :since and at_us < :until
+        group by host, reason order by last_us desc limit {SHOWN}
+        """,
+        {"since": asked.since_us, "until": asked.until_us},
+    )
+    return tuple(Blind(**row) for row in rows_of(rows))
+
+
+def _events(db: sqlite3.Connection, asked: Asked) -> tuple[RecorderEvent, ...]:
+    rows = db.execute(
+        f"""
+        select at_us, kind, detail from recorder_events
+        where at_us >= :since and at_us < :until order by id desc limit {SHOWN}
+        """,
+        {"since": asked.since_us, "until": asked.until_us},
+    )
+    return tuple(RecorderEvent(**row) for row in rows_of(rows))

@@ -1,0 +1,78 @@
+// Keeps marked parts of a page (`data-live`) up to date, lets running calls tick, and copies.
+// One browser holds one stream however many tabs are open: the tab that has the lock listens and
+// tells the others.  Hidden tabs do not listen, and catch up when they are looked at.
+(() => {
+  const parts = () => [...document.querySelectorAll("[data-live][id]")];
+  // A page further back in the list does not change under the reader.
+  const live = parts().length > 0 && !new URLSearchParams(location.search).has("before") && !new URLSearchParams(location.search).has("nolive");
+
+  const tick = () => {
+    for (const cell of document.querySelectorAll("[data-since]")) {
+      const seconds = Math.max(0, Date.now() / 1000 - Number(cell.dataset.since) / 1e6);
+      cell.textContent = seconds < 100 ? `${seconds.toFixed(0)} s …` : `${Math.floor(seconds / 60)} m …`;
+    }
+  };
+  setInterval(() => { if (!document.hidden) tick(); }, 1000);
+  tick();
+
+  for (const block of document.querySelectorAll("[data-copy]")) {
+    const button = document.createElement("button");
+    button.className = "at-copy";
+    button.type = "button";
+    button.textContent = "Copy";
+    button.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(block.textContent);
+      button.textContent = "Copied";
+    });
+    block.before(button);
+  }
+  document.querySelectorAll("#filters select").forEach((select) => select.addEventListener("change", () => select.form.requestSubmit()));
+  if (!live) return;
+
+  let loading = false;
+  let again = false;
+  let stale = false;
+  const refresh = async () => {
+    if (document.hidden) { stale = true; return; }
+    if (loading) { again = true; return; }
+    loading = true;
+    stale = false;
+    try {
+      const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+      if (answer.ok) {
+        const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+        const missing = [...fresh.querySelectorAll("[data-live][id]")].some((part) => !document.getElementById(part.id));
+        if (missing) { location.reload(); return; }
+        for (const part of parts()) {
+          const newer = fresh.getElementById(part.id);
+          // Not while somebody is inside it with the keyboard or marks text.
+          const busy = part.contains(document.activeElement) || (!getSelection().isCollapsed && part.contains(getSelection().anchorNode));
+          if (newer && !busy && newer.innerHTML !== part.innerHTML) part.replaceWith(document.adoptNode(newer));
+        }
+        tick();
+      }
+    } catch { /* the server is away; the stream comes back with it */ }
+    setTimeout(() => { loading = false; if (again) { again = false; refresh(); } }, 500);
+  };
+
+  const others = new BroadcastChannel("agenttrace-live");
+  others.onmessage = refresh;
+  let leave = null;
+  const lead = () => {
+    if (document.hidden || leave) return;
+    const giveUp = new AbortController();
+    leave = () => { giveUp.abort(); leave = null; };
+    navigator.locks.request("agenttrace-live", { signal: giveUp.signal }, () => new Promise((done) => {
+      const source = new EventSource(document.body.dataset.stream);
+      source.addEventListener("recorded", () => { others.postMessage("recorded"); refresh(); });
+      leave = () => { source.close(); leave = null; done(); };
+    })).catch(() => { /* hidden before its turn came */ });
+  };
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) { leave?.(); return; }
+    lead();
+    if (stale) refresh();
+  });
+  addEventListener("pagehide", () => leave?.());
+  lead();
+})();
