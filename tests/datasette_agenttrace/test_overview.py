@@ -1,0 +1,122 @@
+"""The Overview, and the stream that keeps pages up to date."""
+
+import asyncio
+import sqlite3
+
+import pytest
+
+from agenttrace_mitm import clock
+from datasette_agenttrace import live
+from datasette_agenttrace.asking import DAY_US
+from datasette_agenttrace.overview.queries import spent
+from tests.datasette_agenttrace.test_costs import CALLS, NOON, TODAY, Page, call, fill
+from tests.support import sample_db
+
+HOME = "/-/agenttrace"
+NEVER_S = 20  # only a broken stream takes this long
+
+
+@pytest.fixture(autouse=True)
+def _noon(monkeypatch):
+    monkeypatch.setattr(clock, "now_us", lambda: NOON)
+
+
+async def test_figures_agree_with_plain_sql(database, headers, serve):
+    """Spend of each window and the time before, calls and agents."""
+    sample_db.build(database, end_us=NOON, days=60, calls_a_day=30)
+    said = (await serve(database).client.get(f"{HOME}/overview.json", headers=headers)).json()
+    db = sqlite3.connect(database)
+    sql = "select coalesce(sum(cost_nano_usd), 0) from llm_calls where started_us between ? and ?"
+    for window, days in zip(said["windows"], (1, 7, 30), strict=True):
+        since, back = (TODAY - days + 1) * DAY_US, days * DAY_US
+        now, before = (
+            db.execute(sql, (since - moved, NOON - moved - 1)).fetchone()[0] for moved in (0, back)
+        )
+        assert (window["cost_nano_usd"], window["before_nano_usd"]) == (now, before)
+        assert now > 0
+    totals = said["costs"]["totals"]
+    assert sum(agent["calls"] for agent in said["agents"]) == totals["calls"]
+    assert sum(agent["cost_nano_usd"] for agent in said["agents"]) == totals["cost_nano_usd"]
+
+
+def test_spend_knows_the_last_minutes(database):
+    """Whole days and hours are read from rollups, the rest from calls; nothing twice."""
+    fill(
+        database,
+        *(call(n, started_us=NOON - n * DAY_US // 96, cost_nano_usd=1) for n in range(200)),
+    )
+    db = sqlite3.connect(database)
+    for until in (NOON, NOON - 1, NOON + 17 * 60_000_000, NOON - 3 * DAY_US // 97):
+        since = (TODAY - 1) * DAY_US
+        expected = db.execute(
+            "select count(*) from llm_calls where started_us >= ? and started_us < ?",
+            (since, until),
+        ).fetchone()[0]
+        assert spent(db, since, until) == expected
+
+
+async def test_the_home_page_says_what_runs_and_what_is_blind(database, headers, serve):
+    fill(database, *CALLS)
+    with sqlite3.connect(database) as db:
+        db.execute(
+            "insert into blind_spots values (1, ?, 'api.openai.com', 'pinned', 'x')", (NOON,)
+        )
+        db.execute("insert into recorder_events values (1, ?, 'spool_replayed', '<b>')", (NOON,))
+    served = serve(database)
+    page = (await served.client.get(HOME, headers=headers)).text
+    for words in ("Running now", "/calls/call-7", "pinned", "spool replayed", "&lt;b&gt;"):
+        assert words in page
+    tags = [tag for tag, _ in Page(page).tags]
+    assert tags.count("h1") == tags.count("main") == 1
+    assert (await served.client.get(HOME)).status_code == 401
+
+
+async def test_nothing_recorded_says_what_to_do(database, headers, serve):
+    page = (await serve(database).client.get(HOME, headers=headers)).text
+    assert "agenttrace-mitm demo" in page
+
+
+class Open:
+    """An open page's end of the stream."""
+
+    def __init__(self, served) -> None:
+        self.said: asyncio.Queue = asyncio.Queue()
+        self.closed = asyncio.Event()
+        self.task = asyncio.create_task(live.stream(served, self.said.put, self._receive))
+
+    async def _receive(self):
+        await self.closed.wait()
+        return {"type": "http.disconnect"}
+
+    async def until(self, words: bytes) -> None:
+        async with asyncio.timeout(NEVER_S):
+            while words not in (await self.said.get()).get("body", b""):
+                pass
+
+
+async def test_open_pages_hear_of_new_calls_and_leave_nothing_behind(database, serve):
+    """One poller for all of them, and none when the last has gone."""
+    served = serve(database)
+    pages = [Open(served) for _ in range(3)]
+    for page in pages:
+        await page.until(b"retry")
+    watch = live.poller(served).task
+    fill(database, call(1))
+    for page in pages:
+        await page.until(b"event: recorded")
+    assert live.poller(served).task is watch
+    for page in pages:
+        page.closed.set()
+    async with asyncio.timeout(NEVER_S):
+        await asyncio.gather(*(page.task for page in pages))
+    assert live.poller(served).task is None
+    assert not live.poller(served).listeners
+
+
+async def test_streams_end_when_the_server_is_told_to_stop(database, serve, monkeypatch):
+    """uvicorn waits for open answers; these must not keep it."""
+    page = Open(serve(database))
+    await page.until(b"retry")
+    monkeypatch.setattr(live, "stopping", lambda: True)
+    async with asyncio.timeout(NEVER_S):
+        await page.task
