@@ -112,7 +112,7 @@ async def _run(settings: Settings) -> None:
 
     server.close()
     settings.recorder_socket.unlink(missing_ok=True)
-    service.finish()
+    await service.finish()
     await asyncio.to_thread(writer.stop)
     reading.close()
 

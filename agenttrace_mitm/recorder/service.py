@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 
 from ..clock import now_us
@@ -29,6 +29,7 @@ GATHER_BYTES = 32 * 1024
 client, upstream and proxy want the processor right now."""
 
 GRACE_S = 2.0
+HANG_UP_S = 2.0
 VISIBLE_AFTER_US = 1_000_000
 
 
@@ -45,6 +46,7 @@ class Service:
         self._settling: dict[str, tuple[asyncio.StreamWriter, Settled]] = {}
         self._shown: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._serving: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}
 
     async def listen(self, path: Path) -> asyncio.Server:
         """Accept capture processes at *path*.  Raises `StoreError` when another recorder does."""
@@ -73,12 +75,27 @@ class Service:
             with contextlib.suppress(OSError, RuntimeError):
                 link.write(encode(settled))
 
-    def finish(self) -> None:
-        """Record what is still open; nothing more will be told of it."""
+    async def finish(self) -> None:
+        """Hang up, and record what is still open: nothing more will be told of it."""
+        for link in list(self._serving):
+            link.close()
+        if self._serving:
+            await asyncio.wait(list(self._serving.values()), timeout=HANG_UP_S)
+        for task in self._tasks:
+            task.cancel()
         for worker in list(self._workers):
             self._lost(worker)
 
     async def _serve(self, reader: asyncio.StreamReader, link: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task
+        self._serving[link] = task
+        try:
+            await self._listen_to(reader, link)
+        finally:
+            del self._serving[link]
+
+    async def _listen_to(self, reader: asyncio.StreamReader, link: asyncio.StreamWriter) -> None:
         decoder = FrameDecoder()
         worker = f"unnamed-{id(link)}"
         try:
@@ -152,8 +169,8 @@ class Service:
                         self._shown.add(exchange.id)
                         self._write(self._pipeline.in_flight(exchange))
 
-    def _spawn(self, work: "asyncio._CoroutineLike[None]") -> None:
-        task = asyncio.ensure_future(work)
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
