@@ -125,7 +125,7 @@ class Gate:
         self, site: Site, scope: Scope, receive: Receive, headers: Headers, token: str
     ) -> Response:
         asked = parse_qs(scope["query_string"].decode("latin-1"))
-        home = self._datasette.urls.path("/" if site.own_server else "/-/agenttrace/costs")
+        home = self._datasette.urls.path("/" if site.own_server else "/-/agenttrace")
         target = _same_origin(_first(asked, "next")) or home
         form = self._form(target)
         if scope["method"] == "GET" and "code" in asked:

@@ -128,7 +128,7 @@ async def test_a_login_link_works_once(browser, token):
     assert (await browser.head(link)).status_code == 401, "a preview does not use it up"
     first = await browser.get(link)
     assert first.status_code == 303
-    assert first.headers["location"] == "/-/agenttrace/costs"
+    assert first.headers["location"] == "/-/agenttrace"
     cookie = first.headers["set-cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=strict" in cookie
@@ -179,7 +179,7 @@ async def test_strange_cookies_of_other_programs_do_not_lock_us_out(browser, tok
 )
 async def test_login_leads_only_to_this_site(browser, token, target, goes):
     answer = await log_in(browser, token, f"&next={target}")
-    assert answer.headers["location"] == (goes or "/-/agenttrace/costs")
+    assert answer.headers["location"] == (goes or "/-/agenttrace")
 
 
 async def test_the_token_may_be_typed(browser, token):
@@ -328,7 +328,7 @@ async def test_base_url(database, token, serve):
     assert (await browser.get("/at/data", headers={"accept": "text/html"})).status_code == 401
     code = access.login_code(token, time.time())
     answer = await browser.get(f"/at/-/agenttrace/login?code={code}")
-    assert answer.headers["location"] == "/at/-/agenttrace/costs"
+    assert answer.headers["location"] == "/at/-/agenttrace"
     assert (await browser.get("/at/-/agenttrace/costs")).status_code == 200
 
 
