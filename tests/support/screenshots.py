@@ -42,7 +42,9 @@ def main(folder: Path) -> int:
             port = json.loads(server.stdout.readline())["port"]
             visit = _Visitor(browser, Path(place) / "profile", f"http://127.0.0.1:{port}")
             code = access.login_code(token, time.time())
-            visit(f"/-/agenttrace/login?code={code}", Path(place) / "login.png", (800, 600))
+            # Not to the Overview: while its stream is open, the browser's virtual time stands.
+            login = f"/-/agenttrace/login?code={code}&next=/-/agenttrace/costs"
+            visit(login, Path(place) / "login.png", (800, 600))
             for name, path in _pages(home / "data.db").items():
                 for suffix, size in SIZES.items():
                     visit(path, folder / f"{name}{suffix}.png", size)
