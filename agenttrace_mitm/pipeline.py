@@ -32,6 +32,7 @@ from .traces import Fingerprinter, Known, Placed, plain_text
 from .traces.attempts import Attempt, Attempts
 from .traces.identity import Identities, trace_context
 from .traces.placing import Finding, Place, Places
+from .traces.scripts import calls_inside
 
 log = logging.getLogger(__name__)
 
@@ -223,7 +224,8 @@ def _call(
         provider=exchange.provider,
         billing=_billing(exchange, understood),
         rate_limit=providers.rate_limits(exchange.response_headers),
-        tags=_tags(exchange.caller),
+        tags=_tags(exchange.caller, tier),
+        project=exchange.caller.tags.get("project") or exchange.caller.repository or None,
         end_user=ask.links.end_user or None,
         prompt_id=ask.links.prompt_id or None,
         host=exchange.host,
@@ -282,9 +284,15 @@ def _billing(
     return "metered"
 
 
-def _tags(caller: Caller) -> dict[str, str]:
-    """The run's labels, and which run it was."""
-    return {**caller.tags, **({"run": caller.run_id} if caller.run_id else {})}
+def _tags(caller: Caller, tier: Literal[1, 2, 3]) -> dict[str, str]:
+    """The caller's labels, which run it was, and what its process tells beside them."""
+    told = {
+        "started_by": caller.started_by,
+        "branch": caller.branch if tier > 1 else "",
+        **caller.tags,
+        "run": caller.run_id or caller.tags.get("run", ""),
+    }
+    return {name: value for name, value in told.items() if value}
 
 
 def _tool_calls(reply: Reply, place: Place) -> tuple[StoredToolCall, ...]:
@@ -302,6 +310,7 @@ def _tool_calls(reply: Reply, place: Place) -> tuple[StoredToolCall, ...]:
             fingerprint=made[position].fingerprint if made else "",
             prompts=made[position].prompts if made else (),
             span_id=place.tool_spans[position] if made else None,
+            calls_inside=calls_inside(part.name, part.arguments) or None,
         )
         for position, part in enumerate(p for p in parts if isinstance(p, ToolCallPart))
     )
@@ -344,7 +353,12 @@ def _redacted(record: Record, redactor: Redactor, *, withhold: bool = False) -> 
         update["call"] = LlmCall(**clean)
     if record.tool_calls:
         update["tool_calls"] = tuple(
-            made.model_copy(update={"arguments": _text(made.arguments, redactor)})
+            made.model_copy(
+                update={
+                    "arguments": _text(made.arguments, redactor),
+                    "calls_inside": redactor.json(made.calls_inside),
+                }
+            )
             for made in record.tool_calls
         )
     if record.tool_results:

@@ -20,6 +20,7 @@ from agenttrace_mitm.model import Arrival, Body, SocketMessage, ToolCallPart
 from agenttrace_mitm.providers import understand
 from agenttrace_mitm.wire.sse import SseDecoder
 from tests.e2e import wire
+from tests.providers import test_gemini_grpc as gemini_grpc
 from tests.providers.exchanges import sse, told
 from tests.support.dialects import AT_US, TWINS, exchange
 from tests.support.recording import Recording
@@ -324,6 +325,16 @@ def test_thoughts_and_tool_results_are_added_and_the_cache_is_not():
     assert "usage_mismatch" not in (found["notes"] or "")
 
 
+def test_grpc_frames_are_read_by_field_number():
+    """Protobuf without its names: whoever looks for JSON sees no model and no tokens."""
+    [found] = recorded(gemini_grpc.exchange())
+    assert (found["dialect"], found["model"]) == ("gemini.grpc", "gemini-x")
+    assert (found["tokens_in"], found["tokens_out"], found["tokens_total"]) == (20, 12, 32)
+    assert (found["cache_read_tokens"], found["reasoning_tokens"]) == (8, 7)
+    [cut] = recorded(gemini_grpc.exchange(until=-20, trailers=()))
+    assert cut["outcome"] == "interrupted"
+
+
 def test_snake_case_means_the_same_and_the_key_in_the_address_is_gone():
     """Both spellings are legal, and the key of a REST client stands in the URL."""
     secret = "A" * 39
@@ -529,7 +540,8 @@ def test_claude_code_s_agents_are_told_apart_and_its_title_call_is_no_turn():
 
 def test_the_javascript_of_codex_s_code_mode_is_a_tool_call_of_its_own():
     """It comes as free text, no JSON, in pieces: the command and the patch are inside."""
-    script = 'await exec_command({cmd: "ls -l"});\nawait apply_patch(`*** Begin Patch\n`);'
+    patch = "*** Begin Patch\n*** Delete File: a.py\n*** End Patch"
+    script = f'await tools.exec_command({{cmd: "ls -l"}});\nawait tools.apply_patch(`{patch}`);'
     item = {"type": "custom_tool_call", "id": "ctc_1", "call_id": "call_1", "name": "exec"}
     about = {"output_index": 0, "item_id": "ctc_1"}
     piece = about | {"type": "response.custom_tool_call_input.delta"}
@@ -543,6 +555,15 @@ def test_the_javascript_of_codex_s_code_mode_is_a_tool_call_of_its_own():
     for stream in (events, [*events, whole]):  # cut, and to the end
         [call] = told("openai", RESPONSES, sse(*stream, named=True)).reply.tool_calls
         assert (call.id, call.name, call.arguments) == ("call_1", "exec", script)
+    recording = Recording()
+    body = sse(*events, whole, named=True)
+    asked = json.dumps({"model": "gpt-5.5-codex", "input": "go", "stream": True}).encode()
+    recording.take(exchange("openai", RESPONSES, [body], asked, content_type="text/event-stream"))
+    [made] = recording.rows("select name, calls_inside from tool_calls")
+    assert json.loads(made["calls_inside"]) == [
+        {"name": "exec_command", "arguments": {"cmd": "ls -l"}},
+        {"name": "apply_patch", "arguments": patch},
+    ]
 
 
 # --- Media, and what nobody knows --------------------------------------------------------------

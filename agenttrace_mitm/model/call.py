@@ -132,6 +132,7 @@ class StoredToolCall(Row):
     fingerprint: str = ""
     prompts: tuple[str, ...] = ()
     span_id: str | None = None
+    calls_inside: Json = None
 
 
 class StoredToolResult(Row):

@@ -62,7 +62,7 @@ KEEPS: Mapping[type[Row], Mapping[str, Tier]] = {
     },
     StoredToolCall: {
         **_fields(1, "tool_call_id position name server typed item_id fingerprint prompts span_id"),
-        **_fields(2, "arguments"),
+        **_fields(2, "arguments calls_inside"),
     },
     StoredToolResult: {
         **_fields(1, "tool_call_id call_id position is_error how confidence at_us"),

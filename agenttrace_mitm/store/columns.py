@@ -52,6 +52,7 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "tool_call_id": "the provider's id of it",
         "name": "tool",
         "arguments": "the model's own text, JSON or not",
+        "calls_inside": "JSON list: calls in the script that the arguments are (Codex's exec)",
         "result": "what came back, text or JSON; NULL until a later call brings it",
         "is_error": "1 when the result was marked as an error",
         "server": "1 when the tool ran at the provider (web search, code execution)",

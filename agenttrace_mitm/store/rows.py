@@ -56,9 +56,9 @@ where fingerprint = :fingerprint
 INSERT_TOOL_CALL = """
 insert or ignore into tool_calls
     (call_id, position, tool_call_id, name, arguments, server, typed, item_id,
-     fingerprint, prompts, span_id, started_us)
+     fingerprint, prompts, span_id, calls_inside, started_us)
 values (:call_id, :position, :tool_call_id, :name, :arguments, :server, :typed, :item_id,
-        :fingerprint, :prompts, :span_id, :at_us)
+        :fingerprint, :prompts, :span_id, :calls_inside, :at_us)
 """
 
 # The first request that brings the result counts, whichever of them ends first.
@@ -131,6 +131,7 @@ def _write_tools(db: sqlite3.Connection, record: Record) -> None:
     for made in record.tool_calls:
         row = made.__dict__ | {"call_id": call.id, "at_us": call.ended_us or call.started_us}
         row["prompts"] = json_text(made.prompts)
+        row["calls_inside"] = json_text(made.calls_inside)
         db.execute(INSERT_TOOL_CALL, row)
     for answer in record.tool_results:
         row = {

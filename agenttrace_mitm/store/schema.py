@@ -230,6 +230,7 @@ def m003_tool_calls(db: Database) -> None:
             "tool_call_id": str,
             "name": str,
             "arguments": str,
+            "calls_inside": str,
             "result": str,
             "is_error": int,
             "server": int,
