@@ -42,7 +42,8 @@ class Opened(Frame, frozen=True):
     http_version: str
     headers: Pairs
     caller: dict[str, str]
-    """Keys: address, agent, session, trace, run_id, pid, process, cwd; absent when unknown."""
+    """Keys: address, agent, session, trace, run_id, pid, process, cwd, started,
+    started_by, repository, branch; absent when unknown."""
     tags: dict[str, str]
     credential_digests: list[tuple[int, str]]
     source: str

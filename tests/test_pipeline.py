@@ -16,6 +16,7 @@ from agenttrace_mitm.store import KnownContent
 from agenttrace_mitm.store.schema import migrations
 from agenttrace_mitm.traces import Fingerprinter
 from tests.e2e import wire
+from tests.support.recording import Recording
 from tests.support.records import NOON_US
 
 SECRET = "sk-proj-A1b2C3d4E5f6G7h8I9j0K1l2M3n4"
@@ -195,3 +196,15 @@ def test_a_bug_in_an_adapter_costs_the_parse_not_the_row(
     call = _pipeline().record(_exchange(wire.openai_chat())).call
     assert (call.dialect, call.status_code) == ("other", 200)
     assert call.notes == ["not understood: see the log"]
+
+
+def test_the_process_tells_project_branch_and_session() -> None:
+    """Labels of the caller win; the branch is no metadata; a pid alone is used again."""
+    caller = Caller(pid=7, started="99", repository="shop", branch="fix", started_by="claude")
+    full = Recording(3).take(_exchange([], caller=caller)).call
+    assert (full.project, full.session_id) == ("shop", "pid-7-99")
+    assert full.tags == {"branch": "fix", "started_by": "claude"}
+    labelled = replace(caller, tags={"project": "mine", "branch": "main"})
+    told = Recording(3).take(_exchange([], caller=labelled)).call
+    assert (told.project, told.tags["branch"]) == ("mine", "main")
+    assert "branch" not in Recording(1).take(_exchange([], caller=caller)).call.tags

@@ -12,7 +12,8 @@ from mitmproxy import connection
 from .. import access
 from ..errors import SettingsError
 from . import policy
-from .process import Lookup, Process
+from .process import Lookup
+from .program import Process
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,10 @@ class Peer:
             told["pid"] = str(self.process.pid)
             told["process"] = self.process.name
             told["cwd"] = self.process.cwd
+            told["started"] = self.process.started
+            told["started_by"] = self.process.started_by
+            told["repository"] = self.process.repository
+            told["branch"] = self.process.branch
         return {key: value for key, value in told.items() if value}
 
 

@@ -1,4 +1,4 @@
-"""The process behind a client connection of this machine: pid, name and working folder.
+"""The process behind a client connection of this machine.
 
 Linux only: netlink's sock_diag names the socket's inode within microseconds, /proc says who
 holds it.  Runs in a thread, is never waited for, and knows nothing about programs of other
@@ -14,8 +14,9 @@ import sys
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
+
+from .program import Process, Processes
 
 SUPPORTED = sys.platform == "linux"
 
@@ -30,21 +31,13 @@ _RECENT = 8
 _PROC = Path("/proc")
 
 
-@dataclass(frozen=True, slots=True)
-class Process:
-    """Who is on the other end of a connection."""
-
-    pid: int
-    name: str
-    cwd: str
-
-
 class Lookup:
     """Finds processes in a thread of its own."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="process-lookup")
         self._recent: deque[int] = deque(maxlen=_RECENT)
+        self._processes = Processes()
 
     def begin(
         self,
@@ -88,7 +81,7 @@ class Lookup:
                 return None
             if pid not in self._recent:
                 self._recent.appendleft(pid)
-            return _described(pid)
+            return self._processes.of(pid)
         except (OSError, ValueError, struct.error):
             return None
 
@@ -147,11 +140,3 @@ def _holds(pid: int, wanted: str) -> bool:
     except OSError:
         pass
     return False
-
-
-def _described(pid: int) -> Process:
-    folder = _PROC / str(pid)
-    cwd = ""
-    with contextlib.suppress(OSError):
-        cwd = str((folder / "cwd").readlink())
-    return Process(pid, (folder / "comm").read_text().strip(), cwd)

@@ -79,6 +79,11 @@ class Caller:
     pid: int | None = None
     process: str = ""
     cwd: str = ""
+    started: str = ""
+    """When the process started, in whatever unit: with the pid it is one process and no other."""
+    started_by: str = ""
+    repository: str = ""
+    branch: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -195,4 +195,8 @@ def _caller(head: Opened) -> Caller:
         pid=int(pid) if pid.isdigit() else None,
         process=told.get("process", ""),
         cwd=told.get("cwd", ""),
+        started=told.get("started", ""),
+        started_by=told.get("started_by", ""),
+        repository=told.get("repository", ""),
+        branch=told.get("branch", ""),
     )

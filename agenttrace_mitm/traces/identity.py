@@ -74,7 +74,8 @@ class Identities:
         if caller.run_id:
             return f"run-{caller.run_id}", "run", 1.0
         if caller.pid is not None:
-            return f"pid-{caller.pid}", "process", 0.9
+            since = f"-{caller.started}" if caller.started else ""  # pids are used again
+            return f"pid-{caller.pid}{since}", "process", 0.9
         if caller.address:
             return self._by_address(exchange), "address", 0.5
         return "", "", 0.0

@@ -70,5 +70,5 @@ async def test_recorded_hosts_always_resolve() -> None:
 )
 def test_what_is_no_question(data: bytes) -> None:
     """Left unanswered."""
-    with pytest.raises(ValueError, match="short|class|question|name"):
+    with pytest.raises(ValueError, match=r"short|class|question|name"):
         Query.parse(data)

@@ -107,7 +107,7 @@ async def test_programs_that_ignore_proxies(tmp_path: Path, providers: Played, n
     assert (code, out) == (0, b"".join(plain())), err.decode()
     [row] = select(providers.home / "data.db", "select * from llm_calls")
     assert (row["outcome"], row["tokens_in"], row["tokens_out"]) == ("ok", 120, 30)
-    assert row["process"].startswith({"node": ("node", "MainThread")}.get(name, name))
+    assert row["process"].startswith({"node": "call.mjs", "java": "Call.java"}.get(name, name))
     assert row["pid"]
     assert row["session_id"].startswith("run-")
 
