@@ -238,7 +238,7 @@ class Writer:
     def _bring_home(self, records: list[Record]) -> None:
         try:
             self._commit(records)
-        except Exception as error:
+        except Exception as error:  # as in `_keep`
             if _is_outage(error):
                 raise
             self._keep_singly(list(records), error)
