@@ -150,7 +150,9 @@ class Pipeline:
             exchange=exchange,
             understood=understood,
             asked=asked,
-            identity=self._identities.of(exchange, ask.links, client),
+            identity=self._identities.of(
+                exchange, ask.links, client, is_library=providers.is_library(client)
+            ),
             context=trace_context(exchange),
             outcome=outcome(exchange, understood.reply),
             operation_id=attempt.operation_id if attempt else "",

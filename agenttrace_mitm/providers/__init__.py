@@ -5,7 +5,7 @@ none of them claims is read by `other`.  Redaction, prices and traces are left t
 """
 
 from .adapter import Adapter, ReplyStream, Route
-from .clients import attempt_of, client_of
+from .clients import attempt_of, client_of, is_library
 from .headers import rate_limits, request_ids
 from .hosts import (
     HOSTS,
@@ -35,6 +35,7 @@ __all__ = [
     "certificate_names",
     "client_of",
     "hosts",
+    "is_library",
     "permitted_names",
     "provider_among",
     "provider_of",

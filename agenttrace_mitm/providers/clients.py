@@ -49,6 +49,13 @@ _USER_AGENTS = (
     ("bun/", "bun"),
     ("go-http-client/", "go"),
 )
+# What a program is written with says little about which program it is.
+_LIBRARIES = frozenset(client for _, client in _USER_AGENTS) - {
+    "claude-code",
+    "codex",
+    "gemini-cli",
+    "opencode",
+}
 _WORD = re.compile(r"[A-Za-z][\w.+-]{0,39}")
 
 
@@ -67,6 +74,11 @@ def client_of(user_agent: str, headers: Headers) -> str:
             return client
     own = _WORD.match(user_agent)
     return own.group().lower() if own else ""
+
+
+def is_library(client: str) -> bool:
+    """True for SDKs, frameworks and HTTP libraries, false for programs such as `claude-code`."""
+    return client in _LIBRARIES
 
 
 def _by_product_header(headers: Headers) -> str:

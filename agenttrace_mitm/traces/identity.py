@@ -2,8 +2,8 @@
 
 Sessions: an explicit id, else the run it was started in, else the process behind the socket, else
 the address and User-Agent until they fall silent.
-Agents: header or proxy user or run label, else the recognised client, else the process name,
-else the User-Agent.
+Agents: header or proxy user or run label, else the recognised program, else the name of the
+script or process, else the library it calls with, else the User-Agent.
 """
 
 import hashlib
@@ -53,8 +53,10 @@ class Identities:
     def __init__(self) -> None:
         self._seen: OrderedDict[str, tuple[str, int]] = OrderedDict()
 
-    def of(self, exchange: Exchange, links: Links, client: str) -> Identity:
-        """The identity of the caller of *exchange*."""
+    def of(
+        self, exchange: Exchange, links: Links, client: str, *, is_library: bool = False
+    ) -> Identity:
+        """The identity of the caller; *is_library* says that *client* is no program."""
         caller = exchange.caller
         session, how, sure = self._session(exchange, links)
         user_agent = exchange.request_headers.get("user-agent")
@@ -62,7 +64,7 @@ class Identities:
             session_id=session,
             session_how=how,
             session_confidence=sure,
-            agent_id=agent_of(caller, links, client, user_agent) or "",
+            agent_id=agent_of(caller, links, client, user_agent, is_library=is_library) or "",
             agent_is_explicit=bool(caller.agent or links.agent_id),
             client=client,
         )
@@ -94,7 +96,11 @@ class Identities:
         return session
 
 
-def agent_of(caller: Caller, links: Links, client: str, user_agent: str) -> str | None:
+def agent_of(
+    caller: Caller, links: Links, client: str, user_agent: str, *, is_library: bool = False
+) -> str | None:
     """The agent's name, or None when nothing tells."""
     product = user_agent.split(maxsplit=1)[0] if user_agent.strip() else ""
-    return caller.agent or links.agent_id or client or caller.process or product or None
+    program = "" if is_library else client
+    named = caller.agent or links.agent_id or program or caller.process
+    return named or client or product or None
