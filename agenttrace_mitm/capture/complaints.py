@@ -34,7 +34,7 @@ def harmless[**P](hook: Callable[P, None]) -> Callable[P, None]:
     def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             hook(*args, **kwargs)
-        except Exception:
+        except Exception:  # the first promise: the request is never broken by us
             if "PYTEST_CURRENT_TEST" in os.environ:
                 raise
             complaints.add(where)
