@@ -481,11 +481,11 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 def _claim(db: Database, path: Path) -> None:
     """Refuse a file that belongs to somebody else; mark and prepare an empty one."""
-    mark = db.execute("pragma application_id").fetchone()[0]
+    mark, has_tables = _owner(db)
     if mark == APPLICATION_ID:
         db.execute("pragma synchronous = normal")
         return
-    if mark or db.execute("select count(*) from sqlite_master").fetchone()[0]:
+    if mark or has_tables:
         raise StoreError(
             f"{path} is a database of another program", "Choose another file with --db"
         )
@@ -493,6 +493,21 @@ def _claim(db: Database, path: Path) -> None:
     db.execute("pragma auto_vacuum = incremental")
     db.execute("pragma journal_mode = wal")
     db.execute("pragma synchronous = normal")
+
+
+def _owner(db: Database) -> tuple[int, bool]:
+    """The file's mark, and whether it has tables.
+
+    In one transaction, hence of one moment: another process may be creating the database, and its
+    tables without its mark would look like somebody else's.
+    """
+    db.execute("begin")
+    try:
+        mark = db.execute("pragma application_id").fetchone()[0]
+        tables = db.execute("select count(*) from sqlite_master").fetchone()[0]
+    finally:
+        db.execute("rollback")
+    return mark, bool(tables)
 
 
 def _migrate(db: Database) -> None:
