@@ -33,18 +33,24 @@ def payload_of(exchange: Exchange, understood: Understood) -> Payload | None:
     )
 
 
-def redacted(payload: Payload, redactor: Redactor, *, withhold: bool) -> Payload:
-    """*payload* without secrets; without the response where it is to be withheld."""
+def redacted(
+    payload: Payload, redactor: Redactor, headers: Redactor | None = None, *, withhold: bool
+) -> Payload:
+    """*payload* without secrets; without the response where it is to be withheld.
+
+    *headers* redacts those, where that is another.  The same object where there was nothing to do.
+    """
+    headers = headers or redactor
     response = None if withhold else _clean(payload.response_body, redactor)
-    return payload.model_copy(
-        update={
-            "request_headers": redactor.json(payload.request_headers),
-            "response_headers": redactor.json(payload.response_headers),
-            "request_body": _clean(payload.request_body, redactor),
-            "response_body": response,
-            "media": tuple(_without_secret(medium, redactor) for medium in payload.media),
-        }
-    )
+    clean: dict[str, object] = {
+        "request_headers": headers.json(payload.request_headers),
+        "response_headers": headers.json(payload.response_headers),
+        "request_body": _clean(payload.request_body, redactor),
+        "response_body": response,
+        "media": tuple(_without_secret(medium, redactor) for medium in payload.media),
+    }
+    changed = {name: value for name, value in clean.items() if value != getattr(payload, name)}
+    return payload.model_copy(update=changed) if changed else payload
 
 
 def _without_media(body: bytes | None) -> tuple[bytes | None, tuple[Medium, ...]]:

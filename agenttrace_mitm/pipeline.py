@@ -14,7 +14,9 @@ from .model import (
     Body,
     Caller,
     Exchange,
+    Json,
     LlmCall,
+    Placement,
     Record,
     Reply,
     StoredMessage,
@@ -25,7 +27,7 @@ from .model import (
 )
 from .payload import payload_of, redacted
 from .pricing.calls import priced
-from .privacy import Redactor, keep
+from .privacy import CLEAN, Redactor, keep
 from .store import Answers
 from .told import outcome, told_by
 from .traces import Fingerprinter, Known, Placed, plain_text
@@ -90,28 +92,30 @@ class Pipeline:
     def _record(self, exchange: Exchange, understood: Understood, running: bool) -> Record:
         attempt = None if running else self._attempt(exchange, understood)
         talk = self._place(exchange, understood, attempt)
-        redactor = Redactor(exchange.credential_digests)
         notes = list(dict.fromkeys((*exchange.notes, *understood.notes)))
-        messages = tuple(self._stored(place, redactor) for place in talk.added)
-        call = _call(exchange, understood, talk, notes, self._tier)
-        if attempt:
-            tried = {"operation_id": attempt.operation_id, "attempt": attempt.number}
-            call = call.model_copy(update=tried)
+        call = _call(exchange, understood, talk, notes, self._tier, attempt)
         if not running:
             call = self._answers.once(call, carried=bool(exchange.within))
+        call = priced(call, understood.reply.cost_nano_usd)
+        redactor = Redactor(exchange.credential_digests)
+        # Nearly all calls hold no secret: one look at all their values tells, and spares the rest.
+        values = CLEAN if redactor.is_clean(_values(call, talk, exchange)) else redactor
         record = Record(
-            call=priced(call, understood.reply.cost_nano_usd),
-            messages=messages,
+            call=call,
+            messages=tuple(self._stored(place, values) for place in talk.added),
             tool_calls=_tool_calls(understood.reply, talk.place),
             tool_results=_tool_results(talk.place, exchange),
             placement=talk.place.stored,
             payload=payload_of(exchange, understood) if self._tier == 3 else None,
         )
-        return _redacted(
-            keep(record, self._tier),
-            redactor,
-            withhold=understood.reply.streamed and _has_secret(talk, exchange),
-        )
+        record = keep(record, self._tier)
+        if values is not CLEAN:
+            record = _redacted(record, redactor)
+        if payload := record.payload:
+            withhold = understood.reply.streamed and _has_secret(talk, values)
+            clean = redacted(payload, redactor, values, withhold=withhold)
+            record = record if clean is payload else record.model_copy(update={"payload": clean})
+        return record
 
     def in_flight(self, exchange: Exchange) -> Record:
         """A row for an exchange that has not ended, so that a long call can be seen."""
@@ -211,6 +215,7 @@ def _call(
     talk: _Talk,
     notes: list[str],
     tier: Literal[1, 2, 3],
+    attempt: Attempt | None,
 ) -> LlmCall:
     ask, reply = understood.ask, understood.reply
     headers = exchange.request_headers
@@ -242,7 +247,8 @@ def _call(
         chunks=len(exchange.response.arrivals),
         provider_request_id=provider_id or None,
         client_request_id=client_id or None,
-        attempt=providers.attempt_of(headers),
+        operation_id=attempt.operation_id if attempt else None,
+        attempt=attempt.number if attempt else providers.attempt_of(headers),
         trace_id=place.trace_id or None,
         span_id=place.span_id,
         parent_span_id=place.parent_span_id or None,
@@ -335,18 +341,46 @@ def _tool_results(place: Place, exchange: Exchange) -> tuple[StoredToolResult, .
     )
 
 
-def _has_secret(talk: _Talk, exchange: Exchange) -> bool:
-    redactor = Redactor(exchange.credential_digests)
-    redactor.json([place.placed.content for place in talk.added if place.direction == "out"])
-    return bool(redactor.found)
+_OURS = frozenset(
+    {
+        "id",
+        "operation_id",
+        "span_id",
+        "thread_id",
+        "continues_call_id",
+        "request_chain",
+        "turn_print",
+        "reply_print",
+    }
+)
+"""Columns that nobody but us writes: they hold no secret of the wire."""
 
 
-def _redacted(record: Record, redactor: Redactor, *, withhold: bool = False) -> Record:
-    """*record* without secrets.  Messages were redacted when they were rendered.
+def _values(call: LlmCall, talk: _Talk, exchange: Exchange) -> list[Json]:
+    """Everything that a record keeps of an exchange, its bodies aside, in no particular order."""
+    trace = talk.place.stored.trace
+    return [
+        {name: value for name, value in call.__dict__.items() if name not in _OURS},
+        trace.name if trace else None,
+        [message.placed.content for message in talk.added],
+        [answer.result.content for answer in talk.place.answers],
+        exchange.request_headers.pairs,
+        exchange.response_headers.pairs,
+    ]
 
-    *withhold* leaves the response body out: a streamed reply may carry a secret in pieces that
-    no pattern sees, so it is dropped where the folded reply had one.
+
+def _has_secret(talk: _Talk, redactor: Redactor) -> bool:
+    """True when the reply holds one.
+
+    A streamed reply may carry a secret in pieces that no pattern sees, so its bytes are not kept
+    where the folded reply had one.
     """
+    told = [message.placed.content for message in talk.added if message.direction == "out"]
+    return not redactor.is_clean(told)
+
+
+def _redacted(record: Record, redactor: Redactor) -> Record:
+    """*record* without secrets.  Messages were redacted when they were rendered."""
     call = record.call
     update: dict[str, object] = {}
     values = call.model_dump()
@@ -368,11 +402,10 @@ def _redacted(record: Record, redactor: Redactor, *, withhold: bool = False) -> 
             answer.model_copy(update={"result": redactor.json(answer.result)})
             for answer in record.tool_results
         )
-    if (trace := record.placement.trace) and trace.name:
-        named = trace.model_copy(update={"name": redactor.text(trace.name)})
-        update["placement"] = record.placement.model_copy(update={"trace": named})
-    if payload := record.payload:
-        update["payload"] = redacted(payload, redactor, withhold=withhold)
+    placed = record.placement.model_dump()
+    clean = redactor.json(placed)  # ids of sessions and agents may be the client's words
+    if clean != placed:
+        update["placement"] = Placement(**clean)
     return record.model_copy(update=update) if update else record
 
 

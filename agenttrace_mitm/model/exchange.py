@@ -27,19 +27,23 @@ class Headers:
     """Header fields in wire order; names compare without case, repeated names are kept."""
 
     pairs: tuple[tuple[str, str], ...] = ()
+    _first: dict[str, str] = field(init=False, repr=False, compare=False, hash=False)
+    """The first value of each name, in lower case: a call's headers are asked dozens of times."""
+
+    def __post_init__(self) -> None:
+        first = {name.lower(): value for name, value in reversed(self.pairs)}
+        object.__setattr__(self, "_first", first)
 
     def get(self, name: str, default: str = "") -> str:
         """The first value of *name*, or *default*."""
-        wanted = name.lower()
-        return next((value for key, value in self.pairs if key.lower() == wanted), default)
+        return self._first.get(name.lower(), default)
 
     def items(self) -> tuple[tuple[str, str], ...]:
         """All fields, names in lower case."""
         return tuple((name.lower(), value) for name, value in self.pairs)
 
     def __contains__(self, name: str) -> bool:
-        wanted = name.lower()
-        return any(key.lower() == wanted for key, _ in self.pairs)
+        return name.lower() in self._first
 
 
 @dataclass(frozen=True, slots=True)

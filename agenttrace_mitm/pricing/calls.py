@@ -60,13 +60,12 @@ def priced(call: LlmCall, reported_nano_usd: int | None = None) -> LlmCall:
     if call.kind not in BILLED_KINDS or call.duplicate_of:
         return call
     notes = [note for note in call.notes or () if not _OF_A_PRICE.match(note)]
-    call = call.model_copy(update={"notes": notes or None})
     found = price_call(call)
     if reported_nano_usd is not None:
         listed = {LISTED: found.nano_usd} if isinstance(found, Cost) else {}
         found = Cost(reported_nano_usd, {REPORTED: reported_nano_usd, **listed}, "provider")
     if isinstance(found, Unpriced):
-        update = _NO_COST | {"unpriced_reason": found.reason}
+        update = _NO_COST | {"unpriced_reason": found.reason, "notes": notes or None}
         return call.model_copy(update=update | _estimate(call))
     return call.model_copy(
         update={

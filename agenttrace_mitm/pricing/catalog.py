@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import genai_prices
 from genai_prices.data_snapshot import get_snapshot
@@ -31,7 +31,7 @@ _STANDARD_TIERS = frozenset(
 _VARIANT_KEYS = {"batch": "processing"}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Model:
     """A model as somebody lists it: `genai-prices` (`info`), or only our overrides."""
 
@@ -40,7 +40,7 @@ class Model:
     info: ModelInfo | None
     has_variants: bool = True
 
-    @property
+    @cached_property
     def changes_within_a_day(self) -> bool:
         """True for off-peak prices: the hour matters, not only the date."""
         info = self.info

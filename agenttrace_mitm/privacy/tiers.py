@@ -107,6 +107,8 @@ KEEPS: Mapping[type[Row], Mapping[str, Tier]] = {
 
 def keep(record: Record, tier: Tier) -> Record:
     """*record* as *tier* allows it to be stored."""
+    if tier == record.call.privacy_tier == 3:
+        return record
     if tier == 3:
         return record.model_copy(update={"call": _kept(record.call, tier)})
     return Record(

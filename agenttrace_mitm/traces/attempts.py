@@ -51,8 +51,8 @@ class Attempts:
         """
         if placed := self._placed.get(exchange.id):
             return placed
-        where, digest = _where(exchange), _digest(exchange)
-        earlier = self._earlier(exchange, where, digest, told)
+        where = _where(exchange)
+        earlier = self._earlier(exchange, where, told)
         if earlier is None:
             attempt = Attempt(exchange.id, told)
         else:
@@ -62,7 +62,7 @@ class Attempts:
             self._failed[exchange.id] = _Failed(
                 attempt,
                 where,
-                digest,
+                _digest(exchange),
                 exchange.request.size,
                 exchange.ended_us,
                 outcome == "cancelled",
@@ -73,7 +73,7 @@ class Attempts:
                 remembered.popitem(last=False)
         return attempt
 
-    def _earlier(self, exchange: Exchange, where: str, digest: bytes, told: int) -> _Failed | None:
+    def _earlier(self, exchange: Exchange, where: str, told: int) -> _Failed | None:
         """The failure that *exchange* tries again, which then is no longer waiting for one."""
         started = exchange.started_us
         counted = told > 1
@@ -86,6 +86,9 @@ class Attempts:
             # Who cancels and asks the same again has not retried, unless the SDK says so.
             and (counted or not failed.cancelled)
         ]
+        if not alike:
+            return None
+        digest = _digest(exchange)
         same = [pair for pair in alike if pair[1].digest == digest]
         if counted and not same:
             # Multipart bodies have another boundary each time, of the same length.
