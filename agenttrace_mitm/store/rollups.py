@@ -1,7 +1,7 @@
 """Sums per hour and day, and histograms of latency: what pages read where there are many calls.
 
-The writer adds each call in the transaction that writes it, once it has ended; a running call is
-in no rollup.  Columns that nobody reported stay NULL, which is not 0; a missing name is ''.
+The writer adds its calls in the transaction that writes them, once they have ended; a running call
+is in no rollup.  Columns that nobody reported stay NULL, which is not 0; a missing name is ''.
 `latencies` is a histogram (see `histograms`): those of any hours, models and agents can be added
 up, and a percentile read from them is off by 2.5 % at most.
 """
@@ -60,16 +60,71 @@ def outcome_before(db: sqlite3.Connection, call_id: str) -> str | None:
     return row[0] if row else None
 
 
-def add(db: sqlite3.Connection, call: LlmCall, before: str | None) -> None:
-    """Count *call*, just written, once however often it comes; *before* is `outcome_before`."""
-    match before:
-        case None | "in_flight":
-            if call.outcome != "in_flight":
-                _add(db, call)
-        case "interrupted":
-            recount(db, [call.started_us // HOUR_US])
-        case _:
-            pass  # the row stayed as it was
+class Counts:
+    """What the calls of one transaction add to the rollups: summed here, written once at its end.
+
+    Most calls of a transaction share an hour, a model and an agent, hence a row.
+    """
+
+    def __init__(self) -> None:
+        self._sums: dict[tuple[int, tuple[str, ...]], _Sums] = {}
+        self._again: set[int] = set()
+
+    def add(self, call: LlmCall, before: str | None) -> None:
+        """Count *call*, just written, once however often it comes; *before* is `outcome_before`."""
+        match before:
+            case None | "in_flight":
+                if call.outcome != "in_flight":
+                    key = call.started_us // HOUR_US, _names_of(call)
+                    self._sums.setdefault(key, _Sums()).add(call)
+            case "interrupted":
+                self._again.add(call.started_us // HOUR_US)
+            case _:
+                pass  # the row stayed as it was
+
+    def write(self, db: sqlite3.Connection) -> None:
+        """Write the sums, inside the caller's transaction, and begin anew."""
+        for (hour, names), sums in self._sums.items():
+            sums.write(db, hour, names)
+        if self._again:
+            recount(db, self._again)
+        self._sums, self._again = {}, set()
+
+
+class _Sums:
+    """What some calls of one row add to it."""
+
+    __slots__ = ("counts", "histogram", "sums")
+
+    def __init__(self) -> None:
+        self.counts = [0] * len(COUNTS)
+        self.sums: list[int | None] = [None] * len(SUMS)
+        self.histogram: histograms.Histogram = 0
+
+    def add(self, call: LlmCall) -> None:
+        unpriced = call.cost_nano_usd is None and call.outcome != "error" and not call.duplicate_of
+        failed = call.outcome in ("error", "interrupted")
+        for at, more in enumerate((1, failed, call.outcome == "cancelled", unpriced)):
+            self.counts[at] += more
+        for at, name in enumerate(SUMS):
+            if (value := getattr(call, name)) is not None:
+                self.sums[at] = (self.sums[at] or 0) + value
+        if call.latency_ms is not None:
+            self.histogram += histograms.of(call.latency_ms)
+
+    def write(self, db: sqlite3.Connection, hour: int, names: tuple[str, ...]) -> None:
+        for place, (latencies, upsert) in zip((hour, hour // DAY_HOURS), _STEPS, strict=True):
+            before = db.execute(latencies, (place, *names)).fetchone()
+            took = self.histogram + histograms.unpack(before[0] if before else None)
+            row = (place, *names, *self.counts, *self.sums, histograms.pack(took))
+            db.execute(upsert, row)
+
+
+def _names_of(call: LlmCall) -> tuple[str, ...]:
+    return (
+        call.provider, call.response_model or call.model or "", call.agent_id or "",
+        call.project or "", call.kind, call.billing or "",
+    )  # fmt: skip
 
 
 def recount(db: sqlite3.Connection, hours: Iterable[int]) -> None:
@@ -121,23 +176,6 @@ def _latencies(step: Step) -> str:
 
 
 _STEPS = tuple((_latencies(step), _upsert(step)) for step in ("hour", "day"))
-
-
-def _add(db: sqlite3.Connection, call: LlmCall) -> None:
-    hour = call.started_us // HOUR_US
-    names = (
-        call.provider, call.response_model or call.model or "", call.agent_id or "",
-        call.project or "", call.kind, call.billing or "",
-    )  # fmt: skip
-    unpriced = call.cost_nano_usd is None and call.outcome != "error" and not call.duplicate_of
-    failed = call.outcome in ("error", "interrupted")
-    figures = (1, failed, call.outcome == "cancelled", unpriced)
-    sums = tuple(getattr(call, name) for name in SUMS)
-    took = 0 if call.latency_ms is None else histograms.of(call.latency_ms)
-    for place, (latencies, upsert) in zip((hour, hour // DAY_HOURS), _STEPS, strict=True):
-        before = db.execute(latencies, (place, *names)).fetchone()
-        took_all = took + histograms.unpack(before[0] if before else None)
-        db.execute(upsert, (place, *names, *figures, *sums, histograms.pack(took_all)))
 
 
 def _forget(db: sqlite3.Connection, step: Step, given: dict[str, int]) -> None:

@@ -34,7 +34,11 @@ JSON_COLUMNS = frozenset(
 INSERT_CALL = (  # column names are our own constants
     f"insert into llm_calls ({', '.join(CALL_COLUMNS)})"
     f" values ({', '.join('?' * len(CALL_COLUMNS))})"
-    " on conflict (id) do update set "
+    " on conflict (id) do nothing"
+)
+UPDATE_CALL = (
+    INSERT_CALL.removesuffix("nothing")
+    + "update set "
     + ", ".join(f"{name} = excluded.{name}" for name in CALL_COLUMNS if name != "id")
     + " where llm_calls.outcome in ('in_flight', 'interrupted')"
 )
@@ -89,12 +93,18 @@ set last_seen_us = max(last_seen_us, excluded.last_seen_us), data = coalesce(dat
 _encode = msgspec.json.Encoder().encode
 
 
-def write_record(db: sqlite3.Connection, record: Record) -> None:
-    """All rows of *record*, inside the caller's transaction."""
+def write_record(
+    db: sqlite3.Connection, record: Record, counts: rollups.Counts | None = None
+) -> None:
+    """All rows of *record*, inside the caller's transaction.
+
+    *counts* gathers what goes to the rollups, for the caller to write; without, it is written here.
+    """
     call = record.call
-    before = rollups.outcome_before(db, call.id)
-    db.execute(INSERT_CALL, call_values(call))
-    rollups.add(db, call, before)
+    gathered = rollups.Counts() if counts is None else counts
+    gathered.add(call, _write_call(db, call))
+    if counts is None:
+        gathered.write(db)
     for message in record.messages:
         key = {"fingerprint": message.fingerprint}
         if not message.known:
@@ -124,6 +134,16 @@ def write_record(db: sqlite3.Connection, record: Record) -> None:
         for medium in payload.media:
             values = medium.__dict__ | {"call_id": call.id, "at_us": call.started_us}
             db.execute(INSERT_MEDIUM, values)
+
+
+def _write_call(db: sqlite3.Connection, call: LlmCall) -> str | None:
+    """The row of *call*; how it stood before, None where it is new, as nearly all are."""
+    values = call_values(call)
+    if db.execute(INSERT_CALL, values).rowcount:
+        return None
+    before = rollups.outcome_before(db, call.id)
+    db.execute(UPDATE_CALL, values)
+    return before
 
 
 def _write_tools(db: sqlite3.Connection, record: Record) -> None:
