@@ -15,6 +15,7 @@ from . import rollups
 from .payloads import pack
 from .places import write_placement
 from .schema import CALL_COLUMNS
+from .search import index_new
 
 JSON_COLUMNS = frozenset(
     {
@@ -93,18 +94,43 @@ set last_seen_us = max(last_seen_us, excluded.last_seen_us), data = coalesce(dat
 _encode = msgspec.json.Encoder().encode
 
 
-def write_record(
-    db: sqlite3.Connection, record: Record, counts: rollups.Counts | None = None
-) -> None:
-    """All rows of *record*, inside the caller's transaction.
+class Batch:
+    """Records that are written in one transaction of the caller's, who calls `finish` at its end.
 
-    *counts* gathers what goes to the rollups, for the caller to write; without, it is written here.
+    What goes to the rollups and to the search index is gathered: together it costs less.
     """
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self._counts = rollups.Counts()
+        self._has_messages = False
+
+    def write(self, record: Record) -> None:
+        """All rows of *record*."""
+        db, call = self._db, record.call
+        self._counts.add(call, _write_call(db, call))
+        _write_messages(db, record)
+        self._has_messages |= any(not message.known for message in record.messages)
+        _write_tools(db, record)
+        write_placement(db, record.placement)
+        _write_payload(db, record)
+
+    def finish(self) -> None:
+        """The rows that the records share."""
+        self._counts.write(self._db)
+        if self._has_messages:
+            index_new(self._db)
+
+
+def write_record(db: sqlite3.Connection, record: Record) -> None:
+    """All rows of *record*, inside the caller's transaction."""
+    batch = Batch(db)
+    batch.write(record)
+    batch.finish()
+
+
+def _write_messages(db: sqlite3.Connection, record: Record) -> None:
     call = record.call
-    gathered = rollups.Counts() if counts is None else counts
-    gathered.add(call, _write_call(db, call))
-    if counts is None:
-        gathered.write(db)
     for message in record.messages:
         key = {"fingerprint": message.fingerprint}
         if not message.known:
@@ -124,16 +150,19 @@ def write_record(
             "choice": message.choice,
         }
         db.execute(INSERT_CALL_MESSAGE, key | place)
-    _write_tools(db, record)
-    write_placement(db, record.placement)
-    if payload := record.payload:
-        headers = json_text(payload.request_headers), json_text(payload.response_headers)
-        bodies = pack(payload.request_body), pack(payload.response_body)
-        row = (call.id, *headers, *bodies, json_text(payload.arrivals))
-        db.execute(INSERT_PAYLOAD, row)
-        for medium in payload.media:
-            values = medium.__dict__ | {"call_id": call.id, "at_us": call.started_us}
-            db.execute(INSERT_MEDIUM, values)
+
+
+def _write_payload(db: sqlite3.Connection, record: Record) -> None:
+    call, payload = record.call, record.payload
+    if payload is None:
+        return
+    headers = json_text(payload.request_headers), json_text(payload.response_headers)
+    bodies = pack(payload.request_body), pack(payload.response_body)
+    row = (call.id, *headers, *bodies, json_text(payload.arrivals))
+    db.execute(INSERT_PAYLOAD, row)
+    for medium in payload.media:
+        values = medium.__dict__ | {"call_id": call.id, "at_us": call.started_us}
+        db.execute(INSERT_MEDIUM, values)
 
 
 def _write_call(db: sqlite3.Connection, call: LlmCall) -> str | None:

@@ -13,7 +13,7 @@ from sqlite_utils import Database, Migrations
 
 from ..errors import StoreError
 from ..model import LlmCall
-from . import graph, places, rollups
+from . import graph, places, rollups, search
 
 APPLICATION_ID = 0x41547263  # "ATrc", in the file header: tells our file from other programs'
 BUSY_TIMEOUT_MS = 20_000
@@ -445,6 +445,12 @@ def m030_traces(db: Database) -> None:
     """Where calls belong."""
     places.create(db)
     graph.create(db)
+
+
+@migrations()
+def m031_search(db: Database) -> None:
+    """The search index is filled once a transaction."""
+    search.index_late(db.conn)
 
 
 def open_database(path: Path) -> Database:

@@ -19,8 +19,7 @@ from ..clock import now_us
 from ..errors import StoreError
 from ..model import Record
 from .retention import let_go
-from .rollups import Counts
-from .rows import write_record
+from .rows import Batch
 from .schema import open_database
 from .spool import Spool
 
@@ -191,11 +190,11 @@ class Writer:
     def _commit_here(self, batch: Sequence[Item]) -> None:
         db = self._connection()
         db.execute("begin immediate")
-        counts = Counts()
+        records = Batch(db)
         try:
             for item in batch:
-                _write(db, item, counts)
-            counts.write(db)
+                _write(db, item, records)
+            records.finish()
             db.execute("commit")
         except BaseException:
             if db.in_transaction:  # SQLite may have rolled back by itself
@@ -277,10 +276,10 @@ def _is_outage(error: Exception) -> bool:
     )
 
 
-def _write(db: sqlite3.Connection, item: Item, counts: Counts) -> None:
+def _write(db: sqlite3.Connection, item: Item, records: Batch) -> None:
     match item:
         case Record():
-            write_record(db, item, counts)
+            records.write(item)
         case Event():
             db.execute(
                 "insert into recorder_events (at_us, kind, detail) values (?, ?, ?)",

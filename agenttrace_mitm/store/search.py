@@ -1,0 +1,38 @@
+"""The search index over message texts: filled once a transaction, not once a message.
+
+SQLite's full-text index takes a hundred messages at once in less than half the time that it takes
+for them one by one.  Triggers keep it true when texts change or go; only new ones wait for the
+end of their transaction.
+"""
+
+import sqlite3
+
+_INDEXED_TO = "(select coalesce(max(id), 0) from messages_fts_docsize)"
+
+_FORGET = """
+    insert into messages_fts (messages_fts, rowid, text) values ('delete', old.id, old.text);
+"""
+
+
+def index_late(db: sqlite3.Connection) -> None:
+    """Leave new messages to `index_new`; texts that change or go are followed at once."""
+    for name in ("ai", "au", "ad"):
+        db.execute(f"drop trigger messages_{name}")
+    # A row that is not in the index yet must not be taken out of it.
+    db.execute(
+        f"create trigger messages_text_changed after update of text on messages"
+        f" when old.id <= {_INDEXED_TO} begin {_FORGET}"
+        " insert into messages_fts (rowid, text) values (new.id, new.text); end"
+    )
+    db.execute(
+        f"create trigger messages_gone after delete on messages"
+        f" when old.id <= {_INDEXED_TO} begin {_FORGET} end"
+    )
+
+
+def index_new(db: sqlite3.Connection) -> None:
+    """Add the messages that are new since the last time, inside the caller's transaction."""
+    db.execute(
+        "insert into messages_fts (rowid, text)"
+        f" select id, text from messages where id > {_INDEXED_TO} order by id"
+    )
