@@ -93,7 +93,7 @@ class Pipeline:
         attempt = None if running else self._attempt(exchange, understood)
         talk = self._place(exchange, understood, attempt)
         notes = list(dict.fromkeys((*exchange.notes, *understood.notes)))
-        call = _call(exchange, understood, talk, notes, self._tier, attempt)
+        call = _call(exchange, understood, talk, notes, self._tier, attempt=attempt)
         if not running:
             call = self._answers.once(call, carried=bool(exchange.within))
         call = priced(call, understood.reply.cost_nano_usd)
@@ -215,6 +215,7 @@ def _call(
     talk: _Talk,
     notes: list[str],
     tier: Literal[1, 2, 3],
+    *,
     attempt: Attempt | None,
 ) -> LlmCall:
     ask, reply = understood.ask, understood.reply
