@@ -10,8 +10,9 @@ from typing import Any
 
 import msgspec
 
-from ..model import LlmCall, Record
+from ..model import LlmCall, Payload, Record
 from . import rollups
+from .chains import Requests, release, request_of, stored_request
 from .payloads import pack
 from .places import write_placement
 from .schema import CALL_COLUMNS
@@ -71,10 +72,22 @@ where call_id = :of and position = :position
 """
 
 INSERT_PAYLOAD = """
-insert or replace into payloads
-    (call_id, request_headers, response_headers, request_body, response_body, arrivals)
-values (?, ?, ?, ?, ?, ?)
+insert into payloads
+    (call_id, request_headers, response_headers, response_body, arrivals, request_body,
+     request_after)
+values (:call_id, :request_headers, :response_headers, :response_body, :arrivals, :request_body,
+        :request_after)
 """
+
+# A payload that comes again keeps its row: others may be stored after it.
+UPDATE_PAYLOAD = """
+update payloads
+set request_headers = :request_headers, response_headers = :response_headers,
+    response_body = :response_body, arrivals = :arrivals
+where id = :id
+"""
+
+UPDATE_REQUEST = "update payloads set request_body = ?, request_after = null where id = ?"
 
 INSERT_MEDIUM = """
 insert into media
@@ -89,8 +102,11 @@ set last_seen_us = max(last_seen_us, excluded.last_seen_us), data = coalesce(dat
 _encode = msgspec.json.Encoder().encode
 
 
-def write_record(db: sqlite3.Connection, record: Record) -> None:
-    """All rows of *record*, inside the caller's transaction."""
+def write_record(db: sqlite3.Connection, record: Record, requests: Requests | None = None) -> None:
+    """All rows of *record*, inside the caller's transaction.
+
+    *requests* spares reading back the request that this one continues.
+    """
     call = record.call
     before = rollups.outcome_before(db, call.id)
     db.execute(INSERT_CALL, call_values(call))
@@ -117,13 +133,43 @@ def write_record(db: sqlite3.Connection, record: Record) -> None:
     _write_tools(db, record)
     write_placement(db, record.placement)
     if payload := record.payload:
-        headers = json_text(payload.request_headers), json_text(payload.response_headers)
-        bodies = pack(payload.request_body), pack(payload.response_body)
-        row = (call.id, *headers, *bodies, json_text(payload.arrivals))
-        db.execute(INSERT_PAYLOAD, row)
+        _write_payload(db, call, payload, requests or Requests())
         for medium in payload.media:
             values = medium.__dict__ | {"call_id": call.id, "at_us": call.started_us}
             db.execute(INSERT_MEDIUM, values)
+
+
+def _write_payload(
+    db: sqlite3.Connection, call: LlmCall, payload: Payload, requests: Requests
+) -> None:
+    row: dict[str, Any] = {
+        "call_id": call.id,
+        "request_headers": json_text(payload.request_headers),
+        "response_headers": json_text(payload.response_headers),
+        "response_body": pack(payload.response_body),
+        "arrivals": json_text(payload.arrivals),
+    }
+    known = db.execute("select id from payloads where call_id = ?", (call.id,)).fetchone()
+    if known:
+        db.execute(UPDATE_PAYLOAD, row | {"id": known[0]})
+        _replace_request(db, call, known[0], payload.request_body, requests)
+        return
+    body, after = stored_request(db, call, payload.request_body, requests)
+    db.execute(INSERT_PAYLOAD, row | {"request_body": body, "request_after": after})
+
+
+def _replace_request(
+    db: sqlite3.Connection, call: LlmCall, row: int, body: bytes | None, requests: Requests
+) -> None:
+    """Let *row* have this request *body*: nearly always what it has already."""
+    try:
+        if request_of(db, call.id) == body:
+            return
+    except ValueError:
+        pass  # a damaged one is replaced too
+    release(db, [row])
+    db.execute(UPDATE_REQUEST, (pack(body), row))
+    requests.forget()
 
 
 def _write_tools(db: sqlite3.Connection, record: Record) -> None:

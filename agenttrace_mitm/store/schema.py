@@ -447,6 +447,33 @@ def m030_traces(db: Database) -> None:
     graph.create(db)
 
 
+@migrations()
+def m040_chains(db: Database) -> None:
+    """Requests as the difference to earlier ones.  Read them through `store.chains`."""
+    # A row of its own number: `vacuum` may give other numbers to rows without one.
+    columns = "call_id, request_headers, response_headers, request_body, response_body, arrivals"
+    db.execute("alter table payloads rename to payloads_before")
+    db.execute(
+        """
+        create table payloads (
+            id integer primary key,
+            call_id text not null unique references llm_calls (id),
+            request_headers text,
+            response_headers text,
+            request_body blob,
+            request_after integer references payloads (id),
+            response_body blob,
+            arrivals text
+        )
+        """
+    )
+    db.execute(f"insert into payloads ({columns}) select {columns} from payloads_before")
+    db.execute("drop table payloads_before")
+    db.execute(
+        "create index payloads_after on payloads (request_after) where request_after is not null"
+    )
+
+
 def open_database(path: Path) -> Database:
     """The database at *path*, created or brought up to date; safe for several processes at once.
 

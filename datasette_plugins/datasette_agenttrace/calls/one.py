@@ -10,7 +10,7 @@ from typing import Any
 
 from agenttrace_mitm.model import LlmCall
 from agenttrace_mitm.model.json import Json, JsonObject
-from agenttrace_mitm.store import unpack
+from agenttrace_mitm.store import request_of, unpack
 from agenttrace_mitm.store.rows import call_of
 
 from ..asking import Value, rows_of
@@ -115,13 +115,14 @@ def load(db: sqlite3.Connection, call_id: str, *, whole: bool = False) -> OneCal
 
 def raw_body(db: sqlite3.Connection, call_id: str, side: str) -> bytes | None:
     """The decoded request or response, whole; None where it is not kept."""
-    column = {"request": "request_body", "response": "response_body"}[side]
     row = db.execute(
-        f"select p.{column} from payloads p join llm_calls c on c.id = p.call_id"
+        "select p.response_body from payloads p join llm_calls c on c.id = p.call_id"
         " where p.call_id = ? and c.privacy_tier = 3",
         (call_id,),
     ).fetchone()
-    return unpack(row[0]) if row else None
+    if row is None:
+        return None
+    return request_of(db, call_id) if side == "request" else unpack(row[0])
 
 
 def raw_message(db: sqlite3.Connection, call_id: str, message_id: int) -> str | None:
@@ -289,7 +290,7 @@ def _wire(db: sqlite3.Connection, call: LlmCall) -> Wire | None:
     row = db.execute(
         f"""
         select request_headers, response_headers, arrivals,
-               case when length(request_body) <= {OPENED_BYTES} then request_body end,
+               length(request_body) <= {OPENED_BYTES},
                case when length(response_body) <= {OPENED_BYTES} then response_body end,
                request_body is not null, response_body is not null
         from payloads where call_id = ?
@@ -298,8 +299,9 @@ def _wire(db: sqlite3.Connection, call: LlmCall) -> Wire | None:
     ).fetchone()
     if row is None:
         return None
-    request, request_cut = _beginning(row[3], kept=bool(row[5]))
-    response, response_cut = _beginning(row[4], kept=bool(row[6]))
+    asked = request_of(db, call.id) if row[3] else None
+    request, request_cut = _beginning(asked, kept=bool(row[5]))
+    response, response_cut = _beginning(unpack(row[4]), kept=bool(row[6]))
     return Wire(
         request_headers=_headers(row[0]), response_headers=_headers(row[1]),
         request=request, request_cut=request_cut, response=response, response_cut=response_cut,
@@ -307,10 +309,9 @@ def _wire(db: sqlite3.Connection, call: LlmCall) -> Wire | None:
     )  # fmt: skip
 
 
-def _beginning(stored: bytes | None, *, kept: bool) -> tuple[str | None, bool]:
+def _beginning(body: bytes | None, *, kept: bool) -> tuple[str | None, bool]:
     if not kept:
         return None, False
-    body = unpack(stored)
     if body is None:
         return "", True
     text = body[: SHOWN_CHARS * 4].decode("utf-8", "replace")
