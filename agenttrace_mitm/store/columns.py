@@ -33,7 +33,9 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "fingerprint": "keyed hash of role and content, taken before redaction",
         "role": "system, user, assistant, tool",
         "content": "JSON list of parts: text, reasoning, tool_call, tool_call_response, media",
-        "text": "the same as words, for search; messages_fts indexes it",
+        "text": "the same as words, for search; messages_fts indexes it. Generated from content and"
+        " own_text",
+        "own_text": "text where it is not told from content; read text",
         "size": "characters of text",
         "first_seen_us": "when it was first sent, microseconds, UTC",
         "privacy_tier": "tier under which the content was stored",

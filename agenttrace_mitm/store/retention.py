@@ -42,7 +42,7 @@ with recursive continued (id) as (
     select c.continues_call_id from continued join llm_calls c on c.id = continued.id
     where c.continues_call_id is not null
 )
-update messages set content = null, text = null, privacy_tier = 0
+update messages set content = null, own_text = null, privacy_tier = 0
 where id in (
     select m.id from messages m
     where m.first_seen_us < :before_us and m.content is not null

@@ -16,6 +16,7 @@ from .chains import Requests, release, request_of, stored_request
 from .payloads import pack
 from .places import write_placement
 from .schema import CALL_COLUMNS
+from .words import own_text
 
 JSON_COLUMNS = frozenset(
     {
@@ -41,10 +42,10 @@ INSERT_CALL = (  # column names are our own constants
 )
 
 INSERT_MESSAGE = """
-insert into messages (fingerprint, role, content, text, size, first_seen_us, privacy_tier)
-values (:fingerprint, :role, :content, :text, :size, :at_us, :tier)
+insert into messages (fingerprint, role, content, own_text, size, first_seen_us, privacy_tier)
+values (:fingerprint, :role, :content, :own_text, :size, :at_us, :tier)
 on conflict (fingerprint) do update
-set content = excluded.content, text = excluded.text, privacy_tier = excluded.privacy_tier
+set content = excluded.content, own_text = excluded.own_text, privacy_tier = excluded.privacy_tier
 where excluded.content is not null and messages.privacy_tier < excluded.privacy_tier
 """
 
@@ -117,7 +118,7 @@ def write_record(db: sqlite3.Connection, record: Record, requests: Requests | No
             stored = {
                 "role": message.role,
                 "content": _content(message.content),
-                "text": message.text,
+                "own_text": own_text(message.content, message.text),
                 "size": message.size,
                 "at_us": call.started_us,
                 "tier": call.privacy_tier,

@@ -13,7 +13,7 @@ from sqlite_utils import Database, Migrations
 
 from ..errors import StoreError
 from ..model import LlmCall
-from . import graph, places, rollups
+from . import graph, places, rollups, words
 
 APPLICATION_ID = 0x41547263  # "ATrc", in the file header: tells our file from other programs'
 BUSY_TIMEOUT_MS = 20_000
@@ -472,6 +472,12 @@ def m040_chains(db: Database) -> None:
     db.execute(
         "create index payloads_after on payloads (request_after) where request_after is not null"
     )
+
+
+@migrations()
+def m041_words(db: Database) -> None:
+    """The text of a message is told from its content, not stored beside it."""
+    words.create(db)
 
 
 def open_database(path: Path) -> Database:
