@@ -13,7 +13,7 @@ from sqlite_utils import Database, Migrations
 
 from ..errors import StoreError
 from ..model import LlmCall
-from . import graph, places, rollups, words
+from . import graph, indexes, places, rollups, words
 
 APPLICATION_ID = 0x41547263  # "ATrc", in the file header: tells our file from other programs'
 BUSY_TIMEOUT_MS = 20_000
@@ -478,6 +478,12 @@ def m040_chains(db: Database) -> None:
 def m041_words(db: Database) -> None:
     """The text of a message is told from its content, not stored beside it."""
     words.create(db)
+
+
+@migrations()
+def m042_indexes(db: Database) -> None:
+    """Fewer and narrower indexes."""
+    indexes.narrow(db)
 
 
 def open_database(path: Path) -> Database:

@@ -95,6 +95,10 @@ class OneCall(Value):
     wire: Wire | None
 
 
+# The first attempt has the operation's id, and is not in the index of the others.
+_OF_OPERATION = "((id = :it and operation_id = :it) or (operation_id = :it and operation_id <> id))"
+
+
 def load(db: sqlite3.Connection, call_id: str, *, whole: bool = False) -> OneCall | None:
     """The call with this id, None when there is none; *whole* with its history from the start."""
     found = rows_of(db.execute("select * from llm_calls where id = ?", (call_id,)))
@@ -108,7 +112,7 @@ def load(db: sqlite3.Connection, call_id: str, *, whole: bool = False) -> OneCal
         earlier=earlier,
         tools=_tools(db, call),
         continued_by=_neighbours(db, "continues_call_id = :it", call.id),
-        attempts=_neighbours(db, "operation_id = :it", call.operation_id),
+        attempts=_neighbours(db, _OF_OPERATION, call.operation_id),
         wire=_wire(db, call),
     )
 
