@@ -78,7 +78,7 @@ def rebuild_rollups(**given: str | None) -> None:
 @command.command()
 @options.settings("db")
 def verify(**given: str | None) -> None:
-    """Check the file: SQLite's own checks, links between rows, sums."""
+    """Check the file: SQLite's own checks, links between rows, sums, every stored body."""
     from ..store import revise
 
     database = options.load(given).database

@@ -4,6 +4,7 @@ The only home of SQL on our tables, the pages' queries aside.
 """
 
 from .answers import Answers
+from .chains import request_of
 from .damage import set_aside
 from .known import KnownContent
 from .payloads import unpack
@@ -22,6 +23,7 @@ __all__ = [
     "Spool",
     "Writer",
     "open_database",
+    "request_of",
     "set_aside",
     "unpack",
 ]

@@ -33,7 +33,9 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "fingerprint": "keyed hash of role and content, taken before redaction",
         "role": "system, user, assistant, tool",
         "content": "JSON list of parts: text, reasoning, tool_call, tool_call_response, media",
-        "text": "the same as words, for search; messages_fts indexes it",
+        "text": "the same as words, for search; messages_fts indexes it. Generated from content and"
+        " own_text",
+        "own_text": "text where it is not told from content; read text",
         "size": "characters of text",
         "first_seen_us": "when it was first sent, microseconds, UTC",
         "privacy_tier": "tier under which the content was stored",
@@ -109,11 +111,15 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "ended_us": "when it ended; NULL while it is open",
     },
     "payloads": {
+        "id": "row number; an earlier payload has a smaller one",
         "call_id": "the call, llm_calls.id",
         "request_headers": "JSON list of name and value, of the headers that may stay",
         "response_headers": "the same of the response",
-        "request_body": "decoded and redacted; a byte for the form, then the body or zstd",
-        "response_body": "the same of the response",
+        "request_body": "decoded and redacted; a byte for the form, then the body or zstd, alone or"
+        " as the difference to another request: read it on the call's page or with"
+        " store.request_of",
+        "request_after": "the payloads.id of that other request; NULL: stands alone",
+        "response_body": "decoded and redacted; a byte for the form, then the body or zstd",
         "arrivals": "JSON list of [microseconds since the start, response bytes by then]",
     },
     "media": {

@@ -1,34 +1,80 @@
-"""Wire bytes at rest: one zstd frame a body, small ones as they are.
+"""Wire bytes at rest: the forms in which a body is stored.
 
-`pack` and `unpack` are inverse.  The first byte says which form follows, so that a later form can
-be added without touching what is stored.
+A small body is kept as it is; others are zstd frames.  A request that repeats what an earlier one
+said is compressed against that one (`pack_after`) and cannot be read without it: `chains` knows
+which that is.  The first byte says which form follows, so that a later form can be added without
+touching what is stored.
 """
 
 import zstandard
 
-PLAIN = b"\x00"
-ZSTD = b"\x01"
-SMALL = 200
+PLAIN = 0
+ZSTD = 1
+AFTER = 2  # then a byte: how many requests have to be read before this one
 
-_compressor = zstandard.ZstdCompressor(level=3, write_content_size=True)
+SMALL = 200
+LEVEL = 3
+WINDOW_LOG = 23  # 8 MiB: the earlier request and this one, as `chains` admits them
+
+_compressor = zstandard.ZstdCompressor(level=LEVEL, write_content_size=True)
 
 
 def pack(body: bytes | None) -> bytes | None:
-    """The stored form of *body*; None stays None."""
+    """The stored form of *body*, readable by itself; None stays None."""
     if body is None:
         return None
     if len(body) < SMALL:
-        return PLAIN + body
-    return ZSTD + _compressor.compress(body)
+        return bytes([PLAIN]) + body
+    return bytes([ZSTD]) + _compressor.compress(body)
 
 
-def unpack(stored: bytes | None) -> bytes | None:
-    """The body that was packed.  Raises `ValueError` on a form this version does not know."""
+def pack_after(body: bytes, before: bytes, depth: int) -> bytes:
+    """The stored form of *body* as the difference to *before*; *depth* bodies lead to it."""
+    fitting = zstandard.ZstdCompressionParameters.from_level(
+        LEVEL,
+        source_size=len(body),
+        dict_size=len(before),
+        window_log=min(WINDOW_LOG, max(10, (len(body) + len(before)).bit_length())),
+        write_content_size=True,
+        # Read against anything else, the frame is to be refused and not to say something else.
+        write_checksum=True,
+        write_dict_id=False,
+    )
+    frame = zstandard.ZstdCompressor(dict_data=_raw(before), compression_params=fitting)
+    return bytes([AFTER, depth]) + frame.compress(body)
+
+
+def unpack(stored: bytes | None, before: bytes | None = None) -> bytes | None:
+    """The body that was packed, *before* being the one that it was packed after.
+
+    Raises `ValueError` on a form that this version does not know, on a damaged frame, and where
+    another body would be needed.
+    """
     if stored is None:
         return None
     match stored[:1]:
         case b"\x00":
             return stored[1:]
         case b"\x01":
-            return zstandard.ZstdDecompressor().decompress(stored[1:])
+            return _decompressed(zstandard.ZstdDecompressor(), stored[1:])
+        case b"\x02":
+            if before is None:
+                raise ValueError("this body is stored as the difference to another one")
+            return _decompressed(zstandard.ZstdDecompressor(dict_data=_raw(before)), stored[2:])
     raise ValueError(f"unknown payload form {stored[:1]!r}")
+
+
+def depth_of(stored: bytes) -> int:
+    """How many bodies have to be read before this one; its first two bytes are enough."""
+    return stored[1] if stored[:1] == bytes([AFTER]) else 0
+
+
+def _raw(body: bytes) -> zstandard.ZstdCompressionDict:
+    return zstandard.ZstdCompressionDict(body, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
+
+
+def _decompressed(frames: zstandard.ZstdDecompressor, data: bytes) -> bytes:
+    try:
+        return frames.decompress(data)
+    except zstandard.ZstdError as error:
+        raise ValueError(f"damaged: {error}") from error

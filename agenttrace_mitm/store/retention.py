@@ -8,12 +8,13 @@ neither itself nor through the conversation that it continues.
 import sqlite3
 
 from ..clock import oldest_id
+from .chains import release
 
 STEP = 200
 
-_PAYLOADS = """
-delete from payloads
-where call_id in (select call_id from payloads where call_id < :oldest limit :step)
+# Newest first: what is stored after another request mostly goes before it, or in the same step.
+_OLD_PAYLOADS = """
+select id from payloads where call_id < :oldest order by call_id desc limit :step
 """
 
 _MEDIA = """
@@ -41,7 +42,7 @@ with recursive continued (id) as (
     select c.continues_call_id from continued join llm_calls c on c.id = continued.id
     where c.continues_call_id is not null
 )
-update messages set content = null, text = null, privacy_tier = 0
+update messages set content = null, own_text = null, privacy_tier = 0
 where id in (
     select m.id from messages m
     where m.first_seen_us < :before_us and m.content is not null
@@ -64,9 +65,8 @@ def let_go(db: sqlite3.Connection, before_us: int) -> int:
     }
     db.execute("begin immediate")
     try:
-        changed = sum(
-            _changes(db, sql, given) for sql in (_PAYLOADS, _MEDIA, _TOOL_CALLS, _MESSAGES)
-        )
+        changed = _let_payloads_go(db, given)
+        changed += sum(_changes(db, sql, given) for sql in (_MEDIA, _TOOL_CALLS, _MESSAGES))
         db.execute("commit")
     except BaseException:
         if db.in_transaction:
@@ -75,6 +75,16 @@ def let_go(db: sqlite3.Connection, before_us: int) -> int:
     if changed:
         db.execute(f"pragma incremental_vacuum({STEP})")
     return changed
+
+
+def _let_payloads_go(db: sqlite3.Connection, given: dict[str, str | int]) -> int:
+    """Rows deleted, or, while others are stored after them, made to stand alone."""
+    going = [row for (row,) in db.execute(_OLD_PAYLOADS, given)]
+    released = release(db, going, STEP)
+    if released == STEP:
+        return released
+    db.executemany("delete from payloads where id = ?", ((row,) for row in going))
+    return len(going)
 
 
 def _changes(db: sqlite3.Connection, sql: str, given: dict[str, str | int]) -> int:

@@ -18,6 +18,7 @@ from ..pricing import read_user_prices, use
 from ..pricing.calls import BILLED_KINDS, priced, reported_in
 from ..wire.media import put_back
 from . import rollups
+from .chains import request_of, unreadable
 from .payloads import unpack
 from .rows import call_of, call_values
 from .schema import BUSY_TIMEOUT_MS, CALL_COLUMNS, open_database
@@ -100,19 +101,18 @@ def _wire(db: sqlite3.Connection, call: LlmCall) -> StoredWire | None:
     return StoredWire(
         _decoded(row["request_headers"]),
         _decoded(row["response_headers"]),
-        _whole(db, row["request_body"]),
-        _whole(db, row["response_body"]),
+        _whole(db, request_of(db, call.id)),
+        _whole(db, unpack(row["response_body"])),
     )
 
 
-def _whole(db: sqlite3.Connection, stored: bytes | None) -> bytes | None:
-    """A stored body with its media again."""
+def _whole(db: sqlite3.Connection, body: bytes | None) -> bytes | None:
+    """A stored *body* with its media again."""
 
     def data_of(sha256: str) -> bytes | None:
         found = db.execute("select data from media where sha256 = ?", (sha256,)).fetchone()
         return found[0] if found else None
 
-    body = unpack(stored)
     return None if body is None else put_back(body, data_of)
 
 
@@ -162,6 +162,7 @@ def problems(database: Path) -> list[str]:
             db.execute("insert into messages_fts(messages_fts) values ('integrity-check')")
         except sqlite3.DatabaseError:
             found.append("the search index does not agree with the messages")
+        found += [f"wire bytes of call {call} cannot be read" for call in unreadable(db)]
     return found
 
 

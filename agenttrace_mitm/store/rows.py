@@ -10,12 +10,14 @@ from typing import Any
 
 import msgspec
 
-from ..model import LlmCall, Record
+from ..model import LlmCall, Payload, Record
 from . import rollups
+from .chains import Requests, release, request_of, stored_request
 from .payloads import pack
 from .places import write_placement
 from .schema import CALL_COLUMNS
 from .search import index_new
+from .words import own_text
 
 JSON_COLUMNS = frozenset(
     {
@@ -45,10 +47,10 @@ UPDATE_CALL = (
 )
 
 INSERT_MESSAGE = """
-insert into messages (fingerprint, role, content, text, size, first_seen_us, privacy_tier)
-values (:fingerprint, :role, :content, :text, :size, :at_us, :tier)
+insert into messages (fingerprint, role, content, own_text, size, first_seen_us, privacy_tier)
+values (:fingerprint, :role, :content, :own_text, :size, :at_us, :tier)
 on conflict (fingerprint) do update
-set content = excluded.content, text = excluded.text, privacy_tier = excluded.privacy_tier
+set content = excluded.content, own_text = excluded.own_text, privacy_tier = excluded.privacy_tier
 where excluded.content is not null and messages.privacy_tier < excluded.privacy_tier
 """
 
@@ -76,10 +78,22 @@ where call_id = :of and position = :position
 """
 
 INSERT_PAYLOAD = """
-insert or replace into payloads
-    (call_id, request_headers, response_headers, request_body, response_body, arrivals)
-values (?, ?, ?, ?, ?, ?)
+insert into payloads
+    (call_id, request_headers, response_headers, response_body, arrivals, request_body,
+     request_after)
+values (:call_id, :request_headers, :response_headers, :response_body, :arrivals, :request_body,
+        :request_after)
 """
+
+# A payload that comes again keeps its row: others may be stored after it.
+UPDATE_PAYLOAD = """
+update payloads
+set request_headers = :request_headers, response_headers = :response_headers,
+    response_body = :response_body, arrivals = :arrivals
+where id = :id
+"""
+
+UPDATE_REQUEST = "update payloads set request_body = ?, request_after = null where id = ?"
 
 INSERT_MEDIUM = """
 insert into media
@@ -98,10 +112,12 @@ class Batch:
     """Records that are written in one transaction of the caller's, who calls `finish` at its end.
 
     What goes to the rollups and to the search index is gathered: together it costs less.
+    *requests* spares reading back the requests that these continue.
     """
 
-    def __init__(self, db: sqlite3.Connection) -> None:
+    def __init__(self, db: sqlite3.Connection, requests: Requests | None = None) -> None:
         self._db = db
+        self._requests = requests or Requests()
         self._counts = rollups.Counts()
         self._has_messages = False
 
@@ -113,7 +129,8 @@ class Batch:
         self._has_messages |= any(not message.known for message in record.messages)
         _write_tools(db, record)
         write_placement(db, record.placement)
-        _write_payload(db, record)
+        if payload := record.payload:
+            _write_payload(db, call, payload, self._requests)
 
     def finish(self) -> None:
         """The rows that the records share."""
@@ -122,9 +139,9 @@ class Batch:
             index_new(self._db)
 
 
-def write_record(db: sqlite3.Connection, record: Record) -> None:
-    """All rows of *record*, inside the caller's transaction."""
-    batch = Batch(db)
+def write_record(db: sqlite3.Connection, record: Record, requests: Requests | None = None) -> None:
+    """All rows of *record* alone, inside the caller's transaction; *requests* as in `Batch`."""
+    batch = Batch(db, requests)
     batch.write(record)
     batch.finish()
 
@@ -137,7 +154,7 @@ def _write_messages(db: sqlite3.Connection, record: Record) -> None:
             stored = {
                 "role": message.role,
                 "content": _content(message.content),
-                "text": message.text,
+                "own_text": own_text(message.content, message.text),
                 "size": message.size,
                 "at_us": call.started_us,
                 "tier": call.privacy_tier,
@@ -152,19 +169,6 @@ def _write_messages(db: sqlite3.Connection, record: Record) -> None:
         db.execute(INSERT_CALL_MESSAGE, key | place)
 
 
-def _write_payload(db: sqlite3.Connection, record: Record) -> None:
-    call, payload = record.call, record.payload
-    if payload is None:
-        return
-    headers = json_text(payload.request_headers), json_text(payload.response_headers)
-    bodies = pack(payload.request_body), pack(payload.response_body)
-    row = (call.id, *headers, *bodies, json_text(payload.arrivals))
-    db.execute(INSERT_PAYLOAD, row)
-    for medium in payload.media:
-        values = medium.__dict__ | {"call_id": call.id, "at_us": call.started_us}
-        db.execute(INSERT_MEDIUM, values)
-
-
 def _write_call(db: sqlite3.Connection, call: LlmCall) -> str | None:
     """The row of *call*; how it stood before, None where it is new, as nearly all are."""
     values = call_values(call)
@@ -173,6 +177,42 @@ def _write_call(db: sqlite3.Connection, call: LlmCall) -> str | None:
     before = rollups.outcome_before(db, call.id)
     db.execute(UPDATE_CALL, values)
     return before
+
+
+def _write_payload(
+    db: sqlite3.Connection, call: LlmCall, payload: Payload, requests: Requests
+) -> None:
+    row: dict[str, Any] = {
+        "call_id": call.id,
+        "request_headers": json_text(payload.request_headers),
+        "response_headers": json_text(payload.response_headers),
+        "response_body": pack(payload.response_body),
+        "arrivals": json_text(payload.arrivals),
+    }
+    for medium in payload.media:
+        values = medium.__dict__ | {"call_id": call.id, "at_us": call.started_us}
+        db.execute(INSERT_MEDIUM, values)
+    known = db.execute("select id from payloads where call_id = ?", (call.id,)).fetchone()
+    if known:
+        db.execute(UPDATE_PAYLOAD, row | {"id": known[0]})
+        _replace_request(db, call, known[0], payload.request_body, requests)
+        return
+    body, after = stored_request(db, call, payload.request_body, requests)
+    db.execute(INSERT_PAYLOAD, row | {"request_body": body, "request_after": after})
+
+
+def _replace_request(
+    db: sqlite3.Connection, call: LlmCall, row: int, body: bytes | None, requests: Requests
+) -> None:
+    """Let *row* have this request *body*: nearly always what it has already."""
+    try:
+        if request_of(db, call.id) == body:
+            return
+    except ValueError:
+        pass  # a damaged one is replaced too
+    release(db, [row])
+    db.execute(UPDATE_REQUEST, (pack(body), row))
+    requests.forget()
 
 
 def _write_tools(db: sqlite3.Connection, record: Record) -> None:

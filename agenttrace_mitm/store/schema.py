@@ -13,7 +13,7 @@ from sqlite_utils import Database, Migrations
 
 from ..errors import StoreError
 from ..model import LlmCall
-from . import graph, places, rollups, search
+from . import graph, indexes, places, rollups, search, words
 
 APPLICATION_ID = 0x41547263  # "ATrc", in the file header: tells our file from other programs'
 BUSY_TIMEOUT_MS = 20_000
@@ -448,9 +448,43 @@ def m030_traces(db: Database) -> None:
 
 
 @migrations()
-def m031_search(db: Database) -> None:
-    """The search index is filled once a transaction."""
-    search.index_late(db.conn)
+def m040_chains(db: Database) -> None:
+    """Requests as the difference to earlier ones.  Read them through `store.chains`."""
+    # A row of its own number: `vacuum` may give other numbers to rows without one.
+    columns = "call_id, request_headers, response_headers, request_body, response_body, arrivals"
+    db.execute("alter table payloads rename to payloads_before")
+    db.execute(
+        """
+        create table payloads (
+            id integer primary key,
+            call_id text not null unique references llm_calls (id),
+            request_headers text,
+            response_headers text,
+            request_body blob,
+            request_after integer references payloads (id),
+            response_body blob,
+            arrivals text
+        )
+        """
+    )
+    db.execute(f"insert into payloads ({columns}) select {columns} from payloads_before")
+    db.execute("drop table payloads_before")
+    db.execute(
+        "create index payloads_after on payloads (request_after) where request_after is not null"
+    )
+
+
+@migrations()
+def m041_words(db: Database) -> None:
+    """The text of a message is told from its content, not stored beside it."""
+    words.create(db)
+    search.create(db.conn)
+
+
+@migrations()
+def m042_indexes(db: Database) -> None:
+    """Fewer and narrower indexes."""
+    indexes.narrow(db)
 
 
 def open_database(path: Path) -> Database:

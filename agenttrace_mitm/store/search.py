@@ -14,13 +14,11 @@ _FORGET = """
 """
 
 
-def index_late(db: sqlite3.Connection) -> None:
-    """Leave new messages to `index_new`; texts that change or go are followed at once."""
-    for name in ("ai", "au", "ad"):
-        db.execute(f"drop trigger messages_{name}")
+def create(db: sqlite3.Connection) -> None:
+    """Triggers: texts that change or go are followed at once; new ones are left to `index_new`."""
     # A row that is not in the index yet must not be taken out of it.
     db.execute(
-        f"create trigger messages_text_changed after update of text on messages"
+        f"create trigger messages_text_changed after update of content, own_text on messages"
         f" when old.id <= {_INDEXED_TO} begin {_FORGET}"
         " insert into messages_fts (rowid, text) values (new.id, new.text); end"
     )

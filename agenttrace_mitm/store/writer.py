@@ -18,6 +18,7 @@ from pathlib import Path
 from ..clock import now_us
 from ..errors import StoreError
 from ..model import Record
+from .chains import Requests
 from .retention import let_go
 from .rows import Batch
 from .schema import open_database
@@ -81,6 +82,7 @@ class Writer:
         self._retention_due = time.monotonic()
         self._items: queue.Queue[Item | None] = queue.Queue(QUEUE)
         self._thread = threading.Thread(target=self._run, name="agenttrace-writer", daemon=True)
+        self._requests = Requests()
         self._db: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None  # the one that is open, whatever its name
 
@@ -190,13 +192,14 @@ class Writer:
     def _commit_here(self, batch: Sequence[Item]) -> None:
         db = self._connection()
         db.execute("begin immediate")
-        records = Batch(db)
+        records = Batch(db, self._requests)
         try:
             for item in batch:
                 _write(db, item, records)
             records.finish()
             db.execute("commit")
         except BaseException:
+            self._requests.forget()  # it may hold what now is not there
             if db.in_transaction:  # SQLite may have rolled back by itself
                 db.rollback()
             raise
@@ -222,6 +225,7 @@ class Writer:
             with contextlib.suppress(sqlite3.Error):
                 self._db.close()
             self._db = None
+            self._requests.forget()
 
     def _replay(self) -> bool:
         """Bring what was spooled home, oldest first; False when the database does not take it."""

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from agenttrace_mitm.demo.server import Answer, Request
-from agenttrace_mitm.store import unpack
+from agenttrace_mitm.store import request_of, unpack
 from tests.support.instance import Instance
 from tests.support.providers import json_answer, played
 
@@ -92,10 +92,11 @@ def _written(home: Path) -> Iterator[tuple[str, bytes]]:
     for table in tables:
         for row in db.execute(f"select * from [{table}]"):
             for value in row:
-                if isinstance(value, bytes) and table == "payloads":
-                    yield table, unpack(value) or b""
-                elif value is not None:
+                if value is not None:
                     yield table, value if isinstance(value, bytes) else str(value).encode()
+    for call_id, response in db.execute("select call_id, response_body from payloads"):
+        yield "requests", request_of(db, call_id) or b""
+        yield "responses", unpack(response) or b""
 
 
 @pytest.mark.parametrize("tier", [1, 2, 3])

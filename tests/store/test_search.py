@@ -67,5 +67,5 @@ def test_a_message_that_takes_the_number_of_one_that_is_gone(db: sqlite3.Connect
 def test_a_text_that_is_let_go(db: sqlite3.Connection) -> None:
     """It is not found any more."""
     write_record(db, record("secret plan"))
-    db.execute("update messages set content = null, text = null")
+    db.execute("update messages set content = null, own_text = null")
     assert _found(db, "plan") == []

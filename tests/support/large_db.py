@@ -51,8 +51,8 @@ def build(path: Path, calls: int = 1_000_000, days: int = 90, end_us: int | None
         db.execute("begin immediate")
         db.executemany(insert_call, [turn["call"] for turn in batch])
         db.executemany(
-            "insert into messages values (:id, :fingerprint, :role, :content, :text, :size,"
-            " :first_seen_us, 3)",
+            "insert into messages (id, fingerprint, role, content, size, first_seen_us,"
+            " privacy_tier) values (:id, :fingerprint, :role, :content, :size, :first_seen_us, 3)",
             [message for turn in batch for message in turn["messages"]],
         )
         db.executemany(

@@ -10,7 +10,7 @@ from typing import Any
 
 from agenttrace_mitm.model import LlmCall
 from agenttrace_mitm.model.json import Json, JsonObject
-from agenttrace_mitm.store import unpack
+from agenttrace_mitm.store import request_of, unpack
 from agenttrace_mitm.store.rows import call_of
 
 from ..asking import Value, rows_of
@@ -95,6 +95,10 @@ class OneCall(Value):
     wire: Wire | None
 
 
+# The first attempt has the operation's id, and is not in the index of the others.
+_OF_OPERATION = "((id = :it and operation_id = :it) or (operation_id = :it and operation_id <> id))"
+
+
 def load(db: sqlite3.Connection, call_id: str, *, whole: bool = False) -> OneCall | None:
     """The call with this id, None when there is none; *whole* with its history from the start."""
     found = rows_of(db.execute("select * from llm_calls where id = ?", (call_id,)))
@@ -108,20 +112,21 @@ def load(db: sqlite3.Connection, call_id: str, *, whole: bool = False) -> OneCal
         earlier=earlier,
         tools=_tools(db, call),
         continued_by=_neighbours(db, "continues_call_id = :it", call.id),
-        attempts=_neighbours(db, "operation_id = :it", call.operation_id),
+        attempts=_neighbours(db, _OF_OPERATION, call.operation_id),
         wire=_wire(db, call),
     )
 
 
 def raw_body(db: sqlite3.Connection, call_id: str, side: str) -> bytes | None:
     """The decoded request or response, whole; None where it is not kept."""
-    column = {"request": "request_body", "response": "response_body"}[side]
     row = db.execute(
-        f"select p.{column} from payloads p join llm_calls c on c.id = p.call_id"
+        "select p.response_body from payloads p join llm_calls c on c.id = p.call_id"
         " where p.call_id = ? and c.privacy_tier = 3",
         (call_id,),
     ).fetchone()
-    return unpack(row[0]) if row else None
+    if row is None:
+        return None
+    return request_of(db, call_id) if side == "request" else unpack(row[0])
 
 
 def raw_message(db: sqlite3.Connection, call_id: str, message_id: int) -> str | None:
@@ -289,7 +294,7 @@ def _wire(db: sqlite3.Connection, call: LlmCall) -> Wire | None:
     row = db.execute(
         f"""
         select request_headers, response_headers, arrivals,
-               case when length(request_body) <= {OPENED_BYTES} then request_body end,
+               length(request_body) <= {OPENED_BYTES},
                case when length(response_body) <= {OPENED_BYTES} then response_body end,
                request_body is not null, response_body is not null
         from payloads where call_id = ?
@@ -298,8 +303,9 @@ def _wire(db: sqlite3.Connection, call: LlmCall) -> Wire | None:
     ).fetchone()
     if row is None:
         return None
-    request, request_cut = _beginning(row[3], kept=bool(row[5]))
-    response, response_cut = _beginning(row[4], kept=bool(row[6]))
+    asked = request_of(db, call.id) if row[3] else None
+    request, request_cut = _beginning(asked, kept=bool(row[5]))
+    response, response_cut = _beginning(unpack(row[4]), kept=bool(row[6]))
     return Wire(
         request_headers=_headers(row[0]), response_headers=_headers(row[1]),
         request=request, request_cut=request_cut, response=response, response_cut=response_cut,
@@ -307,10 +313,9 @@ def _wire(db: sqlite3.Connection, call: LlmCall) -> Wire | None:
     )  # fmt: skip
 
 
-def _beginning(stored: bytes | None, *, kept: bool) -> tuple[str | None, bool]:
+def _beginning(body: bytes | None, *, kept: bool) -> tuple[str | None, bool]:
     if not kept:
         return None, False
-    body = unpack(stored)
     if body is None:
         return "", True
     text = body[: SHOWN_CHARS * 4].decode("utf-8", "replace")

@@ -178,7 +178,7 @@ _FOUND = f"""
 # Only messages that were there by then; with an hour for what was written late.
 _NEWEST = """
     and rowid <= (
-        select id from messages where first_seen_us < :seen_by
+        select id from messages where first_seen_us < :seen_by and content is not null
         order by first_seen_us desc limit 1
     )
 """

@@ -1,0 +1,294 @@
+"""Requests that rest on earlier ones can always be read back, whatever becomes of these."""
+
+import sqlite3
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlite_utils import Database
+
+from agenttrace_mitm.clock import new_id, oldest_id
+from agenttrace_mitm.model import Payload, Record
+from agenttrace_mitm.store import Spool, Writer, open_database, request_of
+from agenttrace_mitm.store.chains import LONGEST, Requests, release, unreadable
+from agenttrace_mitm.store.payloads import depth_of
+from agenttrace_mitm.store.retention import STEP, let_go
+from agenttrace_mitm.store.revise import problems
+from agenttrace_mitm.store.rows import write_record
+from agenttrace_mitm.store.schema import migrations
+from tests.support.records import NOON_US, call
+
+DAY_US = 86_400_000_000
+
+
+def turn(number: int, talk: str = "") -> bytes:
+    """The request of a turn: all that was said before, and something new."""
+    said = ", ".join(sha256(f"{talk}{n}".encode()).hexdigest() for n in range(number + 15))
+    return f"instructions {talk * 9} {'and so on ' * 20} {said}".encode()
+
+
+def sent(id: str, body: bytes | None, after: str | None = None, **values: object) -> Record:
+    one = call(id=id, continues_call_id=after, **values)
+    return Record(call=one, payload=Payload(request_body=body, response_body=b"ok"))
+
+
+def talk(db: sqlite3.Connection, turns: int, name: str = "t") -> dict[str, bytes]:
+    """A conversation of so many turns, written one by one; what each call sent."""
+    said = {f"{name}{n:03d}": turn(n, name) for n in range(turns)}
+    before = None
+    for id, body in said.items():
+        write_record(db, sent(id, body, before, host=name))
+        before = id
+    return said
+
+
+def read(db: sqlite3.Connection) -> dict[str, bytes | None]:
+    ids = [row[0] for row in db.execute("select call_id from payloads order by id")]
+    return {id: request_of(db, id) for id in ids}
+
+
+def empty() -> sqlite3.Connection:
+    db = sqlite3.connect(":memory:", isolation_level=None)
+    migrations.apply(Database(db))
+    return db
+
+
+@pytest.fixture
+def db() -> sqlite3.Connection:
+    return empty()
+
+
+def test_a_conversation_is_stored_as_what_its_turns_add(db: sqlite3.Connection) -> None:
+    """All of it can be read, and it takes a small part of its bytes."""
+    said = talk(db, 60)
+    assert read(db) == said
+    stored = db.execute("select sum(length(request_body)) from payloads").fetchone()[0]
+    assert stored < sum(map(len, said.values())) / 10
+
+
+def test_chains_are_cut(db: sqlite3.Connection) -> None:
+    """However long the conversation: reading a request back reads few others."""
+    talk(db, 60)
+    rows = db.execute("select request_body, request_after from payloads order by id").fetchall()
+    depths = [depth_of(body) for body, _ in rows]
+    assert depths == [n % LONGEST for n in range(60)]
+    assert [after for _, after in rows] == [n if n % LONGEST else None for n in range(60)]
+
+
+def test_the_same_instructions_in_a_new_conversation_are_stored_once(
+    db: sqlite3.Connection,
+) -> None:
+    """Nothing links the two calls, but the same program sends the same long beginning."""
+    remembered = Requests()
+    for id in ("a", "b"):
+        write_record(db, sent(id, turn(9) + f" what is {id}?".encode()), remembered)
+    sizes = [row[0] for row in db.execute("select length(request_body) from payloads order by id")]
+    assert sizes[1] < 60 < sizes[0]
+    assert request_of(db, "b") == turn(9) + b" what is b?"
+
+
+def test_unlike_requests_do_not_rest_on_each_other(db: sqlite3.Connection) -> None:
+    """A dependence that saves little is not worth having."""
+    remembered = Requests()
+    for id in ("a", "b"):
+        write_record(db, sent(id, turn(90, id), host="same"), remembered)
+    assert db.execute("select count(request_after) from payloads").fetchone() == (0,)
+
+
+def test_small_and_missing_bodies_stand_alone(db: sqlite3.Connection) -> None:
+    """There is nothing to gain."""
+    for id, body in (("a", b"hello"), ("b", b"hello"), ("c", None)):
+        write_record(db, sent(id, body, "a"))
+    assert read(db) == {"a": b"hello", "b": b"hello", "c": None}
+    assert db.execute("select count(request_after) from payloads").fetchone() == (0,)
+
+
+def test_a_payload_that_comes_again_changes_nothing(db: sqlite3.Connection) -> None:
+    """Capture repeats what was not acknowledged, and the spool may be replayed twice."""
+    said = talk(db, 10)
+    before = db.execute("select * from payloads").fetchall()
+    for id in ("t003", "t000", "t009"):
+        write_record(db, sent(id, said[id], "t001"))
+    assert db.execute("select * from payloads").fetchall() == before
+
+
+def test_what_rests_on_a_payload_survives_its_replacement(db: sqlite3.Connection) -> None:
+    """An interrupted call is told again, and this time its request is whole."""
+    said = talk(db, 10)
+    for id, body in (("t004", turn(4, "other")), ("t005", None)):
+        write_record(db, sent(id, body))
+        said[id] = body
+        assert read(db) == said
+    assert not list(unreadable(db))
+
+
+def test_a_replaced_request_is_what_the_next_one_rests_on(db: sqlite3.Connection) -> None:
+    """What the writer remembers is what the row says."""
+    remembered = Requests()
+    for id, body, after in (("a", turn(5), None), ("a", turn(5, "x"), None), ("b", turn(6), "a")):
+        write_record(db, sent(id, body, after), remembered)
+    assert read(db) == {"a": turn(5, "x"), "b": turn(6)}
+
+
+def test_what_was_rolled_back_is_not_rested_on(tmp_path: Path) -> None:
+    """A record that is refused takes its batch back; the others come again, one by one."""
+    path = tmp_path / "data.db"
+    writer = Writer(path, Spool(tmp_path / "spool"), lambda ids: None)
+    ids = [new_id() for _ in range(6)]
+    for n, id in enumerate(ids):
+        values = {"tokens_in": 2**70} if n == 2 else {}
+        writer.put(sent(id, turn(n), ids[n - 1] if n else None, **values))
+    writer.start()
+    writer.stop()
+    said = {id: turn(n) for n, id in enumerate(ids) if n != 2}
+    with sqlite3.connect(path) as db:
+        assert read(db) == said
+
+
+def test_another_file_under_the_name_has_its_own_chains(tmp_path: Path) -> None:
+    """What was remembered of the file that went is of no use in the new one."""
+    path = tmp_path / "data.db"
+    writer = Writer(path, Spool(tmp_path / "spool"), lambda ids: None)
+    writer._commit([sent("a", turn(1))])
+    for file in tmp_path.glob("data.db*"):
+        file.unlink()
+    writer._commit([sent("b", turn(2), "a")])
+    writer._close()
+    with sqlite3.connect(path) as db:
+        assert read(db) == {"b": turn(2)}
+
+
+def test_old_requests_go_and_later_ones_stay_readable(db: sqlite3.Connection) -> None:
+    """A conversation that began before the limit and went on after it."""
+    ids = [new_id(NOON_US + n * DAY_US) for n in range(40)]
+    for n, id in enumerate(ids):
+        write_record(db, sent(id, turn(n), ids[n - 1] if n else None))
+    while let_go(db, NOON_US + 10 * DAY_US - 1):
+        pass
+    assert read(db) == {id: turn(n) for n, id in enumerate(ids) if n >= 10}
+    heads = db.execute("select call_id from payloads where request_after is null order by id")
+    assert heads.fetchall() == [(ids[10],), (ids[LONGEST],)]
+
+
+def test_letting_go_is_done_in_bounded_steps(db: sqlite3.Connection) -> None:
+    """Many calls that go on from one old request are not all rewritten in one transaction."""
+    old = new_id(NOON_US - DAY_US)
+    write_record(db, sent(old, turn(5)))
+    said = {new_id(NOON_US + n): turn(5) + b" and %d" % n for n in range(STEP + 1)}
+    for id, body in said.items():
+        write_record(db, sent(id, body, old))
+    assert [let_go(db, NOON_US) for _ in range(3)] == [STEP, 1, 0]
+    assert read(db) == said
+
+
+def test_what_cannot_be_read_back_is_named(tmp_path: Path) -> None:
+    """`db verify` reads every body; the rows around a bad one are fine."""
+    path = tmp_path / "data.db"
+    db = open_database(path).conn
+    talk(db, 6)
+    for id in ("whole", "reply"):
+        write_record(db, sent(id, turn(3, id), host=id))
+    assert problems(path) == []
+    db.execute("update payloads set request_after = 4711 where call_id = 't005'")
+    db.execute("update payloads set request_body = x'09' where call_id = 'whole'")
+    db.execute("update payloads set response_body = x'01ffff' where call_id = 'reply'")
+    assert problems(path) == [
+        "a row of payloads names a row of payloads that is not there",
+        *(f"wire bytes of call {id} cannot be read" for id in ("t005", "whole", "reply")),
+    ]
+    with pytest.raises(ValueError, match="has gone"):
+        request_of(db, "t005")
+
+
+def test_nothing_new_rests_on_what_cannot_be_read(db: sqlite3.Connection) -> None:
+    """Damage does not spread."""
+    talk(db, 3)
+    db.execute("update payloads set request_body = x'0200ffff' where call_id = 't002'")
+    write_record(db, sent("t003", turn(3, "t"), "t002"))
+    assert request_of(db, "t003") == turn(3, "t")
+
+
+def test_a_frame_read_after_another_body_is_refused(db: sqlite3.Connection) -> None:
+    """It never says something else."""
+    talk(db, 2, "a")
+    talk(db, 2, "b")
+    db.execute("update payloads set request_after = 3 where call_id = 'a001'")
+    with pytest.raises(ValueError, match="damaged"):
+        request_of(db, "a001")
+
+
+def test_the_memory_of_requests_is_bounded(db: sqlite3.Connection) -> None:
+    """What was dropped is read back from the database."""
+    remembered = Requests(room=20_000)
+    said: dict[str, bytes] = {}
+    for n in range(12):
+        for name in "abcdef":
+            id = f"{name}{n}"
+            said[id] = turn(n, name)
+            after = f"{name}{n - 1}" if n else None
+            write_record(db, sent(id, said[id], after, host=name), remembered)
+            assert sum(map(len, remembered._bodies.values())) == remembered._size <= 20_000
+    assert read(db) == said
+    heads = db.execute("select count(*) from payloads where request_after is null")
+    assert heads.fetchone() == (6,)
+
+
+def test_a_database_from_before_chains_opens(tmp_path: Path) -> None:
+    """Its payloads are where they were, and new ones may rest on them."""
+    path = tmp_path / "data.db"
+    old = Database(path)
+    migrations.apply(old, stop_before="m040_chains")
+    old.execute(f"pragma application_id = {0x41547263}")
+    body = b"\x00" + turn(1)
+    old.execute("insert into payloads (call_id, request_body) values ('a', ?)", (body,))
+    old.conn.commit()
+    old.close()
+    db = open_database(path).conn
+    write_record(db, sent("b", turn(2), "a"))
+    assert read(db) == {"a": turn(1), "b": turn(2)}
+    assert db.execute("select request_after from payloads").fetchall() == [(None,), (1,)]
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["new", "again", "otherwise", "release", "forget", "old"]),
+        st.integers(0, 30),
+        st.integers(0, 30),
+    ),
+    min_size=1,
+    max_size=40,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(STEPS)
+def test_whatever_happens_every_request_can_be_read(steps: list[tuple[str, int, int]]) -> None:
+    """New ones, forks, repeats, replacements, deletion: in any order."""
+    db, remembered = empty(), Requests(room=8_000)
+    said: dict[str, bytes] = {}
+    for number, (what, which, other) in enumerate(steps):
+        ids = list(said)
+        one = ids[which % len(ids)] if ids else None
+        match what:
+            case "new":
+                id = new_id(NOON_US + number * 1_000)
+                said[id] = turn(other)
+                write_record(db, sent(id, said[id], one), remembered)
+            case "again" | "otherwise" if one:
+                said[one] = turn(other) if what == "otherwise" else said[one]
+                write_record(db, sent(one, said[one], ids[other % len(ids)]), remembered)
+            case "release" if one:
+                release(db, [db.execute("select id from payloads").fetchone()[0]])
+            case "forget":
+                remembered.forget()
+            case "old" if one:
+                limit = NOON_US + which * 1_000
+                while let_go(db, limit):
+                    pass
+                said = {id: body for id, body in said.items() if id >= oldest_id(limit)}
+    assert read(db) == said
+    assert not list(unreadable(db))
+    deepest = db.execute("select request_body from payloads where request_after is not null")
+    assert all(depth_of(row[0]) < LONGEST for row in deepest)

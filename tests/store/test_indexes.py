@@ -1,0 +1,95 @@
+"""What the recorder and the pages look for, they find by an index; and old files gain them."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from sqlite_utils import Database
+
+from agenttrace_mitm.store import KnownContent, open_database
+from agenttrace_mitm.store.retention import let_go
+from agenttrace_mitm.store.revise import problems
+from agenttrace_mitm.store.rows import write_record
+from agenttrace_mitm.store.schema import APPLICATION_ID, migrations
+from tests.support.records import NOON_US, record
+
+
+@pytest.fixture
+def db() -> sqlite3.Connection:
+    db = sqlite3.connect(":memory:", isolation_level=None)
+    migrations.apply(Database(db))
+    return db
+
+
+def scans(db: sqlite3.Connection, sql: str, *tables: str) -> list[str]:
+    """Steps of the plan of *sql* that pass over all of a table."""
+    steps = [row[-1] for row in db.execute("explain query plan " + sql)]
+    return [step for step in steps if step.startswith("SCAN") and step.split()[1] in tables]
+
+
+def test_the_recorder_finds_calls_by_an_index(db: sqlite3.Connection) -> None:
+    """Whatever tells what a call continues; the columns may be NULL in most rows."""
+    seen: list[str] = []
+    known = KnownContent(db)
+    db.set_trace_callback(seen.append)
+    known.call("x")
+    known.with_chain(["x"])
+    known.with_print(["x"])
+    known.with_response("x")
+    known.with_conversation("x")
+    known.with_tool(["x"])
+    known.continuations("x")
+    db.set_trace_callback(None)
+    assert len(seen) >= 8
+    for sql in seen:
+        assert not scans(db, sql, "c", "t", "llm_calls", "threads", "tool_calls"), sql
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select * from llm_calls where session_id = 's' order by started_us desc",
+        "select * from llm_calls where thread_id = 't' order by started_us",
+        "select * from llm_calls where trace_id = 't'",
+        "select * from spans where trace_id = 't' order by started_us",
+        "select * from spans where parent_span_id = 's'",
+        "select * from spans where kind = 'agent' and started_us >= 1",
+        "select * from threads where parent_span_id = 's'",
+        "select * from threads where session_id = 's' order by started_us",
+        "select * from traces where session_id = 's' order by started_us",
+        "select * from call_messages where message_id = 1",
+        "select * from call_messages where call_id = 'c' order by direction, position",
+        "select * from payloads where request_after = 1",
+        "select id from messages where first_seen_us < 1 and content is not null",
+    ],
+)
+def test_people_find_rows_by_an_index(db: sqlite3.Connection, sql: str) -> None:
+    """What belongs to a session, a thread, a trace, a message."""
+    assert not [row for row in db.execute("explain query plan " + sql) if "SCAN" in row[-1]]
+
+
+def test_retries_look_at_retried_calls_alone(db: sqlite3.Connection) -> None:
+    """The view passes over the index of those, not over all calls."""
+    steps = [row[-1] for row in db.execute("explain query plan select * from retries")]
+    calls = [step for step in steps if step.split()[1] in ("c", "l", "last", "llm_calls")]
+    assert calls
+    for step in calls:
+        assert step.startswith("SEARCH") or "llm_calls_retried" in step, steps
+
+
+def test_a_database_from_before_keeps_its_messages(tmp_path: Path) -> None:
+    """Its tables are made anew with what was in them."""
+    path = tmp_path / "data.db"
+    old = Database(path)
+    migrations.apply(old, stop_before="m042_indexes")
+    old.execute(f"pragma application_id = {APPLICATION_ID}")
+    write_record(old.conn, record("one", "two"))
+    old.conn.commit()
+    places = old.execute("select * from call_messages").fetchall()
+    old.close()
+    db = open_database(path).conn
+    assert db.execute("select * from call_messages").fetchall() == places
+    assert len(places) == 2
+    while let_go(db, NOON_US + 1):
+        pass
+    assert problems(path) == []
