@@ -66,6 +66,7 @@ class Exchanges:
         response.stream = ResponseTap(self._handover, watch, self._whole)
         length = response.headers.get("content-length", "")
         watch.announced = int(length) if length.isdigit() else -1
+        watch.held.keeps_tail = is_lines(response.headers)
         watch.may_have_trailers = not response.http_version.startswith("HTTP/1")
         headers, _ = pairs(response.headers.fields)
         frame = Responded(watch.held.id, clock.now_us(), response.status_code, headers)
@@ -109,6 +110,15 @@ class Exchanges:
             self._handover.flush()  # the end itself comes with them
         else:
             self.end(watch, "complete", "")
+
+
+LINES = ("text/event-stream", "application/x-ndjson", "application/jsonl")
+
+
+def is_lines(headers: http.Headers) -> bool:
+    """Whether a body is a stream of lines, which can be read on after a gap."""
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    return kind in LINES and headers.get("content-encoding", "identity").lower() == "identity"
 
 
 def watch_of(flow: http.HTTPFlow) -> Watch | None:
