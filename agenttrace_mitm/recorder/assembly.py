@@ -104,6 +104,11 @@ class Assembly:
     def __init__(self) -> None:
         self._open: dict[str, _Open] = {}
 
+    @property
+    def count(self) -> int:
+        """Exchanges whose end has not been told."""
+        return len(self._open)
+
     def add(self, frame: ExchangeFrame) -> Exchange | None:
         """Take a frame; the exchange, when this one ended it.
 

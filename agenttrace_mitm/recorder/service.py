@@ -58,6 +58,14 @@ class Service:
         self._spawn(self._show_running())
         return server
 
+    def figures(self) -> dict[str, float]:
+        """How recording fares."""
+        return {
+            **self._writer.figures(),
+            "open_exchanges": sum(one.count for one in self._workers.values()),
+            "workers": len(self._links),
+        }
+
     def saved(self, ids: Sequence[str]) -> None:
         """Tell capture that the calls *ids* are safe.  Runs in the event loop."""
         by_link: dict[asyncio.StreamWriter, list[str]] = {}
@@ -75,6 +83,16 @@ class Service:
         if link and settled:
             with contextlib.suppress(OSError, RuntimeError):
                 link.write(encode(settled))
+
+    async def hear_out(self, stop: asyncio.Event, timeout_s: float) -> None:
+        """Wait until every capture process has hung up, unless told to *stop*."""
+        hurry = asyncio.create_task(stop.wait())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while self._serving and not hurry.done():
+                    wanted = {hurry, *self._serving.values()}
+                    await asyncio.wait(wanted, return_when=asyncio.FIRST_COMPLETED)
+        hurry.cancel()
 
     async def finish(self) -> None:
         """Hang up, and record what is still open: nothing more will be told of it."""
