@@ -19,6 +19,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
+from .. import health
 from .. import settings as settings_module
 from ..errors import AgentTraceError, CaptureError
 from ..listening import inherited, listener
@@ -111,6 +112,7 @@ class Worker:
             upstream_login=self._doors.login,
         )
         self._life: asyncio.Task[None] | None = None
+        self._saying: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Listen, and hand over."""
@@ -125,6 +127,10 @@ class Worker:
         started.cancel()
         if self._life.done() or len(self._master.proxyserver.listen_addrs()) < len(self.ports):
             raise CaptureError("The proxy did not start", "See the log of capture")
+        name, where = f"capture-{os.getpid()}", self._settings.run_folder
+        self._saying = asyncio.create_task(
+            health.keep_saying(where, name, self._addon.figures), name="health"
+        )
 
     def answer(self, message: Message) -> Message | None:
         """Do what a control line asks; what to say to it."""
@@ -154,6 +160,8 @@ class Worker:
             hurry.cancel()
         self._addon.interrupt()
         self._lookup.close()
+        if self._saying:
+            self._saying.cancel()
         await self._handover.close(HURRIED_HANDOVER_S if stop.now.is_set() else HANDOVER_S)
         await self._master.hang_up(HANG_UP_S)
         self._master.shutdown()  # type: ignore[no-untyped-call]  # mitmproxy's

@@ -29,6 +29,9 @@ class Exchanges:
         self._handover = handover
         self.live: dict[str, Watch] = {}
         """Exchanges that have not ended, by id."""
+        self.ended = 0
+        self.request_bytes = 0
+        self.response_bytes = 0
 
     def open(self, flow: http.HTTPFlow, provider: str, host: str, peer: Peer, told: Told) -> None:
         """A request head arrived: watch what follows."""
@@ -79,6 +82,9 @@ class Exchanges:
         watch.ended = True
         held = watch.held
         self.live.pop(held.id, None)
+        self.ended += 1
+        self.request_bytes += watch.request_size
+        self.response_bytes += watch.response_size
         frame = Ended(
             id=held.id,
             at_us=clock.now_us(),

@@ -6,6 +6,8 @@ what it has not handed over, within its own bounds.
 
 import queue
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Sequence
 
 from ..model import Record
@@ -28,6 +30,7 @@ class Waiting[T]:
         self._limit = limit_bytes
         self._items: queue.Queue[T | None] = queue.Queue(items)
         self._bytes = 0
+        self._since: deque[float] = deque()  # when each item came that is not done
         self._room = threading.Condition()
 
     @property
@@ -39,6 +42,14 @@ class Waiting[T]:
     def bytes(self) -> int:
         """What they take, those that the reader has in hand included."""
         return self._bytes
+
+    @property
+    def lag_s(self) -> float:
+        """How long the oldest of them has waited; 0 when there is none."""
+        try:
+            return time.monotonic() - self._since[0]
+        except IndexError:
+            return 0.0
 
     def put(self, item: T, timeout_s: float | None = None) -> bool:
         """Add *item*, whatever it takes when there is nothing else; False when it stayed full."""
@@ -52,6 +63,7 @@ class Waiting[T]:
         except queue.Full:
             self._release(size)
             return False
+        self._since.append(time.monotonic())
         return True
 
     def end(self) -> None:
@@ -73,6 +85,8 @@ class Waiting[T]:
 
     def done(self, items: Sequence[T]) -> None:
         """The reader holds *items* no longer."""
+        for _ in range(min(len(items), len(self._since))):
+            self._since.popleft()
         self._release(sum(map(self._weigh, items)))
 
     def _fits(self, size: int) -> bool:

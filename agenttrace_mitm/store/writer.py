@@ -83,6 +83,7 @@ class Writer:
         self._replaced = replaced
         self._retention_due = time.monotonic()
         self._items: Waiting[Item] = Waiting(_weight)
+        self._committed_calls = 0
         self._later: deque[Item] = deque(maxlen=MAX_LATER)  # of an outage, besides its records
         self._thread = threading.Thread(target=self._run, name="agenttrace-writer", daemon=True)
         self._db: sqlite3.Connection | None = None
@@ -95,6 +96,16 @@ class Writer:
     def put(self, item: Item, timeout_s: float | None = None) -> bool:
         """Hand over *item*; False when the queue stayed full for *timeout_s*."""
         return self._items.put(item, timeout_s)
+
+    def figures(self) -> dict[str, float]:
+        """How it fares: what was committed, what waits, and for how long."""
+        return {
+            "committed_calls": self._committed_calls,
+            "queued_calls": self._items.count,
+            "queued_bytes": self._items.bytes,
+            "lag_seconds": self._items.lag_s,
+            "spool_bytes": self._spool.bytes,
+        }
 
     def stop(self) -> None:
         """Write what is queued, then end.  Returns when the thread has."""
@@ -182,6 +193,7 @@ class Writer:
             self._replaced()
             detail = "the database file was removed or replaced while recording"
             self._commit_here([*batch, Event("database_replaced", detail, now_us())])
+        self._committed_calls += sum(1 for item in batch if _is_ended(item))
 
     def _commit_here(self, batch: Sequence[Item]) -> None:
         db = self._connection()
@@ -252,6 +264,10 @@ class Writer:
             self._retention_due = time.monotonic() + RETENTION_EVERY_S
         else:
             self._forgotten()
+
+
+def _is_ended(item: Item) -> bool:
+    return isinstance(item, Record) and item.call.outcome != "in_flight"
 
 
 def _weight(item: Item) -> int:
