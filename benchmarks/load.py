@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from . import traffic
-from .client import Connection, Route
+from .client import Connection
+from .instance import Instance
 
 PATIENCE_S = 30.0
 NUMBER = "n"
@@ -27,9 +28,9 @@ class Tally:
 class Load:
     """Clients that call until they are told to stop, each on a connection of its own."""
 
-    def __init__(self, route: Route, clients: int, per_second: float) -> None:
+    def __init__(self, instance: Instance, clients: int, per_second: float) -> None:
         self.tally = Tally()
-        self._route = route
+        self._instance = instance
         self._clients = clients
         self._pause_s = clients / per_second
         self._numbers: Iterator[int] = itertools.count()
@@ -54,7 +55,7 @@ class Load:
             try:
                 async with asyncio.timeout(PATIENCE_S):
                     if connection is None or connection.is_lost:
-                        connection = await Connection.open(self._route)
+                        connection = await Connection.open(self._instance.route)
                     await self._call(connection, number)
             except OSError as error:
                 self.tally.failed[number] = f"{type(error).__name__}: {error}"
