@@ -25,7 +25,7 @@ from ..errors import AgentTraceError, CaptureError
 from ..listening import inherited, listener
 from ..providers import certificate_names, hosts
 from ..settings import Settings
-from . import authority, faithful
+from . import authority, bounded, faithful
 from .addon import AgentTrace
 from .doors import Doors
 from .gate import Gate, targets
@@ -116,6 +116,7 @@ class Worker:
 
     async def start(self) -> None:
         """Listen, and hand over."""
+        bounded.apply()
         for problem in faithful.apply():
             log.warning("%s", problem)
             self._addon.note("not_faithful", problem)
