@@ -8,6 +8,7 @@ database are lost.  Only the death of capture or of everything may be seen by cl
 import argparse
 import asyncio
 import contextlib
+import math
 import os
 import random
 import sqlite3
@@ -21,9 +22,11 @@ from pathlib import Path
 
 from .faults import FAULTS, Fault, Stage
 from .instance import Instance, Upstream, upstream
-from .load import NUMBER, Load, Tally
+from .load import NUMBER, Load
 
-CLIENTS = 6
+CALLS_OF_A_CLIENT = 8.0
+"""A second, at most: so many clients that the rate holds."""
+
 SETTLE_S = 60.0
 TMPFS_MB = 24
 
@@ -120,7 +123,8 @@ async def _round(
     await asyncio.to_thread(instance.start)
     stage = Stage(instance, chance, given)
     try:
-        async with _under_load(instance, fault.rate or given.rate) as load:
+        clients = math.ceil((fault.rate or given.rate) / CALLS_OF_A_CLIENT)
+        async with _under_load(instance, clients, fault.rate or given.rate) as load:
             await asyncio.sleep(chance.uniform(0.5, 2.0))
             await fault.act(stage)
             await asyncio.sleep(1)
@@ -128,12 +132,12 @@ async def _round(
         stored = await asyncio.to_thread(_stored, instance.database, wanted)
     finally:
         await asyncio.to_thread(instance.stop)
-    return _account(fault, load.tally, wanted, stored, stage.problems)
+    return _account(fault, load, wanted, stored, stage.problems)
 
 
 @contextlib.asynccontextmanager
-async def _under_load(instance: Instance, rate: float) -> AsyncIterator[Load]:
-    load = Load(instance, CLIENTS, rate)
+async def _under_load(instance: Instance, clients: int, rate: float) -> AsyncIterator[Load]:
+    load = Load(instance, clients, rate)
     load.start()
     try:
         yield load
@@ -142,11 +146,12 @@ async def _under_load(instance: Instance, rate: float) -> AsyncIterator[Load]:
 
 
 def _account(
-    fault: Fault, tally: Tally, wanted: set[int], stored: list[int], problems: list[str]
+    fault: Fault, load: Load, wanted: set[int], stored: list[int], problems: list[str]
 ) -> Account:
+    tally = load.tally
     failed = len(tally.failed)
     # Calls under way on the connections of a capture that was killed break off: one a client.
-    allowed = {"nothing": 0, "calls under way": CLIENTS, "everything": failed}[fault.explains]
+    allowed = {"nothing": 0, "calls under way": load.clients, "everything": failed}[fault.explains]
     own = min(failed, allowed)
     missing = sorted(wanted - set(stored))
     if missing:

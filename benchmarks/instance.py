@@ -107,8 +107,9 @@ class Instance:
     def fake_clock(self) -> None:
         """Let all processes add to their time what `clock` says, in seconds."""
         self.clock.write_text("0")
+        ours = str(Path(__file__).parent / "fakeclock")
         self.environ |= {
-            "PYTHONPATH": str(Path(__file__).parent / "fakeclock"),
+            "PYTHONPATH": os.pathsep.join(filter(None, (ours, self.environ.get("PYTHONPATH")))),
             "FAKE_CLOCK": str(self.clock),
         }
 

@@ -31,7 +31,7 @@ class Load:
     def __init__(self, instance: Instance, clients: int, per_second: float) -> None:
         self.tally = Tally()
         self._instance = instance
-        self._clients = clients
+        self.clients = clients
         self._pause_s = clients / per_second
         self._numbers: Iterator[int] = itertools.count()
         self._stop = asyncio.Event()
@@ -39,7 +39,7 @@ class Load:
 
     def start(self) -> None:
         """Begin to call."""
-        self._tasks = [asyncio.create_task(self._client()) for _ in range(self._clients)]
+        self._tasks = [asyncio.create_task(self._client()) for _ in range(self.clients)]
 
     async def stop(self) -> Tally:
         """Let the calls under way end; what happened."""
@@ -49,6 +49,7 @@ class Load:
 
     async def _client(self) -> None:
         connection: Connection | None = None
+        due = time.monotonic()
         while not self._stop.is_set():
             number = next(self._numbers)
             self.tally.sent += 1
@@ -60,7 +61,10 @@ class Load:
             except OSError as error:
                 self.tally.failed[number] = f"{type(error).__name__}: {error}"
                 connection = None
-            await asyncio.sleep(self._pause_s)
+            # By a schedule, so that the rate holds whatever a call takes; what a fault has held
+            # up is not caught up on.
+            due = max(due + self._pause_s, time.monotonic() - self._pause_s)
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
         if connection:
             connection.close()
 
