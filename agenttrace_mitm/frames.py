@@ -1,7 +1,8 @@
 """What capture tells the recorder, and what the recorder answers: messages on a local stream.
 
 Each frame is a msgpack array behind a 4-byte big-endian length.  An exchange is one `Opened`,
-any number of `RequestData`/`ResponseData`/`Message`, at most one `Responded`, and one `Ended`.
+any number of `RequestData`/`ResponseData`/`Message`, at most one `Responded`, at most one
+`ResponseTail`, and one `Ended`.
 The recorder answers `Ack` once the exchange is committed or spooled; what was not acknowledged
 is sent again after a reconnect, and ids make the repeat harmless.  A WebSocket lives long: its
 turns are calls of their own, and `Settled` frees their messages before the socket ends.
@@ -82,6 +83,15 @@ class ResponseData(Frame, frozen=True):
     data: bytes
 
 
+class ResponseTail(Frame, frozen=True):
+    """The end of a stream of which only the beginning was handed over, from byte `offset` on."""
+
+    id: str
+    at_us: int
+    offset: int
+    data: bytes
+
+
 class Message(Frame, frozen=True):
     """A message on a WebSocket, whole and decompressed; `number` counts them from 0."""
 
@@ -143,6 +153,7 @@ type AnyFrame = (
     | RequestEnded
     | Responded
     | ResponseData
+    | ResponseTail
     | Message
     | Ended
     | Blind
@@ -161,6 +172,7 @@ _decoder = msgspec.msgpack.Decoder(
     | RequestEnded
     | Responded
     | ResponseData
+    | ResponseTail
     | Message
     | Ended
     | Blind

@@ -87,7 +87,11 @@ class Pipeline:
             if "pytest" in sys.modules:
                 raise
             log.exception("%s%s was not understood", exchange.host, exchange.path)
+        try:
             return self._record(exchange, _UNREAD, running)
+        except Exception:  # its place in the story is what fails: a call without one
+            log.exception("%s%s stands alone", exchange.host, exchange.path)
+            return keep(_alone(exchange), self._tier)
 
     def _record(self, exchange: Exchange, understood: Understood, running: bool) -> Record:
         attempt = None if running else self._attempt(exchange, understood)
@@ -207,6 +211,28 @@ class _Talk:
 
 
 _UNREAD = Understood("other", "other", "admin", notes=("not understood: see the log",))
+
+
+def _alone(exchange: Exchange) -> Record:
+    """What the head of an exchange tells, when nothing else can be told."""
+    failed = exchange.status is not None and exchange.status >= 400
+    complete = exchange.ending == "complete" and exchange.status is not None
+    call = LlmCall(
+        id=exchange.id,
+        started_us=exchange.started_us,
+        ended_us=exchange.ended_us,
+        provider=exchange.provider,
+        host=exchange.host,
+        method=exchange.method,
+        path=exchange.path,
+        status_code=exchange.status,
+        outcome="error" if failed else "ok" if complete else "interrupted",
+        latency_ms=_since(exchange.started_us, exchange.ended_us),
+        request_bytes=exchange.request.size,
+        response_bytes=exchange.response.size,
+        notes=["not recorded in full: see the log"],
+    )
+    return Record(call=call)
 
 
 def _call(

@@ -104,6 +104,27 @@ class Instance:
         self.port = int(json.loads(said.read_text())["proxy_port"])
         return self
 
+    def fake_clock(self) -> None:
+        """Let all processes add to their time what `clock` says, in seconds."""
+        self.clock.write_text("0")
+        ours = str(Path(__file__).parent / "fakeclock")
+        self.environ |= {
+            "PYTHONPATH": os.pathsep.join(filter(None, (ours, self.environ.get("PYTHONPATH")))),
+            "FAKE_CLOCK": str(self.clock),
+        }
+
+    @property
+    def clock(self) -> Path:
+        """The file of `fake_clock`."""
+        return self.home / "clock"
+
+    def kill(self) -> None:
+        """SIGKILL the process that started the others."""
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+        (self.home / "run" / "daemon.json").unlink(missing_ok=True)
+
     def stop(self) -> None:
         """End it, all calls written."""
         if self._process:

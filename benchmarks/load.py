@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from . import traffic
-from .client import Connection, Route
+from .client import Connection
+from .instance import Instance
 
 PATIENCE_S = 30.0
 NUMBER = "n"
@@ -27,10 +28,10 @@ class Tally:
 class Load:
     """Clients that call until they are told to stop, each on a connection of its own."""
 
-    def __init__(self, route: Route, clients: int, per_second: float) -> None:
+    def __init__(self, instance: Instance, clients: int, per_second: float) -> None:
         self.tally = Tally()
-        self._route = route
-        self._clients = clients
+        self._instance = instance
+        self.clients = clients
         self._pause_s = clients / per_second
         self._numbers: Iterator[int] = itertools.count()
         self._stop = asyncio.Event()
@@ -38,7 +39,7 @@ class Load:
 
     def start(self) -> None:
         """Begin to call."""
-        self._tasks = [asyncio.create_task(self._client()) for _ in range(self._clients)]
+        self._tasks = [asyncio.create_task(self._client()) for _ in range(self.clients)]
 
     async def stop(self) -> Tally:
         """Let the calls under way end; what happened."""
@@ -48,18 +49,22 @@ class Load:
 
     async def _client(self) -> None:
         connection: Connection | None = None
+        due = time.monotonic()
         while not self._stop.is_set():
             number = next(self._numbers)
             self.tally.sent += 1
             try:
                 async with asyncio.timeout(PATIENCE_S):
                     if connection is None or connection.is_lost:
-                        connection = await Connection.open(self._route)
+                        connection = await Connection.open(self._instance.route)
                     await self._call(connection, number)
             except OSError as error:
                 self.tally.failed[number] = f"{type(error).__name__}: {error}"
                 connection = None
-            await asyncio.sleep(self._pause_s)
+            # By a schedule, so that the rate holds whatever a call takes; what a fault has held
+            # up is not caught up on.
+            due = max(due + self._pause_s, time.monotonic() - self._pause_s)
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
         if connection:
             connection.close()
 

@@ -198,6 +198,21 @@ def test_a_bug_in_an_adapter_costs_the_parse_not_the_row(
     assert call.notes == ["not understood: see the log"]
 
 
+def test_a_bug_in_placing_costs_the_place_not_the_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise capture would send the same exchange again and again."""
+
+    def broken(*args: object) -> None:
+        raise RuntimeError("a bug of ours")
+
+    pipeline = _pipeline()
+    monkeypatch.setattr(pipeline, "_place", broken)
+    monkeypatch.delitem(sys.modules, "pytest")
+    record = pipeline.record(_exchange(wire.openai_chat()))
+    assert (record.call.status_code, record.call.outcome) == (200, "ok")
+    assert record.call.notes == ["not recorded in full: see the log"]
+    assert (record.messages, record.payload) == ((), None)
+
+
 def test_the_process_tells_project_branch_and_session() -> None:
     """Labels of the caller win; the branch is no metadata; a pid alone is used again."""
     caller = Caller(pid=7, started="99", repository="shop", branch="fix", started_by="claude")

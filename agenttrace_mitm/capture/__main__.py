@@ -19,12 +19,13 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
+from .. import health
 from .. import settings as settings_module
 from ..errors import AgentTraceError, CaptureError
 from ..listening import inherited, listener
 from ..providers import certificate_names, hosts
 from ..settings import Settings
-from . import authority, faithful
+from . import authority, bounded, faithful
 from .addon import AgentTrace
 from .doors import Doors
 from .gate import Gate, targets
@@ -111,9 +112,11 @@ class Worker:
             upstream_login=self._doors.login,
         )
         self._life: asyncio.Task[None] | None = None
+        self._saying: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Listen, and hand over."""
+        bounded.apply()
         for problem in faithful.apply():
             log.warning("%s", problem)
             self._addon.note("not_faithful", problem)
@@ -125,6 +128,10 @@ class Worker:
         started.cancel()
         if self._life.done() or len(self._master.proxyserver.listen_addrs()) < len(self.ports):
             raise CaptureError("The proxy did not start", "See the log of capture")
+        name, where = f"capture-{os.getpid()}", self._settings.run_folder
+        self._saying = asyncio.create_task(
+            health.keep_saying(where, name, self._addon.figures), name="health"
+        )
 
     def answer(self, message: Message) -> Message | None:
         """Do what a control line asks; what to say to it."""
@@ -154,6 +161,8 @@ class Worker:
             hurry.cancel()
         self._addon.interrupt()
         self._lookup.close()
+        if self._saying:
+            self._saying.cancel()
         await self._handover.close(HURRIED_HANDOVER_S if stop.now.is_set() else HANDOVER_S)
         await self._master.hang_up(HANG_UP_S)
         self._master.shutdown()  # type: ignore[no-untyped-call]  # mitmproxy's

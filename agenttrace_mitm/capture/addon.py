@@ -11,7 +11,7 @@ from mitmproxy.proxy import server_hooks
 
 from .. import clock
 from ..frames import Blind, Note
-from .complaints import harmless
+from .complaints import complaints, harmless
 from .exchanges import Exchanges, how_closed, provider_host, watch_of, who_left
 from .gate import Gate
 from .handover import Handover
@@ -51,6 +51,21 @@ class AgentTrace:
     def live(self) -> dict[str, Watch]:
         """Exchanges that have not ended, by id."""
         return self._exchanges.live
+
+    def figures(self) -> dict[str, float]:
+        """How capture fares."""
+        exchanges, handover = self._exchanges, self._handover
+        return {
+            "proxied_calls": exchanges.ended,
+            "request_bytes": exchanges.request_bytes,
+            "response_bytes": exchanges.response_bytes,
+            "running_calls": len(exchanges.live),
+            "held_calls": handover.pending,
+            "held_bytes": handover.kept_bytes,
+            "dropped_calls": handover.drops.calls,
+            "dropped_bytes": handover.drops.bytes,
+            "complaints": complaints.count,
+        }
 
     def interrupt(self) -> None:
         """End what is under way in the record: we are about to end it on the wire."""

@@ -29,6 +29,9 @@ class Exchanges:
         self._handover = handover
         self.live: dict[str, Watch] = {}
         """Exchanges that have not ended, by id."""
+        self.ended = 0
+        self.request_bytes = 0
+        self.response_bytes = 0
 
     def open(self, flow: http.HTTPFlow, provider: str, host: str, peer: Peer, told: Told) -> None:
         """A request head arrived: watch what follows."""
@@ -66,6 +69,7 @@ class Exchanges:
         response.stream = ResponseTap(self._handover, watch, self._whole)
         length = response.headers.get("content-length", "")
         watch.announced = int(length) if length.isdigit() else -1
+        watch.held.keeps_tail = is_lines(response.headers)
         watch.may_have_trailers = not response.http_version.startswith("HTTP/1")
         headers, _ = pairs(response.headers.fields)
         frame = Responded(watch.held.id, clock.now_us(), response.status_code, headers)
@@ -78,6 +82,9 @@ class Exchanges:
         watch.ended = True
         held = watch.held
         self.live.pop(held.id, None)
+        self.ended += 1
+        self.request_bytes += watch.request_size
+        self.response_bytes += watch.response_size
         frame = Ended(
             id=held.id,
             at_us=clock.now_us(),
@@ -109,6 +116,15 @@ class Exchanges:
             self._handover.flush()  # the end itself comes with them
         else:
             self.end(watch, "complete", "")
+
+
+LINES = ("text/event-stream", "application/x-ndjson", "application/jsonl")
+
+
+def is_lines(headers: http.Headers) -> bool:
+    """Whether a body is a stream of lines, which can be read on after a gap."""
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    return kind in LINES and headers.get("content-encoding", "identity").lower() == "identity"
 
 
 def watch_of(flow: http.HTTPFlow) -> Watch | None:

@@ -14,6 +14,8 @@ import secrets
 from collections import deque
 from pathlib import Path
 
+from msgspec import structs
+
 from ..clock import now_us
 from ..frames import (
     PROTOCOL,
@@ -27,14 +29,19 @@ from ..frames import (
     Note,
     RequestData,
     ResponseData,
+    ResponseTail,
     Settled,
     encode,
 )
+from .drops import Drops
 
 log = logging.getLogger(__name__)
 
 EXCHANGE_BYTES = 16 * 1024 * 1024
 TOTAL_BYTES = 256 * 1024 * 1024
+TAIL_BYTES = 256 * 1024
+"""The end of a stream longer than that: its last events say what the whole of it took."""
+
 SETUP_BYTES = 256 * 1024
 """The first messages of a WebSocket, which later turns are not understood without."""
 
@@ -58,12 +65,16 @@ class Held:
         "ended",
         "frames",
         "id",
+        "keeps_tail",
         "later",
         "messages",
         "request_cut",
         "response_cut",
         "sent",
         "size",
+        "stripped",
+        "tail",
+        "tail_bytes",
     )
 
     def __init__(self, id_: str) -> None:
@@ -79,6 +90,10 @@ class Held:
         self.request_cut = False
         self.response_cut = False
         self.ended: Ended | None = None
+        self.stripped = False  # its bodies had to make room
+        self.keeps_tail = False
+        self.tail: deque[bytes] = deque()  # what came last of a response that was cut
+        self.tail_bytes = 0
 
 
 class Handover:
@@ -100,7 +115,9 @@ class Handover:
         self._held: dict[str, Held] = {}
         self._with_bodies: dict[str, Held] = {}
         self._total = 0
-        self._lost = 0
+        self.drops = Drops()
+        """What did not find room."""
+        self._warned = False
         self._reports: deque[bytes] = deque(maxlen=MAX_REPORTS)
         self._unsent: deque[Held] = deque()
         self._hello = encode(Hello(PROTOCOL, f"{os.getpid()}-{secrets.token_hex(4)}", os.getpid()))
@@ -129,6 +146,7 @@ class Handover:
 
     async def close(self, timeout_s: float) -> None:
         """Give the recorder *timeout_s* to take what is held, then hang up."""
+        self._reports.extend(encode(note) for note in self.drops.notes(now=True))
         self.flush()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
@@ -164,11 +182,13 @@ class Handover:
         self._put_body(held, RequestData(held.id, now_us(), data), len(data))
 
     def put_response(self, held: Held, data: bytes) -> None:
-        """The same for a piece of the response body."""
+        """The same for a piece of the response body.  The end of a stream is kept as well."""
         fits = held.body_bytes + len(data) <= self._exchange_bytes
         if held.response_cut or not fits:
             held.response_cut = True
             held.dropped += len(data)
+            if held.keeps_tail and held.id in self._held:
+                self._put_tail(held, data)
             return
         self._put_body(held, ResponseData(held.id, now_us(), data), len(data))
 
@@ -208,6 +228,18 @@ class Handover:
         held.size = sum(map(len, held.frames))
         self._total += held.size - before
 
+    def _put_tail(self, held: Held, data: bytes) -> None:
+        held.tail.append(data)
+        grown = len(data)
+        while held.tail_bytes + grown - len(held.tail[0]) >= TAIL_BYTES:
+            grown -= len(held.tail.popleft())
+        self._resize(held, tail_bytes=held.tail_bytes + grown)
+
+    def _resize(self, held: Held, *, tail_bytes: int) -> None:
+        grown, held.tail_bytes = tail_bytes - held.tail_bytes, tail_bytes
+        held.size += grown
+        self._total += grown
+
     def _put_body(self, held: Held, frame: Frame, size: int) -> None:
         held.bodies.append(len(held.frames))
         held.body_bytes += size
@@ -216,6 +248,16 @@ class Handover:
 
     def end(self, held: Held, frame: Ended) -> None:
         """Hand over the last frame of an exchange, before its client sees the end."""
+        if held.tail:
+            last = b"".join(held.tail)
+            held.tail.clear()
+            self._resize(held, tail_bytes=0)
+            held.dropped -= len(last)
+            tail = ResponseTail(held.id, now_us(), frame.size - len(last), last)
+            self._put_body(held, tail, len(last))
+            frame = structs.replace(frame, dropped_bytes=held.dropped)
+        if held.dropped and not held.stripped:
+            self.drops.cut(held.dropped)
         held.ended = frame
         self._keep(held, encode(frame), now=True)
 
@@ -229,7 +271,7 @@ class Handover:
         link = self._link
         if link is None or self._paused:
             return
-        batch: list[bytes] = []
+        batch: list[bytes] = [encode(note) for note in self.drops.notes()]
         while self._reports:
             batch.append(self._reports.popleft())
         while self._unsent:
@@ -270,8 +312,9 @@ class Handover:
             self._drop_bodies(next(iter(self._with_bodies.values())))
         while self._total > self._total_bytes and len(self._held) > 1:
             self._forget(next(iter(self._held)))
-            self._lost += 1
-            if self._lost == 1:
+            self.drops.lost()
+            if not self._warned:
+                self._warned = True
                 log.warning("no recorder for long: calls are being forgotten")
 
     def _drop_bodies(self, held: Held) -> None:
@@ -283,20 +326,16 @@ class Handover:
         held.frames = [frame for index, frame in enumerate(held.frames) if index not in gone]
         held.bodies = []
         held.later = []
+        held.tail.clear()
+        held.tail_bytes = 0
+        held.keeps_tail = False
+        held.stripped = True
         held.dropped += held.body_bytes
+        self.drops.stripped(held.body_bytes)
         held.body_bytes = 0
         held.request_cut = held.response_cut = True
         if held.ended is not None:
-            ended = held.ended
-            held.ended = Ended(
-                id=ended.id,
-                at_us=ended.at_us,
-                ending=ended.ending,
-                note=ended.note,
-                size=ended.size,
-                trailers=ended.trailers,
-                dropped_bytes=held.dropped,
-            )
+            held.ended = structs.replace(held.ended, dropped_bytes=held.dropped)
             held.frames[-1] = encode(held.ended)
         held.size = sum(map(len, held.frames))
         self._total += held.size - before
@@ -333,10 +372,8 @@ class Handover:
         self._link, self._paused = link, False
         link.set_write_buffer_limits(high=4 * 1024 * 1024)
         link.write(self._hello)
-        if self._lost:
-            detail = f"{self._lost} calls were forgotten while there was no recorder"
-            self._reports.append(encode(Note(now_us(), "calls_lost", detail)))
-            self._lost = 0
+        self._reports.extend(encode(note) for note in self.drops.notes(now=True))
+        self._warned = False
         for held in self._held.values():
             held.sent = 0
         self._unsent = deque(held for held in self._held.values() if held.frames)

@@ -20,7 +20,7 @@ from .. import settings as settings_module
 from ..errors import AgentTraceError
 from ..providers import hosts
 from ..settings import Settings
-from . import faithful
+from . import bounded, faithful
 from .addon import AgentTrace
 from .gate import Gate, targets
 from .handover import Handover
@@ -69,6 +69,7 @@ class Inside:
         )
         ctx.options.update(stream_large_bodies="1")
         ctx.master.addons.add(self._agenttrace)
+        bounded.apply()
         for problem in faithful.apply():
             log.warning("%s", problem)
             self._agenttrace.note("not_faithful", problem)

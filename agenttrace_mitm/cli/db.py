@@ -99,6 +99,7 @@ def spool(requeue: bool) -> None:
     agenttrace-mitm db spool --requeue
     """
     from ..store import Spool
+    from .text import printable
 
     waiting = Spool(options.load({}).spool_folder)
     if requeue:
@@ -107,7 +108,7 @@ def spool(requeue: bool) -> None:
         click.echo(f"{file.name}: waits, {file.stat().st_size:,} bytes")
     letters = waiting.dead_letters()
     for letter in letters:
-        click.echo(f"refused: {letter.reason}")
+        click.echo(f"refused: {printable(letter.reason)}")
     if not letters and not waiting.waiting():
         click.echo("Nothing waits, nothing was refused.")
 

@@ -16,7 +16,7 @@ def command(as_json: bool) -> None:
     agenttrace-mitm status --json
     """
     from .instance import running
-    from .text import moment, table
+    from .text import moment, recording, table
 
     with running(options.load({})) as client:
         facts = client.ask(op="status")
@@ -34,5 +34,7 @@ def command(as_json: bool) -> None:
         for name, process in facts["processes"].items()
     ]
     click.echo(table(("process", "state", "pid", "restarts"), rows))
+    if said := recording(facts.get("health", {})):
+        click.echo(f"\n{said}")
     if facts["runs"]:
         click.echo(f"\nRuns: {', '.join(name or 'unnamed' for name in facts['runs'])}")

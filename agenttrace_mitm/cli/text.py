@@ -1,7 +1,7 @@
 """How values look in a terminal: money, counts, durations, tables, one line per call."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -60,6 +60,36 @@ def call_line(call: "RecentCall", *, colour: bool) -> str:
         f" {printable(call.agent_id or '')}"
     )
     return line.rstrip()
+
+
+def size(number: float) -> str:
+    """Bytes, in the unit that makes them short."""
+    for unit in ("B", "KB", "MB"):
+        if number < 1000:
+            return f"{number:.0f} {unit}"
+        number /= 1000
+    return f"{number:.1f} GB"
+
+
+def recording(health: Mapping[str, Mapping[str, float]]) -> str:
+    """How recording fares since the processes started; empty while none of them has told."""
+    figures: dict[str, float] = {}
+    for process in health.values():
+        for name, value in process.items():
+            figures[name] = figures.get(name, 0) + value
+    if not figures:
+        return ""
+    told = {name: f"{number:,.0f}" for name, number in figures.items()}
+    bulk = {name: size(number) for name, number in figures.items()}
+    lag = f"{figures.get('lag_seconds', 0):.1f} s"
+    return (
+        f"Passed    {told.get('proxied_calls', 0)} calls, {bulk.get('request_bytes', 0)} sent,"
+        f" {bulk.get('response_bytes', 0)} received\n"
+        f"Recorded  {told.get('committed_calls', 0)} calls, lag {lag}\n"
+        f"Waiting   {told.get('held_calls', 0)} calls, {bulk.get('held_bytes', 0)} in memory,"
+        f" {bulk.get('spool_bytes', 0)} in the spool\n"
+        f"Dropped   {told.get('dropped_calls', 0)} calls, {bulk.get('dropped_bytes', 0)} of content"
+    )
 
 
 def printable(text: str) -> str:

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from .. import __version__, clock
+from .. import __version__, clock, health
 from ..errors import AgentTraceError
 from ..settings import Settings
 from . import control, logs, state
@@ -27,6 +27,7 @@ PROGRAMS = (
     Program("web", "datasette_agenttrace", after=("recorder", "capture"), drain_s=5.0),
 )
 LOG_CHECK_S = 60.0
+NAME = "supervisor"
 
 
 class Supervisor:
@@ -134,6 +135,18 @@ class Supervisor:
             await asyncio.sleep(LOG_CHECK_S)
             logs.bound(self.settings.log_folder)
 
+    async def keep_saying(self) -> None:
+        """Tell how the children fare, for ever."""
+        while True:
+            await asyncio.to_thread(health.say, self.settings.run_folder, NAME, {}, self._fares())
+            await asyncio.sleep(health.EVERY_S)
+
+    def _fares(self) -> dict[str, dict[str, float]]:
+        return {
+            name: {"up": float(child.up), "restarts": child.restarts}
+            for name, child in self._children.items()
+        }
+
     def converse(self) -> control.Conversation:
         """What a connection to the control socket may ask."""
         opened: list[str] = []
@@ -168,6 +181,7 @@ class Supervisor:
             "db": str(settings.database),
             "runs": [run["agent"] for run in self._runs.values()],
             "processes": self.processes,
+            "health": {one.name: dict(one.figures) for one in health.heard(settings.run_folder)},
         }
 
     async def _stop(self, message: control.Message) -> control.Message:
@@ -278,12 +292,17 @@ async def supervised(
         for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(sign, interrupted)
         server = await control.serve(settings.run_folder, supervisor.converse)
-        chores = asyncio.create_task(supervisor.keep_logs_small(), name="log sizes")
+        chores = [
+            asyncio.create_task(supervisor.keep_logs_small(), name="log sizes"),
+            asyncio.create_task(supervisor.keep_saying(), name="health"),
+        ]
         try:
             await supervisor.start()
             yield supervisor
         finally:
             await supervisor.stop()
-            chores.cancel()
+            for chore in chores:
+                chore.cancel()
+            (health.folder(settings.run_folder) / f"{NAME}.json").unlink(missing_ok=True)
             server.close()
             control.path(settings.run_folder).unlink(missing_ok=True)

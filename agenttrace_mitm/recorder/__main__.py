@@ -2,7 +2,8 @@
 
 Reads one JSON line of settings on standard input, says `{"ready": true}` on standard output once
 it listens (or `{"error": ..., "remedy": ...}`, exit code 1), and ends when standard input does,
-after everything it was told is in the database.
+after everything it was told is in the database.  Whoever stops it has stopped capture before; if
+the parent was killed, capture still finishes what is under way, and the recorder hears it out.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from .. import health
 from ..clock import now_us
 from ..errors import AgentTraceError, SettingsError
 from ..pipeline import Pipeline
@@ -28,6 +30,7 @@ from .service import Service
 
 log = logging.getLogger(__name__)
 
+HEAR_OUT_S = 60.0  # capture lets exchanges finish for half a minute
 NICENESS = 10  # behind capture, and behind the program, which somebody waits for
 
 
@@ -113,10 +116,16 @@ async def _run(settings: Settings) -> None:
     server = await service.listen(settings.recorder_socket)
     writer.start()
     print(json.dumps({"ready": True}), flush=True)
+    saying = asyncio.create_task(
+        health.keep_saying(settings.run_folder, "recorder", service.figures), name="health"
+    )
     await _until_stdin_ends(stop)
 
+    saying.cancel()
     server.close()
+    # At once: the recorder of the next start wants the place.
     settings.recorder_socket.unlink(missing_ok=True)
+    await service.hear_out(stop, HEAR_OUT_S)
     await service.finish()
     await asyncio.to_thread(writer.stop)
     reading.close()

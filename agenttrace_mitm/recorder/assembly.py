@@ -6,13 +6,22 @@ capture process that told of it has gone; then what was seen is all there is.
 
 from dataclasses import dataclass, field
 
-from ..frames import Ended, Message, Opened, RequestData, RequestEnded, Responded, ResponseData
+from ..frames import (
+    Ended,
+    Message,
+    Opened,
+    RequestData,
+    RequestEnded,
+    Responded,
+    ResponseData,
+    ResponseTail,
+)
 from ..model import Arrival, Body, Caller, Ending, Exchange, Headers, SocketMessage
 from ..providers import turns_of
 from .sockets import Socket
 
 type ExchangeFrame = (
-    Opened | RequestData | RequestEnded | Responded | ResponseData | Message | Ended
+    Opened | RequestData | RequestEnded | Responded | ResponseData | ResponseTail | Message | Ended
 )
 
 _NONE = Headers()
@@ -31,6 +40,15 @@ class _Pieces:
     def add(self, at_us: int, data: bytes) -> None:
         self.data += data
         self.arrivals.append(Arrival(at_us, len(self.data)))
+
+    def add_tail(self, at_us: int, offset: int, data: bytes) -> None:
+        """Go on after a gap, with whole lines on both sides of it."""
+        if offset > len(self.data):
+            del self.data[self.data.rfind(b"\n") + 1 :]
+            data = data[data.find(b"\n") + 1 :]
+            # A blank line: what the gap cut in the middle must not run into what follows.
+            self.data += b"\n"
+        self.add(at_us, data)
 
     def body(self, complete: bool) -> Body:
         size = len(self.data) if self.size is None else self.size
@@ -86,6 +104,11 @@ class Assembly:
     def __init__(self) -> None:
         self._open: dict[str, _Open] = {}
 
+    @property
+    def count(self) -> int:
+        """Exchanges whose end has not been told."""
+        return len(self._open)
+
     def add(self, frame: ExchangeFrame) -> Exchange | None:
         """Take a frame; the exchange, when this one ended it.
 
@@ -108,6 +131,8 @@ class Assembly:
                 one.responded = frame
             case ResponseData():
                 one.response.add(frame.at_us, frame.data)
+            case ResponseTail():
+                one.response.add_tail(frame.at_us, frame.offset, frame.data)
             case Ended():
                 return self._end(frame)
             case Message():

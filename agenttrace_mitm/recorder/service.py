@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+import sys
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
 
@@ -57,6 +58,14 @@ class Service:
         self._spawn(self._show_running())
         return server
 
+    def figures(self) -> dict[str, float]:
+        """How recording fares."""
+        return {
+            **self._writer.figures(),
+            "open_exchanges": sum(one.count for one in self._workers.values()),
+            "workers": len(self._links),
+        }
+
     def saved(self, ids: Sequence[str]) -> None:
         """Tell capture that the calls *ids* are safe.  Runs in the event loop."""
         by_link: dict[asyncio.StreamWriter, list[str]] = {}
@@ -74,6 +83,16 @@ class Service:
         if link and settled:
             with contextlib.suppress(OSError, RuntimeError):
                 link.write(encode(settled))
+
+    async def hear_out(self, stop: asyncio.Event, timeout_s: float) -> None:
+        """Wait until every capture process has hung up, unless told to *stop*."""
+        hurry = asyncio.create_task(stop.wait())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while self._serving and not hurry.done():
+                    wanted = {hurry, *self._serving.values()}
+                    await asyncio.wait(wanted, return_when=asyncio.FIRST_COMPLETED)
+        hurry.cancel()
 
     async def finish(self) -> None:
         """Hang up, and record what is still open: nothing more will be told of it."""
@@ -128,7 +147,7 @@ class Service:
 
     def _take_exchange(self, frame: ExchangeFrame, worker: str, link: asyncio.StreamWriter) -> None:
         assembly = self._workers.setdefault(worker, Assembly())
-        turns = assembly.turns(frame)
+        turns = _turns(assembly, frame)
         for turn in turns:
             self._record(turn)
         if turns:
@@ -173,6 +192,17 @@ class Service:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _turns(assembly: Assembly, frame: ExchangeFrame) -> list[Exchange]:
+    """The turns that *frame* ended; a socket that cannot be cut into turns has only itself."""
+    try:
+        return assembly.turns(frame)
+    except Exception:  # as in `pipeline`: or capture would send it again, for ever
+        if "pytest" in sys.modules:
+            raise
+        log.exception("a message of %s was not understood", frame.id)
+        return []
 
 
 def _free(path: Path) -> None:

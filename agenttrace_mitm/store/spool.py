@@ -2,9 +2,12 @@
 
 One file an outage, 0600, a redacted record a line (JSON).  A record that SQLite refuses for its
 own sake goes to the dead letters, with the reason; so does a line that cannot be read back.
+The folder is bounded: when it is full calls are kept without what was said, and a quarter beyond
+that none are taken any more.
 """
 
 import contextlib
+import errno
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -13,8 +16,10 @@ from pathlib import Path
 
 from ..clock import new_id
 from ..model import Record
+from .waiting import bare
 
 DEAD_LETTERS = "dead-letters.jsonl"
+LIMIT_BYTES = 2 * 1024 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,20 +33,48 @@ class DeadLetter:
 class Spool:
     """The folder of waiting records.  `add` returns once they are on the disk."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, limit_bytes: int = LIMIT_BYTES) -> None:
         self._folder = folder
+        self._limit = limit_bytes
         self._file: Path | None = None
 
-    def add(self, records: Sequence[Record]) -> None:
-        """Keep *records*, in order.  Raises `OSError` when the disk does not take them."""
+    @property
+    def bytes(self) -> int:
+        """What the folder takes, dead letters included."""
+        sizes = 0
+        with contextlib.suppress(OSError):
+            for file in self._folder.iterdir():
+                with contextlib.suppress(OSError):
+                    sizes += file.stat().st_size
+        return sizes
+
+    def add(self, records: Sequence[Record]) -> int:
+        """Keep *records*, in order; how many had to leave what was said behind.
+
+        Raises `OSError` when the disk does not take them, or when the spool may not grow.
+        """
         if self._file is None:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._file = self._folder / f"{new_id()}.spool"
-        _append(self._file, [record.model_dump_json() for record in records])
+        lines, stripped = self._within_bounds(records)
+        _append(self._file, lines)
+        return stripped
+
+    def _within_bounds(self, records: Sequence[Record]) -> tuple[list[str], int]:
+        """*records* as lines, and how many of them are bare."""
+        size = self.bytes
+        lines = [record.model_dump_json() for record in records]
+        if size + sum(map(len, lines)) <= self._limit:
+            return lines, 0
+        lines = [bare(record).model_dump_json() for record in records]
+        if size + sum(map(len, lines)) > self._limit * 5 // 4:
+            raise OSError(errno.ENOSPC, "the spool has reached its limit")
+        return lines, len(lines)
 
     def bury(self, record: Record, reason: str) -> None:
-        """Keep a *record* that can never be stored, with the *reason*."""
-        self.bury_line(record.model_dump_json(), reason)
+        """Keep a *record* that can never be stored, with the *reason*; bare in a full spool."""
+        kept = bare(record) if self.bytes > self._limit else record
+        self.bury_line(kept.model_dump_json(), reason)
 
     def bury_line(self, record: str, reason: str) -> None:
         """The same for what may be no record."""

@@ -7,10 +7,10 @@ and what it refuses for the record's own sake is buried with the reason.  Never 
 import contextlib
 import itertools
 import logging
-import queue
 import sqlite3
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +23,14 @@ from .retention import let_go
 from .rows import Batch
 from .schema import open_database
 from .spool import Spool
+from .waiting import Waiting, weight
 
 log = logging.getLogger(__name__)
 
 BATCH = 100
-QUEUE = 2_000
+MAX_LATER = 1_000
+"""Events and blind spots that wait for the database; the oldest go first."""
+
 RETRY_S = 1.0
 DAY_US = 86_400_000_000
 RETENTION_EVERY_S = 3_600.0
@@ -80,7 +83,9 @@ class Writer:
         self._forgotten = forgotten
         self._replaced = replaced
         self._retention_due = time.monotonic()
-        self._items: queue.Queue[Item | None] = queue.Queue(QUEUE)
+        self._items: Waiting[Item] = Waiting(_weight)
+        self._committed_calls = 0
+        self._later: deque[Item] = deque(maxlen=MAX_LATER)  # of an outage, besides its records
         self._thread = threading.Thread(target=self._run, name="agenttrace-writer", daemon=True)
         self._requests = Requests()
         self._db: sqlite3.Connection | None = None
@@ -92,39 +97,34 @@ class Writer:
 
     def put(self, item: Item, timeout_s: float | None = None) -> bool:
         """Hand over *item*; False when the queue stayed full for *timeout_s*."""
-        try:
-            self._items.put(item, timeout=timeout_s)
-        except queue.Full:
-            return False
-        return True
+        return self._items.put(item, timeout_s)
+
+    def figures(self) -> dict[str, float]:
+        """How it fares: what was committed, what waits, and for how long."""
+        return {
+            "committed_calls": self._committed_calls,
+            "queued_calls": self._items.count,
+            "queued_bytes": self._items.bytes,
+            "lag_seconds": self._items.lag_s,
+            "spool_bytes": self._spool.bytes,
+        }
 
     def stop(self) -> None:
         """Write what is queued, then end.  Returns when the thread has."""
-        self._items.put(None)
+        self._items.end()
         self._thread.join()
 
     def _run(self) -> None:
         ended = False
         while not ended:
-            batch, ended = self._next_batch()
+            batch, ended = self._items.take(BATCH, RETRY_S)
             # As long as older calls wait in the spool, new ones join them there.
             if self._replay() or not self._spooled(batch):
-                self._keep(batch)
+                later, self._later = list(self._later), deque(maxlen=MAX_LATER)
+                self._keep([*later, *batch])
                 self._let_go()
+            self._items.done(batch)
         self._close()
-
-    def _next_batch(self) -> tuple[list[Item], bool]:
-        """Up to `BATCH` items, the first of them waited for; and whether it is time to stop."""
-        items: list[Item] = []
-        try:
-            while len(items) < BATCH:
-                item = self._items.get(timeout=RETRY_S) if not items else self._items.get_nowait()
-                if item is None:
-                    return items, True
-                items.append(item)
-        except queue.Empty:
-            pass
-        return items, False
 
     def _keep(self, batch: list[Item]) -> None:
         """Commit *batch* or spool it; while neither is possible, wait."""
@@ -166,12 +166,19 @@ class Writer:
     def _spooled(self, batch: list[Item]) -> bool:
         """Spool *batch* and tell that it is safe; False when the disk does not take it either."""
         records = [item for item in batch if isinstance(item, Record)]
+        stripped = 0
         try:
             if records:
-                self._spool.add(records)
+                stripped = self._spool.add(records)
         except OSError as trouble:
             log.error("the spool cannot be written (%s); calls wait in memory", trouble)
             return False
+        self._later += [item for item in batch if not isinstance(item, Record)]
+        if stripped:
+            log.error("the spool is full: calls are kept without what was said")
+            detail = f"the spool was full: {stripped} calls were kept without what was said"
+            self._later.append(Event("content_dropped", detail, now_us()))
+            self._forgotten()
         self._tell_saved(records)
         return True
 
@@ -188,6 +195,7 @@ class Writer:
             self._replaced()
             detail = "the database file was removed or replaced while recording"
             self._commit_here([*batch, Event("database_replaced", detail, now_us())])
+        self._committed_calls += sum(1 for item in batch if _is_ended(item))
 
     def _commit_here(self, batch: Sequence[Item]) -> None:
         db = self._connection()
@@ -262,6 +270,14 @@ class Writer:
             self._retention_due = time.monotonic() + RETENTION_EVERY_S
         else:
             self._forgotten()
+
+
+def _is_ended(item: Item) -> bool:
+    return isinstance(item, Record) and item.call.outcome != "in_flight"
+
+
+def _weight(item: Item) -> int:
+    return weight(item) if isinstance(item, Record) else 0
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

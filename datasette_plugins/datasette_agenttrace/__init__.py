@@ -11,7 +11,7 @@ from typing import Any
 from datasette import hookimpl
 from datasette.utils.asgi import Response, asgi_static
 
-from . import cells, chrome, described, limits, live
+from . import cells, chrome, described, limits, live, metrics
 from .gate import App, Gate
 from .page import PREFIX, site_of
 from .pages import HOME, PAGES
@@ -48,6 +48,7 @@ def register_routes(datasette: Datasette) -> list[tuple[str, Any]]:
     routes: list[tuple[str, Any]] = [
         (rf"^{PREFIX}/static/(?P<path>.*)$", _static()),
         (live.PATH, live.stream),
+        (metrics.PATH, metrics.view),
     ]
     for page in PAGES:
         routes += page.routes

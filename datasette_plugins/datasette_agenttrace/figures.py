@@ -37,6 +37,16 @@ def compact(number: float | None) -> str:
     return f"{number:.0f}"
 
 
+def size(number: float | None) -> str:
+    """Bytes: 950 B, 1.2 kB, 34.5 MB.  None is not known."""
+    if number is None:
+        return UNKNOWN
+    for factor, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if number >= factor * 0.99995:
+            return f"{number / factor:.1f} {unit}"
+    return f"{number:.0f} B"
+
+
 def duration(ms: float | None) -> str:
     """A time span: 850 ms, 1.2 s, 2 m 5 s."""
     if ms is None:

@@ -41,6 +41,11 @@ class Site:
         """The name of the database that the pages show: the first of ours."""
         return self.databases[0]
 
+    @property
+    def run_folder(self) -> Path:
+        """Where the processes that record say how they fare."""
+        return self.token_file.parent / "run"
+
 
 @dataclass(slots=True)
 class _Known:

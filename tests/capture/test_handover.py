@@ -4,8 +4,10 @@ import asyncio
 
 import pytest
 
+from agenttrace_mitm.capture import handover as handover_module
+from agenttrace_mitm.capture.drops import TELL_EVERY_S, Drops
 from agenttrace_mitm.capture.handover import SETUP_BYTES, Handover
-from agenttrace_mitm.frames import Ended, Note, Opened, RequestEnded, ResponseData
+from agenttrace_mitm.frames import Ended, Note, Opened, RequestEnded, ResponseData, ResponseTail
 from tests.support.proxy import FakeRecorder
 
 
@@ -229,3 +231,67 @@ async def test_messages_of_stored_turns_are_forgotten_and_those_of_the_setup_sta
     assert handover.kept_bytes == 0
     await handover.close(1)
     await recorder.stop()
+
+
+async def test_the_end_of_a_long_stream_is_kept(path, monkeypatch):
+    """Its last events are handed over behind the gap, in bounded memory."""
+    monkeypatch.setattr(handover_module, "TAIL_BYTES", 500)
+    recorder, handover = FakeRecorder(path), Handover(path, exchange_bytes=4000)
+    held = handover.open("a", opened("a"))
+    held.keeps_tail = True
+    sent = b""
+    for number in range(1000):
+        piece = b"data: %04d\n\n" % number * 5
+        sent += piece
+        handover.put_response(held, piece)
+        assert handover.kept_bytes < 4000 + 500 + 10_000  # the bytes, and what frames add
+    frame = Ended("a", 2, "complete", "", len(sent), [], held.dropped)
+    handover.end(held, frame)
+    await recorder.start()
+    handover.start()
+    (seen,) = await recorder.finished()
+    (tail,) = seen.of(ResponseTail)
+    assert sent[tail.offset :] == tail.data
+    assert len(tail.data) >= 500
+    assert seen.ended.dropped_bytes == len(sent) - len(seen.response) - len(tail.data)
+    await until(lambda: handover.kept_bytes == 0)
+    await recorder.until(lambda r: r.notes)
+    assert [note.kind for note in recorder.notes] == ["content_cut"]
+    await handover.close(1)
+    await recorder.stop()
+
+
+async def test_dropped_content_is_counted_for_the_operator(path):
+    """One line for many calls, as soon as somebody listens."""
+    recorder, handover = FakeRecorder(path), Handover(path, total_bytes=20_000)
+    for number in range(30):
+        held = handover.open(f"{number:02}", opened(f"{number:02}"))
+        handover.put_response(held, b"x" * 2000)
+        handover.end(held, ended(held))
+    await recorder.start()
+    handover.start()
+    seen = await recorder.finished(30)
+    stripped = sum(1 for one in seen if not one.response)
+    await recorder.until(lambda r: r.notes)
+    (note,) = recorder.notes
+    assert note.kind == "content_dropped"
+    assert note.detail.startswith(f"{stripped} calls lost {stripped * 2000:,} body bytes")
+    assert handover.drops.bytes == stripped * 2000
+    assert handover.drops.calls == 0
+    await handover.close(1)
+    await recorder.stop()
+
+
+def test_drops_are_told_from_time_to_time():
+    """Not once a call: the operator reads lines, not a flood."""
+    now = [0.0]
+    drops = Drops(lambda: now[0])
+    drops.stripped(10)
+    assert [note.kind for note in drops.notes()] == ["content_dropped"]
+    drops.stripped(10)
+    drops.lost()
+    assert drops.notes() == []
+    now[0] += TELL_EVERY_S
+    assert {note.kind for note in drops.notes()} == {"content_dropped", "calls_lost"}
+    assert drops.notes(now=True) == []
+    assert (drops.bytes, drops.calls) == (20, 1)

@@ -108,3 +108,21 @@ def test_totals_of_an_empty_database(tmp_path):
     open_database(tmp_path / "data.db").close()
     assert queries.totals(tmp_path / "data.db", by="model") == []
     assert queries.last_number(tmp_path / "data.db") == 0
+
+
+def test_how_recording_fares_in_four_lines():
+    """Figures of all processes together; nothing while none has told."""
+    from agenttrace_mitm.cli.text import recording
+
+    assert recording({}) == ""
+    told = {
+        "capture-1": {"proxied_calls": 1200, "request_bytes": 5e6, "dropped_bytes": 7},
+        "capture-2": {"proxied_calls": 34, "response_bytes": 2e9},
+        "recorder": {"committed_calls": 1233, "lag_seconds": 0.26, "spool_bytes": 1500},
+    }
+    assert recording(told).splitlines() == [
+        "Passed    1,234 calls, 5 MB sent, 2.0 GB received",
+        "Recorded  1,233 calls, lag 0.3 s",
+        "Waiting   0 calls, 0 in memory, 2 KB in the spool",
+        "Dropped   0 calls, 7 B of content",
+    ]

@@ -50,8 +50,9 @@ async def test_all_children_come_up_and_end_in_order(settings, environ, programs
 
 async def test_what_it_writes_is_for_the_owner_only(settings, environ, programs):
     async with running(settings, environ, programs):
-        for path in [*settings.run_folder.iterdir(), *settings.log_folder.iterdir()]:
-            assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+        for path in [*settings.run_folder.rglob("*"), *settings.log_folder.rglob("*")]:
+            allowed = 0o700 if path.is_dir() else 0o600
+            assert stat.S_IMODE(path.stat().st_mode) == allowed, path
         assert stat.S_IMODE(settings.home.stat().st_mode) == 0o700
         daemon = state.read(settings.run_folder)
         assert daemon.pid == os.getpid()

@@ -7,8 +7,10 @@ from agenttrace_mitm.frames import (
     RequestEnded,
     Responded,
     ResponseData,
+    ResponseTail,
 )
 from agenttrace_mitm.recorder.assembly import LOST, Assembly
+from agenttrace_mitm.wire.sse import SseDecoder
 
 
 def _opened(id_: str = "a") -> Opened:
@@ -114,3 +116,34 @@ def test_who_leaves_after_the_last_byte_cut_nothing() -> None:
     assert exchange
     assert exchange.ending == "complete"
     assert exchange.response.complete
+
+
+def test_after_a_gap_a_stream_goes_on_with_whole_events() -> None:
+    """Neither the event before the gap nor the one after it is put together from two halves."""
+    assembly = Assembly()
+    for frame in (
+        _opened(),
+        Responded("a", 20, 200, [("content-type", "text/event-stream")]),
+        ResponseData("a", 21, b'data: {"a": 1}\n\nevent: b\nda'),
+        ResponseTail("a", 80, 1000, b'k": 7}\n\ndata: {"z": 9}\n\n'),
+    ):
+        assembly.add(frame)
+    exchange = assembly.add(_ended(size=1_026, dropped=972))
+    assert exchange
+    decoder = SseDecoder()
+    events = [*decoder.feed(exchange.response.data), *decoder.close()]
+    assert [event.data for event in events] == [b'{"a": 1}', b'{"z": 9}']
+    assert exchange.response.complete
+
+
+def test_a_tail_without_a_gap_is_more_of_the_same() -> None:
+    """The stream was only a little longer than what is kept."""
+    assembly = Assembly()
+    for frame in (
+        _opened(), Responded("a", 20, 200, []), ResponseData("a", 21, b"data: 1"),
+        ResponseTail("a", 80, 7, b"2\n\n"),
+    ):  # fmt: skip
+        assembly.add(frame)
+    exchange = assembly.add(_ended(size=10))
+    assert exchange
+    assert exchange.response.data == b"data: 12\n\n"

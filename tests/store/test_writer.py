@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from agenttrace_mitm.store import Spool, Writer, open_database
+from agenttrace_mitm.model import Record
+from agenttrace_mitm.store import Event, Spool, Writer, open_database
 from agenttrace_mitm.store import writer as writer_module
 from agenttrace_mitm.store.spool import DEAD_LETTERS
 from tests.support.records import call, message, record
@@ -229,3 +230,52 @@ def test_a_file_that_was_replaced_is_noticed(tmp_path: Path, kept: Kept, new_fil
     assert _rows(path, "select id from llm_calls") == [(after.call.id,)]
     assert _rows(path, "select kind from recorder_events") == [("database_replaced",)]
     assert told == [True]
+
+
+def _long() -> Record:
+    return record().model_copy(update={"messages": (message("word " * 4_000, fingerprint="f"),)})
+
+
+def test_a_full_spool_keeps_rows_without_content_and_then_takes_nothing(tmp_path: Path) -> None:
+    """Content goes before metadata; what is not taken stays where it was."""
+    spool = Spool(tmp_path / "spool", limit_bytes=100_000)
+    assert spool.add([_long()]) == 0
+    while spool.bytes + 50_000 <= 100_000:
+        assert spool.add([_long()]) == 0
+    assert spool.add([_long(), _long()]) == 2
+    with pytest.raises(OSError, match="limit"):
+        for _ in range(1_000):
+            spool.add([_long(), _long(), _long()])
+    assert spool.bytes <= 125_000
+    [file] = spool.waiting()
+    whole = [bool(one.messages[0].text) for one in spool.read(file)]
+    assert whole == sorted(whole, reverse=True)
+    assert {True, False} == set(whole)
+
+
+def test_events_of_an_outage_come_home_too(
+    tmp_path: Path, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was dropped while the database was away is told once it is back."""
+    monkeypatch.setattr("agenttrace_mitm.store.schema.BUSY_TIMEOUT_MS", 50)
+    monkeypatch.setattr(writer_module, "RETRY_S", 0.05)
+    path = tmp_path / "data.db"
+    open_database(path).close()
+    lock = sqlite3.connect(path, isolation_level=None)
+    lock.execute("begin immediate")
+    forgotten: list[bool] = []
+    spool = Spool(tmp_path / "spool", limit_bytes=20_000)
+    writer = Writer(path, spool, kept, forgotten=lambda: forgotten.append(True))
+    writer.start()
+    first, second = record("first"), _long()
+    writer.put(first)
+    kept.wait_for(1)
+    writer.put(Event("calls_lost", "3 calls", 7))
+    writer.put(second)
+    kept.wait_for(2)
+    lock.execute("rollback")
+    writer.stop()
+    told = _rows(path, "select kind from recorder_events where kind <> 'spool_replayed'")
+    assert sorted(told) == [("calls_lost",), ("content_dropped",)]
+    assert forgotten
+    assert _rows(path, "select count(*) from llm_calls") == [(2,)]

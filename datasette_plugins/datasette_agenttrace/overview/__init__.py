@@ -4,7 +4,7 @@ from typing import Any
 
 from datasette.utils.asgi import Response
 
-from agenttrace_mitm import clock
+from agenttrace_mitm import clock, health
 
 from .. import figures
 from ..asking import LABELS, Asked, arguments_of, asked_of
@@ -50,7 +50,8 @@ def _asked(request: Any) -> Asked:
 
 
 async def _load(datasette: Datasette, asked: Asked) -> Overview:
-    return await reading(datasette, lambda db: load(db, asked, clock.now_us()))
+    said = health.heard(site_of(datasette).run_folder)
+    return await reading(datasette, lambda db: load(db, asked, clock.now_us(), said))
 
 
 PAGE = Page("overview", "Overview", view, data, home=True)

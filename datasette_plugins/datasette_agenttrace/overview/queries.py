@@ -5,8 +5,11 @@ a morning is held against a morning.
 """
 
 import sqlite3
+from collections.abc import Sequence
 
 from pydantic import computed_field
+
+from agenttrace_mitm.health import Health, total
 
 from ..asking import DAY_US, HOUR_US, Asked, Value, rows_of
 from ..costs import queries as costs_queries
@@ -71,6 +74,21 @@ class RecorderEvent(Value):
     detail: str | None
 
 
+class Fares(Value):
+    """How recording fares, as its processes say; None is what none of them said."""
+
+    up: int
+    processes: int
+    restarts: int
+    committed_calls: float | None
+    lag_seconds: float | None
+    held_calls: float | None
+    dropped_calls: float | None
+    dropped_bytes: float | None
+    spool_bytes: float | None
+    passed_bytes: float | None
+
+
 class Overview(Value):
     """The page."""
 
@@ -80,10 +98,14 @@ class Overview(Value):
     running: tuple[RunningCall, ...]
     blind_spots: tuple[Blind, ...]
     events: tuple[RecorderEvent, ...]
+    fares: Fares | None = None
+    """None where nothing records into this database now."""
 
 
-def load(db: sqlite3.Connection, asked: Asked, now_us: int) -> Overview:
-    """Everything the page shows."""
+def load(
+    db: sqlite3.Connection, asked: Asked, now_us: int, said: Sequence[Health] = ()
+) -> Overview:
+    """Everything the page shows; *said* is what the processes say of themselves."""
     return Overview(
         windows=tuple(_window(db, name, days, now_us) for name, days in WINDOWS.items()),
         costs=costs_queries.load(db, asked),
@@ -91,6 +113,23 @@ def load(db: sqlite3.Connection, asked: Asked, now_us: int) -> Overview:
         running=_running(db, now_us),
         blind_spots=_blind_spots(db, asked),
         events=_events(db, asked),
+        fares=_fares(said) if said else None,
+    )
+
+
+def _fares(said: Sequence[Health]) -> Fares:
+    parts = [part for one in said for part in one.parts.values()]
+    sent, received = total(said, "request_bytes"), total(said, "response_bytes")
+    return Fares(
+        up=sum(1 for part in parts if part.get("up")),
+        processes=len(parts),
+        restarts=int(sum(part.get("restarts", 0) for part in parts)),
+        passed_bytes=None if sent is None or received is None else sent + received,
+        **{
+            name: total(said, name)
+            for name in Fares.model_fields
+            if name not in ("up", "processes", "restarts", "passed_bytes")
+        },
     )
 
 

@@ -1,0 +1,129 @@
+"""The queue before the writer: bounded by count and by what its items take in memory.
+
+Whoever puts into a full one waits; the recorder then reads no further frames, and capture keeps
+what it has not handed over, within its own bounds.
+"""
+
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from ..model import Record
+
+ITEMS = 2_000
+BYTES = 64 * 1024 * 1024
+BARE = "content was not kept: the spool was full"
+
+
+class Waiting[T]:
+    """Items on their way to one reader.  `weigh` says what an item takes, in bytes.
+
+    What the reader has taken counts until it says `done`: it holds it as long as that.
+    """
+
+    def __init__(
+        self, weigh: Callable[[T], int], *, items: int = ITEMS, limit_bytes: int = BYTES
+    ) -> None:
+        self._weigh = weigh
+        self._limit = limit_bytes
+        self._items: queue.Queue[T | None] = queue.Queue(items)
+        self._bytes = 0
+        self._since: deque[float] = deque()  # when each item came that is not done
+        self._room = threading.Condition()
+
+    @property
+    def count(self) -> int:
+        """Items that nobody has taken yet."""
+        return self._items.qsize()
+
+    @property
+    def bytes(self) -> int:
+        """What they take, those that the reader has in hand included."""
+        return self._bytes
+
+    @property
+    def lag_s(self) -> float:
+        """How long the oldest of them has waited; 0 when there is none."""
+        try:
+            return time.monotonic() - self._since[0]
+        except IndexError:
+            return 0.0
+
+    def put(self, item: T, timeout_s: float | None = None) -> bool:
+        """Add *item*, whatever it takes when there is nothing else; False when it stayed full."""
+        size = self._weigh(item)
+        with self._room:
+            if not self._room.wait_for(lambda: self._fits(size), timeout_s):
+                return False
+            self._bytes += size
+        try:
+            self._items.put(item, timeout=timeout_s)
+        except queue.Full:
+            self._release(size)
+            return False
+        self._since.append(time.monotonic())
+        return True
+
+    def end(self) -> None:
+        """Nothing more comes."""
+        self._items.put(None)
+
+    def take(self, most: int, patience_s: float) -> tuple[list[T], bool]:
+        """Up to *most* items, the first of them waited for; and whether the end has come."""
+        found: list[T] = []
+        try:
+            while len(found) < most:
+                item = self._items.get(timeout=patience_s) if not found else self._items.get(False)
+                if item is None:
+                    return found, True
+                found.append(item)
+        except queue.Empty:
+            pass
+        return found, False
+
+    def done(self, items: Sequence[T]) -> None:
+        """The reader holds *items* no longer."""
+        for _ in range(min(len(items), len(self._since))):
+            self._since.popleft()
+        self._release(sum(map(self._weigh, items)))
+
+    def _fits(self, size: int) -> bool:
+        return not self._bytes or self._bytes + size <= self._limit
+
+    def _release(self, size: int) -> None:
+        with self._room:
+            self._bytes -= size
+            self._room.notify_all()
+
+
+def weight(record: Record) -> int:
+    """About how many bytes of content *record* holds; its figures are not worth counting."""
+    payload = record.payload
+    found = 2 * sum(len(message.text or "") for message in record.messages)
+    if payload:
+        found += len(payload.request_body or b"") + len(payload.response_body or b"")
+        found += sum(len(medium.data or b"") for medium in payload.media)
+    return found
+
+
+def bare(record: Record) -> Record:
+    """*record* without what people and models said: its figures, ids and names."""
+    notes = record.call.notes if isinstance(record.call.notes, list) else []
+    return record.model_copy(
+        update={
+            "call": record.call.model_copy(update={"notes": [*notes, BARE]}),
+            "messages": tuple(
+                one.model_copy(update={"content": None, "text": None}) for one in record.messages
+            ),
+            "tool_calls": tuple(
+                one.model_copy(update={"arguments": None, "calls_inside": None})
+                for one in record.tool_calls
+            ),
+            "tool_results": tuple(
+                one.model_copy(update={"result": None}) for one in record.tool_results
+            ),
+            "payload": None,
+        }
+    )
