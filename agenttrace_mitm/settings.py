@@ -119,6 +119,11 @@ class Settings(BaseSettings):
         return self.home / "token"
 
     @property
+    def fingerprint_file(self) -> Path:
+        """The local secret that message fingerprints are keyed with."""
+        return self.home / "fingerprint.key"
+
+    @property
     def recorder_socket(self) -> Path:
         """Where the recorder takes frames."""
         return self.run_folder / "recorder.sock"

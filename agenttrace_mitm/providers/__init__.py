@@ -18,7 +18,7 @@ from .hosts import (
 from .profiles import PROFILES
 from .sockets import turns_of
 from .turns import Turn, Turns
-from .understanding import ADAPTERS, understand
+from .understanding import ADAPTERS, spoken_at, understand
 from .within import calls_within
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "provider_of",
     "rate_limits",
     "request_ids",
+    "spoken_at",
     "turns_of",
     "understand",
 ]

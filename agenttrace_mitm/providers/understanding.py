@@ -146,6 +146,13 @@ def adapter_of(route: Route) -> Adapter:
     return next((adapter for adapter in ADAPTERS if adapter.matches(route)), _OTHER)
 
 
+def spoken_at(exchange: Exchange) -> tuple[str, str]:
+    """The dialect that *exchange* speaks and what it does, by where it went alone."""
+    route = route_of(exchange)
+    adapter = adapter_of(route)
+    return adapter.dialect, adapter.operation(route)
+
+
 def understand(exchange: Exchange) -> Understood:
     """What *exchange* asked and what it was answered."""
     route = route_of(exchange)

@@ -100,7 +100,7 @@ def write_record(db: sqlite3.Connection, record: Record) -> None:
         if not message.known:
             stored = {
                 "role": message.role,
-                "content": _content(message.content),
+                "content": content_text(message.content),
                 "text": message.text,
                 "size": message.size,
                 "at_us": call.started_us,
@@ -135,7 +135,7 @@ def _write_tools(db: sqlite3.Connection, record: Record) -> None:
         db.execute(INSERT_TOOL_CALL, row)
     for answer in record.tool_results:
         row = {
-            "result": _text(answer.result),
+            "result": result_text(answer.result),
             "is_error": answer.is_error,
             "at_us": answer.at_us,
             "call_id": call.id,
@@ -169,10 +169,11 @@ def json_text(value: Any) -> str | None:
     return _encode(value).decode() if value not in (None, [], {}, ()) else None
 
 
-def _content(parts: Any) -> str | None:
+def content_text(parts: Any) -> str | None:
     """Parts as JSON text; NULL only where they are not kept, an empty message is a list."""
     return None if parts is None else _encode(parts).decode()
 
 
-def _text(value: Any) -> str | None:
+def result_text(value: Any) -> str | None:
+    """What a tool answered: text as it is, all else as JSON text."""
     return value if isinstance(value, str) else json_text(value)

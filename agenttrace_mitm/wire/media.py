@@ -66,6 +66,11 @@ def put_back(body: bytes, data_of: Callable[[str], bytes | None]) -> bytes:
     return _REFERENCE.sub(written, body) if _MARK in body else body
 
 
+def has_references(body: bytes) -> bool:
+    """True when media are missing in *body*."""
+    return _MARK in body and _REFERENCE.search(body) is not None
+
+
 def _medium(text: bytes) -> Medium | None:
     """The medium that *text* spells; None when it is something else, or not spelled our way."""
     try:
