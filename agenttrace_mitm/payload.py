@@ -29,7 +29,7 @@ def payload_of(exchange: Exchange, understood: Understood) -> Payload | None:
         request_body=request,
         response_body=response,
         arrivals=[[at_us - exchange.started_us, end] for at_us, end in arrivals],
-        media=tuple(_stored(medium, exchange.provider, model) for medium in media.values()),
+        media=tuple(_stored(medium, exchange.family, model) for medium in media.values()),
     )
 
 

@@ -263,7 +263,19 @@ def exchange_of(call: LlmCall, wire: StoredWire) -> Exchange:
         response=_body(wire.response or b"", complete=ending == "complete"),
         ending=ending,
         source=call.source,
+        speaks=_speaks(call),
     )
+
+
+_FAMILY = {"gemini": "google"}
+
+
+def _speaks(call: LlmCall) -> str:
+    """Whose dialect *call* speaks, where its provider goes by a name of the user's."""
+    if call.provider in providers.known_providers() or call.dialect == "other":
+        return ""
+    family = call.dialect.partition(".")[0]
+    return _FAMILY.get(family, family)
 
 
 def _turn_of(exchange: Exchange, call: LlmCall) -> TurnKind | None:

@@ -163,6 +163,14 @@ def test_every_dialect_is_read_again_to_the_same_rows(path):
     assert changes_nothing(keep(path, both)) == len(both)
 
 
+def test_dialects_under_a_name_of_the_users_are_read_again_alike(path):
+    both = [
+        replace(one.exchange(streamed=True, id_=str(n)), provider="acme", speaks=one.provider)
+        for n, one in enumerate(TWINS)
+    ]
+    assert changes_nothing(keep(path, both)) == len(both)
+
+
 @pytest.mark.skipif(corpus.corpus_folder() is None, reason="the corpus is not here")
 def test_recorded_traffic_is_read_again_to_the_same_rows(path):
     """Every record of the corpus, in the order of the file, ten seconds apart."""

@@ -11,9 +11,11 @@ from .hosts import (
     HOSTS,
     certificate_names,
     hosts,
+    known_providers,
     permitted_names,
     provider_among,
     provider_of,
+    speaking,
 )
 from .profiles import PROFILES
 from .sockets import turns_of
@@ -36,11 +38,13 @@ __all__ = [
     "client_of",
     "hosts",
     "is_library",
+    "known_providers",
     "permitted_names",
     "provider_among",
     "provider_of",
     "rate_limits",
     "request_ids",
+    "speaking",
     "spoken_at",
     "turns_of",
     "understand",

@@ -138,7 +138,7 @@ def route_of(exchange: Exchange) -> Route:
     """Where the exchange went."""
     query = dict(parse_qsl(exchange.query)) if exchange.query else {}
     path = exchange.path.rstrip("/")
-    return Route(exchange.provider, exchange.method, path, query, exchange.turn)
+    return Route(exchange.family, exchange.method, path, query, exchange.turn)
 
 
 def adapter_of(route: Route) -> Adapter:
