@@ -19,6 +19,7 @@ from . import corpus_cases as corpus
 from . import socket_cases
 from .support.dialects import TWINS, exchange
 from .support.recording import Recording
+from .test_payload import UPLOADS, uploaded
 
 TABLES = (
     "llm_calls",
@@ -335,6 +336,29 @@ def test_media_that_were_not_recognised_are_set_aside(path, monkeypatch):
     assert dict(told.rows) == {"media": 1, "payloads": 1}
     [medium] = rows(path, "select mime_type, width, height from media")
     assert medium == {"mime_type": "image/png", "width": 3, "height": 2}
+    changes_nothing(path)
+
+
+@pytest.mark.parametrize("name", UPLOADS)
+def test_forms_are_read_again_with_their_files(path, name):
+    target, files = UPLOADS[name]
+    assert changes_nothing(keep(path, [uploaded(target, *files)])) == 1
+
+
+def test_a_file_with_a_secret_in_it_keeps_the_size_it_had(path):
+    secret = b"x" * 200 + b" sk-ant-api03-" + b"Ab3" * 30
+    sent = uploaded("/v1/audio/transcriptions", ("file", "a.txt", "text/plain", secret))
+    assert changes_nothing(keep(path, [sent])) == 1
+
+
+def test_files_of_forms_from_before_become_media(path, monkeypatch):
+    target, files = UPLOADS["transcription"]
+    with monkeypatch.context() as bug:
+        bug.setattr("agenttrace_mitm.payload.files_in", lambda data, said: ())
+        keep(path, [uploaded(target, *files)])
+    assert dict(again(path).rows) == {"media": 1, "payloads": 1}
+    [medium] = rows(path, "select mime_type, duration_ms from media")
+    assert medium == {"mime_type": "audio/wav", "duration_ms": 500}
     changes_nothing(path)
 
 
