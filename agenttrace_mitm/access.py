@@ -2,7 +2,7 @@
 
 The token itself travels only in headers of programs.  A browser gets in with a code that works
 once within two minutes, and stays in with a cookie; both are HMACs, so neither a log nor a
-browser ever holds the token.  No I/O but the token file; no web framework.
+browser ever holds the token.  Also the key of the message fingerprints.  No I/O but these files.
 """
 
 import contextlib
@@ -36,6 +36,15 @@ def read_or_create_token(path: Path) -> str:
         return _read(path)
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"The access token {path} cannot be used ({error})", _REMEDY) from error
+
+
+def fingerprint_key(path: Path) -> bytes:
+    """The key of the message fingerprints in *path*, made on first use."""
+    with contextlib.suppress(FileExistsError):
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        os.write(handle, secrets.token_bytes(32))
+        os.close(handle)
+    return path.read_bytes()
 
 
 def reset_token(path: Path) -> str:

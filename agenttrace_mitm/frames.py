@@ -48,6 +48,8 @@ class Opened(Frame, frozen=True):
     tags: dict[str, str]
     credential_digests: list[tuple[int, str]]
     source: str
+    speaks: str = ""
+    """Whose dialect it is, where *provider* does not say so."""
 
 
 class RequestData(Frame, frozen=True):

@@ -7,20 +7,23 @@ an image sent with every turn is stored once.  `redacted` takes the secrets out 
 from .model import Exchange, Payload, StoredMedium, Understood
 from .privacy import Redactor, keep_headers
 from .providers.media_tokens import audio_tokens, image_tokens
-from .wire.media import Medium, set_aside
+from .wire.media import Medium, replaced, set_aside
+from .wire.multipart import files_in
 
 BODY_LIMIT = 16 * 1024 * 1024
 MEDIUM_LIMIT = 8 * 1024 * 1024
 ARRIVALS_LIMIT = 20_000
+_REDACTED = b"[redacted:"
 
 
 def payload_of(exchange: Exchange, understood: Understood) -> Payload | None:
     """The bytes of *exchange* that may be stored, not yet redacted."""
     if understood.kind == "telemetry" or exchange.within:  # the carrier's payload has it
         return None
-    request, sent = _without_media(understood.request_body)
+    form, files = _without_files(exchange, understood.request_body)
+    request, sent = _without_media(form)
     response, made = _without_media(understood.response_body)
-    media = {medium.sha256: medium for medium in (*sent, *made)}
+    media = {medium.sha256: medium for medium in (*files, *sent, *made)}
     model = understood.reply.model or understood.ask.model
     arrivals = exchange.response.arrivals[:ARRIVALS_LIMIT]
     return Payload(
@@ -29,7 +32,7 @@ def payload_of(exchange: Exchange, understood: Understood) -> Payload | None:
         request_body=request,
         response_body=response,
         arrivals=[[at_us - exchange.started_us, end] for at_us, end in arrivals],
-        media=tuple(_stored(medium, exchange.provider, model) for medium in media.values()),
+        media=tuple(_stored(medium, exchange.family, model) for medium in media.values()),
     )
 
 
@@ -51,6 +54,27 @@ def redacted(
     }
     changed = {name: value for name, value in clean.items() if value != getattr(payload, name)}
     return payload.model_copy(update=changed) if changed else payload
+
+
+def _without_files(
+    exchange: Exchange, body: bytes | None
+) -> tuple[bytes | None, tuple[Medium, ...]]:
+    """*body* without the files of a form.  One that holds a secret stays, to be redacted there."""
+    said = exchange.request_headers.get("content-type")
+    if not body or "multipart/form-data" not in said:
+        return body, ()
+    redactor = Redactor(exchange.credential_digests)
+    clean = [
+        (start, end, kind)
+        for start, end, kind in files_in(body, said)
+        if _is_clean(body[start:end], redactor)
+    ]
+    return replaced(body, clean)
+
+
+def _is_clean(data: bytes, redactor: Redactor) -> bool:
+    """False where a secret is in *data*, or was: then its hash is not that of what was sent."""
+    return redactor.data(data) is data and _REDACTED not in data
 
 
 def _without_media(body: bytes | None) -> tuple[bytes | None, tuple[Medium, ...]]:

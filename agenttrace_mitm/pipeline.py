@@ -18,23 +18,20 @@ from .model import (
     LlmCall,
     Placement,
     Record,
-    Reply,
     StoredMessage,
-    StoredToolCall,
     StoredToolResult,
-    ToolCallPart,
     Understood,
 )
 from .payload import payload_of, redacted
 from .pricing.calls import priced
 from .privacy import CLEAN, Redactor, keep
 from .store import Answers
+from .stored import stored_message, stored_tool_calls, without_secrets
 from .told import outcome, told_by
-from .traces import Fingerprinter, Known, Placed, plain_text
+from .traces import Fingerprinter, Known, Placed
 from .traces.attempts import Attempt, Attempts
 from .traces.identity import Identities, trace_context
 from .traces.placing import Finding, Place, Places
-from .traces.scripts import calls_inside
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +104,7 @@ class Pipeline:
         record = Record(
             call=call,
             messages=tuple(self._stored(place, values) for place in talk.added),
-            tool_calls=_tool_calls(understood.reply, talk.place),
+            tool_calls=stored_tool_calls(understood.reply, talk.place.tools, talk.place.tool_spans),
             tool_results=_tool_results(talk.place, exchange),
             placement=talk.place.stored,
             payload=payload_of(exchange, understood) if self._tier == 3 else None,
@@ -175,19 +172,13 @@ class Pipeline:
         return _Talk(finding, place, tuple(messages), chain, len(asked))
 
     def _stored(self, place: "_Message", redactor: Redactor) -> StoredMessage:
-        known = self._known.has_message(place.placed.fingerprint)
-        content = None if known else redactor.json(place.placed.content)
-        text = plain_text(content) if content else None
-        return StoredMessage(
-            fingerprint=place.placed.fingerprint,
-            known=known,
-            position=place.position,
-            direction=place.direction,
-            choice=place.choice,
-            role=place.placed.message.role,
-            content=content,
-            text=text,
-            size=len(text) if text else 0,
+        return stored_message(
+            place.placed,
+            place.direction,
+            place.position,
+            place.choice,
+            redactor=redactor,
+            known=self._known.has_message(place.placed.fingerprint),
         )
 
 
@@ -330,27 +321,6 @@ def _tags(caller: Caller, tier: Literal[1, 2, 3]) -> dict[str, str]:
     return {name: value for name, value in told.items() if value}
 
 
-def _tool_calls(reply: Reply, place: Place) -> tuple[StoredToolCall, ...]:
-    parts = [part for message in reply.messages for part in message.parts]
-    made = {tool.position: tool for tool in place.tools}
-    return tuple(
-        StoredToolCall(
-            tool_call_id=part.id,
-            position=position,
-            name=part.name,
-            arguments=part.arguments,
-            server=part.server,
-            typed=part.typed,
-            item_id=part.item_id,
-            fingerprint=made[position].fingerprint if made else "",
-            prompts=made[position].prompts if made else (),
-            span_id=place.tool_spans[position] if made else None,
-            calls_inside=calls_inside(part.name, part.arguments) or None,
-        )
-        for position, part in enumerate(p for p in parts if isinstance(p, ToolCallPart))
-    )
-
-
 def _tool_results(place: Place, exchange: Exchange) -> tuple[StoredToolResult, ...]:
     """Results that this call brings for tool calls of earlier ones, and of its own reply."""
     return tuple(
@@ -415,15 +385,7 @@ def _redacted(record: Record, redactor: Redactor) -> Record:
     if clean != values:
         update["call"] = LlmCall(**clean)
     if record.tool_calls:
-        update["tool_calls"] = tuple(
-            made.model_copy(
-                update={
-                    "arguments": _text(made.arguments, redactor),
-                    "calls_inside": redactor.json(made.calls_inside),
-                }
-            )
-            for made in record.tool_calls
-        )
+        update["tool_calls"] = tuple(without_secrets(made, redactor) for made in record.tool_calls)
     if record.tool_results:
         update["tool_results"] = tuple(
             answer.model_copy(update={"result": redactor.json(answer.result)})
@@ -434,10 +396,6 @@ def _redacted(record: Record, redactor: Redactor) -> Record:
     if clean != placed:
         update["placement"] = Placement(**clean)
     return record.model_copy(update=update) if update else record
-
-
-def _text(text: str | None, redactor: Redactor) -> str | None:
-    return redactor.text(text) if text is not None else None
 
 
 def _since(start_us: int, at_us: int | None) -> float | None:

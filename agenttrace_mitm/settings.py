@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     JsonConfigSettingsSource,
@@ -26,6 +26,15 @@ ENV_PREFIX = "AGENTTRACE_"
 def home_folder() -> Path:
     """`AGENTTRACE_HOME`, or `~/.agenttrace`."""
     return Path(os.environ.get("AGENTTRACE_HOME") or Path.home() / ".agenttrace").expanduser()
+
+
+class AddedHost(BaseModel):
+    """A host of the user's: whose dialect it speaks, and under which name it is recorded."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    speaks: str
+    provider: str
 
 
 class Settings(BaseSettings):
@@ -62,8 +71,9 @@ class Settings(BaseSettings):
     hosts_disabled: list[str] = Field(
         default_factory=list, description="provider hosts that are not decrypted"
     )
-    hosts_added: dict[str, str] = Field(
-        default_factory=dict, description="further hosts to decrypt: host -> provider"
+    hosts_added: dict[str, str | AddedHost] = Field(
+        default_factory=dict,
+        description="further hosts to decrypt: host -> provider, or -> {speaks, provider}",
     )
     open_browser: bool = Field(True, description="open the dashboard when it starts")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
@@ -117,6 +127,11 @@ class Settings(BaseSettings):
     def token_file(self) -> Path:
         """The access token of pages and API."""
         return self.home / "token"
+
+    @property
+    def fingerprint_file(self) -> Path:
+        """The local secret that message fingerprints are keyed with."""
+        return self.home / "fingerprint.key"
 
     @property
     def recorder_socket(self) -> Path:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from agenttrace_mitm import payload
+from agenttrace_mitm.model import Headers
 from agenttrace_mitm.payload import payload_of, redacted
 from agenttrace_mitm.privacy import Redactor
 from agenttrace_mitm.providers import understand
@@ -110,3 +111,92 @@ def test_a_medium_that_is_still_sent_is_kept():
     let_go(recording.db, 200)
     [medium] = recording.rows("select data from media")
     assert medium["data"] == PNG
+
+
+KIND = "multipart/form-data; boundary=----aBc0123456789DeFaBc0123456789"
+WAV = (
+    b"RIFF\0\0\0\0WAVEfmt " + struct.pack("<IHHIIHH", 16, 1, 1, 8000, 16000, 2, 16)
+    + b"data" + struct.pack("<I", 8000) + bytes(range(250)) * 32
+)  # fmt: skip
+LINES = b"\n".join(b'{"custom_id": "%d", "method": "POST"}' % n for n in range(20))
+
+
+def form(*files, fields=(("model", "whisper-1"),)):
+    """A form of *fields* and *files* (name, file name, type, content)."""
+    boundary = b"--" + KIND.partition("boundary=")[2].encode()
+    parts = [f'name="{name}"\r\n\r\n{value}'.encode() for name, value in fields]
+    parts += [
+        f'name="{name}"; filename="{file}"\r\nContent-Type: {kind}\r\n\r\n'.encode() + data
+        for name, file, kind, data in files
+    ]
+    head = b"\r\nContent-Disposition: form-data; "
+    return b"".join(boundary + head + part + b"\r\n" for part in parts) + boundary + b"--\r\n"
+
+
+def uploaded(path, *files, id_="1", **how):
+    headers = (("content-type", KIND),)
+    return replace(
+        exchange("openai", path, {"text": "hello"}, form(*files, **how)),
+        id=id_,
+        request_headers=Headers(headers),
+    )
+
+
+SOUND = ("file", "a.wav", "audio/wav", WAV)
+UPLOADS = {
+    "transcription": ("/v1/audio/transcriptions", [SOUND]),
+    "image edit": (
+        "/v1/images/edits",
+        [("image[]", "a.png", "image/png", PNG), ("mask", "m.png", "image/png", PNG + b"m")],
+    ),
+    "file upload": ("/v1/files", [("file", "batch.jsonl", "application/jsonl", LINES)]),
+}
+
+
+@pytest.mark.parametrize("name", UPLOADS)
+def test_files_of_forms_are_media(name):
+    path, files = UPLOADS[name]
+    recording = Recording()
+    for id_ in "12":
+        recording.take(uploaded(path, *files, id_=id_))
+    media = recording.rows("select sha256, mime_type, size, data, first_call_id from media")
+    assert sorted((m["mime_type"], m["size"], m["data"]) for m in media) == sorted(
+        (kind, len(data), data) for _, _, kind, data in files
+    )
+    assert {medium["first_call_id"] for medium in media} == {"1"}
+    kept = {medium["sha256"]: medium["data"] for medium in media}
+    for row in recording.rows("select request_body from payloads"):
+        body = unpack(row["request_body"])
+        assert not any(data in body for *_, data in files)
+        assert put_back(body, kept.get) == form(*files)
+
+
+def test_a_sound_in_a_form_has_its_length_and_is_named_by_the_message():
+    recording = Recording()
+    recording.take(uploaded("/v1/audio/transcriptions", SOUND))
+    [medium] = recording.rows("select sha256, duration_ms from media")
+    assert medium["duration_ms"] == 500
+    [found] = recording.rows("select content from messages where role = 'user'")
+    assert medium["sha256"] in found["content"]
+
+
+def test_a_file_with_a_secret_is_redacted_where_it_stands():
+    secret = b"sk-ant-api03-" + b"Ab3" * 30
+    recording = Recording()
+    recording.take(uploaded("/v1/files", ("file", "a.txt", "text/plain", LINES + secret)))
+    assert recording.rows("select * from media") == []
+    [row] = recording.rows("select request_body from payloads")
+    body = unpack(row["request_body"])
+    assert secret not in body
+    assert LINES in body
+
+
+def test_a_form_that_was_cut_keeps_what_came():
+    """A file without an end is no medium, and nothing of the body is lost."""
+    sent = uploaded("/v1/audio/transcriptions", SOUND)
+    for end in range(0, len(sent.request.data), 97):
+        data = sent.request.data[:end]
+        cut = replace(sent, request=replace(sent.request, data=data, complete=False))
+        kept = payload_of(cut, understand(cut))
+        media = {medium.sha256: medium.data for medium in kept.media}
+        assert put_back(kept.request_body or b"", media.get) == data

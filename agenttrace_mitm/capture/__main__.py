@@ -23,7 +23,7 @@ from .. import health
 from .. import settings as settings_module
 from ..errors import AgentTraceError, CaptureError
 from ..listening import inherited, listener
-from ..providers import certificate_names, hosts
+from ..providers import certificate_names, hosts, speaking
 from ..settings import Settings
 from . import authority, bounded, faithful
 from .addon import AgentTrace
@@ -94,7 +94,7 @@ class Worker:
             self._door(0, configuration.sni_fd),
         )
         decrypted = hosts(settings.hosts_added, settings.hosts_disabled, settings.hosts_enabled)
-        gate = self._gate = Gate(decrypted, mapped)
+        gate = self._gate = Gate(decrypted, mapped, speaks=speaking(settings.hosts_added))
         self._lookup = Lookup()
         self._handover = Handover(settings.recorder_socket)
         self._addon = AgentTrace(

@@ -12,7 +12,7 @@ from mitmproxy.proxy import server_hooks
 from .. import clock
 from ..frames import Blind, Note
 from .complaints import complaints, harmless
-from .exchanges import Exchanges, how_closed, provider_host, watch_of, who_left
+from .exchanges import Exchanges, Served, how_closed, provider_host, watch_of, who_left
 from .gate import Gate
 from .handover import Handover
 from .heads import login_of, pairs, take_ours
@@ -173,7 +173,8 @@ class AgentTrace:
             provider = self._gate.plain_provider(host, port)
         if provider is not None and not flow.error:
             peer = self._peers.of(flow.client_conn)
-            self._exchanges.open(flow, provider, host, peer, told)
+            served = Served(provider, host, self._gate.speaks(host, flow.request.port))
+            self._exchanges.open(flow, served, peer, told)
 
     @harmless
     def request(self, flow: http.HTTPFlow) -> None:

@@ -3,7 +3,7 @@
 Nothing here waits.  What a frame holds has no credentials in it any more.
 """
 
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 from mitmproxy import connection, http, websocket
 
@@ -22,6 +22,14 @@ WATCH = "agenttrace.watch"
 """Key in `flow.metadata` of the exchange's `Watch`."""
 
 
+class Served(NamedTuple):
+    """Who answers: a provider, by which host, in whose dialect (empty: the provider's own)."""
+
+    provider: str
+    host: str
+    speaks: str = ""
+
+
 class Exchanges:
     """The exchanges under way."""
 
@@ -33,7 +41,7 @@ class Exchanges:
         self.request_bytes = 0
         self.response_bytes = 0
 
-    def open(self, flow: http.HTTPFlow, provider: str, host: str, peer: Peer, told: Told) -> None:
+    def open(self, flow: http.HTTPFlow, served: Served, peer: Peer, told: Told) -> None:
         """A request head arrived: watch what follows."""
         request = flow.request
         at_us = clock.now_us()
@@ -43,8 +51,8 @@ class Exchanges:
         opened = Opened(
             id=id_,
             at_us=at_us,
-            provider=provider,
-            host=host,
+            provider=served.provider,
+            host=served.host,
             method=request.method,
             target=target,
             http_version=request.http_version,
@@ -53,6 +61,7 @@ class Exchanges:
             tags={**peer.run.tags, **told.tags},
             credential_digests=found + in_query,
             source="proxy",
+            speaks=served.speaks,
         )
         watch = Watch(self._handover.open(id_, opened))
         self.live[id_] = watch

@@ -57,6 +57,7 @@ class Gate:
     """Knows the provider hosts, and which clients do not want us on which of them.
 
     *hosts* maps host names to providers; `*.domain` stands for one label before the domain.
+    *speaks* names whose dialect a host speaks, where its provider's name does not say so.
     """
 
     def __init__(
@@ -64,7 +65,10 @@ class Gate:
         hosts: Mapping[str, str],
         targets: Mapping[str, Target] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        speaks: Mapping[str, str] | None = None,
     ) -> None:
+        self._speaks = {normal(host): whose for host, whose in (speaks or {}).items()}
         self._hosts = {normal(host): provider for host, provider in hosts.items()}
         self.targets = dict(targets or {})
         self._clock = clock
@@ -72,8 +76,12 @@ class Gate:
 
     def provider(self, host: str | None) -> str | None:
         """The provider behind *host*, None when it is nobody's."""
+        return _among(self._hosts, normal(host))
+
+    def speaks(self, host: str, port: int = 0) -> str:
+        """Whose dialect *host* speaks; empty where the name of its provider says so."""
         name = normal(host)
-        return self._hosts.get(name) or self._hosts.get(f"*.{name.partition('.')[2]}")
+        return _among(self._speaks, name) or self._speaks.get(f"{name}:{port}") or ""
 
     def plain_provider(self, host: str, port: int) -> str | None:
         """The provider behind a server on this machine that speaks plain HTTP."""
@@ -109,3 +117,7 @@ class Gate:
             key[:2] == (normal(host), client) and (key[2] == process or not key[2] or not process)
             for key in self._tunnels
         )
+
+
+def _among(hosts: Mapping[str, str], name: str) -> str | None:
+    return hosts.get(name) or hosts.get(f"*.{name.partition('.')[2]}")

@@ -18,7 +18,7 @@ from mitmproxy import ctx
 
 from .. import settings as settings_module
 from ..errors import AgentTraceError
-from ..providers import hosts
+from ..providers import hosts, speaking
 from ..settings import Settings
 from . import bounded, faithful
 from .addon import AgentTrace
@@ -59,7 +59,8 @@ class Inside:
     def _begin(self, settings: Settings) -> None:
         settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
         known = hosts(settings.hosts_added, settings.hosts_disabled, settings.hosts_enabled)
-        gate = Gate(known, targets(settings.upstream_map))
+        speaks = speaking(settings.hosts_added)
+        gate = Gate(known, targets(settings.upstream_map), speaks=speaks)
         self._handover = Handover(settings.recorder_socket)
         self._lookup = Lookup()
         # In upstream mode the login in a request may be the one that theirs put there.

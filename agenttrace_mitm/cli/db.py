@@ -53,14 +53,18 @@ def reprocess(dry_run: bool, since: str | None, **given: str | None) -> None:
     \b
     agenttrace-mitm db reprocess --dry-run
     """
+    from ..access import fingerprint_key
     from ..pricing.overrides import USER_FILE
     from ..reprocess import reprocess as read_again
 
     settings = options.load(given)
     prices = settings.home / USER_FILE
-    found = read_again(settings.database, prices, _moment(since), dry_run=dry_run)
+    key = fingerprint_key(settings.fingerprint_file)
+    found = read_again(settings.database, prices, key, _moment(since), dry_run=dry_run)
     for column, calls in found.columns.most_common():
         click.echo(f"{column:<22} {calls:>8,}")
+    for table, rows in found.rows.most_common():
+        click.echo(f"{table:<22} {rows:>8,} rows")
     verb = "would change" if dry_run else "changed"
     click.echo(f"{found.read:,} calls read again, {found.changed:,} {verb}.")
 

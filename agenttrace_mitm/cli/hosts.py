@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from ..settings import Settings
 
 
+_OTHERS = "or name a provider that `hosts list` shows, and the host is recorded as its"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 _HOST = re.compile(r"(localhost|127\.0\.0\.1):\d{1,5}|(\*\.)?([a-z0-9-]+\.)*[a-z0-9][a-z0-9-]*")
 
 
@@ -82,22 +84,59 @@ def disable(name: str) -> None:
 
 @command.command()
 @click.argument("host")
-@click.argument("provider")
-def add(host: str, provider: str) -> None:
-    """Record another host that speaks a provider's dialect."""
-    from ..providers.hosts import providers
+@click.argument("dialect")
+@click.option(
+    "--provider",
+    metavar="NAME",
+    help="Record and price its calls under this name. Default: what the price list calls the"
+    " host, else the host itself.",
+)
+def add(host: str, dialect: str, provider: str | None) -> None:
+    """Record another host, and say whose dialect it speaks.
+
+    A gateway of your own that speaks OpenAI's dialect is not OpenAI: its calls go by its own name,
+    and have no cost unless you say whose prices they have, or give some in prices.json.
+
+    \b
+    agenttrace-mitm hosts add llm.example.com openai
+    agenttrace-mitm hosts add llm.example.com anthropic --provider acme
+    """
+    from ..providers.hosts import FAMILIES, known_providers
 
     settings = options.load({})
-    if provider not in providers():
+    if dialect not in known_providers():
         raise AgentTraceError(
-            f"{provider} is not a provider we can read", f"Choose from {', '.join(providers())}"
+            f"{dialect} is not a dialect we can read",
+            f"Choose from {', '.join(FAMILIES)}; {_OTHERS}",
         )
     if not _HOST.fullmatch(host.lower()):
         raise AgentTraceError(
             f"{host!r} is not a host name",
             "Give the bare name, *.domain, or localhost:port for plain HTTP on this machine",
         )
-    _change(settings, hosts_added={**settings.hosts_added, host.lower(): provider})
+    if provider is not None and not _NAME.fullmatch(provider):
+        raise AgentTraceError(
+            f"{provider!r} cannot be the name of a provider",
+            "Use letters, digits, dots, dashes and underscores",
+        )
+    name = (provider or _named(host.lower(), dialect)).lower()
+    speaks = dialect if dialect in FAMILIES else "openai"
+    added = settings.model_dump(mode="json")["hosts_added"]
+    added[host.lower()] = name if name == dialect else {"speaks": speaks, "provider": name}
+    _change(settings, hosts_added=added)
+    click.echo(f"Calls to {host.lower()} are recorded as {name}.")
+
+
+def _named(host: str, dialect: str) -> str:
+    """Under which name the calls to *host* go when nobody says."""
+    from ..pricing.catalog import provider_at
+    from ..providers import PROFILES, hosts, provider_among
+    from ..providers.hosts import FAMILIES
+
+    if dialect not in FAMILIES:  # a provider, and by that whose dialect it is
+        return dialect
+    bare = host.removeprefix("*.")
+    return provider_among(bare, hosts(enabled=PROFILES)) or provider_at(bare) or bare
 
 
 def _abridged(members: "Mapping[str, str]") -> str:

@@ -139,11 +139,18 @@ class Exchange:
     notes: tuple[str, ...] = ()
     trailers: Headers = Headers()
     turn: TurnKind = ""
+    speaks: str = ""
+    """Whose dialect it is, where the name of the provider does not say so."""
 
     @property
     def path(self) -> str:
         """The target without its query."""
         return self.target.partition("?")[0]
+
+    @property
+    def family(self) -> str:
+        """Whose dialect is spoken."""
+        return self.speaks or self.provider
 
     @property
     def query(self) -> str:

@@ -90,13 +90,25 @@ def knows_provider(provider: str) -> bool:
     return _provider_id(provider) is not None
 
 
+def provider_at(host: str) -> str | None:
+    """Whose API the price list says that *host* is; None when it does not know."""
+    try:
+        return get_snapshot().find_provider(None, None, f"https://{host}/v1").id
+    except LookupError:
+        return None
+
+
 @lru_cache(maxsize=256)
 def _provider_id(provider: str) -> str | None:
     name = ALIASES.get(provider, provider)
+    users = name if any(entry.provider == name for entry in _users[0].models) else None
+    # The list recognises names by parts of them: what the user calls so is not its.
+    if users or "." in name or ":" in name:
+        return users
     try:
         return get_snapshot().find_provider(None, name, None).id
     except LookupError:
-        return name if any(entry.provider == name for entry in _users[0].models) else None
+        return None
 
 
 @lru_cache(maxsize=4096)

@@ -11,14 +11,16 @@ from .hosts import (
     HOSTS,
     certificate_names,
     hosts,
+    known_providers,
     permitted_names,
     provider_among,
     provider_of,
+    speaking,
 )
 from .profiles import PROFILES
 from .sockets import turns_of
 from .turns import Turn, Turns
-from .understanding import ADAPTERS, understand
+from .understanding import ADAPTERS, spoken_at, understand
 from .within import calls_within
 
 __all__ = [
@@ -36,11 +38,14 @@ __all__ = [
     "client_of",
     "hosts",
     "is_library",
+    "known_providers",
     "permitted_names",
     "provider_among",
     "provider_of",
     "rate_limits",
     "request_ids",
+    "speaking",
+    "spoken_at",
     "turns_of",
     "understand",
 ]

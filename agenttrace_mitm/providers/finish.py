@@ -19,6 +19,7 @@ _WORDS = {
     "tool_calls": ("tool_calls", "function_call", "tool_use", "tool_call"),
     "content_filter": (
         "content_filter",
+        "guardrail_intervened",
         "refusal",
         "safety",
         "recitation",

@@ -5,7 +5,9 @@ too, but are only decrypted when the user asked for it.
 """
 
 from collections.abc import Collection, Iterable, Mapping
+from functools import cache
 
+from ..settings import AddedHost
 from .profiles import PROFILES
 
 HOSTS: Mapping[str, str] = {
@@ -26,13 +28,17 @@ HOSTS: Mapping[str, str] = {
 }
 
 
+FAMILIES = ("openai", "anthropic", "google", "mistral", "cohere", "ollama", "bedrock", "vertex")
+"""Whose dialects there are.  Everybody else speaks one of these at paths that tell which."""
+
+
 def provider_of(host: str) -> str | None:
     """Whose API *host* is, by exact name; None when it is nobody's."""
     return HOSTS.get(_plain(host))
 
 
 def hosts(
-    added: Mapping[str, str] | None = None,
+    added: Mapping[str, str | AddedHost] | None = None,
     disabled: Collection[str] = (),
     enabled: Iterable[str] = (),
 ) -> dict[str, str]:
@@ -44,9 +50,18 @@ def hosts(
     known = dict(HOSTS)
     for name in enabled:
         known |= PROFILES.get(name, {})
-    known |= {_name(host): provider for host, provider in (added or {}).items()}
+    known |= {_name(host): _whose(one) for host, one in (added or {}).items()}
     unwanted = {_name(host) for host in disabled}
     return {host: provider for host, provider in known.items() if host not in unwanted}
+
+
+def speaking(added: Mapping[str, str | AddedHost]) -> dict[str, str]:
+    """Whose dialect those of the *added* hosts speak that go by another name."""
+    return {_name(host): one.speaks for host, one in added.items() if isinstance(one, AddedHost)}
+
+
+def _whose(added: str | AddedHost) -> str:
+    return added if isinstance(added, str) else added.provider
 
 
 def provider_among(host: str, known: Mapping[str, str]) -> str | None:
@@ -69,10 +84,11 @@ def certificate_names(known: Iterable[str]) -> list[str]:
     return sorted({host.removeprefix("*.") for host in known if ":" not in host})
 
 
-def providers() -> list[str]:
+@cache
+def known_providers() -> tuple[str, ...]:
     """Everybody whose hosts we know: what a further host may be said to speak like."""
     known = {provider for members in PROFILES.values() for provider in members.values()}
-    return sorted(known | set(HOSTS.values()))
+    return tuple(sorted(known | set(HOSTS.values())))
 
 
 def permitted_names(profiles: Iterable[str] = ()) -> list[str]:

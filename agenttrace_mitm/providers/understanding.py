@@ -138,12 +138,19 @@ def route_of(exchange: Exchange) -> Route:
     """Where the exchange went."""
     query = dict(parse_qsl(exchange.query)) if exchange.query else {}
     path = exchange.path.rstrip("/")
-    return Route(exchange.provider, exchange.method, path, query, exchange.turn)
+    return Route(exchange.family, exchange.method, path, query, exchange.turn)
 
 
 def adapter_of(route: Route) -> Adapter:
     """The dialect spoken at *route*."""
     return next((adapter for adapter in ADAPTERS if adapter.matches(route)), _OTHER)
+
+
+def spoken_at(exchange: Exchange) -> tuple[str, str]:
+    """The dialect that *exchange* speaks and what it does, by where it went alone."""
+    route = route_of(exchange)
+    adapter = adapter_of(route)
+    return adapter.dialect, adapter.operation(route)
 
 
 def understand(exchange: Exchange) -> Understood:

@@ -50,7 +50,7 @@ def calls_within(exchange: Exchange) -> tuple[Exchange, ...]:
 
 def _carries(exchange: Exchange, where: tuple[str, re.Pattern[str]]) -> bool:
     provider, path = where
-    got = exchange.method == "GET" and exchange.provider in provider.split()
+    got = exchange.method == "GET" and exchange.family in provider.split()
     return got and path.search(exchange.path) is not None
 
 

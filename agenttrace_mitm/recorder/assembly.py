@@ -92,6 +92,7 @@ class _Open:
             ending_note=note,
             caller=_caller(head),
             source=head.source,
+            speaks=head.speaks,
             credential_digests=tuple(head.credential_digests),
             notes=notes,
             trailers=trailers,

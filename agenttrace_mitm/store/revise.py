@@ -6,7 +6,8 @@ leaves a row alone that somebody else has changed in between.
 
 import contextlib
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,9 +20,11 @@ from ..pricing.calls import BILLED_KINDS, priced, reported_in
 from ..wire.media import put_back
 from . import rollups
 from .chains import request_of, unreadable
+from .healing import Again, heal
 from .payloads import unpack
 from .rows import call_of, call_values
 from .schema import BUSY_TIMEOUT_MS, CALL_COLUMNS, open_database
+from .search import index_new
 
 BATCH = 200
 NO_MODEL = "(no model)"
@@ -76,28 +79,74 @@ class StoredWire:
     response: bytes | None
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A call before and after, and how many rows around it changed, by table."""
+
+    before: LlmCall
+    after: LlmCall
+    rows: Counter[str]
+
+
 def revise(
     database: Path,
     since_us: int,
-    anew: Callable[[LlmCall, StoredWire], LlmCall],
+    anew: Callable[[LlmCall, StoredWire], Again],
     *,
     dry_run: bool = False,
-) -> list[tuple[LlmCall, LlmCall]]:
-    """Put what *anew* makes of each call and its bytes in its place; changes, before and after."""
-    done = []
+) -> Iterator[Change]:
+    """Put what *anew* makes of each call and its bytes in its place; what changed.
+
+    With *dry_run* every batch is written and rolled back, so that it tells what would change.
+    """
+    lengths: dict[str, int] = {}
     with _opened(database) as db:
         for batch in _batches(db, since_us):
             kept = ((call, _wire(db, call)) for call in batch)
-            pairs = ((call, _stored(anew(call, wire))) for call, wire in kept if wire)
-            changes = [(call, again) for call, again in pairs if again != call]
-            done += changes if dry_run else write(db, changes)
-    return done
+            read = [(call, anew(call, wire)) for call, wire in kept if wire]
+            yield from _healed(db, read, lengths, dry_run=dry_run)
+
+
+def _healed(
+    db: sqlite3.Connection,
+    read: Sequence[tuple[LlmCall, Again]],
+    lengths: dict[str, int],
+    *,
+    dry_run: bool,
+) -> list[Change]:
+    """Heal the records of a batch in one transaction; what changed."""
+    changes = []
+    with _transaction(db, keep=not dry_run):
+        for call, again in read:
+            row = db.execute(_NOW, (call.id,)).fetchone()
+            if row is None or call_of(row) != call:
+                continue  # somebody else was here in between
+            after, rows = heal(db, call, again, lengths)
+            after = _stored(after)
+            if rows or after != call:
+                _update(db, call, after)
+                changes.append(Change(call, after, rows))
+        rollups.recount(db, {one.before.started_us // rollups.HOUR_US for one in changes})
+        index_new(db)
+    return changes
+
+
+@contextlib.contextmanager
+def _transaction(db: sqlite3.Connection, *, keep: bool) -> Iterator[None]:
+    db.execute("begin immediate")
+    try:
+        yield
+        db.execute("commit" if keep else "rollback")
+    except BaseException:
+        if db.in_transaction:
+            db.rollback()
+        raise
 
 
 def _wire(db: sqlite3.Connection, call: LlmCall) -> StoredWire | None:
     row = db.execute("select * from payloads where call_id = ?", (call.id,)).fetchone()
-    if row is None or call.status_code == 101:  # of a WebSocket it is the turns that are calls
-        return None
+    if row is None or (call.status_code == 101 and call.kind == "admin"):
+        return None  # of a WebSocket it is the turns that are calls
     return StoredWire(
         _decoded(row["request_headers"]),
         _decoded(row["response_headers"]),
@@ -127,19 +176,13 @@ def write(
     if not changes:
         return []
     written = []
-    db.execute("begin immediate")
-    try:
+    with _transaction(db, keep=True):
         for call, again in changes:
             row = db.execute(_NOW, (call.id,)).fetchone()
             if row and call_of(row) == call:
                 _update(db, call, again)
                 written.append((call, again))
         rollups.recount(db, {call.started_us // rollups.HOUR_US for call, _ in written})
-        db.execute("commit")
-    except BaseException:
-        if db.in_transaction:
-            db.rollback()
-        raise
     return written
 
 

@@ -153,7 +153,7 @@ def _write_messages(db: sqlite3.Connection, record: Record) -> None:
         if not message.known:
             stored = {
                 "role": message.role,
-                "content": _content(message.content),
+                "content": content_text(message.content),
                 "own_text": own_text(message.content, message.text),
                 "size": message.size,
                 "at_us": call.started_us,
@@ -195,13 +195,13 @@ def _write_payload(
     known = db.execute("select id from payloads where call_id = ?", (call.id,)).fetchone()
     if known:
         db.execute(UPDATE_PAYLOAD, row | {"id": known[0]})
-        _replace_request(db, call, known[0], payload.request_body, requests)
+        replace_request(db, call, known[0], payload.request_body, requests)
         return
     body, after = stored_request(db, call, payload.request_body, requests)
     db.execute(INSERT_PAYLOAD, row | {"request_body": body, "request_after": after})
 
 
-def _replace_request(
+def replace_request(
     db: sqlite3.Connection, call: LlmCall, row: int, body: bytes | None, requests: Requests
 ) -> None:
     """Let *row* have this request *body*: nearly always what it has already."""
@@ -224,7 +224,7 @@ def _write_tools(db: sqlite3.Connection, record: Record) -> None:
         db.execute(INSERT_TOOL_CALL, row)
     for answer in record.tool_results:
         row = {
-            "result": _text(answer.result),
+            "result": result_text(answer.result),
             "is_error": answer.is_error,
             "at_us": answer.at_us,
             "call_id": call.id,
@@ -258,10 +258,11 @@ def json_text(value: Any) -> str | None:
     return _encode(value).decode() if value not in (None, [], {}, ()) else None
 
 
-def _content(parts: Any) -> str | None:
+def content_text(parts: Any) -> str | None:
     """Parts as JSON text; NULL only where they are not kept, an empty message is a list."""
     return None if parts is None else _encode(parts).decode()
 
 
-def _text(value: Any) -> str | None:
+def result_text(value: Any) -> str | None:
+    """What a tool answered: text as it is, all else as JSON text."""
     return value if isinstance(value, str) else json_text(value)

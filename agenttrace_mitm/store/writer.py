@@ -88,6 +88,7 @@ class Writer:
         self._later: deque[Item] = deque(maxlen=MAX_LATER)  # of an outage, besides its records
         self._thread = threading.Thread(target=self._run, name="agenttrace-writer", daemon=True)
         self._requests = Requests()
+        self._version = 0
         self._db: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None  # the one that is open, whatever its name
 
@@ -200,6 +201,7 @@ class Writer:
     def _commit_here(self, batch: Sequence[Item]) -> None:
         db = self._connection()
         db.execute("begin immediate")
+        self._notice_others(db)
         records = Batch(db, self._requests)
         try:
             for item in batch:
@@ -211,6 +213,13 @@ class Writer:
             if db.in_transaction:  # SQLite may have rolled back by itself
                 db.rollback()
             raise
+
+    def _notice_others(self, db: sqlite3.Connection) -> None:
+        """Trust no memory of stored requests once another process has written."""
+        (version,) = db.execute("pragma data_version").fetchone()
+        if version != self._version:
+            self._version = version
+            self._requests.forget()
 
     def _connection(self) -> sqlite3.Connection:
         if self._db is None:

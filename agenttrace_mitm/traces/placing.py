@@ -94,11 +94,7 @@ class Places:
 
     def anchor(self, understood: Understood) -> str:
         """What the request's messages come after: a history that only the provider has."""
-        previous = understood.ask.links.previous_response_id
-        # Other dialects name the message before, and send the history all the same.
-        if understood.dialect != "openai.responses" or not previous:
-            return ""
-        return self._prints.of("after", previous)
+        return anchor(self._prints, understood)
 
     def place(self, finding: Finding) -> Place:
         """The place of the call in *finding*."""
@@ -342,6 +338,15 @@ class Places:
 def agent_span_id(prints: Fingerprinter, thread_id: str, trace_id: str) -> str:
     """The span of a thread's part in a trace."""
     return prints.of("agent", thread_id, trace_id)[:16]
+
+
+def anchor(prints: Fingerprinter, understood: Understood) -> str:
+    """The chain that the request's messages are put on: empty, or that of the named response."""
+    previous = understood.ask.links.previous_response_id
+    # Other dialects name the message before, and send the history all the same.
+    if understood.dialect != "openai.responses" or not previous:
+        return ""
+    return prints.of("after", previous)
 
 
 def tool_span_id(prints: Fingerprinter, tool: MadeTool) -> str:

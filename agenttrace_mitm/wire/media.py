@@ -1,8 +1,9 @@
 """Media in bodies: what their first bytes tell, and bodies without them.
 
 Clients send an image again with every turn.  `set_aside` takes base64 media out of a body and
-leaves `$media:sha256:<hex>` where each stood; `put_back` is its inverse, byte for byte.  Only
-base64 that would be written the same way again is taken out.
+leaves `$media:sha256:<hex>` where each stood; only base64 that would be written the same way again
+is taken out.  Files of forms stand there as they are: `replaced` leaves `$media-raw:sha256:<hex>`.
+`put_back` is the inverse of both, byte for byte.
 """
 
 import base64
@@ -10,15 +11,17 @@ import binascii
 import hashlib
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 SHORTEST = 96
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _CLASSES = bytes(ord("a") if byte in _BASE64 else ord(" ") for byte in range(256))
 _LONG = b"a" * SHORTEST
+_BYTES = "application/octet-stream"
 _MARK = b"$media:sha256:"
-_REFERENCE = re.compile(rb"\$media:sha256:([0-9a-f]{64})")
+_RAW_MARK = b"$media-raw:sha256:"
+_REFERENCE = re.compile(rb"\$media(-raw)?:sha256:([0-9a-f]{64})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +59,39 @@ def set_aside(body: bytes) -> tuple[bytes, tuple[Medium, ...]]:
     return b"".join([*pieces, body[at:]]), tuple(found.values())
 
 
+def replaced(
+    body: bytes, files: Iterable[tuple[int, int, str]]
+) -> tuple[bytes, tuple[Medium, ...]]:
+    """*body* with references in place of *files* (start, end, type as sent), and each once."""
+    pieces: list[bytes] = []
+    found: dict[str, Medium] = {}
+    at = 0
+    for start, end, said in files:
+        data = body[start:end]
+        if len(data) < SHORTEST:
+            continue
+        medium = described(data) or Medium(said or _BYTES, data, hashlib.sha256(data).hexdigest())
+        found[medium.sha256] = medium
+        pieces += [body[at:start], _RAW_MARK, medium.sha256.encode()]
+        at = end
+    return b"".join([*pieces, body[at:]]), tuple(found.values())
+
+
 def put_back(body: bytes, data_of: Callable[[str], bytes | None]) -> bytes:
     """*body* with its media again; a reference to what *data_of* does not have stays."""
 
     def written(found: re.Match[bytes]) -> bytes:
-        data = data_of(found[1].decode())
-        return found[0] if data is None else base64.b64encode(data)
+        data = data_of(found[2].decode())
+        if data is None:
+            return found[0]
+        return data if found[1] else base64.b64encode(data)
 
-    return _REFERENCE.sub(written, body) if _MARK in body else body
+    return _REFERENCE.sub(written, body) if b"$media" in body else body
+
+
+def has_references(body: bytes) -> bool:
+    """True when media are missing in *body*."""
+    return b"$media" in body and _REFERENCE.search(body) is not None
 
 
 def _medium(text: bytes) -> Medium | None:

@@ -6,12 +6,32 @@ fields, as a JSON request would have named them.  A part that was cut is read as
 
 import hashlib
 import re
+from collections.abc import Iterator
 
 from ..model import Json, JsonObject
 
 _BOUNDARY = re.compile(r'boundary=(?:"([^"]+)"|([^\s;]+))', re.IGNORECASE)
 _NAME = re.compile(r'[;\s]name="([^"]*)"', re.IGNORECASE)
 _FILENAME = re.compile(r'[;\s]filename="([^"]*)"', re.IGNORECASE)
+
+
+def files_in(data: bytes, content_type: str) -> Iterator[tuple[int, int, str]]:
+    """Where each whole file of the form *data* begins and ends, and its type as sent."""
+    found = _BOUNDARY.search(content_type)
+    if not found or "multipart/form-data" not in content_type:
+        return
+    boundary = b"--" + (found[1] or found[2]).encode("utf-8", "replace")
+    at = data.find(boundary)
+    while at >= 0 and not data.startswith(b"--", at + len(boundary)):
+        head = at + len(boundary)
+        start = data.find(b"\r\n\r\n", head) + 4
+        end = data.find(b"\r\n" + boundary, max(start - 2, head))
+        if start < 4 or end < 0:
+            return  # cut within
+        words = data[head:start].decode("utf-8", "replace")
+        if start <= end and _FILENAME.search(words):
+            yield start, end, _content_type(words)
+        at = end + 2
 
 
 def form_of(data: bytes, content_type: str) -> JsonObject:

@@ -1,6 +1,7 @@
 """Commands that need nothing running."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -65,7 +66,7 @@ def test_hosts_are_changed_in_the_config_file(user):
         **before,
         "hosts_disabled": ["api.cohere.com"],
         "hosts_enabled": ["chatgpt"],
-        "hosts_added": {"llm.example.com": "openai"},
+        "hosts_added": {"llm.example.com": {"speaks": "openai", "provider": "llm.example.com"}},
     }
     listed = user.types("hosts", "list").stdout
     assert "llm.example.com" in listed
@@ -73,6 +74,27 @@ def test_hosts_are_changed_in_the_config_file(user):
     assert user.types("hosts", "disable", "nobody.example").returncode == 1
     assert user.types("hosts", "add", "bad host", "openai").returncode == 1
     assert user.types("hosts", "add", "llm.example.com", "nobody").returncode == 1
+
+
+def test_an_added_host_goes_by_the_name_that_it_is_given(user):
+    def added(*words):
+        done = user.types("hosts", "add", *words)
+        assert done.returncode == 0, done.stderr
+        return json.loads((user.home / "config.json").read_text())["hosts_added"]
+
+    (user.home / "config.json").write_text('{"hosts_added": {"old.example": "mistral"}}')
+    assert added("llm.example", "mistral", "--provider", "Acme") == {
+        "old.example": "mistral",
+        "llm.example": {"speaks": "mistral", "provider": "acme"},
+    }
+    assert added("llm.example", "openai", "--provider", "openai")["llm.example"] == "openai"
+    assert added("llm.example", "groq")["llm.example"] == "groq"
+    avian = added("api.avian.io", "openai")["api.avian.io"]
+    assert avian == {"speaks": "openai", "provider": "avian"}
+    listed = user.types("hosts", "list").stdout
+    assert re.search(r"old\.example +mistral", listed)
+    assert re.search(r"api\.avian\.io +avian", listed)
+    assert user.types("hosts", "add", "llm.example", "openai", "--provider", "a b").returncode == 1
 
 
 def test_queries_only_read(user):

@@ -2,7 +2,11 @@
 
 import hashlib
 
-from agenttrace_mitm.wire.multipart import form_of
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agenttrace_mitm.wire.media import put_back, replaced
+from agenttrace_mitm.wire.multipart import files_in, form_of
 
 KIND = "multipart/form-data; boundary=xyz"
 
@@ -41,6 +45,16 @@ def test_a_form_that_was_cut_is_read_as_far_as_it_came():
     for end in range(len(whole)):
         form = form_of(whole[:end], KIND)
         assert form.get("model", "m") in ("", "m")
+
+
+@given(st.lists(st.binary(max_size=300), max_size=4), st.integers(0, 1500))
+def test_files_are_taken_out_and_put_back_byte_for_byte(files, end):
+    data = b"".join(part("file", one, '; filename="f"') for one in files) + b"--xyz--\r\n"
+    data = data[:end]
+    short, media = replaced(data, files_in(data, KIND))
+    kept = {medium.sha256: medium.data for medium in media}
+    assert put_back(short, kept.get) == data
+    assert all(len(medium.data) >= 96 for medium in media)
 
 
 def test_what_is_no_form_has_no_fields():

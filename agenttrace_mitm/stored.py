@@ -1,0 +1,75 @@
+"""Messages and tool calls in the form in which they are stored, not yet cut down to a tier.
+
+Comes in: what was understood, with its fingerprints.  Goes out: rows to be, their content
+redacted.  Recording and reading stored bytes again share it, so that both make the same rows.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from .model import Reply, StoredMessage, StoredToolCall, ToolCallPart
+from .privacy import Redactor
+from .traces import MadeTool, Placed, plain_text
+from .traces.scripts import calls_inside
+
+
+def stored_message(
+    placed: Placed,
+    direction: Literal["in", "out"],
+    position: int,
+    choice: int = 0,
+    *,
+    redactor: Redactor,
+    known: bool = False,
+) -> StoredMessage:
+    """*placed* as a row; without its content where the store has that already."""
+    content = None if known else redactor.json(placed.content)
+    text = plain_text(content) if content else None
+    return StoredMessage(
+        fingerprint=placed.fingerprint,
+        known=known,
+        position=position,
+        direction=direction,
+        choice=choice,
+        role=placed.message.role,
+        content=content,
+        text=text,
+        size=len(text) if text else 0,
+    )
+
+
+def stored_tool_calls(
+    reply: Reply, made: Sequence[MadeTool], spans: Sequence[str]
+) -> tuple[StoredToolCall, ...]:
+    """The tool calls of *reply*; *made* and *spans* are empty outside of a conversation.
+
+    Arguments are as they came: redacting them is left to the caller.
+    """
+    parts = [part for message in reply.messages for part in message.parts]
+    return tuple(
+        StoredToolCall(
+            tool_call_id=part.id,
+            position=position,
+            name=part.name,
+            arguments=part.arguments,
+            server=part.server,
+            typed=part.typed,
+            item_id=part.item_id,
+            fingerprint=made[position].fingerprint if made else "",
+            prompts=made[position].prompts if made else (),
+            span_id=spans[position] if spans else None,
+            calls_inside=calls_inside(part.name, part.arguments) or None,
+        )
+        for position, part in enumerate(p for p in parts if isinstance(p, ToolCallPart))
+    )
+
+
+def without_secrets(made: StoredToolCall, redactor: Redactor) -> StoredToolCall:
+    """*made* with its arguments redacted."""
+    arguments = made.arguments
+    return made.model_copy(
+        update={
+            "arguments": redactor.text(arguments) if arguments is not None else None,
+            "calls_inside": redactor.json(made.calls_inside),
+        }
+    )
