@@ -28,6 +28,7 @@ COMMANDS = (
     "hosts",
     "ca",
     "system-proxy",
+    "doctor",
     "uninstall",
     "token",
     "logs",
