@@ -22,10 +22,12 @@ from mitmproxy.proxy.layers.tls import parse_client_hello
 from ..errors import CaptureError
 from ..listening import BACKLOG
 from .names import NameServer
+from .quic import QuicDoor
 from .upstream import via
 
 SILENCE_S = 1.0
 """How long a client may say nothing on port 443 before its server is taken to speak first."""
+QUIC = "it tried HTTP/3 (QUIC), which we do not read; it was told to use TCP instead"
 MOST_DESCRIPTORS = 253
 TAKEN_WITHIN_S = 2.0
 
@@ -36,12 +38,20 @@ class Handed:
 
     listeners: list[socket.socket]
     names: socket.socket
+    quic: socket.socket
     statistics: socket.socket
     """A netlink socket that can say whose a connection in there is."""
     is_recorded: Callable[[str], bool]
+    blind: Callable[[str, str, str], None]
+    """Is told of a connection that we cannot read: host, reason, client."""
 
     @classmethod
-    def take(cls, path: str, is_recorded: Callable[[str], bool]) -> "Handed":
+    def take(
+        cls,
+        path: str,
+        is_recorded: Callable[[str], bool],
+        blind: Callable[[str, str, str], None],
+    ) -> "Handed":
         """Ask for them at the socket *path*.  Raises `CaptureError`."""
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as other:
@@ -52,12 +62,14 @@ class Handed:
             raise CaptureError(
                 f"The program's network cannot be reached ({error.strerror})", ""
             ) from None
-        *listeners, names, statistics = descriptors
+        *listeners, quic, names, statistics = descriptors
         return cls(
             [_tcp(each) for each in listeners],
             socket.socket(fileno=names),
+            socket.socket(fileno=quic),
             socket.socket(fileno=statistics),
             is_recorded,
+            blind,
         )
 
 
@@ -97,14 +109,21 @@ class NamespaceInstance(mode_servers.AsyncioServerInstance[NamespaceMode]):
         sockets = handed[self.mode.full_spec]
         loop = asyncio.get_running_loop()
         sockets.names.setblocking(False)
-        _, names = await loop.create_datagram_endpoint(
-            lambda: NameServer(sockets.is_recorded), sock=sockets.names
-        )
+        server = NameServer(sockets.is_recorded)
+        names, _ = await loop.create_datagram_endpoint(lambda: server, sock=sockets.names)
+        told: set[str] = set()
+
+        def tried(client: str, address: str) -> None:
+            if (host := server.recorded_at(address)) and host not in told:
+                told.add(host)
+                sockets.blind(host, QUIC, client)
+
+        door = QuicDoor(sockets.quic, tried)
         servers = [
             await asyncio.start_server(self.handle_stream, sock=each, backlog=BACKLOG)
             for each in sockets.listeners
         ]
-        return [*servers, names]
+        return [*servers, names, door]
 
     def make_top_layer(self, context: context.Context) -> layer.Layer:
         """What speaks with a new client first."""

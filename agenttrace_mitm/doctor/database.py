@@ -73,7 +73,8 @@ def remedy(reason: str) -> str:
 _REMEDIES = {
     "certificate": "Start it with `run`; if it pins its certificates, set its base URL",
     "NO_PROXY": "Take the host out of NO_PROXY in that program's environment",
+    "another name": "Nothing to do: it was not meant for that provider, or hides that it was",
+    "WebSocket": "A newer version of AgentTrace may know it; its size is recorded",
     "HTTP/3": "Switch HTTP/3 off in that program; over TCP it is recorded",
     "Encrypted ClientHello": "Switch ECH off in that program",
-    "no proxy": "Start it with `agenttrace-mitm run --transparent`",
 }

@@ -132,6 +132,14 @@ class Assembly:
             case _:
                 return []
 
+    def unread(self, frame: ExchangeFrame) -> Exchange | None:
+        """The socket that *frame* is the first message on, if nobody can read it."""
+        one = self._open.get(frame.id)
+        first = isinstance(frame, Message) and frame.number == 0
+        if one and one.socket and one.socket.is_unknown and first:
+            return one.exchange(frame.at_us, "complete", "", ())
+        return None
+
     def settled(self, id_: str) -> int:
         """Messages of the socket *id_* below this number are needed by no turn to come."""
         one = self._open.get(id_)

@@ -42,7 +42,8 @@ def damage(database: Path) -> str:
 def blind_spots(database: Path) -> list[Blind]:
     """Those of the last week, the newest first.  Raises `StoreError`."""
     sql = """
-        select host, reason, max(client) as client, count(*) as times, max(at_us) as last_us
+        -- SQLite takes the bare column from the row with the maximum.
+        select host, reason, client, count(*) as times, max(at_us) as last_us
         from blind_spots where at_us >= ? group by host, reason order by last_us desc limit 20
     """
     with _reading(database) as connection, _explained(f"{database} cannot be read"):

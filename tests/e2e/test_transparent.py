@@ -290,3 +290,22 @@ socket.create_connection(("192.0.2.1", 443)).close()
 def test_no_root_is_needed() -> None:
     """Any user can have such a network, and reaches its listeners by any address."""
     subprocess.run([sys.executable, "-c", AS_ANYBODY], check=True)
+
+
+async def test_http3_is_turned_down_and_told(providers: Played) -> None:
+    """A program that tries QUIC learns at once that there is none; the dashboard says who tried."""
+    ask = (
+        "import socket\n"
+        "first = bytes.fromhex('c300000001') + b'\\x08destined\\x04from' + bytes(1180)\n"
+        "address = socket.gethostbyname('api.openai.com')\n"
+        "client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+        "client.settimeout(20)\n"
+        "client.connect((address, 443))\n"  # connected: only that address may answer
+        "for _ in range(2): client.send(first); print(client.recv(100)[1:19])"
+    )
+    code, out, err = await _run(providers, sys.executable, "-c", ask)
+    assert code == 0, err.decode()
+    assert out.decode().splitlines() == [str(bytes(4) + b"\x04from\x08destined")] * 2
+    [row] = select(providers.home / "data.db", "select * from blind_spots")
+    assert row["host"] == "api.openai.com"
+    assert "HTTP/3" in row["reason"]
