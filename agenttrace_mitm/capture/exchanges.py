@@ -52,6 +52,8 @@ class Exchanges:
             source="proxy",
         )
         watch = Watch(self._handover.open(id_, opened))
+        if peer.process is None:
+            watch.late = peer.caller
         self.live[id_] = watch
         flow.metadata[WATCH] = watch
         request.stream = RequestTap(self._handover, watch)
@@ -86,6 +88,7 @@ class Exchanges:
             size=watch.response_size,
             trailers=trailers or [],
             dropped_bytes=held.dropped,
+            caller=watch.late() if watch.late else {},
         )
         self._handover.end(held, frame)
 

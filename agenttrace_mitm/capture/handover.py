@@ -296,6 +296,7 @@ class Handover:
                 size=ended.size,
                 trailers=ended.trailers,
                 dropped_bytes=held.dropped,
+                caller=ended.caller,
             )
             held.frames[-1] = encode(held.ended)
         held.size = sum(map(len, held.frames))

@@ -6,6 +6,8 @@ capture process that told of it has gone; then what was seen is all there is.
 
 from dataclasses import dataclass, field
 
+from msgspec import structs
+
 from ..frames import Ended, Message, Opened, RequestData, RequestEnded, Responded, ResponseData
 from ..model import Arrival, Body, Caller, Ending, Exchange, Headers, SocketMessage
 from ..providers import turns_of
@@ -167,6 +169,9 @@ class Assembly:
 
     def _end(self, frame: Ended) -> Exchange:
         one = self._open.pop(frame.id)
+        if frame.caller:
+            caller = {**frame.caller, **one.opened.caller}
+            one.opened = structs.replace(one.opened, caller=caller)
         one.response.size = frame.size
         if one.socket:
             one.request.size = one.socket.sent_bytes

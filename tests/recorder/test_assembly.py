@@ -114,3 +114,14 @@ def test_who_leaves_after_the_last_byte_cut_nothing() -> None:
     assert exchange
     assert exchange.ending == "complete"
     assert exchange.response.complete
+
+
+def test_a_caller_that_was_found_out_later() -> None:
+    """The process behind a short call may be known at its end only; what was said first stays."""
+    assembly = Assembly()
+    assembly.add(_opened())
+    late = {"agent": "another", "process": "agent.py", "cwd": "/work"}
+    exchange = assembly.add(Ended("a", 90, "complete", "", 4, [], 0, late))
+    assert exchange
+    assert (exchange.caller.process, exchange.caller.cwd) == ("agent.py", "/work")
+    assert (exchange.caller.agent, exchange.caller.pid) == ("me", 42)
