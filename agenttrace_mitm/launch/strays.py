@@ -31,11 +31,14 @@ class Strays:
         self._seen = seen
         self._known: set[int] = set()
         self._told: set[tuple[str, str]] = set()
+        self._ours: set[int] = set()
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._look, name="strays", daemon=True)
 
     def __enter__(self) -> Self:
         if Path("/proc/self/task").is_dir():
+            # An instance that `run` started has the user's own NO_PROXY, and needs no proxy.
+            self._ours = set(children(os.getpid()))
             self._thread.start()
         return self
 
@@ -51,7 +54,7 @@ class Strays:
 
     def _look(self) -> None:
         while not self._end.wait(EVERY_S):
-            for pid in set(descendants(os.getpid())) - self._known:
+            for pid in set(descendants(os.getpid(), self._ours)) - self._known:
                 self._known.add(pid)
                 if (found := judged(pid, self._hosts)) and found not in self._told:
                     self._told.add(found)
@@ -68,7 +71,11 @@ def judged(pid: int, hosts: Collection[str]) -> tuple[str, str] | None:
     with contextlib.suppress(OSError):
         environ = (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
         name = (_PROC / str(pid) / "comm").read_text("utf-8", "replace").strip()
-        if any(name.startswith(each) and _hooked(environ, mark) for each, mark in HOOKED.items()):
+        # Not by its name: Node calls itself MainThread.
+        program = (_PROC / str(pid) / "exe").readlink().name
+        if any(
+            program.startswith(each) and _hooked(environ, mark) for each, mark in HOOKED.items()
+        ):
             return None
         for each in environ:
             variable, _, value = each.decode("utf-8", "replace").partition("=")
@@ -78,13 +85,21 @@ def judged(pid: int, hosts: Collection[str]) -> tuple[str, str] | None:
     return None
 
 
-def descendants(pid: int) -> Iterator[int]:
-    """Processes below *pid*."""
-    for children in _PROC.glob(f"{pid}/task/*/children"):
+def descendants(pid: int, without: Collection[int] = ()) -> Iterator[int]:
+    """Processes below *pid*, but for *without* and what is below those."""
+    for child in children(pid):
+        if child not in without:
+            yield child
+            yield from descendants(child, without)
+
+
+def children(pid: int) -> list[int]:
+    """The processes that *pid* started."""
+    found: list[int] = []
+    for file in _PROC.glob(f"{pid}/task/*/children"):
         with contextlib.suppress(OSError):
-            for child in map(int, children.read_text("ascii").split()):
-                yield child
-                yield from descendants(child)
+            found += map(int, file.read_text("ascii").split())
+    return found
 
 
 def _hooked(environ: list[bytes], mark: bytes) -> bool:

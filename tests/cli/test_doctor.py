@@ -2,9 +2,7 @@
 
 import json
 import os
-import shutil
 import signal
-import tempfile
 import time
 
 import pytest
@@ -13,14 +11,7 @@ from tests.support.machines import snapshot
 
 from .test_machine import place  # noqa: F401 - a fixture
 
-
-@pytest.fixture(autouse=True)
-def temporary(user):
-    """A folder for temporary files, so that other programs' are not ours to judge."""
-    folder = tempfile.mkdtemp(prefix="at-")  # short: sockets have short names
-    user.environ["TMPDIR"] = folder
-    yield
-    shutil.rmtree(folder)
+pytestmark = pytest.mark.usefixtures("temporary")
 
 
 def test_a_home_in_order(user):

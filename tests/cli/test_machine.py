@@ -111,7 +111,9 @@ def test_uninstall_without_anything_installed(user, place):
     assert snapshot(place.root) == before
 
 
-def test_killed_in_the_middle(user, place):
+@pytest.mark.parametrize("remedy", [["uninstall"], ["doctor", "--quick", "--fix"]], ids=" ".join)
+@pytest.mark.usefixtures("temporary")
+def test_killed_in_the_middle(user, place, remedy):
     """What a killed `ca install` left can be undone."""
     user.types("ca", "rotate")
     before = snapshot(place.root)
@@ -123,7 +125,7 @@ def test_killed_in_the_middle(user, place):
     assert killed.returncode == -signal.SIGKILL
     assert snapshot(place.root) != before
     tool.write_text(script)
-    assert user.types("uninstall").returncode == 0
+    assert user.types(*remedy).returncode == 0
     assert snapshot(place.root) == before
 
 
