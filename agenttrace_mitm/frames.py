@@ -116,6 +116,8 @@ class Ended(Frame, frozen=True):
     trailers: Pairs
     dropped_bytes: int
     """Body bytes not handed over because a bound was reached."""
+    caller: dict[str, str] = {}
+    """What was found out about the caller after `Opened`; keys as there."""
 
 
 class Blind(Frame, frozen=True):

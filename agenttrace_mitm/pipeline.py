@@ -88,7 +88,8 @@ class Pipeline:
             return self._record(exchange, _UNREAD, running)
         except Exception:  # its place in the story is what fails: a call without one
             log.exception("%s%s stands alone", exchange.host, exchange.path)
-            return keep(_alone(exchange), self._tier)
+            alone = keep(_alone(exchange), self._tier)
+            return _redacted(alone, Redactor(exchange.credential_digests))
 
     def _record(self, exchange: Exchange, understood: Understood, running: bool) -> Record:
         attempt = None if running else self._attempt(exchange, understood)

@@ -124,6 +124,11 @@ class Settings(BaseSettings):
         return self.home / "logs"
 
     @property
+    def installed_folder(self) -> Path:
+        """What was changed on this machine outside the home folder, and how to undo it."""
+        return self.home / "installed"
+
+    @property
     def token_file(self) -> Path:
         """The access token of pages and API."""
         return self.home / "token"

@@ -145,6 +145,10 @@ class Worker:
                 self._doors.close(id_)
                 self._master.serve(self._doors.specs)
                 return None
+            case "blind":
+                told = (str(message.get(name) or "") for name in ("host", "reason", "client"))
+                self._addon.blind(*told)
+                return None
             case _:
                 return {"error": "That is not something the proxy understands", "remedy": ""}
 
@@ -193,7 +197,8 @@ class Worker:
 
     def _open_namespace(self, id_: str, message: Message) -> Message:
         try:
-            handed = Handed.take(str(message.get("path")), self._is_recorded)
+            path = str(message.get("path"))
+            handed = Handed.take(path, self._is_recorded, self._addon.blind)
         except AgentTraceError as error:
             return {"run": id_, "error": error.problem, "remedy": error.remedy}
         self._doors.open_namespace(_run(id_, message), handed)

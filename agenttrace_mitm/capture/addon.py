@@ -146,6 +146,15 @@ class AgentTrace:
         reason = data.conn.error or "TLS handshake failed"
         self._blind(host, f"the client refused our certificate: {reason}", context.client)
 
+    @harmless
+    def unread(self, client: connection.Client, host: str, reason: str) -> None:
+        """A connection to a provider host passes undecrypted, for a reason known elsewhere."""
+        self._blind(host, reason, client)
+
+    def blind(self, host: str, reason: str, who: str) -> None:
+        """The same for one that does not even reach us."""
+        self._handover.report(Blind(clock.now_us(), host, reason, who))
+
     def is_tunnelled(self, client: connection.Client, host: str) -> bool:
         """Whether *client* does not take our certificate for *host*."""
         peer = self._peers.of(client)
@@ -236,8 +245,7 @@ class AgentTrace:
 
     def _blind(self, host: str, reason: str, client: connection.Client) -> None:
         peer = self._peers.of(client)
-        who = f"{peer.address} {peer.process_name}".strip()
-        self._handover.report(Blind(clock.now_us(), host, reason, who))
+        self.blind(host, reason, f"{peer.address} {peer.process_name}".strip())
 
     def _restore(self, server: connection.Server) -> None:
         address = self._original.pop(server.id, None)

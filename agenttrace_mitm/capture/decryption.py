@@ -2,8 +2,10 @@
 # mitmproxy annotates only some of its functions.
 """Which connections are decrypted, and under which certificate."""
 
+from collections.abc import Callable
+
 from cryptography import x509
-from mitmproxy import certs, tls
+from mitmproxy import certs, connection, tls
 from mitmproxy.addons import next_layer, tlsconfig
 from mitmproxy.net.tls import starts_like_tls_record
 from mitmproxy.proxy import context, layer
@@ -14,14 +16,21 @@ from mitmproxy.proxy.layers.tls import ClientTLSLayer, ServerTLSLayer
 from .direct import ProxyHttpLayer
 from .gate import Gate
 
+ENCRYPTED_CLIENT_HELLO = 0xFE0D
+ECH = "it hides the server's name (Encrypted ClientHello)"
+
+type Unread = Callable[[connection.Client, str, str], None]
+"""Is told of a connection to a provider host (client, host, why) that is not decrypted."""
+
 
 class GatedNextLayer(next_layer.NextLayer):
     """Chooses layers like mitmproxy's own, but decrypts what the gate says and nothing else."""
 
     name = "nextlayer"
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: Gate, unread: Unread) -> None:
         self._gate = gate
+        self._unread = unread
 
     def _next_layer(
         self, context: context.Context, data_client: bytes, data_server: bytes
@@ -58,7 +67,15 @@ class GatedNextLayer(next_layer.NextLayer):
             return False  # decided when TLS began
         hello = self._get_client_hello(context, data_client)  # NeedsMoreData passes through
         name = hello.sni if hello and hello.sni else address[0]
-        return address[1] != 443 or self._gate.provider(name) is None
+        if address[1] != 443:
+            return True
+        if self._gate.provider(name) is not None:
+            return False
+        if hello and self._gate.provider(address[0]) is not None:
+            hidden = any(kind == ENCRYPTED_CLIENT_HELLO for kind, _ in hello.extensions)
+            reason = ECH if hidden else f"it asked for another name in its TLS handshake: {name}"
+            self._unread(context.client, address[0], reason)
+        return True
 
 
 class ProviderTls(tlsconfig.TlsConfig):

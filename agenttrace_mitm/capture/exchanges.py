@@ -64,6 +64,8 @@ class Exchanges:
             speaks=served.speaks,
         )
         watch = Watch(self._handover.open(id_, opened))
+        if peer.process is None:
+            watch.late = peer.caller
         self.live[id_] = watch
         flow.metadata[WATCH] = watch
         request.stream = RequestTap(self._handover, watch)
@@ -102,6 +104,7 @@ class Exchanges:
             size=watch.response_size,
             trailers=trailers or [],
             dropped_bytes=held.dropped,
+            caller=watch.late() if watch.late else {},
         )
         self._handover.end(held, frame)
 

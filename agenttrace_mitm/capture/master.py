@@ -49,7 +49,7 @@ class CaptureMaster(master.Master):
             core.Core(),
             disable_h2c.DisableH2C(),
             self.proxyserver,
-            GatedNextLayer(gate),
+            GatedNextLayer(gate, agenttrace.unread),
             ProviderTls(),
             agenttrace,
             upstream_auth.UpstreamAuth(),  # after ours, which takes the client's own login away

@@ -73,6 +73,7 @@ class NameServer(asyncio.DatagramProtocol):
         self._resolve = resolve or addresses_of
         self._transport: asyncio.DatagramTransport
         self._tasks: set[asyncio.Task[None]] = set()
+        self._recorded: dict[str, str] = {}
 
     def connection_made(self, transport: Any) -> None:
         """Answer from now on."""
@@ -94,17 +95,28 @@ class NameServer(asyncio.DatagramProtocol):
         if not self._transport.is_closing():
             self._transport.sendto(reply, address)
 
+    def recorded_at(self, address: str) -> str:
+        """The recorded host that was last said to be at *address*, empty for none."""
+        return self._recorded.get(address, "")
+
     async def reply(self, query: Query) -> bytes:
         """The answer to *query*."""
         if query.type != ADDRESS:
             return query.reply()
         try:
-            return query.reply(await self._resolve(query.name))
+            addresses = await self._resolve(query.name)
+            self._remember(query.name, addresses)
+            return query.reply(addresses)
         except OSError as error:
             if self._is_recorded(query.name):
+                self._remember(query.name, [PLACEHOLDER])
                 return query.reply([PLACEHOLDER])
             missing = error.errno in (socket.EAI_NONAME, socket.EAI_NODATA)
             return query.reply(code=NO_SUCH_NAME if missing else SERVER_FAILURE)
+
+    def _remember(self, name: str, addresses: Iterable[str]) -> None:
+        if self._is_recorded(name):
+            self._recorded |= dict.fromkeys(addresses, name.lower().rstrip("."))
 
 
 async def addresses_of(name: str) -> list[str]:

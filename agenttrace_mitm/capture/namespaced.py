@@ -22,10 +22,15 @@ from mitmproxy.proxy.layers.tls import parse_client_hello
 from ..errors import CaptureError
 from ..listening import BACKLOG
 from .names import NameServer
+from .quic import QuicDoor
 from .upstream import via
 
 SILENCE_S = 1.0
-"""How long a client may say nothing on port 443 before its server is taken to speak first."""
+"""How long a client may say nothing on port 443 before its server is taken to speak first.
+
+Not where a recorded host is: a busy Java takes longer than this to begin.
+"""
+QUIC = "it tried HTTP/3 (QUIC), which we do not read; it was told to use TCP instead"
 MOST_DESCRIPTORS = 253
 TAKEN_WITHIN_S = 2.0
 
@@ -36,12 +41,20 @@ class Handed:
 
     listeners: list[socket.socket]
     names: socket.socket
+    quic: socket.socket
     statistics: socket.socket
     """A netlink socket that can say whose a connection in there is."""
     is_recorded: Callable[[str], bool]
+    blind: Callable[[str, str, str], None]
+    """Is told of a connection that we cannot read: host, reason, client."""
 
     @classmethod
-    def take(cls, path: str, is_recorded: Callable[[str], bool]) -> "Handed":
+    def take(
+        cls,
+        path: str,
+        is_recorded: Callable[[str], bool],
+        blind: Callable[[str, str, str], None],
+    ) -> "Handed":
         """Ask for them at the socket *path*.  Raises `CaptureError`."""
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as other:
@@ -52,17 +65,21 @@ class Handed:
             raise CaptureError(
                 f"The program's network cannot be reached ({error.strerror})", ""
             ) from None
-        *listeners, names, statistics = descriptors
+        *listeners, quic, names, statistics = descriptors
         return cls(
             [_tcp(each) for each in listeners],
             socket.socket(fileno=names),
+            socket.socket(fileno=quic),
             socket.socket(fileno=statistics),
             is_recorded,
+            blind,
         )
 
 
 handed: dict[str, Handed] = {}
 """What was handed over, by the mode that will use it."""
+answering: dict[str, NameServer] = {}
+"""Who answers name queries there."""
 
 
 def _tcp(descriptor: int) -> socket.socket:
@@ -97,26 +114,41 @@ class NamespaceInstance(mode_servers.AsyncioServerInstance[NamespaceMode]):
         sockets = handed[self.mode.full_spec]
         loop = asyncio.get_running_loop()
         sockets.names.setblocking(False)
-        _, names = await loop.create_datagram_endpoint(
-            lambda: NameServer(sockets.is_recorded), sock=sockets.names
-        )
+        server = answering[self.mode.full_spec] = NameServer(sockets.is_recorded)
+        names, _ = await loop.create_datagram_endpoint(lambda: server, sock=sockets.names)
+        told: set[str] = set()
+
+        def tried(client: str, address: str) -> None:
+            if (host := server.recorded_at(address)) and host not in told:
+                told.add(host)
+                sockets.blind(host, QUIC, client)
+
+        door = QuicDoor(sockets.quic, tried)
         servers = [
             await asyncio.start_server(self.handle_stream, sock=each, backlog=BACKLOG)
             for each in sockets.listeners
         ]
-        return [*servers, names]
+        return [*servers, names, door]
 
     def make_top_layer(self, context: context.Context) -> layer.Layer:
         """What speaks with a new client first."""
-        mode = context.client.proxy_mode
-        return Dialled(context, handed[mode.full_spec].is_recorded)
+        mode = context.client.proxy_mode.full_spec
+        address = context.client.sockname[0]
+        is_known = bool(answering[mode].recorded_at(address))
+        return Dialled(context, handed[mode].is_recorded, speaks_first=is_known)
 
 
 class Dialled(layer.Layer):
-    """Finds out whether a connection is for a recorded host, and steps aside."""
+    """Finds out whether a connection is for a recorded host, and steps aside.
 
-    def __init__(self, context: context.Context, is_recorded: Callable[[str], bool]) -> None:
+    *speaks_first* says that the client is known to, however long it takes.
+    """
+
+    def __init__(
+        self, context: context.Context, is_recorded: Callable[[str], bool], *, speaks_first: bool
+    ) -> None:
         super().__init__(context)
+        self._speaks_first = speaks_first
         self._is_recorded = is_recorded
         self._buffer = b""
         self._child: layer.Layer | None = None
@@ -143,9 +175,9 @@ class Dialled(layer.Layer):
         self.context.server.address = ("localhost" if host.startswith("127.") else host, port)
         if port != 443 or host.startswith("127."):
             yield from self._pass_on()
-            return
-        self._silence = commands.RequestWakeup(SILENCE_S)
-        yield self._silence
+        elif not self._speaks_first:
+            self._silence = commands.RequestWakeup(SILENCE_S)
+            yield self._silence
 
     def _look(self) -> layer.CommandGenerator[None]:
         if len(self._buffer) < 3:

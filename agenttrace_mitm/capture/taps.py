@@ -13,6 +13,7 @@ class Watch:
         "announced",
         "ended",
         "held",
+        "late",
         "may_have_trailers",
         "request_size",
         "response_size",
@@ -25,6 +26,8 @@ class Watch:
         self.announced = -1  # the response's Content-Length, -1 when it has none
         self.ended = False
         self.may_have_trailers = False
+        self.late: Callable[[], dict[str, str]] | None = None
+        """Tells the caller again at the end: the process was not known at the beginning."""
 
 
 class RequestTap:

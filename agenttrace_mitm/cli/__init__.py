@@ -27,6 +27,9 @@ COMMANDS = (
     "db",
     "hosts",
     "ca",
+    "system-proxy",
+    "doctor",
+    "uninstall",
     "token",
     "logs",
     "serve",
@@ -45,7 +48,8 @@ class Commands(click.Group):
         """Import the command's module when it is asked for."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f".{cmd_name}", __name__).command
+        module = cmd_name.replace("-", "_")
+        command: click.Command = import_module(f".{module}", __name__).command
         return command
 
     def invoke(self, ctx: click.Context) -> Any:

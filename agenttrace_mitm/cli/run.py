@@ -1,5 +1,6 @@
 """`run -- CMD`: one program with its calls recorded, otherwise as if we were not there."""
 
+import contextlib
 import subprocess
 import time
 from pathlib import Path
@@ -66,7 +67,7 @@ def command(
         if transparent:
             code = _run_transparently(client, settings, opened, program, environ)
         if code is None:
-            code = _run(settings, opened, program, environ)
+            code = _run(client, settings, opened, program, environ)
         facts = client.ask(op="status") if not quiet else {}
     finally:
         client.close()
@@ -79,6 +80,7 @@ def command(
 
 
 def _run(
+    client: "Client",
     settings: "Settings",
     opened: dict[str, Any],
     program: tuple[str, ...],
@@ -87,10 +89,16 @@ def _run(
     """Run the program with the proxy in its environment; its exit code."""
     from ..launch import environment
     from ..launch.program import run
-    from .instance import context
+    from ..launch.strays import Strays
+    from .instance import context, recorded_hosts
+
+    def strayed(host: str, reason: str, who: str) -> None:
+        with contextlib.suppress(AgentTraceError):  # it went away; that is told elsewhere
+            client.ask(op="blind", host=host, reason=reason, client=who)
 
     chosen = environment.variables(context(settings, opened), environ)
-    return run(program, {**environ, **chosen})
+    with Strays(recorded_hosts(settings), strayed):
+        return run(program, {**environ, **chosen})
 
 
 def _run_transparently(

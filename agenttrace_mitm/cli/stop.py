@@ -17,10 +17,14 @@ def command(now: bool, wait_s: float) -> None:
     \b
     agenttrace-mitm stop
     """
+    from . import machine
     from .instance import running
 
-    with running(options.load({})) as client:
+    settings = options.load({})
+    with running(settings) as client:
         client.ask(op="stop", now=now)
         if not client.wait_closed(wait_s):
             raise AgentTraceError("Calls are still under way", "Run: agenttrace-mitm stop --now")
     click.echo("Stopped.")
+    if any(entry.kind in machine.PROXY for entry in machine.journal(settings).entries()):
+        click.echo("The desktop's proxy still leads here: agenttrace-mitm system-proxy disable")

@@ -6,8 +6,8 @@ in its process, as `unshare` demands.  Everything that it makes ends with the pr
     python namespace.py DESCRIPTOR JSON CMD...
 
 DESCRIPTOR is a socket to the parent.  We send `{"ready": true}` with the listeners' descriptors
-(DNS and socket statistics last), or `{"error": ...}`; we go on when we are told to; the socket
-closes when CMD has begun.
+(QUIC, DNS and socket statistics last), or `{"error": ...}`; we go on when we are told to; the
+socket closes when CMD has begun.
 """
 
 import ctypes
@@ -79,8 +79,10 @@ def enter(options: dict[str, Any]) -> list[socket.socket]:
     listeners += [_listening("127.0.0.1", port) for port in sorted(local - {*PORTS, 53})]
     names = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     names.bind(("127.0.0.1", 53))
+    quic = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    quic.bind((EVERY_ADDRESS, 443))
     statistics = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _SOCK_DIAG)
-    return [*listeners[:MOST_LOOPBACK_PORTS], names, statistics]
+    return [*listeners[:MOST_LOOPBACK_PORTS], quic, names, statistics]
 
 
 def reason(error: OSError) -> str:

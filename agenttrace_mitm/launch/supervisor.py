@@ -167,6 +167,7 @@ class Supervisor:
                 "stay": self._stay,
                 "open_run": open_run,
                 "open_namespace": self._open_namespace,
+                "blind": self._blind,
             },
             over,
         )
@@ -222,6 +223,13 @@ class Supervisor:
         for child in self._all("capture"):
             await child.ask(run["namespace"], id_)
         return {"run": id_}
+
+    async def _blind(self, message: control.Message) -> control.Message:
+        """Somebody saw that a program's calls will not come through us: the proxy records that."""
+        await self._all("capture")[0].tell(
+            {"op": "blind", **{k: message.get(k) for k in ("host", "reason", "client")}}
+        )
+        return {"told": True}
 
     async def _close_run(self, run: str) -> None:
         if self._runs.pop(run, None):

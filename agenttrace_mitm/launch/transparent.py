@@ -22,6 +22,7 @@ from .program import NotStartedError
 INSIDE = Path(__file__).with_name("namespace.py")
 MOST_DESCRIPTORS = 253
 START_WITHIN_S = 10.0
+FOLDER_PREFIX = "agenttrace-listeners-"
 
 
 class ForbiddenError(AgentTraceError):
@@ -37,7 +38,7 @@ class Namespace:
 
     def __init__(self, command: Sequence[str], bundle: Path) -> None:
         self._command = command
-        self._folder = Path(tempfile.mkdtemp(prefix="agenttrace-"))
+        self._folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX))
         self._ours, self._theirs = socket.socketpair()
         self._handed: list[int] = []
         self._door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

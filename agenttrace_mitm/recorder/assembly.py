@@ -6,6 +6,8 @@ capture process that told of it has gone; then what was seen is all there is.
 
 from dataclasses import dataclass, field
 
+from msgspec import structs
+
 from ..frames import (
     Ended,
     Message,
@@ -158,6 +160,14 @@ class Assembly:
             case _:
                 return []
 
+    def unread(self, frame: ExchangeFrame) -> Exchange | None:
+        """The socket that *frame* is the first message on, if nobody can read it."""
+        one = self._open.get(frame.id)
+        first = isinstance(frame, Message) and frame.number == 0
+        if one and one.socket and one.socket.is_unknown and first:
+            return one.exchange(frame.at_us, "complete", "", ())
+        return None
+
     def settled(self, id_: str) -> int:
         """Messages of the socket *id_* below this number are needed by no turn to come."""
         one = self._open.get(id_)
@@ -185,6 +195,9 @@ class Assembly:
 
     def _end(self, frame: Ended) -> Exchange:
         one = self._open.pop(frame.id)
+        if frame.caller:
+            caller = {**frame.caller, **one.opened.caller}
+            one.opened = structs.replace(one.opened, caller=caller)
         one.response.size = frame.size
         if one.socket:
             one.request.size = one.socket.sent_bytes

@@ -153,6 +153,8 @@ class Service:
         if turns:
             settled = Settled(frame.id, assembly.settled(frame.id))
             self._settling[turns[-1].id] = (link, settled)
+        if unread := assembly.unread(frame):
+            self._writer.put(_blind_spot(unread))
         exchange = assembly.add(frame)
         if exchange:
             self._waiting[exchange.id] = link
@@ -203,6 +205,14 @@ def _turns(assembly: Assembly, frame: ExchangeFrame) -> list[Exchange]:
             raise
         log.exception("a message of %s was not understood", frame.id)
         return []
+
+
+def _blind_spot(socket: Exchange) -> BlindSpot:
+    """A WebSocket that nobody can read: it has a row with its size, and no calls."""
+    path = socket.target.partition("?")[0]
+    client = f"{socket.caller.address} {socket.caller.process}".strip()
+    reason = f"a WebSocket whose protocol we do not know: {path}"
+    return BlindSpot(socket.started_us, socket.host, reason, client)
 
 
 def _free(path: Path) -> None:

@@ -19,6 +19,8 @@ class Socket:
     def __init__(self, opened: Exchange, turns: Turns | None) -> None:
         self._opened = opened
         self._turns = turns
+        self.is_unknown = turns is None
+        """Whether nobody knows its protocol, and it is recorded by its size alone."""
         self.settled = 0
         """Messages below this number are of no more use once the turns told so far are safe."""
         self.sent_bytes = 0

@@ -72,3 +72,16 @@ def test_what_is_no_question(data: bytes) -> None:
     """Left unanswered."""
     with pytest.raises(ValueError, match=r"short|class|question|name"):
         Query.parse(data)
+
+
+async def test_whose_address_it_was() -> None:
+    """A packet to an address tells the recorded host that it was meant for."""
+
+    async def resolve(name: str) -> list[str]:
+        return ["192.0.2.7"] if name == "api.x.com" else ["192.0.2.8"]
+
+    server = NameServer(lambda name: name == "api.x.com", resolve)
+    for name in ("api.x.com", "other.com"):
+        await server.reply(Query.parse(_query(name)))
+    assert server.recorded_at("192.0.2.7") == "api.x.com"
+    assert server.recorded_at("192.0.2.8") == ""

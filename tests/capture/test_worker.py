@@ -473,3 +473,42 @@ async def test_behind_another_proxy(tmp_path):
     assert all("Basic bWU6cEBzcw==" in head and "YTpi" not in head for head in asked)
     assert [one.opened.host for one in seen] == ["api.openai.com"] * 2 + ["api.mistral.ai"]
     assert json.dumps(upstream.requests[0].headers).find("Proxy") == -1
+
+
+def hello(name: str, *, hidden: bool) -> bytes:
+    """The start of a TLS handshake that asks for *name*; *hidden*, with ECH's extension."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = ssl.create_default_context().wrap_bio(incoming, outgoing, server_hostname=name)
+    with pytest.raises(ssl.SSLWantReadError):
+        client.do_handshake()
+    record = outgoing.read()
+    if not hidden:
+        return record
+    body = bytearray(record[9:])
+    at = 34 + 1 + body[34]  # after version, random and session id
+    at += 2 + int.from_bytes(body[at : at + 2], "big")
+    at += 1 + body[at]
+    size = int.from_bytes(body[at : at + 2], "big")
+    body[at : at + 2] = (size + 12).to_bytes(2, "big")
+    body += b"\xfe\x0d" + (8).to_bytes(2, "big") + b"whatever"
+    shake = b"\x01" + len(body).to_bytes(3, "big") + body
+    return record[:3] + len(shake).to_bytes(2, "big") + shake
+
+
+@pytest.mark.parametrize(
+    ("hidden", "reason"), [(False, "another name"), (True, "Encrypted ClientHello")]
+)
+async def test_a_client_that_asks_for_another_name(tmp_path, hidden, reason):
+    """What goes to a provider under a foreign name passes untouched, and is told."""
+    async with (
+        Upstream(tmp_path, hosts=["outer.example"]) as upstream,
+        Capture(upstream) as capture,
+    ):
+        reader, writer = await capture.tunnel("api.openai.com")
+        writer.write(hello("outer.example", hidden=hidden))
+        assert await reader.readexactly(1) == b"\x16"  # the server's own handshake
+        await capture.recorder.until(lambda r: r.blinds)
+        (blind,) = capture.recorder.blinds
+        assert blind.host == "api.openai.com"
+        assert reason in blind.reason
+        await closed(writer)

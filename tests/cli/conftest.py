@@ -3,8 +3,10 @@
 import asyncio
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 
 import pytest
@@ -74,3 +76,12 @@ def user(tmp_path, providers):
     somebody = User(tmp_path / "home", providers)
     yield somebody
     somebody.types("stop", "--now")
+
+
+@pytest.fixture
+def temporary(user):
+    """A folder for temporary files, so that other programs' are not ours to judge."""
+    folder = tempfile.mkdtemp(prefix="at-")  # short: sockets have short names
+    user.environ["TMPDIR"] = folder
+    yield
+    shutil.rmtree(folder)

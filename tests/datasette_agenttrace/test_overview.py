@@ -59,12 +59,20 @@ async def test_the_home_page_says_what_runs_and_what_is_blind(database, headers,
     fill(database, *CALLS)
     with sqlite3.connect(database) as db:
         db.execute(
-            "insert into blind_spots values (1, ?, 'api.openai.com', 'pinned', 'x')", (NOON,)
+            "insert into blind_spots values (1, ?, 'api.openai.com', 'pinned', 'stubborn.py')",
+            (NOON,),
         )
         db.execute("insert into recorder_events values (1, ?, 'spool_replayed', '<b>')", (NOON,))
     served = serve(database)
     page = (await served.client.get(HOME, headers=headers)).text
-    for words in ("Running now", "/calls/call-7", "pinned", "spool replayed", "&lt;b&gt;"):
+    for words in (
+        "Running now",
+        "/calls/call-7",
+        "pinned",
+        "stubborn.py",
+        "spool replayed",
+        "&lt;b&gt;",
+    ):
         assert words in page
     tags = [tag for tag, _ in Page(page).tags]
     assert tags.count("h1") == tags.count("main") == 1

@@ -1,8 +1,10 @@
 """`run -- CMD` with programs in other languages: captured, attributed, not disturbed."""
 
 import asyncio
+import contextlib
 import json
 import shutil
+import sqlite3
 import sys
 from pathlib import Path
 
@@ -87,3 +89,26 @@ async def test_exit_code_input_and_output_are_the_programs(tmp_path: Path) -> No
         code, out, _ = await _run(providers, "--", sys.executable, "-c", echo, stdin=b"hello")
         assert (code, out) == (7, b"HELLO")
         assert not (providers.home / "run" / "recorder.sock").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there can an environment be read")
+async def test_a_program_that_keeps_the_proxy_out(tmp_path: Path) -> None:
+    """A script that sets NO_PROXY for what it starts is a blind spot, and named."""
+    script = f"NO_PROXY='.openai.com, x' {shutil.which('sleep')} 600 & read line; kill $!"
+    async with played(tmp_path, lambda _: json_answer({})) as providers:
+        child = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "agenttrace_mitm", "run", "--", "sh", "-c", script),
+            env=providers.environ,
+            stdin=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        database, rows = providers.home / "data.db", []
+        while not rows and child.returncode is None:
+            await asyncio.sleep(0.1)
+            if database.exists():
+                with contextlib.suppress(sqlite3.OperationalError):  # its tables are being made
+                    rows = select(database, "select * from blind_spots")
+        await child.communicate(b"\n")
+    [row] = rows
+    assert (row["host"], row["client"]) == (".openai.com", "sleep")
+    assert "NO_PROXY" in row["reason"]

@@ -1,6 +1,8 @@
 """`run --transparent -- CMD`: programs that know no proxy, in a network of their own."""
 
 import asyncio
+import errno
+import fcntl
 import http.server
 import json
 import os
@@ -10,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import termios
 import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -290,3 +293,77 @@ socket.create_connection(("192.0.2.1", 443)).close()
 def test_no_root_is_needed() -> None:
     """Any user can have such a network, and reaches its listeners by any address."""
     subprocess.run([sys.executable, "-c", AS_ANYBODY], check=True)
+
+
+async def test_http3_is_turned_down_and_told(providers: Played) -> None:
+    """A program that tries QUIC learns at once that there is none; the dashboard says who tried."""
+    ask = (
+        "import socket\n"
+        "first = bytes.fromhex('c300000001') + b'\\x08destined\\x04from' + bytes(1180)\n"
+        "address = socket.gethostbyname('api.openai.com')\n"
+        "client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+        "client.settimeout(20)\n"
+        "client.connect((address, 443))\n"  # connected: only that address may answer
+        "for _ in range(2): client.send(first); print(client.recv(100)[1:19])"
+    )
+    code, out, err = await _run(providers, sys.executable, "-c", ask)
+    assert code == 0, err.decode()
+    assert out.decode().splitlines() == [str(bytes(4) + b"\x04from\x08destined")] * 2
+    [row] = select(providers.home / "data.db", "select * from blind_spots")
+    assert row["host"] == "api.openai.com"
+    assert "HTTP/3" in row["reason"]
+
+
+async def test_there_is_no_ipv6(providers: Played) -> None:
+    """An address fails at once, so that clients take the other one."""
+    look = (
+        "import socket\n"
+        "try: socket.create_connection(('2001:db8::1', 443), 60)\n"
+        "except OSError as error: print(error.errno)"
+    )
+    code, out, err = await _run(providers, sys.executable, "-c", look)
+    assert (code, out.split()) == (0, [str(errno.ENETUNREACH).encode()]), err.decode()
+
+
+async def test_a_resized_terminal(providers: Played) -> None:
+    """The program hears of it, as it would without us."""
+    ours, theirs = pty.openpty()
+    ask = (
+        "import os, signal\n"
+        "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGWINCH])\n"
+        "print('up', flush=True)\n"
+        "print(signal.sigwait([signal.SIGWINCH]) and os.get_terminal_size().columns)"
+    )
+    child = await asyncio.create_subprocess_exec(
+        *_command(sys.executable, "-c", ask),
+        env=providers.environ,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=asyncio.subprocess.PIPE,
+        preexec_fn=lambda: (os.setsid(), fcntl.ioctl(0, termios.TIOCSCTTY, 0)),
+    )
+    loop = asyncio.get_running_loop()
+    assert (await loop.run_in_executor(None, os.read, ours, 1000)).strip() == b"up"
+    termios.tcsetwinsize(ours, (24, 91))
+    _, err = await child.communicate()
+    os.close(theirs)
+    assert child.returncode == 0, err.decode()
+    assert os.read(ours, 1000).strip() == b"91"
+    os.close(ours)
+
+
+async def test_a_client_that_takes_its_time(providers: Played) -> None:
+    """A busy machine may be slow to begin TLS: the call to a provider is recorded all the same."""
+    slow = BARE.replace(
+        "connection.request(",
+        "import socket, time\n"
+        "plain = socket.create_connection(('api.openai.com', 443))\n"
+        "time.sleep(2)\n"  # longer than SILENCE_S
+        "connection.sock = context.wrap_socket(plain, server_hostname='api.openai.com')\n"
+        "connection.request(",
+    )
+    code, out, err = await _run(providers, sys.executable, "-E", "-c", slow, BODY)
+    *_, plain, _ = REPLIES["openai_chat"]
+    assert (code, out) == (0, b"".join(plain())), err.decode()
+    [row] = select(providers.home / "data.db", "select * from llm_calls")
+    assert row["outcome"] == "ok"

@@ -39,9 +39,9 @@ def test_proxies_are_set_in_both_spellings(context):
 
 
 def test_the_users_no_proxy_stays_except_for_what_would_hide_recorded_hosts(context):
-    users = "intra.example, localhost,*,.openai.com,api.anthropic.com:443,*.corp.example"
+    users = "intra.example, localhost,*,.openai.com,api.anthropic.com:443,*.corp.example,::2"
     chosen = environment.variables(context, {**LATER, "no_proxy": users})
-    assert chosen["NO_PROXY"] == "intra.example,localhost,*.corp.example,127.0.0.1,::1"
+    assert chosen["NO_PROXY"] == "intra.example,localhost,*.corp.example,::2,127.0.0.1,::1"
 
 
 def test_the_users_roots_are_kept_beside_ours(context, tmp_path):

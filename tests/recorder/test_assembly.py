@@ -147,3 +147,14 @@ def test_a_tail_without_a_gap_is_more_of_the_same() -> None:
     exchange = assembly.add(_ended(size=10))
     assert exchange
     assert exchange.response.data == b"data: 12\n\n"
+
+
+def test_a_caller_that_was_found_out_later() -> None:
+    """The process behind a short call may be known at its end only; what was said first stays."""
+    assembly = Assembly()
+    assembly.add(_opened())
+    late = {"agent": "another", "process": "agent.py", "cwd": "/work"}
+    exchange = assembly.add(Ended("a", 90, "complete", "", 4, [], 0, late))
+    assert exchange
+    assert (exchange.caller.process, exchange.caller.cwd) == ("agent.py", "/work")
+    assert (exchange.caller.agent, exchange.caller.pid) == ("me", 42)

@@ -194,3 +194,17 @@ def test_a_live_session_counts_its_last_seconds():
     assert understood.dialect == "openai.live"
     assert understood.ask.model == "gpt-live-1"
     assert understood.reply.usage.detail == {"session_seconds": 25}
+
+
+def test_a_socket_that_nobody_can_read_is_told_once():
+    """At its first message, with what a blind spot needs; one that is known is none."""
+    assembly = Assembly()
+    told = []
+    for frame in (opened("/v1/unheard/of?x=1"), said(0, True, a=1), said(1, False, b=2), ended()):
+        assembly.turns(frame)
+        told.append(assembly.unread(frame))
+        assembly.add(frame)
+    assert [bool(each) for each in told] == [False, True, False, False]
+    assert told[1].host == "h.example"
+    assert turns_of(assembly, [opened(), said(0, True, type="x")]) == []
+    assert assembly.unread(said(0, True, type="x")) is None

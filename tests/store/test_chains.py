@@ -1,6 +1,8 @@
 """Requests that rest on earlier ones can always be read back, whatever becomes of these."""
 
 import sqlite3
+import time
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
@@ -292,3 +294,26 @@ def test_whatever_happens_every_request_can_be_read(steps: list[tuple[str, int, 
     assert not list(unreadable(db))
     deepest = db.execute("select request_body from payloads where request_after is not null")
     assert all(depth_of(row[0]) < LONGEST for row in deepest)
+
+
+def test_a_request_that_another_process_changed_is_not_remembered(tmp_path: Path) -> None:
+    """`db reprocess` rewrites bodies beside the recorder; the next one rests on what is there."""
+    path, said = tmp_path / "data.db", []
+    writer = Writer(path, Spool(tmp_path / "spool"), said.extend)
+    writer.start()
+    writer.put(sent("a", turn(5)))
+    _until(lambda: said == ["a"])
+    other = open_database(path).conn
+    write_record(other, sent("a", turn(5, "healed")))
+    other.close()
+    writer.put(sent("b", turn(6), "a"))
+    writer.stop()
+    with sqlite3.connect(path) as db:
+        assert read(db) == {"a": turn(5, "healed"), "b": turn(6)}
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

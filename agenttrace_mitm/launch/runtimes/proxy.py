@@ -22,7 +22,15 @@ def variables(context: Context, environ: Mapping[str, str]) -> dict[str, str]:
     return {**proxies, "NO_PROXY": no_proxy, "no_proxy": no_proxy}
 
 
+def hidden_by(no_proxy: str, host: str) -> str:
+    """The item of a NO_PROXY that keeps *host* away from a proxy, empty when none does."""
+    items = filter(None, map(str.strip, no_proxy.split(",")))
+    return next((item for item in items if _hides(item, (host,))), "")
+
+
 def _hides(item: str, hosts: tuple[str, ...]) -> bool:
     """Whether a NO_PROXY item would keep a recorded host away from us."""
+    if item.count(":") > 1:
+        return False  # an IPv6 address, and no host with its port
     domain = item.partition(":")[0].lstrip("*").lstrip(".")
     return not domain or any(host == domain or host.endswith("." + domain) for host in hosts)

@@ -62,6 +62,8 @@ class Blind(Value):
 
     host: str | None
     reason: str | None
+    client: str | None
+    """Who it was, the last of them where there were several."""
     times: int
     last_us: int
 
@@ -193,7 +195,8 @@ def _running(db: sqlite3.Connection, now_us: int) -> tuple[RunningCall, ...]:
 def _blind_spots(db: sqlite3.Connection, asked: Asked) -> tuple[Blind, ...]:
     rows = db.execute(
         f"""
-        select host, reason, count(*) as times, max(at_us) as last_us from blind_spots
+        -- SQLite takes the bare column from the row with the maximum.
+        select host, reason, client, count(*) as times, max(at_us) as last_us from blind_spots
         where at_us >= :since and at_us < :until
         group by host, reason order by last_us desc limit {SHOWN}
         """,

@@ -1,0 +1,80 @@
+"""The database: readable, sound, nothing waiting, nothing refused, and room to grow."""
+
+import shutil
+from collections.abc import Iterator
+
+from ..errors import StoreError
+from ..store import Spool, examined
+from .finding import Finding, Patient
+
+LEAST_FREE = 1 << 30
+CHECK = "database"
+
+
+def health(patient: Patient) -> Iterator[Finding]:
+    """SQLite's own opinion, and ours."""
+    settings = patient.settings
+    database = settings.database
+    if not database.exists():
+        yield Finding(CHECK, "note", f"{database} is not there yet; recording makes it")
+    else:
+        try:
+            found = examined.damage(database)
+        except StoreError as error:
+            found = error.problem
+        if found:
+            yield Finding(CHECK, "wrong", found, "agenttrace-mitm db verify says more")
+        else:
+            size = database.stat().st_size
+            yield Finding(CHECK, "ok", f"{database} is sound ({size / 1e6:,.1f} MB)")
+    folder = database.parent
+    if folder.exists() and (free := shutil.disk_usage(folder).free) < LEAST_FREE:
+        said = f"only {free / 1e6:,.0f} MB are left on the disk of {database}"
+        yield Finding("disk", "wrong", said, "Make room, or lower --retention-days")
+
+
+def spool(patient: Patient) -> Iterator[Finding]:
+    """Records that wait, and records that were refused."""
+    if not patient.settings.spool_folder.exists():
+        return
+    found = Spool(patient.settings.spool_folder)
+    if letters := found.dead_letters():
+        said = f"the database refused {len(letters)} records: {letters[0].reason}"
+        yield Finding("spool", "wrong", said, "agenttrace-mitm db spool --requeue")
+    if waiting := found.waiting():
+        said = f"{len(waiting)} files of records wait for the database"
+        yield Finding("spool", "note", said, "A running recorder takes them in by itself")
+
+
+def blind_spots(patient: Patient) -> Iterator[Finding]:
+    """Connections to provider hosts that nobody could read, in the last week."""
+    try:
+        found = examined.blind_spots(patient.settings.database)
+    except StoreError:
+        return
+    for spot in found:
+        times = "once" if spot.times == 1 else f"{spot.times} times"
+        said = f"you are blind here: {spot.host}, {times}, {spot.client}: {spot.reason}"
+        yield Finding(
+            "blind spot", "wrong" if spot.is_recent else "note", said, remedy(spot.reason)
+        )
+    if not found:
+        yield Finding("blind spot", "ok", "every connection to a provider could be read this week")
+
+
+def remedy(reason: str) -> str:
+    """What one can do about a connection that could not be read."""
+    for fragment, said in _REMEDIES.items():
+        if fragment in reason:
+            return said
+    return ""
+
+
+_REMEDIES = {
+    "certificate": "Start it with `run`; if it pins its certificates, set its base URL",
+    "NO_PROXY": "Take the host out of NO_PROXY in that program's environment",
+    "another name": "Nothing to do: it was not meant for that provider, or hides that it was",
+    "WebSocket": "A newer version of AgentTrace may know it; its size is recorded",
+    "HTTP/3": "Switch HTTP/3 off in that program; over TCP it is recorded",
+    "Encrypted ClientHello": "Switch ECH off in that program",
+}
