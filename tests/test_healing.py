@@ -12,6 +12,7 @@ from agenttrace_mitm.model import Body, Reply
 from agenttrace_mitm.providers.openai_chat import OpenAIChat
 from agenttrace_mitm.recorder.assembly import Assembly
 from agenttrace_mitm.reprocess import reprocess
+from agenttrace_mitm.store.healed_tools import OPEN_OR_OURS
 from agenttrace_mitm.store.revise import problems
 from agenttrace_mitm.store.schema import APPLICATION_ID
 
@@ -360,6 +361,15 @@ def test_files_of_forms_from_before_become_media(path, monkeypatch):
     [medium] = rows(path, "select mime_type, duration_ms from media")
     assert medium == {"mime_type": "audio/wav", "duration_ms": 500}
     changes_nothing(path)
+
+
+def test_the_tool_call_of_a_result_is_found_by_an_index(path):
+    """Reading a large database again takes as long as it is large, not the square of it."""
+    keep(path, talk())
+    where = dict.fromkeys(("tool_call_id", "call_id", "thread_id", "at_us"), "x")
+    db = sqlite3.connect(path)
+    plan = [row[3] for row in db.execute(f"explain query plan {OPEN_OR_OURS}", where)]
+    assert not [step for step in plan if step.startswith("SCAN")], plan
 
 
 def test_a_message_whose_medium_is_gone_stays_as_it_was_read(path):
