@@ -18,6 +18,7 @@ from agenttrace_mitm.store.schema import APPLICATION_ID
 
 from . import corpus_cases as corpus
 from . import socket_cases
+from .providers.test_gemini_grpc import exchange as grpc_exchange
 from .support.dialects import TWINS, exchange
 from .support.recording import Recording
 from .test_payload import UPLOADS, uploaded
@@ -171,6 +172,19 @@ def test_dialects_under_a_name_of_the_users_are_read_again_alike(path):
         for n, one in enumerate(TWINS)
     ]
     assert changes_nothing(keep(path, both)) == len(both)
+
+
+def test_grpc_is_read_again_with_the_status_that_its_trailers_had(path):
+    """Trailers are not stored; what they said of the end is in the columns."""
+    failed = (("grpc-status", "8"), ("grpc-message", "out%20of%20quota, 100%25"))
+    calls = [
+        grpc_exchange(),
+        grpc_exchange(body=b"", trailers=failed),
+        grpc_exchange(trailers=failed),
+        grpc_exchange(until=40, trailers=()),
+    ]
+    named = [replace(one, id=str(n)) for n, one in enumerate(calls)]
+    assert changes_nothing(keep(path, named)) == 4
 
 
 @pytest.mark.skipif(corpus.corpus_folder() is None, reason="the corpus is not here")
