@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
+from urllib.parse import quote
 
 from . import providers
 from .model import (
@@ -270,7 +271,20 @@ def exchange_of(call: LlmCall, wire: StoredWire) -> Exchange:
         ending=ending,
         source=call.source,
         speaks=_speaks(call),
+        trailers=_trailers(call),
     )
+
+
+def _trailers(call: LlmCall) -> Headers:
+    """How a gRPC call ended.  Trailers are not stored, what they said is in the columns."""
+    if call.dialect != "gemini.grpc":
+        return Headers()
+    if call.outcome == "ok":
+        return Headers((("grpc-status", "0"),))
+    if not call.error_code:
+        return Headers()
+    words = quote(call.error_message or "")
+    return Headers((("grpc-status", call.error_code), ("grpc-message", words)))
 
 
 _FAMILY = {"gemini": "google"}

@@ -12,11 +12,13 @@ from agenttrace_mitm.model import Body, Reply
 from agenttrace_mitm.providers.openai_chat import OpenAIChat
 from agenttrace_mitm.recorder.assembly import Assembly
 from agenttrace_mitm.reprocess import reprocess
+from agenttrace_mitm.store.healed_tools import OPEN_OR_OURS
 from agenttrace_mitm.store.revise import problems
 from agenttrace_mitm.store.schema import APPLICATION_ID
 
 from . import corpus_cases as corpus
 from . import socket_cases
+from .providers.test_gemini_grpc import exchange as grpc_exchange
 from .support.dialects import TWINS, exchange
 from .support.recording import Recording
 from .test_payload import UPLOADS, uploaded
@@ -170,6 +172,19 @@ def test_dialects_under_a_name_of_the_users_are_read_again_alike(path):
         for n, one in enumerate(TWINS)
     ]
     assert changes_nothing(keep(path, both)) == len(both)
+
+
+def test_grpc_is_read_again_with_the_status_that_its_trailers_had(path):
+    """Trailers are not stored; what they said of the end is in the columns."""
+    failed = (("grpc-status", "8"), ("grpc-message", "out%20of%20quota, 100%25"))
+    calls = [
+        grpc_exchange(),
+        grpc_exchange(body=b"", trailers=failed),
+        grpc_exchange(trailers=failed),
+        grpc_exchange(until=40, trailers=()),
+    ]
+    named = [replace(one, id=str(n)) for n, one in enumerate(calls)]
+    assert changes_nothing(keep(path, named)) == 4
 
 
 @pytest.mark.skipif(corpus.corpus_folder() is None, reason="the corpus is not here")
@@ -360,6 +375,15 @@ def test_files_of_forms_from_before_become_media(path, monkeypatch):
     [medium] = rows(path, "select mime_type, duration_ms from media")
     assert medium == {"mime_type": "audio/wav", "duration_ms": 500}
     changes_nothing(path)
+
+
+def test_the_tool_call_of_a_result_is_found_by_an_index(path):
+    """Reading a large database again takes as long as it is large, not the square of it."""
+    keep(path, talk())
+    where = dict.fromkeys(("tool_call_id", "call_id", "thread_id", "at_us"), "x")
+    db = sqlite3.connect(path)
+    plan = [row[3] for row in db.execute(f"explain query plan {OPEN_OR_OURS}", where)]
+    assert not [step for step in plan if step.startswith("SCAN")], plan
 
 
 def test_a_message_whose_medium_is_gone_stays_as_it_was_read(path):

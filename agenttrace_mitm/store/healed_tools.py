@@ -13,10 +13,14 @@ from .places import INSERT_SPAN
 from .rows import INSERT_TOOL_CALL, json_text, result_text
 
 _COMPARED = ("tool_call_id", "name", "server", "typed", "item_id")
-_OPEN_OR_OURS = """
+OPEN_OR_OURS = """
 select t.id, t.result, t.is_error, t.span_id, t.answered_by_call_id
 from tool_calls t join llm_calls c on c.id = t.call_id
-where :tool_call_id in (t.tool_call_id, t.item_id)
+where t.id in (
+    select id from tool_calls where tool_call_id = :tool_call_id
+    union
+    select id from tool_calls where item_id = :tool_call_id
+  )
   and (t.call_id = :call_id and t.server or not t.server and c.thread_id = :thread_id
        and t.call_id <> :call_id)
   and (t.answered_by_call_id = :call_id
@@ -142,7 +146,7 @@ def heal_answers(db: sqlite3.Connection, call: LlmCall, results: Sequence[Stored
             "thread_id": call.thread_id,
             "at_us": answer.at_us,
         }
-        row = db.execute(_OPEN_OR_OURS, where).fetchone()
+        row = db.execute(OPEN_OR_OURS, where).fetchone()
         if row is None:
             continue
         result = result_text(answer.result)
