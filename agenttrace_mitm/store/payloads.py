@@ -1,8 +1,8 @@
 """Wire bytes at rest: the forms in which a body is stored.
 
-A small body is kept as it is; others are zstd frames.  A request that repeats what an earlier one
-said is compressed against that one (`pack_after`) and cannot be read without it: `chains` knows
-which that is.  The first byte says which form follows, so that a later form can be added without
+A small body is kept as it is; others are zstd frames.  One that repeats what an earlier one said
+is compressed against that (`pack_after`) and cannot be read without it: `chains` knows which it
+is.  The first byte says which form follows, so that a later form can be added without
 touching what is stored.
 """
 
@@ -10,11 +10,11 @@ import zstandard
 
 PLAIN = 0
 ZSTD = 1
-AFTER = 2  # then a byte: how many requests have to be read before this one
+AFTER = 2  # then a byte: how many bodies have to be read before this one
 
 SMALL = 200
 LEVEL = 3
-WINDOW_LOG = 23  # 8 MiB: the earlier request and this one, as `chains` admits them
+WINDOW_LOG = 24  # 16 MiB: what `chains` admits of the earlier bodies and of this one
 
 _compressor = zstandard.ZstdCompressor(level=LEVEL, write_content_size=True)
 
@@ -44,7 +44,7 @@ def pack_after(body: bytes, before: bytes, depth: int) -> bytes:
     return bytes([AFTER, depth]) + frame.compress(body)
 
 
-def unpack(stored: bytes | None, before: bytes | None = None) -> bytes | None:
+def unpack(stored: bytes | None, before: bytes = b"") -> bytes | None:
     """The body that was packed, *before* being the one that it was packed after.
 
     Raises `ValueError` on a form that this version does not know, on a damaged frame, and where
@@ -58,15 +58,15 @@ def unpack(stored: bytes | None, before: bytes | None = None) -> bytes | None:
         case b"\x01":
             return _decompressed(zstandard.ZstdDecompressor(), stored[1:])
         case b"\x02":
-            if before is None:
+            if not before:
                 raise ValueError("this body is stored as the difference to another one")
             return _decompressed(zstandard.ZstdDecompressor(dict_data=_raw(before)), stored[2:])
     raise ValueError(f"unknown payload form {stored[:1]!r}")
 
 
-def depth_of(stored: bytes) -> int:
+def depth_of(stored: bytes | None) -> int:
     """How many bodies have to be read before this one; its first two bytes are enough."""
-    return stored[1] if stored[:1] == bytes([AFTER]) else 0
+    return stored[1] if stored and stored[0] == AFTER else 0
 
 
 def _raw(body: bytes) -> zstandard.ZstdCompressionDict:

@@ -18,8 +18,7 @@ from ..pricing import read_user_prices, use
 from ..pricing.calls import BILLED_KINDS, priced, reported_in
 from ..wire.media import put_back
 from . import rollups
-from .chains import request_of, unreadable
-from .payloads import unpack
+from .chains import bodies_of, unreadable
 from .rows import call_of, call_values
 from .schema import BUSY_TIMEOUT_MS, CALL_COLUMNS, open_database
 
@@ -98,11 +97,12 @@ def _wire(db: sqlite3.Connection, call: LlmCall) -> StoredWire | None:
     row = db.execute("select * from payloads where call_id = ?", (call.id,)).fetchone()
     if row is None or call.status_code == 101:  # of a WebSocket it is the turns that are calls
         return None
+    bodies = bodies_of(db, call.id)
     return StoredWire(
         _decoded(row["request_headers"]),
         _decoded(row["response_headers"]),
-        _whole(db, request_of(db, call.id)),
-        _whole(db, unpack(row["response_body"])),
+        _whole(db, bodies.request),
+        _whole(db, bodies.response),
     )
 
 

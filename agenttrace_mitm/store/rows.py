@@ -12,8 +12,7 @@ import msgspec
 
 from ..model import LlmCall, Payload, Record
 from . import rollups
-from .chains import Requests, release, request_of, stored_request
-from .payloads import pack
+from .chains import Bodies, Recent, bodies_of, release, replace, stored
 from .places import write_placement
 from .schema import CALL_COLUMNS
 from .words import own_text
@@ -74,21 +73,15 @@ where call_id = :of and position = :position
 
 INSERT_PAYLOAD = """
 insert into payloads
-    (call_id, request_headers, response_headers, response_body, arrivals, request_body,
-     request_after)
-values (:call_id, :request_headers, :response_headers, :response_body, :arrivals, :request_body,
-        :request_after)
+    (call_id, request_headers, response_headers, arrivals, request_body, response_body,
+     stored_after)
+values (?, ?, ?, ?, ?, ?, ?)
 """
 
 # A payload that comes again keeps its row: others may be stored after it.
 UPDATE_PAYLOAD = """
-update payloads
-set request_headers = :request_headers, response_headers = :response_headers,
-    response_body = :response_body, arrivals = :arrivals
-where id = :id
+update payloads set request_headers = ?, response_headers = ?, arrivals = ? where id = ?
 """
-
-UPDATE_REQUEST = "update payloads set request_body = ?, request_after = null where id = ?"
 
 INSERT_MEDIUM = """
 insert into media
@@ -103,10 +96,10 @@ set last_seen_us = max(last_seen_us, excluded.last_seen_us), data = coalesce(dat
 _encode = msgspec.json.Encoder().encode
 
 
-def write_record(db: sqlite3.Connection, record: Record, requests: Requests | None = None) -> None:
+def write_record(db: sqlite3.Connection, record: Record, recent: Recent | None = None) -> None:
     """All rows of *record*, inside the caller's transaction.
 
-    *requests* spares reading back the request that this one continues.
+    *recent* spares reading back what this one is stored after.
     """
     call = record.call
     before = rollups.outcome_before(db, call.id)
@@ -115,7 +108,7 @@ def write_record(db: sqlite3.Connection, record: Record, requests: Requests | No
     for message in record.messages:
         key = {"fingerprint": message.fingerprint}
         if not message.known:
-            stored = {
+            content = {
                 "role": message.role,
                 "content": _content(message.content),
                 "own_text": own_text(message.content, message.text),
@@ -123,7 +116,7 @@ def write_record(db: sqlite3.Connection, record: Record, requests: Requests | No
                 "at_us": call.started_us,
                 "tier": call.privacy_tier,
             }
-            db.execute(INSERT_MESSAGE, key | stored)
+            db.execute(INSERT_MESSAGE, key | content)
         place = {
             "call_id": call.id,
             "direction": message.direction,
@@ -134,43 +127,36 @@ def write_record(db: sqlite3.Connection, record: Record, requests: Requests | No
     _write_tools(db, record)
     write_placement(db, record.placement)
     if payload := record.payload:
-        _write_payload(db, call, payload, requests or Requests())
+        _write_payload(db, call, payload, recent or Recent())
         for medium in payload.media:
             values = medium.__dict__ | {"call_id": call.id, "at_us": call.started_us}
             db.execute(INSERT_MEDIUM, values)
 
 
-def _write_payload(
-    db: sqlite3.Connection, call: LlmCall, payload: Payload, requests: Requests
-) -> None:
-    row: dict[str, Any] = {
-        "call_id": call.id,
-        "request_headers": json_text(payload.request_headers),
-        "response_headers": json_text(payload.response_headers),
-        "response_body": pack(payload.response_body),
-        "arrivals": json_text(payload.arrivals),
-    }
+def _write_payload(db: sqlite3.Connection, call: LlmCall, payload: Payload, recent: Recent) -> None:
+    told = (
+        json_text(payload.request_headers),
+        json_text(payload.response_headers),
+        json_text(payload.arrivals),
+    )
+    bodies = Bodies(payload.request_body, payload.response_body)
     known = db.execute("select id from payloads where call_id = ?", (call.id,)).fetchone()
-    if known:
-        db.execute(UPDATE_PAYLOAD, row | {"id": known[0]})
-        _replace_request(db, call, known[0], payload.request_body, requests)
+    if known is None:
+        db.execute(INSERT_PAYLOAD, (call.id, *told, *stored(db, call, bodies, recent)))
         return
-    body, after = stored_request(db, call, payload.request_body, requests)
-    db.execute(INSERT_PAYLOAD, row | {"request_body": body, "request_after": after})
+    db.execute(UPDATE_PAYLOAD, (*told, known[0]))
+    if not _says(db, call.id, bodies):
+        release(db, known)
+        replace(db, known[0], bodies)
+        recent.forget()
 
 
-def _replace_request(
-    db: sqlite3.Connection, call: LlmCall, row: int, body: bytes | None, requests: Requests
-) -> None:
-    """Let *row* have this request *body*: nearly always what it has already."""
+def _says(db: sqlite3.Connection, call_id: str, bodies: Bodies) -> bool:
+    """Whether the payload that is there holds *bodies*: nearly always when it comes again."""
     try:
-        if request_of(db, call.id) == body:
-            return
-    except ValueError:
-        pass  # a damaged one is replaced too
-    release(db, [row])
-    db.execute(UPDATE_REQUEST, (pack(body), row))
-    requests.forget()
+        return bodies_of(db, call_id) == bodies
+    except ValueError:  # damaged: here it comes whole
+        return False
 
 
 def _write_tools(db: sqlite3.Connection, record: Record) -> None:

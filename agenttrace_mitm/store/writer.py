@@ -18,7 +18,7 @@ from pathlib import Path
 from ..clock import now_us
 from ..errors import StoreError
 from ..model import Record
-from .chains import Requests
+from .chains import Recent
 from .retention import let_go
 from .rows import write_record
 from .schema import open_database
@@ -82,7 +82,7 @@ class Writer:
         self._retention_due = time.monotonic()
         self._items: queue.Queue[Item | None] = queue.Queue(QUEUE)
         self._thread = threading.Thread(target=self._run, name="agenttrace-writer", daemon=True)
-        self._requests = Requests()
+        self._recent = Recent()
         self._db: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None  # the one that is open, whatever its name
 
@@ -194,10 +194,10 @@ class Writer:
         db.execute("begin immediate")
         try:
             for item in batch:
-                _write(db, item, self._requests)
+                _write(db, item, self._recent)
             db.execute("commit")
         except BaseException:
-            self._requests.forget()  # it may hold what now is not there
+            self._recent.forget()  # it may hold what now is not there
             if db.in_transaction:  # SQLite may have rolled back by itself
                 db.rollback()
             raise
@@ -223,7 +223,7 @@ class Writer:
             with contextlib.suppress(sqlite3.Error):
                 self._db.close()
             self._db = None
-            self._requests.forget()
+            self._recent.forget()
 
     def _replay(self) -> bool:
         """Bring what was spooled home, oldest first; False when the database does not take it."""
@@ -278,10 +278,10 @@ def _is_outage(error: Exception) -> bool:
     )
 
 
-def _write(db: sqlite3.Connection, item: Item, requests: Requests) -> None:
+def _write(db: sqlite3.Connection, item: Item, recent: Recent) -> None:
     match item:
         case Record():
-            write_record(db, item, requests)
+            write_record(db, item, recent)
         case Event():
             db.execute(
                 "insert into recorder_events (at_us, kind, detail) values (?, ?, ?)",
