@@ -13,6 +13,7 @@ ZSTD = 1
 AFTER = 2  # then a byte: how many bodies have to be read before this one
 
 SMALL = 200
+SHORT = 32 * 1024
 LEVEL = 3
 WINDOW_LOG = 24  # 16 MiB: what `chains` admits of the earlier bodies and of this one
 
@@ -30,17 +31,23 @@ def pack(body: bytes | None) -> bytes | None:
 
 def pack_after(body: bytes, before: bytes, depth: int) -> bytes:
     """The stored form of *body* as the difference to *before*; *depth* bodies lead to it."""
-    fitting = zstandard.ZstdCompressionParameters.from_level(
-        LEVEL,
-        source_size=len(body),
-        dict_size=len(before),
-        window_log=min(WINDOW_LOG, max(10, (len(body) + len(before)).bit_length())),
-        write_content_size=True,
-        # Read against anything else, the frame is to be refused and not to say something else.
-        write_checksum=True,
-        write_dict_id=False,
-    )
-    frame = zstandard.ZstdCompressor(dict_data=_raw(before), compression_params=fitting)
+    # The checksum: read after anything else, the frame is refused and says nothing else.
+    both = len(body) + len(before)
+    if both <= SHORT:  # where a low level finds the same in less time
+        frame = zstandard.ZstdCompressor(
+            level=1, dict_data=_raw(before), write_checksum=True, write_dict_id=False
+        )
+    else:
+        fitting = zstandard.ZstdCompressionParameters.from_level(
+            LEVEL,
+            source_size=len(body),
+            dict_size=len(before),
+            window_log=min(WINDOW_LOG, both.bit_length()),
+            write_content_size=True,
+            write_checksum=True,
+            write_dict_id=False,
+        )
+        frame = zstandard.ZstdCompressor(dict_data=_raw(before), compression_params=fitting)
     return bytes([AFTER, depth]) + frame.compress(body)
 
 

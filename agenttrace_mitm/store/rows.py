@@ -127,20 +127,23 @@ def write_record(db: sqlite3.Connection, record: Record, recent: Recent | None =
     _write_tools(db, record)
     write_placement(db, record.placement)
     if payload := record.payload:
-        _write_payload(db, call, payload, recent or Recent())
+        _write_payload(db, call, payload, recent or Recent(), is_new=before is None)
         for medium in payload.media:
             values = medium.__dict__ | {"call_id": call.id, "at_us": call.started_us}
             db.execute(INSERT_MEDIUM, values)
 
 
-def _write_payload(db: sqlite3.Connection, call: LlmCall, payload: Payload, recent: Recent) -> None:
+def _write_payload(
+    db: sqlite3.Connection, call: LlmCall, payload: Payload, recent: Recent, *, is_new: bool
+) -> None:
     told = (
         json_text(payload.request_headers),
         json_text(payload.response_headers),
         json_text(payload.arrivals),
     )
     bodies = Bodies(payload.request_body, payload.response_body)
-    known = db.execute("select id from payloads where call_id = ?", (call.id,)).fetchone()
+    sql = "select id from payloads where call_id = ?"
+    known = None if is_new else db.execute(sql, (call.id,)).fetchone()
     if known is None:
         db.execute(INSERT_PAYLOAD, (call.id, *told, *stored(db, call, bodies, recent)))
         return
