@@ -229,7 +229,9 @@ def release(db: sqlite3.Connection, rows: Iterable[int], limit: int = -1) -> int
 def _stand_alone(db: sqlite3.Connection, row: int) -> None:
     try:
         bodies = _read(db.execute(_OF_ROW, (row,)).fetchall())
-    except ValueError:  # it could not be read before either; `db verify` says so
+    except ValueError:
+        # It could not be read before either, `db verify` says so; it must not hold others back.
+        db.execute("update payloads set stored_after = null where id = ?", (row,))
         return
     replace(db, row, bodies)
 

@@ -221,6 +221,18 @@ def test_letting_go_is_done_in_bounded_steps(db: sqlite3.Connection) -> None:
     assert read(db) == said
 
 
+def test_what_cannot_be_read_keeps_nothing_from_going(db: sqlite3.Connection) -> None:
+    """However many damaged rows there are after an old one."""
+    old = new_id(NOON_US - DAY_US)
+    write_record(db, sent(old, turn(5)))
+    for n in range(STEP + 1):
+        write_record(db, sent(new_id(NOON_US + n), turn(5) + b" and %d" % n, old))
+    db.execute("update payloads set request_body = x'0201ff' where call_id > ?", (old,))
+    assert [let_go(db, NOON_US) for _ in range(3)] == [STEP, 1, 0]
+    assert db.execute("select count(*) from payloads where call_id = ?", (old,)).fetchone() == (0,)
+    assert len(list(unreadable(db))) == STEP + 1
+
+
 def test_what_cannot_be_read_back_is_named(tmp_path: Path) -> None:
     """`db verify` reads every body; the rows around a bad one are fine."""
     path = tmp_path / "data.db"
