@@ -4,10 +4,9 @@ The only home of SQL on our tables, the pages' queries aside.
 """
 
 from .answers import Answers
-from .chains import request_of
+from .chains import request_of, response_of
 from .damage import set_aside
 from .known import KnownContent
-from .payloads import unpack
 from .reading import Reading
 from .schema import open_database
 from .spool import DeadLetter, Spool
@@ -24,6 +23,6 @@ __all__ = [
     "Writer",
     "open_database",
     "request_of",
+    "response_of",
     "set_aside",
-    "unpack",
 ]

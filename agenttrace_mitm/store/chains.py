@@ -1,73 +1,129 @@
-"""Requests that repeat an earlier one, stored as the difference to it.
+"""Bodies that repeat an earlier call's, stored as the difference to them.
 
-A client resends its conversation with every call.  So a request is compressed against the one it
-continues, or else against the last one of its kind: the same instructions and tools.  That makes
-chains, and their rules are these:
+A client resends its conversation with every call, and replies look like one another.  So the
+bodies of a call are compressed against those of the call that it continues, or else of the last
+one of its kind: the same place, program and model.  That makes chains, and their rules are these:
 
-- `payloads.request_after` names the row that has to be read first, always an older row;
+- `payloads.stored_after` names the row that has to be read first, always an older one;
 - a chain is cut at `LONGEST`, so that reading one back stays quick;
-- a frame rests on what the earlier request said, not on how that is stored: any row may be made to
+- a frame rests on what the earlier bodies say, not on how they are stored: any row may be made to
   stand alone, and those after it stay as they are;
 - before a row goes, or says something else, those right after it are made to stand alone.
 """
 
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from ..model import LlmCall
 from .payloads import depth_of, pack, pack_after, unpack
 
 LONGEST = 25
-"""Requests in a chain."""
+"""Calls in a chain."""
 
-SMALLEST = 1_000
+SMALLEST_REQUEST = 1_000
+SMALLEST_RESPONSE = 200
 LARGEST = 4 * 1024 * 1024
-"""Bytes of a request that takes part: less gains nothing, more takes long to read back."""
+"""Bytes of a body that takes part: less gains little, more takes long to read back."""
 
 ROOM = 32 * 1024 * 1024
+MOST_KINDS = 1_000
 MOST_AT_ONCE = 32
 WORTH = 0.2
-"""A difference larger than this part of the request was no use."""
+WORTH_OF_SHORT_REPLY = 0.5
+"""A difference that is a larger part of the body is no use: alone it is hardly larger."""
+
+SHORT = 16 * 1024
 
 _CHAIN = f"""
-with recursive chain (stored, after, step) as (
-    select request_body, request_after, 0 from payloads where {{which}}
+with recursive chain (request, response, after, step) as (
+    select {{request}}, response_body, stored_after, 0 from payloads where {{which}} = ?
     union all
-    select p.request_body, p.request_after, chain.step + 1
+    select {{p_request}}, p.response_body, p.stored_after, chain.step + 1
     from chain join payloads p on p.id = chain.after
     where chain.step < {LONGEST}
 )
-select stored, after from chain order by step desc
+select request, response, after from chain order by step desc
 """
-_OF_CALL = _CHAIN.format(which="call_id = ?")
-_OF_ROW = _CHAIN.format(which="id = ?")
-_AFTER = "select id from payloads where request_after = ? limit ?"
+_BOTH = {"request": "request_body", "p_request": "p.request_body"}
+_OF_CALL = _CHAIN.format(which="call_id", **_BOTH)
+_OF_ROW = _CHAIN.format(which="id", **_BOTH)
+_REPLY_OF_CALL = _CHAIN.format(which="call_id", request="null", p_request="null")
+_AFTER = "select id from payloads where stored_after = ? limit ?"
 _HEAD = """
-select id, substr(request_body, 1, 2) from payloads where call_id = ? and request_body is not null
+select id, substr(request_body, 1, 2), substr(response_body, 1, 2) from payloads where call_id = ?
 """
 
 
-def request_of(db: sqlite3.Connection, call_id: str) -> bytes | None:
-    """The request of the call *call_id* as it was stored, None where it is not kept.
+class Bodies(NamedTuple):
+    """The decoded, redacted bodies of a call; None where one is not kept."""
 
-    Raises `ValueError` when it cannot be read.
-    """
+    request: bytes | None = None
+    response: bytes | None = None
+
+    @property
+    def before_request(self) -> bytes:
+        """What the next request is compressed against: it repeats this one, and the reply."""
+        return _fitting(self.request) + _fitting(self.response)
+
+    @property
+    def before_response(self) -> bytes:
+        """What the next reply is compressed against."""
+        return _fitting(self.response)
+
+    @property
+    def size(self) -> int:
+        """Bytes of both."""
+        return len(self.request or b"") + len(self.response or b"")
+
+
+class Stored(NamedTuple):
+    """Bodies as they are written, and the row that has to be read first."""
+
+    request: bytes | None
+    response: bytes | None
+    after: int | None = None
+
+
+_NOTHING = Bodies()
+
+
+def bodies_of(db: sqlite3.Connection, call_id: str) -> Bodies:
+    """What the call *call_id* sent and got.  Raises `ValueError` when it cannot be read."""
     return _read(db.execute(_OF_CALL, (call_id,)).fetchall())
 
 
-def _read(chain: list[tuple[bytes | None, int | None]]) -> bytes | None:
-    """The last body of *chain*, which begins with the one to be read first."""
-    if chain and chain[0][1] is not None:
-        raise ValueError("the request that this one is stored after has gone")
-    body = None
-    for stored, _ in chain:
-        body = unpack(stored, body)
-    return body
+def request_of(db: sqlite3.Connection, call_id: str) -> bytes | None:
+    """What the call sent, None where that is not kept.  Raises `ValueError` as `bodies_of`."""
+    return bodies_of(db, call_id).request
 
 
-class Requests:
-    """The writer's memory of what the latest requests said, at most `ROOM` bytes of it.
+def response_of(db: sqlite3.Connection, call_id: str) -> bytes | None:
+    """What the call got, None where that is not kept.  Raises `ValueError` as `bodies_of`."""
+    return _read(db.execute(_REPLY_OF_CALL, (call_id,)).fetchall()).response
+
+
+def _read(chain: Sequence[tuple[bytes | None, bytes | None, int | None]]) -> Bodies:
+    """The last bodies of *chain*, which begins with those to be read first."""
+    if chain and chain[0][2] is not None:
+        raise ValueError("the payload that this one is stored after has gone")
+    bodies = _NOTHING
+    for request, response, _ in chain:
+        bodies = _unpacked(request, response, bodies)
+    return bodies
+
+
+def _unpacked(request: bytes | None, response: bytes | None, before: Bodies) -> Bodies:
+    return Bodies(unpack(request, before.before_request), unpack(response, before.before_response))
+
+
+def _fitting(body: bytes | None) -> bytes:
+    return body if body is not None and len(body) <= LARGEST else b""
+
+
+class Recent:
+    """The writer's memory of the bodies of the latest calls, at most *room* bytes of them.
 
     What it remembers must be what the database holds: `forget` after a transaction that failed.
     """
@@ -75,28 +131,29 @@ class Requests:
     def __init__(self, room: int = ROOM) -> None:
         self._room = room
         self._size = 0
-        self._bodies: OrderedDict[str, bytes] = OrderedDict()
+        self._bodies: OrderedDict[str, Bodies] = OrderedDict()
         self._latest: OrderedDict[tuple[str | None, ...], str] = OrderedDict()
 
-    def get(self, call_id: str) -> bytes | None:
-        """What the call's request said, None when that is not remembered."""
+    def get(self, call_id: str) -> Bodies | None:
+        """The call's bodies, None when they are not remembered."""
         return self._bodies.get(call_id)
 
     def latest(self, call: LlmCall) -> str | None:
-        """The last call of the same kind: same place, program and model."""
+        """The last call of the same kind."""
         return self._latest.get(_kind(call))
 
-    def remember(self, call: LlmCall, body: bytes, instead_of: str | None) -> None:
-        """Keep *body*; the one it was stored after is seldom asked for again."""
+    def remember(self, call: LlmCall, bodies: Bodies, instead_of: str | None) -> None:
+        """Keep *bodies*; those that they are stored after are seldom asked for again."""
         if instead_of:
             self._drop(instead_of)
         self._drop(call.id)
-        self._bodies[call.id] = body
-        self._size += len(body)
+        self._bodies[call.id] = bodies
+        self._size += bodies.size
         while self._size > self._room:
             self._drop(next(iter(self._bodies)))
         self._latest[_kind(call)] = call.id
-        while len(self._latest) > 1_000:
+        self._latest.move_to_end(_kind(call))
+        while len(self._latest) > MOST_KINDS:
             self._latest.popitem(last=False)
 
     def forget(self) -> None:
@@ -106,45 +163,53 @@ class Requests:
         self._latest.clear()
 
     def _drop(self, call_id: str) -> None:
-        self._size -= len(self._bodies.pop(call_id, b""))
+        self._size -= self._bodies.pop(call_id, _NOTHING).size
 
 
 def _kind(call: LlmCall) -> tuple[str | None, ...]:
     return call.host, call.path, call.model, call.user_agent
 
 
-def stored_request(
-    db: sqlite3.Connection, call: LlmCall, body: bytes | None, requests: Requests
-) -> tuple[bytes | None, int | None]:
-    """How to store the request *body* of a *call* that has no row yet: its bytes, what it is after.
-
-    The row of this call has to be the newest when it is written.
-    """
-    if body is None or not SMALLEST <= len(body) <= LARGEST:
-        return pack(body), None
-    for earlier in dict.fromkeys((call.continues_call_id, requests.latest(call))):
-        if earlier and (found := _after(db, earlier, body, requests)):
-            requests.remember(call, body, instead_of=earlier)
+def stored(db: sqlite3.Connection, call: LlmCall, bodies: Bodies, recent: Recent) -> Stored:
+    """How to store the *bodies* of a *call* that has no row yet; it will be the newest one."""
+    for earlier in dict.fromkeys((call.continues_call_id, recent.latest(call))):
+        if earlier and (found := _after(db, earlier, bodies, recent)):
+            recent.remember(call, bodies, instead_of=earlier)
             return found
-    requests.remember(call, body, instead_of=None)
-    return pack(body), None
+    recent.remember(call, bodies, instead_of=None)
+    return alone(bodies)
 
 
-def _after(
-    db: sqlite3.Connection, earlier: str, body: bytes, requests: Requests
-) -> tuple[bytes, int] | None:
-    """*body* as the difference to the request of *earlier*; None where that is no use."""
+def alone(bodies: Bodies) -> Stored:
+    """*bodies* readable without any other."""
+    return Stored(pack(bodies.request), pack(bodies.response))
+
+
+def _after(db: sqlite3.Connection, earlier: str, bodies: Bodies, recent: Recent) -> Stored | None:
+    """*bodies* as the difference to those of *earlier*; None where that is no use."""
     head = db.execute(_HEAD, (earlier,)).fetchone()
-    if head is None or (depth := depth_of(head[1]) + 1) >= LONGEST:
+    if head is None or (depth := max(map(depth_of, head[1:])) + 1) >= LONGEST:
         return None
     try:
-        before = requests.get(earlier) or request_of(db, earlier)
+        before = recent.get(earlier) or bodies_of(db, earlier)
     except ValueError:  # damaged: nothing new shall rest on it
         return None
-    if before is None or not SMALLEST <= len(before) <= LARGEST:
+    request = response = None
+    asked, answered = bodies
+    if asked and before.before_request and SMALLEST_REQUEST <= len(asked) <= LARGEST:
+        request = _useful(pack_after(asked, before.before_request, depth), WORTH * len(asked))
+    if answered and before.before_response and SMALLEST_RESPONSE <= len(answered) <= LARGEST:
+        worth = WORTH_OF_SHORT_REPLY if len(answered) <= SHORT else WORTH
+        response = _useful(
+            pack_after(answered, before.before_response, depth), worth * len(answered)
+        )
+    if request is None and response is None:
         return None
-    stored = pack_after(body, before, depth)
-    return (stored, head[0]) if len(stored) < WORTH * len(body) else None
+    return Stored(request or pack(asked), response or pack(answered), head[0])
+
+
+def _useful(packed: bytes, limit: float) -> bytes | None:
+    return packed if len(packed) <= limit else None
 
 
 def release(db: sqlite3.Connection, rows: Iterable[int], limit: int = -1) -> int:
@@ -153,43 +218,51 @@ def release(db: sqlite3.Connection, rows: Iterable[int], limit: int = -1) -> int
     No more than *limit*: with that many, some may be left.
     """
     going = set(rows)
-    after = (found for row in going for (found,) in db.execute(_AFTER, (row, limit)))
-    done = 0
-    for row in set(after) - going:
-        if done == limit:
-            break
+    after = {found for row in going for (found,) in db.execute(_AFTER, (row, limit))} - going
+    if limit >= 0:
+        after = set(sorted(after)[:limit])
+    for row in after:
         _stand_alone(db, row)
-        done += 1
-    return done
+    return len(after)
 
 
 def _stand_alone(db: sqlite3.Connection, row: int) -> None:
     try:
-        stored = pack(_read(db.execute(_OF_ROW, (row,)).fetchall()))
-    except ValueError:  # it could not be read before either; `db verify` says so
+        bodies = _read(db.execute(_OF_ROW, (row,)).fetchall())
+    except ValueError:
+        # It could not be read before either, `db verify` says so; it must not hold others back.
+        db.execute("update payloads set stored_after = null where id = ?", (row,))
         return
+    replace(db, row, bodies)
+
+
+def replace(db: sqlite3.Connection, row: int, bodies: Bodies) -> None:
+    """Let *row* hold *bodies*, standing alone."""
     db.execute(
-        "update payloads set request_body = ?, request_after = null where id = ?", (stored, row)
+        "update payloads set request_body = ?, response_body = ?, stored_after = ? where id = ?",
+        (*alone(bodies), row),
     )
 
 
 def unreadable(db: sqlite3.Connection) -> Iterator[str]:
     """Calls of which a stored body cannot be read back, in the order they were written."""
-    said: OrderedDict[int, bytes] = OrderedDict()  # what the next rows are likely to rest on
+    said: OrderedDict[int, Bodies] = OrderedDict()  # what the next rows are likely to rest on
     rows = db.execute(
-        "select id, call_id, request_body, request_after, response_body from payloads order by id"
+        "select id, call_id, request_body, response_body, stored_after from payloads order by id"
     )
-    for row, call_id, request, after, response in rows:
+    for row, call_id, request, response, after in rows:
         try:
-            before = None
+            before = _NOTHING
             if after is not None:
-                before = said.pop(after, None) or _read(db.execute(_OF_ROW, (after,)).fetchall())
-            body = unpack(request, before)
-            unpack(response)
+                near = after in said
+                before = (
+                    said.pop(after) if near else _read(db.execute(_OF_ROW, (after,)).fetchall())
+                )
+            bodies = _unpacked(request, response, before)
         except ValueError:
             yield call_id
             continue
-        if body is not None and len(body) <= LARGEST:
-            said[row] = body
+        if bodies.size <= LARGEST:
+            said[row] = bodies
         while len(said) > MOST_AT_ONCE:
             said.popitem(last=False)

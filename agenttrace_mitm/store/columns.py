@@ -116,10 +116,9 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "request_headers": "JSON list of name and value, of the headers that may stay",
         "response_headers": "the same of the response",
         "request_body": "decoded and redacted; a byte for the form, then the body or zstd, alone or"
-        " as the difference to another request: read it on the call's page or with"
-        " store.request_of",
-        "request_after": "the payloads.id of that other request; NULL: stands alone",
-        "response_body": "decoded and redacted; a byte for the form, then the body or zstd",
+        " as the difference to another: the call's page and store.request_of read it",
+        "response_body": "the same of the response; store.response_of reads it",
+        "stored_after": "payloads.id of the call that has to be read first; NULL: stands alone",
         "arrivals": "JSON list of [microseconds since the start, response bytes by then]",
     },
     "media": {

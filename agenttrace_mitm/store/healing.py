@@ -18,11 +18,10 @@ import msgspec
 
 from ..model import LlmCall, Payload, StoredMessage, StoredToolCall, StoredToolResult
 from ..traces import plain_text
-from .chains import Requests, request_of
+from .chains import Bodies, bodies_of, release, replace
 from .healed_tools import heal_answers, heal_tools
 from .likeness import alike, is_redacted
-from .payloads import pack, unpack
-from .rows import INSERT_MEDIUM, INSERT_MESSAGE, content_text, replace_request
+from .rows import INSERT_MEDIUM, INSERT_MESSAGE, content_text
 from .words import own_text
 
 _PLACED = """
@@ -275,18 +274,14 @@ def _media(db: sqlite3.Connection, call: LlmCall, payload: Payload) -> int:
 
 def _payload(db: sqlite3.Connection, call: LlmCall, payload: Payload) -> int:
     """Set media aside that stand in the stored bodies; a body that is not kept stays away."""
-    row = db.execute(
-        "select id, response_body from payloads where call_id = ?", (call.id,)
-    ).fetchone()
-    request, response = request_of(db, call.id), unpack(row["response_body"])
-    changed = 0
-    if None not in (request, payload.request_body) and request != payload.request_body:
-        replace_request(db, call, row["id"], payload.request_body, Requests())
-        changed = 1
-    if None not in (response, payload.response_body) and response != payload.response_body:
-        db.execute(
-            "update payloads set response_body = ? where id = ?",
-            (pack(payload.response_body), row["id"]),
-        )
-        changed = 1
-    return changed
+    there = bodies_of(db, call.id)
+    now = Bodies(
+        there.request and (payload.request_body or there.request),
+        there.response and (payload.response_body or there.response),
+    )
+    if now == there:
+        return 0
+    row = db.execute("select id from payloads where call_id = ?", (call.id,)).fetchone()
+    release(db, row)
+    replace(db, row[0], now)
+    return 1

@@ -1,8 +1,8 @@
 """Wire bytes at rest: the forms in which a body is stored.
 
-A small body is kept as it is; others are zstd frames.  A request that repeats what an earlier one
-said is compressed against that one (`pack_after`) and cannot be read without it: `chains` knows
-which that is.  The first byte says which form follows, so that a later form can be added without
+A small body is kept as it is; others are zstd frames.  One that repeats what an earlier one said
+is compressed against that (`pack_after`) and cannot be read without it: `chains` knows which it
+is.  The first byte says which form follows, so that a later form can be added without
 touching what is stored.
 """
 
@@ -10,11 +10,12 @@ import zstandard
 
 PLAIN = 0
 ZSTD = 1
-AFTER = 2  # then a byte: how many requests have to be read before this one
+AFTER = 2  # then a byte: how many bodies have to be read before this one
 
 SMALL = 200
+SHORT = 32 * 1024
 LEVEL = 3
-WINDOW_LOG = 23  # 8 MiB: the earlier request and this one, as `chains` admits them
+WINDOW_LOG = 24  # 16 MiB: what `chains` admits of the earlier bodies and of this one
 
 _compressor = zstandard.ZstdCompressor(level=LEVEL, write_content_size=True)
 
@@ -30,21 +31,27 @@ def pack(body: bytes | None) -> bytes | None:
 
 def pack_after(body: bytes, before: bytes, depth: int) -> bytes:
     """The stored form of *body* as the difference to *before*; *depth* bodies lead to it."""
-    fitting = zstandard.ZstdCompressionParameters.from_level(
-        LEVEL,
-        source_size=len(body),
-        dict_size=len(before),
-        window_log=min(WINDOW_LOG, max(10, (len(body) + len(before)).bit_length())),
-        write_content_size=True,
-        # Read against anything else, the frame is to be refused and not to say something else.
-        write_checksum=True,
-        write_dict_id=False,
-    )
-    frame = zstandard.ZstdCompressor(dict_data=_raw(before), compression_params=fitting)
+    # The checksum: read after anything else, the frame is refused and says nothing else.
+    both = len(body) + len(before)
+    if both <= SHORT:  # where a low level finds the same in less time
+        frame = zstandard.ZstdCompressor(
+            level=1, dict_data=_raw(before), write_checksum=True, write_dict_id=False
+        )
+    else:
+        fitting = zstandard.ZstdCompressionParameters.from_level(
+            LEVEL,
+            source_size=len(body),
+            dict_size=len(before),
+            window_log=min(WINDOW_LOG, both.bit_length()),
+            write_content_size=True,
+            write_checksum=True,
+            write_dict_id=False,
+        )
+        frame = zstandard.ZstdCompressor(dict_data=_raw(before), compression_params=fitting)
     return bytes([AFTER, depth]) + frame.compress(body)
 
 
-def unpack(stored: bytes | None, before: bytes | None = None) -> bytes | None:
+def unpack(stored: bytes | None, before: bytes = b"") -> bytes | None:
     """The body that was packed, *before* being the one that it was packed after.
 
     Raises `ValueError` on a form that this version does not know, on a damaged frame, and where
@@ -58,15 +65,15 @@ def unpack(stored: bytes | None, before: bytes | None = None) -> bytes | None:
         case b"\x01":
             return _decompressed(zstandard.ZstdDecompressor(), stored[1:])
         case b"\x02":
-            if before is None:
+            if not before:
                 raise ValueError("this body is stored as the difference to another one")
             return _decompressed(zstandard.ZstdDecompressor(dict_data=_raw(before)), stored[2:])
     raise ValueError(f"unknown payload form {stored[:1]!r}")
 
 
-def depth_of(stored: bytes) -> int:
+def depth_of(stored: bytes | None) -> int:
     """How many bodies have to be read before this one; its first two bytes are enough."""
-    return stored[1] if stored[:1] == bytes([AFTER]) else 0
+    return stored[1] if stored and stored[0] == AFTER else 0
 
 
 def _raw(body: bytes) -> zstandard.ZstdCompressionDict:

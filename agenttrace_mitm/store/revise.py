@@ -19,9 +19,8 @@ from ..pricing import read_user_prices, use
 from ..pricing.calls import BILLED_KINDS, priced, reported_in
 from ..wire.media import put_back
 from . import rollups
-from .chains import request_of, unreadable
+from .chains import bodies_of, unreadable
 from .healing import Again, heal
-from .payloads import unpack
 from .rows import call_of, call_values
 from .schema import BUSY_TIMEOUT_MS, CALL_COLUMNS, open_database
 from .search import index_new
@@ -147,11 +146,12 @@ def _wire(db: sqlite3.Connection, call: LlmCall) -> StoredWire | None:
     row = db.execute("select * from payloads where call_id = ?", (call.id,)).fetchone()
     if row is None or (call.status_code == 101 and call.kind == "admin"):
         return None  # of a WebSocket it is the turns that are calls
+    bodies = bodies_of(db, call.id)
     return StoredWire(
         _decoded(row["request_headers"]),
         _decoded(row["response_headers"]),
-        _whole(db, request_of(db, call.id)),
-        _whole(db, unpack(row["response_body"])),
+        _whole(db, bodies.request),
+        _whole(db, bodies.response),
     )
 
 

@@ -12,8 +12,7 @@ import msgspec
 
 from ..model import LlmCall, Payload, Record
 from . import rollups
-from .chains import Requests, release, request_of, stored_request
-from .payloads import pack
+from .chains import Bodies, Recent, bodies_of, release, replace, stored
 from .places import write_placement
 from .schema import CALL_COLUMNS
 from .search import index_new
@@ -79,21 +78,15 @@ where call_id = :of and position = :position
 
 INSERT_PAYLOAD = """
 insert into payloads
-    (call_id, request_headers, response_headers, response_body, arrivals, request_body,
-     request_after)
-values (:call_id, :request_headers, :response_headers, :response_body, :arrivals, :request_body,
-        :request_after)
+    (call_id, request_headers, response_headers, arrivals, request_body, response_body,
+     stored_after)
+values (?, ?, ?, ?, ?, ?, ?)
 """
 
 # A payload that comes again keeps its row: others may be stored after it.
 UPDATE_PAYLOAD = """
-update payloads
-set request_headers = :request_headers, response_headers = :response_headers,
-    response_body = :response_body, arrivals = :arrivals
-where id = :id
+update payloads set request_headers = ?, response_headers = ?, arrivals = ? where id = ?
 """
-
-UPDATE_REQUEST = "update payloads set request_body = ?, request_after = null where id = ?"
 
 INSERT_MEDIUM = """
 insert into media
@@ -112,25 +105,26 @@ class Batch:
     """Records that are written in one transaction of the caller's, who calls `finish` at its end.
 
     What goes to the rollups and to the search index is gathered: together it costs less.
-    *requests* spares reading back the requests that these continue.
+    *recent* spares reading back what these are stored after.
     """
 
-    def __init__(self, db: sqlite3.Connection, requests: Requests | None = None) -> None:
+    def __init__(self, db: sqlite3.Connection, recent: Recent | None = None) -> None:
         self._db = db
-        self._requests = requests or Requests()
+        self._recent = recent or Recent()
         self._counts = rollups.Counts()
         self._has_messages = False
 
     def write(self, record: Record) -> None:
         """All rows of *record*."""
         db, call = self._db, record.call
-        self._counts.add(call, _write_call(db, call))
+        before = _write_call(db, call)
+        self._counts.add(call, before)
         _write_messages(db, record)
         self._has_messages |= any(not message.known for message in record.messages)
         _write_tools(db, record)
         write_placement(db, record.placement)
         if payload := record.payload:
-            _write_payload(db, call, payload, self._requests)
+            _write_payload(db, call, payload, self._recent, is_new=before is None)
 
     def finish(self) -> None:
         """The rows that the records share."""
@@ -139,9 +133,9 @@ class Batch:
             index_new(self._db)
 
 
-def write_record(db: sqlite3.Connection, record: Record, requests: Requests | None = None) -> None:
-    """All rows of *record* alone, inside the caller's transaction; *requests* as in `Batch`."""
-    batch = Batch(db, requests)
+def write_record(db: sqlite3.Connection, record: Record, recent: Recent | None = None) -> None:
+    """All rows of *record* alone, inside the caller's transaction; *recent* as in `Batch`."""
+    batch = Batch(db, recent)
     batch.write(record)
     batch.finish()
 
@@ -151,7 +145,7 @@ def _write_messages(db: sqlite3.Connection, record: Record) -> None:
     for message in record.messages:
         key = {"fingerprint": message.fingerprint}
         if not message.known:
-            stored = {
+            content = {
                 "role": message.role,
                 "content": content_text(message.content),
                 "own_text": own_text(message.content, message.text),
@@ -159,7 +153,7 @@ def _write_messages(db: sqlite3.Connection, record: Record) -> None:
                 "at_us": call.started_us,
                 "tier": call.privacy_tier,
             }
-            db.execute(INSERT_MESSAGE, key | stored)
+            db.execute(INSERT_MESSAGE, key | content)
         place = {
             "call_id": call.id,
             "direction": message.direction,
@@ -180,39 +174,35 @@ def _write_call(db: sqlite3.Connection, call: LlmCall) -> str | None:
 
 
 def _write_payload(
-    db: sqlite3.Connection, call: LlmCall, payload: Payload, requests: Requests
+    db: sqlite3.Connection, call: LlmCall, payload: Payload, recent: Recent, *, is_new: bool
 ) -> None:
-    row: dict[str, Any] = {
-        "call_id": call.id,
-        "request_headers": json_text(payload.request_headers),
-        "response_headers": json_text(payload.response_headers),
-        "response_body": pack(payload.response_body),
-        "arrivals": json_text(payload.arrivals),
-    }
+    told = (
+        json_text(payload.request_headers),
+        json_text(payload.response_headers),
+        json_text(payload.arrivals),
+    )
     for medium in payload.media:
         values = medium.__dict__ | {"call_id": call.id, "at_us": call.started_us}
         db.execute(INSERT_MEDIUM, values)
-    known = db.execute("select id from payloads where call_id = ?", (call.id,)).fetchone()
-    if known:
-        db.execute(UPDATE_PAYLOAD, row | {"id": known[0]})
-        replace_request(db, call, known[0], payload.request_body, requests)
+    bodies = Bodies(payload.request_body, payload.response_body)
+    sql = "select id from payloads where call_id = ?"
+    known = None if is_new else db.execute(sql, (call.id,)).fetchone()
+    if known is None:
+        db.execute(INSERT_PAYLOAD, (call.id, *told, *stored(db, call, bodies, recent)))
         return
-    body, after = stored_request(db, call, payload.request_body, requests)
-    db.execute(INSERT_PAYLOAD, row | {"request_body": body, "request_after": after})
+    db.execute(UPDATE_PAYLOAD, (*told, known[0]))
+    if not _says(db, call.id, bodies):
+        release(db, known)
+        replace(db, known[0], bodies)
+        recent.forget()
 
 
-def replace_request(
-    db: sqlite3.Connection, call: LlmCall, row: int, body: bytes | None, requests: Requests
-) -> None:
-    """Let *row* have this request *body*: nearly always what it has already."""
+def _says(db: sqlite3.Connection, call_id: str, bodies: Bodies) -> bool:
+    """Whether the payload that is there holds *bodies*: nearly always when it comes again."""
     try:
-        if request_of(db, call.id) == body:
-            return
-    except ValueError:
-        pass  # a damaged one is replaced too
-    release(db, [row])
-    db.execute(UPDATE_REQUEST, (pack(body), row))
-    requests.forget()
+        return bodies_of(db, call_id) == bodies
+    except ValueError:  # damaged: here it comes whole
+        return False
 
 
 def _write_tools(db: sqlite3.Connection, record: Record) -> None:

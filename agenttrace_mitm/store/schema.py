@@ -260,7 +260,7 @@ def m003_tool_calls(db: Database) -> None:
 
 @migrations()
 def m004_payloads(db: Database) -> None:
-    """Wire bytes.  Bodies are zstd frames; read them through `store.payloads`."""
+    """Wire bytes.  Bodies are zstd frames."""
     db.table("payloads").create(
         {
             "call_id": str,
@@ -449,7 +449,7 @@ def m030_traces(db: Database) -> None:
 
 @migrations()
 def m040_chains(db: Database) -> None:
-    """Requests as the difference to earlier ones.  Read them through `store.chains`."""
+    """Bodies as the difference to earlier ones.  Read them through `store.chains`."""
     # A row of its own number: `vacuum` may give other numbers to rows without one.
     columns = "call_id, request_headers, response_headers, request_body, response_body, arrivals"
     db.execute("alter table payloads rename to payloads_before")
@@ -461,8 +461,8 @@ def m040_chains(db: Database) -> None:
             request_headers text,
             response_headers text,
             request_body blob,
-            request_after integer references payloads (id),
             response_body blob,
+            stored_after integer references payloads (id),
             arrivals text
         )
         """
@@ -470,7 +470,7 @@ def m040_chains(db: Database) -> None:
     db.execute(f"insert into payloads ({columns}) select {columns} from payloads_before")
     db.execute("drop table payloads_before")
     db.execute(
-        "create index payloads_after on payloads (request_after) where request_after is not null"
+        "create index payloads_after on payloads (stored_after) where stored_after is not null"
     )
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from ..clock import now_us
 from ..errors import StoreError
 from ..model import Record
-from .chains import Requests
+from .chains import Recent
 from .retention import let_go
 from .rows import Batch
 from .schema import open_database
@@ -87,7 +87,7 @@ class Writer:
         self._committed_calls = 0
         self._later: deque[Item] = deque(maxlen=MAX_LATER)  # of an outage, besides its records
         self._thread = threading.Thread(target=self._run, name="agenttrace-writer", daemon=True)
-        self._requests = Requests()
+        self._recent = Recent()
         self._version = 0
         self._db: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None  # the one that is open, whatever its name
@@ -202,24 +202,24 @@ class Writer:
         db = self._connection()
         db.execute("begin immediate")
         self._notice_others(db)
-        records = Batch(db, self._requests)
+        records = Batch(db, self._recent)
         try:
             for item in batch:
                 _write(db, item, records)
             records.finish()
             db.execute("commit")
         except BaseException:
-            self._requests.forget()  # it may hold what now is not there
+            self._recent.forget()  # it may hold what now is not there
             if db.in_transaction:  # SQLite may have rolled back by itself
                 db.rollback()
             raise
 
     def _notice_others(self, db: sqlite3.Connection) -> None:
-        """Trust no memory of stored requests once another process has written."""
+        """Trust no memory of stored bodies once another process has written."""
         (version,) = db.execute("pragma data_version").fetchone()
         if version != self._version:
             self._version = version
-            self._requests.forget()
+            self._recent.forget()
 
     def _connection(self) -> sqlite3.Connection:
         if self._db is None:
@@ -242,7 +242,7 @@ class Writer:
             with contextlib.suppress(sqlite3.Error):
                 self._db.close()
             self._db = None
-            self._requests.forget()
+            self._recent.forget()
 
     def _replay(self) -> bool:
         """Bring what was spooled home, oldest first; False when the database does not take it."""

@@ -1,4 +1,4 @@
-"""Requests that rest on earlier ones can always be read back, whatever becomes of these."""
+"""Recent that rest on earlier ones can always be read back, whatever becomes of these."""
 
 import sqlite3
 import time
@@ -13,9 +13,9 @@ from sqlite_utils import Database
 
 from agenttrace_mitm.clock import new_id, oldest_id
 from agenttrace_mitm.model import Payload, Record
-from agenttrace_mitm.store import Spool, Writer, open_database, request_of
-from agenttrace_mitm.store.chains import LONGEST, Requests, release, unreadable
-from agenttrace_mitm.store.payloads import depth_of
+from agenttrace_mitm.store import Spool, Writer, open_database, request_of, response_of
+from agenttrace_mitm.store.chains import LONGEST, Recent, bodies_of, release, unreadable
+from agenttrace_mitm.store.payloads import depth_of, pack
 from agenttrace_mitm.store.retention import STEP, let_go
 from agenttrace_mitm.store.revise import problems
 from agenttrace_mitm.store.rows import write_record
@@ -31,9 +31,22 @@ def turn(number: int, talk: str = "") -> bytes:
     return f"instructions {talk * 9} {'and so on ' * 20} {said}".encode()
 
 
-def sent(id: str, body: bytes | None, after: str | None = None, **values: object) -> Record:
+def reply(id: str, words: str = "ok") -> bytes:
+    """A reply as providers give them: the shape is long, the words are few."""
+    shape = '"object": "chat.completion", "choices": [{"index": 0, "finish_reason": "stop",' * 3
+    return f'{{"id": "chatcmpl-{id}", {shape} "message": {{"content": "{words}"}}}}]}}'.encode()
+
+
+def sent(
+    id: str,
+    body: bytes | None,
+    after: str | None = None,
+    answer: bytes | None = b"",
+    **values: object,
+) -> Record:
     one = call(id=id, continues_call_id=after, **values)
-    return Record(call=one, payload=Payload(request_body=body, response_body=b"ok"))
+    answered = reply(id) if answer == b"" else answer
+    return Record(call=one, payload=Payload(request_body=body, response_body=answered))
 
 
 def talk(db: sqlite3.Connection, turns: int, name: str = "t") -> dict[str, bytes]:
@@ -47,7 +60,9 @@ def talk(db: sqlite3.Connection, turns: int, name: str = "t") -> dict[str, bytes
 
 
 def read(db: sqlite3.Connection) -> dict[str, bytes | None]:
+    """What each call sent; replies are checked on the way."""
     ids = [row[0] for row in db.execute("select call_id from payloads order by id")]
+    assert [response_of(db, id) for id in ids] == [reply(id) for id in ids]
     return {id: request_of(db, id) for id in ids}
 
 
@@ -73,7 +88,7 @@ def test_a_conversation_is_stored_as_what_its_turns_add(db: sqlite3.Connection) 
 def test_chains_are_cut(db: sqlite3.Connection) -> None:
     """However long the conversation: reading a request back reads few others."""
     talk(db, 60)
-    rows = db.execute("select request_body, request_after from payloads order by id").fetchall()
+    rows = db.execute("select request_body, stored_after from payloads order by id").fetchall()
     depths = [depth_of(body) for body, _ in rows]
     assert depths == [n % LONGEST for n in range(60)]
     assert [after for _, after in rows] == [n if n % LONGEST else None for n in range(60)]
@@ -83,28 +98,51 @@ def test_the_same_instructions_in_a_new_conversation_are_stored_once(
     db: sqlite3.Connection,
 ) -> None:
     """Nothing links the two calls, but the same program sends the same long beginning."""
-    remembered = Requests()
+    remembered = Recent()
     for id in ("a", "b"):
         write_record(db, sent(id, turn(9) + f" what is {id}?".encode()), remembered)
     sizes = [row[0] for row in db.execute("select length(request_body) from payloads order by id")]
-    assert sizes[1] < 60 < sizes[0]
+    assert sizes[1] < 80 < sizes[0]
     assert request_of(db, "b") == turn(9) + b" what is b?"
 
 
 def test_unlike_requests_do_not_rest_on_each_other(db: sqlite3.Connection) -> None:
     """A dependence that saves little is not worth having."""
-    remembered = Requests()
+    remembered = Recent()
     for id in ("a", "b"):
-        write_record(db, sent(id, turn(90, id), host="same"), remembered)
-    assert db.execute("select count(request_after) from payloads").fetchone() == (0,)
+        write_record(db, sent(id, turn(90, id), answer=None, host="same"), remembered)
+    assert db.execute("select count(stored_after) from payloads").fetchone() == (0,)
 
 
 def test_small_and_missing_bodies_stand_alone(db: sqlite3.Connection) -> None:
     """There is nothing to gain."""
     for id, body in (("a", b"hello"), ("b", b"hello"), ("c", None)):
-        write_record(db, sent(id, body, "a"))
-    assert read(db) == {"a": b"hello", "b": b"hello", "c": None}
-    assert db.execute("select count(request_after) from payloads").fetchone() == (0,)
+        write_record(db, sent(id, body, "a", answer=body))
+    assert [bodies_of(db, id) for id in "abc"] == [(b"hello", b"hello")] * 2 + [(None, None)]
+    assert db.execute("select count(stored_after) from payloads").fetchone() == (0,)
+
+
+def test_replies_are_stored_as_what_is_new_in_them(db: sqlite3.Connection) -> None:
+    """Their shape is always the same; and the next request repeats their words."""
+    remembered = Recent()
+    words = "".join(sha256(b"%d" % n).hexdigest() for n in range(9))
+    said = {"a": turn(1), "b": turn(1) + words.encode() + b" go on"}
+    for id, body in said.items():
+        write_record(db, sent(id, body, "a", answer=reply(id, words)), remembered)
+    [one, two] = db.execute("select length(request_body), length(response_body) from payloads")
+    assert two[0] < 80
+    assert two[1] < 50 < one[1]
+    assert bodies_of(db, "b") == (said["b"], reply("b", words))
+
+
+def test_a_reply_that_comes_whole_later_replaces_the_torn_one(db: sqlite3.Connection) -> None:
+    """And what was stored after it can be read all the same."""
+    said = talk(db, 10)
+    write_record(db, sent("t005", said["t005"], answer=b"torn" * 50))
+    assert response_of(db, "t005") == b"torn" * 50
+    assert response_of(db, "t006") == reply("t006")
+    write_record(db, sent("t005", said["t005"]))
+    assert read(db) == said
 
 
 def test_a_payload_that_comes_again_changes_nothing(db: sqlite3.Connection) -> None:
@@ -128,7 +166,7 @@ def test_what_rests_on_a_payload_survives_its_replacement(db: sqlite3.Connection
 
 def test_a_replaced_request_is_what_the_next_one_rests_on(db: sqlite3.Connection) -> None:
     """What the writer remembers is what the row says."""
-    remembered = Requests()
+    remembered = Recent()
     for id, body, after in (("a", turn(5), None), ("a", turn(5, "x"), None), ("b", turn(6), "a")):
         write_record(db, sent(id, body, after), remembered)
     assert read(db) == {"a": turn(5, "x"), "b": turn(6)}
@@ -170,7 +208,7 @@ def test_old_requests_go_and_later_ones_stay_readable(db: sqlite3.Connection) ->
     while let_go(db, NOON_US + 10 * DAY_US - 1):
         pass
     assert read(db) == {id: turn(n) for n, id in enumerate(ids) if n >= 10}
-    heads = db.execute("select call_id from payloads where request_after is null order by id")
+    heads = db.execute("select call_id from payloads where stored_after is null order by id")
     assert heads.fetchall() == [(ids[10],), (ids[LONGEST],)]
 
 
@@ -185,6 +223,18 @@ def test_letting_go_is_done_in_bounded_steps(db: sqlite3.Connection) -> None:
     assert read(db) == said
 
 
+def test_what_cannot_be_read_keeps_nothing_from_going(db: sqlite3.Connection) -> None:
+    """However many damaged rows there are after an old one."""
+    old = new_id(NOON_US - DAY_US)
+    write_record(db, sent(old, turn(5)))
+    for n in range(STEP + 1):
+        write_record(db, sent(new_id(NOON_US + n), turn(5) + b" and %d" % n, old))
+    db.execute("update payloads set request_body = x'0201ff' where call_id > ?", (old,))
+    assert [let_go(db, NOON_US) for _ in range(3)] == [STEP, 1, 0]
+    assert db.execute("select count(*) from payloads where call_id = ?", (old,)).fetchone() == (0,)
+    assert len(list(unreadable(db))) == STEP + 1
+
+
 def test_what_cannot_be_read_back_is_named(tmp_path: Path) -> None:
     """`db verify` reads every body; the rows around a bad one are fine."""
     path = tmp_path / "data.db"
@@ -193,7 +243,7 @@ def test_what_cannot_be_read_back_is_named(tmp_path: Path) -> None:
     for id in ("whole", "reply"):
         write_record(db, sent(id, turn(3, id), host=id))
     assert problems(path) == []
-    db.execute("update payloads set request_after = 4711 where call_id = 't005'")
+    db.execute("update payloads set stored_after = 4711 where call_id = 't005'")
     db.execute("update payloads set request_body = x'09' where call_id = 'whole'")
     db.execute("update payloads set response_body = x'01ffff' where call_id = 'reply'")
     assert problems(path) == [
@@ -216,14 +266,14 @@ def test_a_frame_read_after_another_body_is_refused(db: sqlite3.Connection) -> N
     """It never says something else."""
     talk(db, 2, "a")
     talk(db, 2, "b")
-    db.execute("update payloads set request_after = 3 where call_id = 'a001'")
+    db.execute("update payloads set stored_after = 3 where call_id = 'a001'")
     with pytest.raises(ValueError, match="damaged"):
         request_of(db, "a001")
 
 
 def test_the_memory_of_requests_is_bounded(db: sqlite3.Connection) -> None:
     """What was dropped is read back from the database."""
-    remembered = Requests(room=20_000)
+    remembered = Recent(room=20_000)
     said: dict[str, bytes] = {}
     for n in range(12):
         for name in "abcdef":
@@ -231,9 +281,10 @@ def test_the_memory_of_requests_is_bounded(db: sqlite3.Connection) -> None:
             said[id] = turn(n, name)
             after = f"{name}{n - 1}" if n else None
             write_record(db, sent(id, said[id], after, host=name), remembered)
-            assert sum(map(len, remembered._bodies.values())) == remembered._size <= 20_000
+            kept = sum(bodies.size for bodies in remembered._bodies.values())
+            assert kept == remembered._size <= 20_000
     assert read(db) == said
-    heads = db.execute("select count(*) from payloads where request_after is null")
+    heads = db.execute("select count(*) from payloads where stored_after is null")
     assert heads.fetchone() == (6,)
 
 
@@ -243,14 +294,14 @@ def test_a_database_from_before_chains_opens(tmp_path: Path) -> None:
     old = Database(path)
     migrations.apply(old, stop_before="m040_chains")
     old.execute(f"pragma application_id = {0x41547263}")
-    body = b"\x00" + turn(1)
-    old.execute("insert into payloads (call_id, request_body) values ('a', ?)", (body,))
+    values = {"call_id": "a", "request_body": pack(turn(1)), "response_body": pack(reply("a"))}
+    old.table("payloads").insert(values)
     old.conn.commit()
     old.close()
     db = open_database(path).conn
     write_record(db, sent("b", turn(2), "a"))
     assert read(db) == {"a": turn(1), "b": turn(2)}
-    assert db.execute("select request_after from payloads").fetchall() == [(None,), (1,)]
+    assert db.execute("select stored_after from payloads").fetchall() == [(None,), (1,)]
 
 
 STEPS = st.lists(
@@ -268,7 +319,7 @@ STEPS = st.lists(
 @given(STEPS)
 def test_whatever_happens_every_request_can_be_read(steps: list[tuple[str, int, int]]) -> None:
     """New ones, forks, repeats, replacements, deletion: in any order."""
-    db, remembered = empty(), Requests(room=8_000)
+    db, remembered = empty(), Recent(room=8_000)
     said: dict[str, bytes] = {}
     for number, (what, which, other) in enumerate(steps):
         ids = list(said)
@@ -292,7 +343,7 @@ def test_whatever_happens_every_request_can_be_read(steps: list[tuple[str, int, 
                 said = {id: body for id, body in said.items() if id >= oldest_id(limit)}
     assert read(db) == said
     assert not list(unreadable(db))
-    deepest = db.execute("select request_body from payloads where request_after is not null")
+    deepest = db.execute("select request_body from payloads where stored_after is not null")
     assert all(depth_of(row[0]) < LONGEST for row in deepest)
 
 

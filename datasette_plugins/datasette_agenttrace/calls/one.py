@@ -10,7 +10,7 @@ from typing import Any
 
 from agenttrace_mitm.model import LlmCall
 from agenttrace_mitm.model.json import Json, JsonObject
-from agenttrace_mitm.store import request_of, unpack
+from agenttrace_mitm.store import request_of, response_of
 from agenttrace_mitm.store.rows import call_of
 
 from ..asking import Value, rows_of
@@ -119,14 +119,10 @@ def load(db: sqlite3.Connection, call_id: str, *, whole: bool = False) -> OneCal
 
 def raw_body(db: sqlite3.Connection, call_id: str, side: str) -> bytes | None:
     """The decoded request or response, whole; None where it is not kept."""
-    row = db.execute(
-        "select p.response_body from payloads p join llm_calls c on c.id = p.call_id"
-        " where p.call_id = ? and c.privacy_tier = 3",
-        (call_id,),
-    ).fetchone()
-    if row is None:
+    shown = "select 1 from llm_calls where id = ? and privacy_tier = 3"
+    if not db.execute(shown, (call_id,)).fetchone():
         return None
-    return request_of(db, call_id) if side == "request" else unpack(row[0])
+    return {"request": request_of, "response": response_of}[side](db, call_id)
 
 
 def raw_message(db: sqlite3.Connection, call_id: str, message_id: int) -> str | None:
@@ -295,7 +291,7 @@ def _wire(db: sqlite3.Connection, call: LlmCall) -> Wire | None:
         f"""
         select request_headers, response_headers, arrivals,
                length(request_body) <= {OPENED_BYTES},
-               case when length(response_body) <= {OPENED_BYTES} then response_body end,
+               length(response_body) <= {OPENED_BYTES},
                request_body is not null, response_body is not null
         from payloads where call_id = ?
         """,
@@ -304,8 +300,9 @@ def _wire(db: sqlite3.Connection, call: LlmCall) -> Wire | None:
     if row is None:
         return None
     asked = request_of(db, call.id) if row[3] else None
+    answered = response_of(db, call.id) if row[4] else None
     request, request_cut = _beginning(asked, kept=bool(row[5]))
-    response, response_cut = _beginning(unpack(row[4]), kept=bool(row[6]))
+    response, response_cut = _beginning(answered, kept=bool(row[6]))
     return Wire(
         request_headers=_headers(row[0]), response_headers=_headers(row[1]),
         request=request, request_cut=request_cut, response=response, response_cut=response_cut,
