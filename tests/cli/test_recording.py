@@ -56,7 +56,7 @@ def test_start_says_where_everything_is(user, started):
 def test_everything_is_for_the_owner_only(user, started):
     """Keys, sockets, database, logs; certificates that others have to trust may be read."""
     assert user.types("run", "--quiet", "--", *PYTHON).stdout == "200\n"
-    until(lambda: (user.home / "run" / "health" / "recorder.json").exists())
+    until((user.home / "run" / "health" / "recorder.json").exists)
     ours = [path for path in user.home.rglob("*") if path != user.home / "config.json"]
     names = {path.name for path in ours}
     assert {"recorder.sock", "control.sock", "fingerprint.key", "token", "data.db"} <= names
