@@ -3,7 +3,8 @@
 from collections.abc import Callable
 
 from .complaints import harmless
-from .handover import Handover, Held
+from .handover import Handover
+from .held import Held
 
 
 class Watch:

@@ -20,6 +20,7 @@ def command(name: str | None, follow: bool, last: int) -> None:
     agenttrace-mitm logs -f capture
     """
     from ..launch import logs
+    from .text import printable
 
     folder = options.load({}).log_folder
     files = {one: logs.file(folder, one) for one in ([name] if name else NAMES)}
@@ -32,7 +33,9 @@ def command(name: str | None, follow: bool, last: int) -> None:
                     read[one] = 0
                 lines = content[read[one] :].decode(errors="replace").splitlines()
                 for line in lines[-last:] if read[one] == 0 else lines:
-                    click.echo(line if name else f"{one:<10} {line}")
+                    # Names that peers sent stand in it: they must not move anybody's cursor.
+                    said = printable(line.expandtabs())
+                    click.echo(said if name else f"{one:<10} {said}")
                 read[one] = len(content)
             if not follow:
                 return

@@ -21,7 +21,7 @@ def command(sql: str, as_json: bool, as_csv: bool, **given: str | None) -> None:
     agenttrace-mitm query "select model, count(*), sum(cost_usd) from llm_calls group by 1"
     """
     from ..store import queries
-    from .text import table
+    from .text import printable, table
 
     columns, rows = queries.select(options.load(given).database, sql)
     if as_json:
@@ -30,7 +30,11 @@ def command(sql: str, as_json: bool, as_csv: bool, **given: str | None) -> None:
     elif as_csv:
         writer = csv.writer(sys.stdout)
         writer.writerow(columns)
-        writer.writerows(rows)
+        # A file gets what is stored; a terminal would obey what a model wrote.
+        on_screen = sys.stdout.isatty()
+        writer.writerows(
+            [printable(v) if on_screen and isinstance(v, str) else v for v in row] for row in rows
+        )
     else:
         click.echo(table(columns, rows))
 

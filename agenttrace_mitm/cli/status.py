@@ -16,7 +16,7 @@ def command(as_json: bool) -> None:
     agenttrace-mitm status --json
     """
     from .instance import running
-    from .text import moment, recording, table
+    from .text import moment, printable, recording, table
 
     with running(options.load({})) as client:
         facts = client.ask(op="status")
@@ -37,4 +37,5 @@ def command(as_json: bool) -> None:
     if said := recording(facts.get("health", {})):
         click.echo(f"\n{said}")
     if facts["runs"]:
-        click.echo(f"\nRuns: {', '.join(name or 'unnamed' for name in facts['runs'])}")
+        names = ", ".join(printable(name) or "unnamed" for name in facts["runs"])
+        click.echo(f"\nRuns: {names}")

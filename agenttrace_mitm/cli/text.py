@@ -55,7 +55,7 @@ def call_line(call: "RecentCall", *, colour: bool) -> str:
         said = click.style(said, fg=COLOURS.get(call.outcome))
         clock = click.style(clock, dim=True)
     line = (
-        f"{clock}  {call.provider:<10} {printable(call.model or '?'):<28} {tokens}"
+        f"{clock}  {printable(call.provider):<10} {printable(call.model or '?'):<28} {tokens}"
         f" {money(call.cost_nano_usd):>9} {duration(call.latency_ms):>8}  {said}"
         f" {printable(call.agent_id or '')}"
     )
@@ -102,6 +102,7 @@ def printable(text: str) -> str:
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Rows below their column names; numbers to the right."""
     body = [["" if cell is None else printable(str(cell)) for cell in row] for row in rows]
+    columns = [printable(name) for name in columns]
     widths = [max(map(len, column)) for column in zip(columns, *body, strict=True)]
     right = [all(_is_number(row[i]) for row in body) for i in range(len(columns))]
 

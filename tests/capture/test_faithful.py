@@ -3,7 +3,11 @@
 import pytest
 from mitmproxy import version
 
-from agenttrace_mitm.capture import faithful
+from agenttrace_mitm.capture import authority, faithful
+from agenttrace_mitm.capture.addon import AgentTrace
+from agenttrace_mitm.capture.gate import Gate
+from agenttrace_mitm.capture.handover import Handover
+from agenttrace_mitm.capture.master import SILENCE_S, CaptureMaster
 from tests.support.fake_upstream import Upstream
 from tests.support.proxy import Capture, answer, closed, post
 
@@ -91,3 +95,13 @@ def test_other_versions_are_left_alone(monkeypatch):
     monkeypatch.setattr(version, "VERSION", "13.0.0")
     (problem,) = faithful.apply()
     assert "13.0.0" in problem
+
+
+async def test_silence_is_no_reason_to_hang_up(tmp_path):
+    """Long reasoning is silent for longer than the ten minutes after which mitmproxy would."""
+    authority.ensure(tmp_path / "ca", ["api.openai.com"])
+    gate = Gate({})
+    watching = AgentTrace(gate, Handover(tmp_path / "recorder.sock"))
+    roots = tmp_path / "ca" / "root.pem"
+    proxy = CaptureMaster(gate, watching, ca_folder=tmp_path / "ca", upstream_roots=roots)
+    assert proxy.options.tcp_timeout == SILENCE_S >= 24 * 3600

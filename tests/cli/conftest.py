@@ -70,6 +70,12 @@ class User:
             start_new_session=True,
         )
 
+    def starts_on(self, terminal, *arguments):
+        """Run a command whose output is a terminal."""
+        return subprocess.Popen(
+            [*COMMAND, *arguments], env=self.environ, stdin=subprocess.DEVNULL, stdout=terminal
+        )
+
 
 @pytest.fixture
 def user(tmp_path, providers):

@@ -53,6 +53,21 @@ def test_start_says_where_everything_is(user, started):
     assert facts["pid"] == started.pid
 
 
+def test_everything_is_for_the_owner_only(user, started):
+    """Keys, sockets, database, logs; certificates that others have to trust may be read."""
+    assert user.types("run", "--quiet", "--", *PYTHON).stdout == "200\n"
+    until((user.home / "run" / "health" / "recorder.json").exists)
+    ours = [path for path in user.home.rglob("*") if path != user.home / "config.json"]
+    names = {path.name for path in ours}
+    assert {"recorder.sock", "control.sock", "fingerprint.key", "token", "data.db"} <= names
+    for path in ours:
+        mode = path.lstat().st_mode & 0o777
+        if "env" in path.parts:  # trust bundles, in a folder that is closed to others
+            continue
+        is_public = path.parent.name == "ca" and b"PRIVATE KEY" not in path.read_bytes()
+        assert is_public or mode & 0o077 == 0, f"{path}: {mode:o}"
+
+
 def test_a_second_start_says_who_runs(user, started):
     done = user.types("start")
     assert done.returncode == 1
