@@ -59,7 +59,7 @@ def test_the_recorder_finds_calls_by_an_index(db: sqlite3.Connection) -> None:
         "select * from traces where session_id = 's' order by started_us",
         "select * from call_messages where message_id = 1",
         "select * from call_messages where call_id = 'c' order by direction, position",
-        "select * from payloads where request_after = 1",
+        "select * from payloads where stored_after = 1",
         "select id from messages where first_seen_us < 1 and content is not null",
     ],
 )
