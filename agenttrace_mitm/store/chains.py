@@ -8,7 +8,9 @@ one of its kind: the same place, program and model.  That makes chains, and thei
 - a chain is cut at `LONGEST`, so that reading one back stays quick;
 - a frame rests on what the earlier bodies say, not on how they are stored: any row may be made to
   stand alone, and those after it stay as they are;
-- before a row goes, or says something else, those right after it are made to stand alone.
+- before a row goes, or says something else, those right after it are made to stand alone;
+- a streamed reply stands alone: of a stream, what is new are the pieces of a text, and side by side
+  in a frame they would spell a secret that was not to be seen in the stream.
 """
 
 import sqlite3
@@ -173,7 +175,7 @@ def _kind(call: LlmCall) -> tuple[str | None, ...]:
 def stored(db: sqlite3.Connection, call: LlmCall, bodies: Bodies, recent: Recent) -> Stored:
     """How to store the *bodies* of a *call* that has no row yet; it will be the newest one."""
     for earlier in dict.fromkeys((call.continues_call_id, recent.latest(call))):
-        if earlier and (found := _after(db, earlier, bodies, recent)):
+        if earlier and (found := _after(db, earlier, call, bodies, recent)):
             recent.remember(call, bodies, instead_of=earlier)
             return found
     recent.remember(call, bodies, instead_of=None)
@@ -185,7 +187,9 @@ def alone(bodies: Bodies) -> Stored:
     return Stored(pack(bodies.request), pack(bodies.response))
 
 
-def _after(db: sqlite3.Connection, earlier: str, bodies: Bodies, recent: Recent) -> Stored | None:
+def _after(
+    db: sqlite3.Connection, earlier: str, call: LlmCall, bodies: Bodies, recent: Recent
+) -> Stored | None:
     """*bodies* as the difference to those of *earlier*; None where that is no use."""
     head = db.execute(_HEAD, (earlier,)).fetchone()
     if head is None or (depth := max(map(depth_of, head[1:])) + 1) >= LONGEST:
@@ -198,7 +202,7 @@ def _after(db: sqlite3.Connection, earlier: str, bodies: Bodies, recent: Recent)
     asked, answered = bodies
     if asked and before.before_request and SMALLEST_REQUEST <= len(asked) <= LARGEST:
         request = _useful(pack_after(asked, before.before_request, depth), WORTH * len(asked))
-    if answered and before.before_response and SMALLEST_RESPONSE <= len(answered) <= LARGEST:
+    if answered and before.before_response and _takes_part(call, answered):
         worth = WORTH_OF_SHORT_REPLY if len(answered) <= SHORT else WORTH
         response = _useful(
             pack_after(answered, before.before_response, depth), worth * len(answered)
@@ -206,6 +210,12 @@ def _after(db: sqlite3.Connection, earlier: str, bodies: Bodies, recent: Recent)
     if request is None and response is None:
         return None
     return Stored(request or pack(asked), response or pack(answered), head[0])
+
+
+def _takes_part(call: LlmCall, response: bytes) -> bool:
+    """True for one JSON object; a stream, lines and Gemini's array of chunks are none."""
+    is_whole = not call.streamed and response[:1] == b"{" and b"}\n{" not in response
+    return is_whole and SMALLEST_RESPONSE <= len(response) <= LARGEST
 
 
 def _useful(packed: bytes, limit: float) -> bytes | None:

@@ -135,11 +135,29 @@ def test_replies_are_stored_as_what_is_new_in_them(db: sqlite3.Connection) -> No
     assert bodies_of(db, "b") == (said["b"], reply("b", words))
 
 
+@pytest.mark.parametrize("style", [b"data: %s\n\n", b"%s\n", b"[%s]"])
+def test_the_pieces_of_a_stream_are_not_put_side_by_side(
+    db: sqlite3.Connection, style: bytes
+) -> None:
+    """Without what is around each of them they would spell the secret that they are pieces of."""
+    secret = "sk-proj-canaryG1h2I3j4K5l6M7n8O9p0Q1r2S3t4"
+
+    def streamed(words: str) -> bytes:
+        pieces = [words[at : at + 7] for at in range(0, len(words), 7)]
+        return b"".join(style % reply("x", piece) for piece in pieces)
+
+    for id, words in (("a", "the lazy reply sleeps and goes on sleeping"), ("b", secret)):
+        write_record(db, sent(id, turn(1), "a", answer=streamed(words)))
+    assert response_of(db, "b") == streamed(secret)
+    [_, (stored,)] = db.execute("select response_body from payloads order by id")
+    assert secret[-14:].encode() not in stored
+
+
 def test_a_reply_that_comes_whole_later_replaces_the_torn_one(db: sqlite3.Connection) -> None:
     """And what was stored after it can be read all the same."""
     said = talk(db, 10)
-    write_record(db, sent("t005", said["t005"], answer=b"torn" * 50))
-    assert response_of(db, "t005") == b"torn" * 50
+    write_record(db, sent("t005", said["t005"], answer=b'{"torn": ' * 50))
+    assert response_of(db, "t005") == b'{"torn": ' * 50
     assert response_of(db, "t006") == reply("t006")
     write_record(db, sent("t005", said["t005"]))
     assert read(db) == said
