@@ -18,7 +18,7 @@ BARE = "content was not kept: the spool was full"
 
 
 class Waiting[T]:
-    """Items on their way to one reader.  `weigh` says what an item takes, in bytes.
+    """Items on their way from one thread to one reader.  `weigh` says what an item takes, in bytes.
 
     What the reader has taken counts until it says `done`: it holds it as long as that.
     """
@@ -58,12 +58,13 @@ class Waiting[T]:
             if not self._room.wait_for(lambda: self._fits(size), timeout_s):
                 return False
             self._bytes += size
+        self._since.append(time.monotonic())  # before: the reader may be done with it at once
         try:
             self._items.put(item, timeout=timeout_s)
         except queue.Full:
+            self._since.pop()
             self._release(size)
             return False
-        self._since.append(time.monotonic())
         return True
 
     def end(self) -> None:
@@ -85,7 +86,7 @@ class Waiting[T]:
 
     def done(self, items: Sequence[T]) -> None:
         """The reader holds *items* no longer."""
-        for _ in range(min(len(items), len(self._since))):
+        for _ in items:
             self._since.popleft()
         self._release(sum(map(self._weigh, items)))
 

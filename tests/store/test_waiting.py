@@ -16,8 +16,20 @@ def test_it_is_bounded_by_what_its_items_take() -> None:
     items, ended = waiting.take(1, 1)
     assert (len(items), ended, waiting.count, waiting.bytes) == (1, False, 1, 1000)
     assert not waiting.put(b"x", timeout_s=0.01)
+    assert waiting.lag_s > 0
     waiting.done(items)
     assert waiting.put(b"x" * 600)
+
+
+def test_nothing_waits_when_all_is_done() -> None:
+    """A lag that stays would be an alarm about nothing."""
+    waiting: Waiting[bytes] = Waiting(len, items=2)
+    for _ in range(3):
+        waiting.put(b"a")
+        waiting.put(b"b")
+        assert not waiting.put(b"full", timeout_s=0)
+        waiting.done(waiting.take(2, 1)[0])
+    assert (waiting.lag_s, waiting.bytes, waiting.count) == (0.0, 0, 0)
 
 
 def test_one_item_larger_than_the_bound_passes_alone() -> None:
