@@ -16,6 +16,7 @@ from .model import (
     Exchange,
     Json,
     LlmCall,
+    Payload,
     Placement,
     Record,
     StoredMessage,
@@ -24,7 +25,7 @@ from .model import (
 )
 from .payload import payload_of, redacted
 from .pricing.calls import priced
-from .privacy import CLEAN, Redactor, keep
+from .privacy import CLEAN, Redactor, keep, scattered
 from .store import Answers
 from .stored import stored_message, stored_tool_calls, without_secrets
 from .told import outcome, told_by
@@ -114,7 +115,11 @@ class Pipeline:
         if values is not CLEAN:
             record = _redacted(record, redactor)
         if payload := record.payload:
-            withhold = understood.reply.streamed and _has_secret(talk, values)
+            withhold = understood.reply.streamed and (
+                _has_secret(talk, values)
+                # Of a dialect that nobody reads there is no folded reply to look at.
+                or (understood.dialect == "other" and not redactor.is_clean(_pieces(payload)))
+            )
             clean = redacted(payload, redactor, values, withhold=withhold)
             record = record if clean is payload else record.model_copy(update={"payload": clean})
         return record
@@ -375,6 +380,10 @@ def _has_secret(talk: _Talk, redactor: Redactor) -> bool:
     """
     told = [message.placed.content for message in talk.added if message.direction == "out"]
     return not redactor.is_clean(told)
+
+
+def _pieces(payload: Payload) -> list[str]:
+    return scattered(payload.response_body) if payload.response_body else []
 
 
 def _redacted(record: Record, redactor: Redactor) -> Record:

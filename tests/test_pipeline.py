@@ -155,6 +155,25 @@ def test_a_stream_that_spoke_a_secret_is_withheld() -> None:
     assert "redacted" in (record.messages[-1].text or "")
 
 
+def test_so_is_one_in_a_dialect_that_nobody_reads() -> None:
+    """What stands under one name is put together there, whatever that is."""
+    events = [
+        {"kind": "piece", "part": {"words": piece}}
+        for piece in ("so: ", SECRET[:9], SECRET[9:20], SECRET[20:], " and on")
+    ]
+    streams = {
+        words: wire.sse(*(("", event) for event in events if words in ("", event["part"]["words"])))
+        for words in ("", "so: ")
+    }
+    target = "/v1/something/new"
+    told = {w: _pipeline().record(_exchange(s, target=target)) for w, s in streams.items()}
+    assert told[""].call.dialect == "other"
+    assert told[""].payload
+    assert told[""].payload.response_body is None
+    assert told["so: "].payload
+    assert told["so: "].payload.response_body
+
+
 def test_a_secret_in_the_question_does_not_cost_the_answer() -> None:
     """Only the side that spoke it is withheld or redacted."""
     said = {"role": "user", "content": f"My key is {SECRET}"}

@@ -1,12 +1,14 @@
 """What may be kept: tiers, redaction of secrets, and the headers that are stored.
 
 A record comes in as it was understood; what leaves may be written to disk.  `keep` applies the
-table of `tiers`, `Redactor` takes keys and tokens out of whatever is left, at every tier, and
-`keep_headers` is the list of headers that a stored exchange may have.
+table of `tiers`, `Redactor` takes keys and tokens out of whatever is left, at every tier,
+`scattered` shows it those that came in pieces, and `keep_headers` is the list of headers that a
+stored exchange may have.
 """
 
 from .headers import keep_headers
 from .redaction import CLEAN, Redactor
+from .scattered import scattered
 from .tiers import KEEPS, Tier, keep
 
-__all__ = ["CLEAN", "KEEPS", "Redactor", "Tier", "keep", "keep_headers"]
+__all__ = ["CLEAN", "KEEPS", "Redactor", "Tier", "keep", "keep_headers", "scattered"]
