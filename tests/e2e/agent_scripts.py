@@ -1,0 +1,141 @@
+"""What three providers answer a coding agent: first a command to run, then that it is done.
+
+Each script takes a request body and gives an answer's body, a stream where the agent streams.
+Side calls (titles, probes, routing) get an answer that lets the agent go on.
+"""
+
+import json
+from typing import Any
+
+COMMAND = "echo made-by-the-agent > made.txt"
+DONE = "The file is there now."
+USED_IN, USED_OUT = 1200, 34
+
+
+def _events(*events: dict[str, Any], named: bool = True) -> bytes:
+    return b"".join(
+        (f"event: {event['type']}\n".encode() if named else b"")
+        + f"data: {json.dumps(event)}\n\n".encode()
+        for event in events
+    )
+
+
+def anthropic(body: dict[str, Any]) -> bytes:
+    """A messages stream, or the whole message where none was asked for."""
+    has_tools = any(tool.get("name") == "Bash" for tool in body.get("tools", ()))
+    is_done = "tool_result" in json.dumps(body["messages"][-2:])
+    if has_tools and not is_done:
+        arguments = {"command": COMMAND, "description": "Make the file"}
+        block = {"type": "tool_use", "id": "toolu_1", "name": "Bash", "input": {}}
+        delta = {"type": "input_json_delta", "partial_json": json.dumps(arguments)}
+        reason = "tool_use"
+    else:
+        words = DONE if has_tools else '{"title": "Make a file"}'
+        block = {"type": "text", "text": ""}
+        delta = {"type": "text_delta", "text": words}
+        reason = "end_turn"
+    message = {
+        "id": f"msg_{len(body['messages'])}_{has_tools}",
+        "type": "message",
+        "role": "assistant",
+        "model": body["model"],
+        "content": [],
+        "stop_reason": None,
+        "stop_sequence": None,
+        "usage": {"input_tokens": USED_IN, "output_tokens": 1},
+    }
+    if not body.get("stream"):
+        text = {"type": "text", "text": delta.get("text", "")}
+        usage = {"input_tokens": USED_IN, "output_tokens": USED_OUT}
+        return json.dumps(
+            message | {"content": [text], "stop_reason": "end_turn", "usage": usage}
+        ).encode()
+    ended = {"stop_reason": reason, "stop_sequence": None}
+    return _events(
+        {"type": "message_start", "message": message},
+        {"type": "content_block_start", "index": 0, "content_block": block},
+        {"type": "content_block_delta", "index": 0, "delta": delta},
+        {"type": "content_block_stop", "index": 0},
+        {"type": "message_delta", "delta": ended, "usage": {"output_tokens": USED_OUT}},
+        {"type": "message_stop"},
+    )
+
+
+def openai(body: dict[str, Any]) -> bytes:
+    """A Responses stream: a call of whichever tool runs commands, or a message."""
+    is_done = any(str(item.get("type")).endswith("_call_output") for item in body["input"])
+    tools = {tool.get("name"): tool for tool in body.get("tools", ())}
+    item: dict[str, Any] = {
+        "type": "message",
+        "id": "msg_1",
+        "role": "assistant",
+        "status": "completed",
+        "content": [{"type": "output_text", "text": DONE, "annotations": []}],
+    }
+    if not is_done:
+        item = _command(tools)
+    identity = f"resp_{len(body['input'])}"
+    usage = {
+        "input_tokens": USED_IN,
+        "input_tokens_details": {"cached_tokens": 0},
+        "output_tokens": USED_OUT,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": USED_IN + USED_OUT,
+    }
+    shared = {"id": identity, "object": "response", "model": body["model"], "created_at": 1}
+    begun = shared | {"status": "in_progress", "output": [], "usage": None}
+    done = shared | {"status": "completed", "output": [item], "usage": usage}
+    return _events(
+        {"type": "response.created", "sequence_number": 0, "response": begun},
+        {
+            "type": "response.output_item.added",
+            "sequence_number": 1,
+            "output_index": 0,
+            "item": item,
+        },
+        {
+            "type": "response.output_item.done",
+            "sequence_number": 2,
+            "output_index": 0,
+            "item": item,
+        },
+        {"type": "response.completed", "sequence_number": 3, "response": done},
+    )
+
+
+def _command(tools: dict[str, Any]) -> dict[str, Any]:
+    call = {"id": "item_1", "call_id": "call_1", "status": "completed"}
+    if "exec_command" in tools:
+        arguments: dict[str, Any] = {"cmd": COMMAND}
+        name = "exec_command"
+    elif "shell_command" in tools:
+        arguments, name = {"command": COMMAND}, "shell_command"
+    elif "shell" in tools:
+        arguments, name = {"command": ["bash", "-lc", COMMAND]}, "shell"
+    else:  # a script that calls tools
+        source = f"await tools.exec_command({json.dumps({'cmd': COMMAND})});"
+        return call | {"type": "custom_tool_call", "name": "exec", "input": source}
+    return call | {"type": "function_call", "name": name, "arguments": json.dumps(arguments)}
+
+
+def google(body: dict[str, Any]) -> bytes:
+    """A generateContent stream, which is what Gemini CLI asks for; whole for its side calls."""
+    declared = [f for tool in body.get("tools", ()) for f in tool.get("functionDeclarations", ())]
+    runs = any(function["name"] == "run_shell_command" for function in declared)
+    is_done = "functionResponse" in json.dumps(body["contents"][-1])
+    part: dict[str, Any] = {"text": DONE}
+    if runs and not is_done:
+        part = {"functionCall": {"name": "run_shell_command", "args": {"command": COMMAND}}}
+    answer = {
+        "candidates": [
+            {"content": {"role": "model", "parts": [part]}, "finishReason": "STOP", "index": 0}
+        ],
+        "usageMetadata": {
+            "promptTokenCount": USED_IN,
+            "candidatesTokenCount": USED_OUT,
+            "totalTokenCount": USED_IN + USED_OUT,
+        },
+        "modelVersion": "gemini-2.5-pro",
+        "responseId": f"r{len(body['contents'])}",
+    }
+    return json.dumps(answer).encode()
