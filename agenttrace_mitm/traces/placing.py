@@ -26,7 +26,7 @@ from .known import Known, MadeTool, Seen, style_of
 from .spoken import said, user_text
 from .subagents import Parent, SubAgents
 from .threads import Link, Request, Threads, reply_print, turn_print
-from .tools import Answer, Pairing, made_tools, server_answers
+from .tools import Answer, Dropped, Pairing, made_tools, server_answers
 
 NAME_LENGTH = 200
 
@@ -220,6 +220,9 @@ class Places:
             seen = link.seen if link else None
             session = finding.identity.session_id
             found = Pairing(self._known, self._prints, seen, session).answers(messages)
+        if link:
+            history = (placed.message for placed in finding.asked[:told])
+            found += Dropped(self._known, self._prints, link.seen).answers(history)
         if any(tool.server for tool in made):
             found += server_answers(made, finding.understood.reply.messages)
         return tuple(found)
