@@ -148,3 +148,13 @@ def _write(path: Path, *, replace: bool) -> str:
     finally:
         draft.unlink(missing_ok=True)
     return token
+
+
+def fingerprint_key(home: Path) -> bytes:
+    """The key of the fingerprints, made on first use."""
+    path = home / "fingerprint.key"
+    with contextlib.suppress(FileExistsError):
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        os.write(handle, secrets.token_bytes(32))
+        os.close(handle)
+    return path.read_bytes()

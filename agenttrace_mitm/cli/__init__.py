@@ -24,6 +24,7 @@ COMMANDS = (
     "stats",
     "agents",
     "query",
+    "traces",
     "db",
     "hosts",
     "ca",

@@ -11,13 +11,13 @@ import contextlib
 import json
 import logging
 import os
-import secrets
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from .. import health
+from ..access import fingerprint_key
 from ..clock import now_us
 from ..errors import AgentTraceError, SettingsError
 from ..pipeline import Pipeline
@@ -83,7 +83,7 @@ async def _run(settings: Settings) -> None:
     damaged = set_aside(settings.database, settings.home, thorough=bool(spool.waiting()))
     reading = Reading(settings.database)
     known = KnownContent(reading)
-    fingerprinter = Fingerprinter(_secret(settings.home / "fingerprint.key"))
+    fingerprinter = Fingerprinter(fingerprint_key(settings.home))
     pipeline = Pipeline(settings.privacy_tier, fingerprinter, known, Answers(reading))
 
     def saved(ids: Sequence[str]) -> None:
@@ -146,15 +146,6 @@ async def _until_stdin_ends(stop: asyncio.Event) -> None:
     await asyncio.wait(
         {end, asyncio.ensure_future(stop.wait())}, return_when=asyncio.FIRST_COMPLETED
     )
-
-
-def _secret(path: Path) -> bytes:
-    """The key of the fingerprints, made on first use."""
-    with contextlib.suppress(FileExistsError):
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        os.write(handle, secrets.token_bytes(32))
-        os.close(handle)
-    return path.read_bytes()
 
 
 if __name__ == "__main__":
