@@ -23,6 +23,7 @@ COMMANDS = (
     "tail",
     "stats",
     "agents",
+    "sessions",
     "query",
     "traces",
     "db",
