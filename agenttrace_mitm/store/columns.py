@@ -211,6 +211,28 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "tokens_out": "sum of tokens_out",
         "cost_nano_usd": "sum of their costs; NULL when none had a price",
     },
+    "broken_caches": {
+        "model": "the model that answered",
+        "after_call_id": "the call that read or wrote the cache, llm_calls.id",
+        "tokens_lost": "tokens that could have come from the cache",
+        "changed": "model, history, time (the cache lives 5 minutes or an hour), system or tools",
+        "pause_ms": "time between the two calls",
+    },
+    "repeated_tool_calls": {
+        "name": "the tool",
+        "times": "how often it was called with the same arguments",
+        "first_at": "when the first of those calls began",
+        "last_at": "when the last of them began",
+        "arguments": "JSON as the model wrote it, where it is kept",
+        "results": "how many different results came back",
+        "last_call_id": "the call that made the last of them, llm_calls.id",
+    },
+    "large_tool_results": {
+        "call_id": "the call that made the tool call, llm_calls.id",
+        "name": "the tool",
+        "characters": "length of the result",
+        "answered_by_call_id": "the call that brought it, llm_calls.id",
+    },
     "drift": {
         "note": "what was new or misshapen",
         "calls": "calls that say so",

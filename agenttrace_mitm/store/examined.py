@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .. import clock
-from .queries import _explained, _reading
+from .queries import _explained, reading
 
 READ_BELOW = 1 << 30
 """A larger file is opened, and not read through: that would take minutes."""
@@ -31,7 +31,7 @@ class Blind:
 
 def damage(database: Path) -> str:
     """What SQLite finds wrong with the file, empty when nothing.  Raises `StoreError`."""
-    with _reading(database) as connection, _explained(f"{database} is damaged"):
+    with reading(database) as connection, _explained(f"{database} is damaged"):
         connection.execute("select count(*) from sqlite_master").fetchone()
         if database.stat().st_size > READ_BELOW:
             return ""
@@ -46,7 +46,7 @@ def blind_spots(database: Path) -> list[Blind]:
         select host, reason, client, count(*) as times, max(at_us) as last_us
         from blind_spots where at_us >= ? group by host, reason order by last_us desc limit 20
     """
-    with _reading(database) as connection, _explained(f"{database} cannot be read"):
+    with reading(database) as connection, _explained(f"{database} cannot be read"):
         rows = connection.execute(sql, [clock.now_us() - WEEK_US])
         return [Blind(*row) for row in rows]
 
@@ -56,7 +56,7 @@ def calls(database: Path, path: str) -> int:
     if not database.exists():
         return 0
     try:
-        with _reading(database) as connection:
+        with reading(database) as connection:
             sql = "select count(*) from llm_calls where substr(path, 1, ?) = ?"
             return int(connection.execute(sql, [len(path), path]).fetchone()[0])
     except sqlite3.Error:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from ..model import LlmCall, Record
+from ..model import LlmCall, Record, StoredThread
 from ..traces import MadeTool, Seen, style_of
 from .reading import Reading
 
@@ -124,12 +124,25 @@ class KnownContent:
         for message in record.messages:
             self._messages[message.fingerprint] = None
         _trim(self._messages, self._remembered)
-        for answer in record.tool_results:
-            key = answer.call_id, answer.position
-            self._answered[key] = min(answer.at_us, self._answered.get(key, answer.at_us))
+        answers = (
+            (answer.call_id, answer.position, answer.at_us) for answer in record.tool_results
+        )
+        self.learn(record.call, record.placement.thread, _made_by(record), answers)
+
+    def learn(
+        self,
+        call: LlmCall,
+        thread: StoredThread | None,
+        made: tuple[MadeTool, ...],
+        answers: Iterable[tuple[str, int, int]],
+    ) -> None:
+        """Note a placed call, its tool calls, and which it answers: call id, position, when."""
+        for call_id, position, at_us in answers:
+            key = call_id, position
+            self._answered[key] = min(at_us, self._answered.get(key, at_us))
         _trim(self._answered, self._remembered)
-        if record.call.kind == "llm":
-            self._keep(_seen(record.call, record.placement.thread, _made_by(record)))
+        if call.kind == "llm":
+            self._keep(_seen(call, thread, made))
 
     def forget(self) -> None:
         """Trust no remembered message: content has been let go."""
@@ -206,7 +219,7 @@ def _keys_of(seen: Seen) -> list[str]:
     return [f"{kind} {value}" for kind, values in named.items() for value in values if value]
 
 
-def _seen(call: LlmCall, thread: object, tools: tuple[MadeTool, ...]) -> Seen:
+def _seen(call: LlmCall, thread: StoredThread | None, tools: tuple[MadeTool, ...]) -> Seen:
     return Seen(
         call_id=call.id,
         n_messages=call.n_messages,
@@ -223,7 +236,7 @@ def _seen(call: LlmCall, thread: object, tools: tuple[MadeTool, ...]) -> Seen:
         thread_id=call.thread_id or "",
         trace_id=call.trace_id or "",
         agent_id=call.agent_id or "",
-        parent_span_id=getattr(thread, "parent_span_id", None) or "",
+        parent_span_id=(thread.parent_span_id if thread else None) or "",
         continues=call.continues_call_id or "",
         outcome=call.outcome,
         started_us=call.started_us,

@@ -57,7 +57,7 @@ class Totals:
 
 def last_number(database: Path) -> int:
     """The number of the newest call; 0 when there is none."""
-    with _reading(database) as connection:
+    with reading(database) as connection:
         found: int = connection.execute("select coalesce(max(rowid), 0) from llm_calls").fetchone()[
             0
         ]
@@ -77,7 +77,7 @@ def recent_calls(
         limit :limit
     """
     given = {"after": after, "waiting": json.dumps(list(waiting)), "limit": limit}
-    with _reading(database) as connection:
+    with reading(database) as connection:
         return [RecentCall(*row) for row in connection.execute(sql, given)]
 
 
@@ -116,14 +116,14 @@ def totals(
         group by 1
         order by cost_nano_usd desc, calls desc
     """
-    with _reading(database) as connection:
+    with reading(database) as connection:
         return [Totals(*row) for row in connection.execute(sql, {"since_us": since_us, "run": run})]
 
 
 def select(database: Path, sql: str) -> tuple[list[str], Iterator[tuple[object, ...]]]:
     """Columns and rows of the user's own *sql*.  Raises `StoreError` with SQLite's words."""
     with contextlib.ExitStack() as stack:
-        connection = stack.enter_context(_reading(database))
+        connection = stack.enter_context(reading(database))
         with _explained("The SQL does not work"):
             cursor = connection.execute(sql)
         columns = [column[0] for column in cursor.description or ()]
@@ -137,7 +137,8 @@ def select(database: Path, sql: str) -> tuple[list[str], Iterator[tuple[object, 
 
 
 @contextlib.contextmanager
-def _reading(database: Path) -> Iterator[sqlite3.Connection]:
+def reading(database: Path) -> Iterator[sqlite3.Connection]:
+    """A connection that only reads.  Raises `StoreError` when there is nothing to read."""
     if not database.exists():
         raise StoreError(
             f"There is no database at {database} yet", "Start recording: agenttrace-mitm start"

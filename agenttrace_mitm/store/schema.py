@@ -13,7 +13,7 @@ from sqlite_utils import Database, Migrations
 
 from ..errors import StoreError
 from ..model import LlmCall
-from . import graph, indexes, places, rollups, search, words
+from . import graph, indexes, places, rollups, search, waste, words
 
 APPLICATION_ID = 0x41547263  # "ATrc", in the file header: tells our file from other programs'
 BUSY_TIMEOUT_MS = 20_000
@@ -135,6 +135,9 @@ VIEWS = {
     "estimates": "calls of which the provider reported nothing: estimated, in no sum",
     "agents": "who called: how often, at what cost, since when",
     "agent_calls": "each time an agent started another: through which tool, and what it took",
+    "broken_caches": "calls that should have hit a prompt cache: tokens lost, and what changed",
+    "repeated_tool_calls": "tool calls made more than once alike in one conversation",
+    "large_tool_results": "tool results above 20,000 characters: each later call resends them",
     "drift": "what providers sent that was new or misshapen, by dialect",
 }
 
@@ -485,6 +488,12 @@ def m041_words(db: Database) -> None:
 def m042_indexes(db: Database) -> None:
     """Fewer and narrower indexes."""
     indexes.narrow(db)
+
+
+@migrations()
+def m050_waste(db: Database) -> None:
+    """What was paid for nothing."""
+    waste.create(db)
 
 
 def open_database(path: Path) -> Database:

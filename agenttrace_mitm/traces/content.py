@@ -4,7 +4,7 @@ A message's content is a list of parts, each a dict with a `type` of the OpenTel
 message schema.  `text` is the same content as words, for search.
 """
 
-from typing import assert_never
+from typing import Any, Literal, assert_never, cast
 
 import msgspec
 
@@ -21,10 +21,17 @@ from ..model import (
     UnknownPart,
 )
 
+type Role = Literal["system", "user", "assistant", "tool"]
+
 
 def render(message: Message) -> list[JsonObject]:
     """The parts of *message* as JSON values."""
     return [_part(part) for part in message.parts]
+
+
+def parsed(role: str, content: list[JsonObject]) -> Message:
+    """The message that `render` made *content* of, as far as content tells."""
+    return Message(cast("Role", role), tuple(_parsed_part(part) for part in content))
 
 
 def plain_text(content: list[JsonObject]) -> str:
@@ -63,9 +70,35 @@ def _part(part: Part) -> JsonObject:
             assert_never(part)
 
 
+def _parsed_part(value: Any) -> Part:
+    match value["type"]:
+        case "text":
+            return TextPart(value["content"], value.get("kind", "text"))
+        case "reasoning":
+            return ReasoningPart(value["content"])
+        case "tool_call":
+            server = value.get("server", False)
+            return ToolCallPart(value["id"], value["name"], value["arguments"], server=server)
+        case "tool_call_response":
+            return ToolResultPart(
+                value["id"],
+                value["response"],
+                value.get("name", ""),
+                value.get("is_error", False),
+                value.get("server", False),
+            )
+        case "uri" | "blob":
+            told = {name: value[name] for name in _MEDIA_KEYS if name in value}
+            return MediaPart(value["modality"], **told)
+    return UnknownPart(value.get("raw"))
+
+
+_MEDIA_KEYS = ("uri", "mime_type", "size", "sha256")
+
+
 def _media(part: MediaPart) -> JsonObject:
     value: JsonObject = {"type": "uri" if part.uri else "blob", "modality": part.modality}
-    for name in ("uri", "mime_type", "size", "sha256"):
+    for name in _MEDIA_KEYS:
         if known := getattr(part, name):
             value[name] = known
     return value

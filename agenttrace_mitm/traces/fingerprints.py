@@ -51,9 +51,13 @@ class Fingerprinter:
         chain = after
         for message in messages:
             content, fingerprint = self._known(message)
-            chain = self._digest(chain.encode() + fingerprint.encode())
+            chain = self.chained(chain, fingerprint)
             placed.append(Placed(message, content, fingerprint, chain))
         return placed
+
+    def chained(self, chain: str, fingerprint: str) -> str:
+        """The chain value of a message after *chain*."""
+        return self._digest(chain.encode() + fingerprint.encode())
 
     def of(self, *words: str) -> str:
         """A print of *words*: equal words, equal print."""

@@ -57,6 +57,11 @@ def style_of(dialect: str, model: str | None, streamed: object, user_agent: str 
     return f"{dialect} {model or ''} {int(bool(streamed))} {user_agent or ''}"
 
 
+def model_of(style: str) -> list[str]:
+    """Dialect and model of a *style*."""
+    return style.split(" ", 2)[:2]
+
+
 class Known(Protocol):
     """What the store already has, as far as placing a call needs it."""
 

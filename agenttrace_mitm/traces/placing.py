@@ -26,9 +26,27 @@ from .known import Known, MadeTool, Seen, style_of
 from .spoken import said, user_text
 from .subagents import Parent, SubAgents
 from .threads import Link, Request, Threads, reply_print, turn_print
-from .tools import Answer, Pairing, made_tools, server_answers
+from .tools import Answer, Dropped, Pairing, made_tools, server_answers
 
 NAME_LENGTH = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What a stored call tells of itself: prints and tool calls of its reply, taken once.
+
+    With *fixed*, its history is not kept and its links stay what they were.
+    """
+
+    turn_print: str = ""
+    reply_print: str = ""
+    made: tuple[MadeTool, ...] = ()
+    answers: tuple[Answer, ...] = ()
+    """The tool results it brought: all of them when *fixed*, else those of its own reply."""
+    link: Link | None = None
+    trace_id: str = ""
+    parent: Parent | None = None
+    fixed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +60,7 @@ class Finding:
     context: TraceContext
     outcome: Outcome
     operation_id: str = ""
+    stored: Stored | None = None
 
     @property
     def call_id(self) -> str:
@@ -101,7 +120,7 @@ class Places:
         if not finding.in_story:
             return self._aside(finding)
         first = self._first_attempt(finding)
-        link = self._link(finding, first)
+        link = self._link(finding)
         if not finding.asked and link is None and first is None:
             return self._alone(finding)
         return self._in_thread(finding, link, first)
@@ -110,7 +129,9 @@ class Places:
         operation = finding.operation_id
         return self._known.call(operation) if operation not in ("", finding.call_id) else None
 
-    def _link(self, finding: Finding, first: Seen | None) -> Link | None:
+    def _link(self, finding: Finding) -> Link | None:
+        if finding.stored and finding.stored.fixed:
+            return finding.stored.link
         links = finding.understood.ask.links
         request = Request(
             finding.call_id,
@@ -123,6 +144,11 @@ class Places:
             finding.identity.session_id,
         )
         return self._threads.find(request)
+
+    def _parent(self, finding: Finding) -> Parent | None:
+        if finding.stored and finding.stored.fixed:
+            return finding.stored.parent
+        return self._sub_agents.parent(finding.asked, finding)
 
     def _aside(self, finding: Finding) -> Place:
         """A side call, a count, a listing: in the session's bill, not in its story."""
@@ -151,7 +177,7 @@ class Places:
 
     def _in_thread(self, finding: Finding, link: Link | None, first: Seen | None) -> Place:
         before = first or (link.seen if link else None)
-        parent = None if before else self._sub_agents.parent(finding.asked, finding)
+        parent = None if before else self._parent(finding)
         thread_id = before.thread_id if before else finding.call_id
         trace_id = self._trace_id(finding, link, first, parent)
         agent_id = _agent_id(finding, before, parent)
@@ -160,11 +186,9 @@ class Places:
         if parent:
             agent = agent.model_copy(update={"how": parent.how, "confidence": parent.confidence})
         llm = self._llm_span(finding, trace_id, thread_id, agent.span_id, agent_id)
-        replies = finding.understood.reply.messages
-        made = made_tools(finding.call_id, finding.exchange.ended_us, replies, self._prints)
-        answers = self._answers(finding, link, made)
-        told = said(replies[:1])
-        last = finding.asked[-1].fingerprint if finding.asked else ""
+        told = finding.stored or self._told(finding)
+        made = told.made
+        answers = self._answers(finding, link, told)
         return Place(
             link=link,
             thread_id=thread_id,
@@ -172,8 +196,8 @@ class Places:
             span_id=_own_span(finding),
             parent_span_id=llm.span_id if first else agent.span_id,
             agent_id=agent_id,
-            turn_print=turn_print(self._prints, last, told),
-            reply_print=reply_print(self._prints, told),
+            turn_print=told.turn_print,
+            reply_print=told.reply_print,
             tools=made,
             tool_spans=tuple(tool_span_id(self._prints, tool) for tool in made),
             answers=answers,
@@ -191,12 +215,27 @@ class Places:
             ),
         )
 
+    def _told(self, finding: Finding) -> Stored:
+        """What the reply of *finding* tells, in prints."""
+        replies = finding.understood.reply.messages
+        told = said(replies[:1])
+        last = finding.asked[-1].fingerprint if finding.asked else ""
+        made = made_tools(finding.call_id, finding.exchange.ended_us, replies, self._prints)
+        return Stored(
+            turn_print(self._prints, last, told),
+            reply_print(self._prints, told),
+            made,
+            tuple(server_answers(made, replies)) if any(tool.server for tool in made) else (),
+        )
+
     def _trace_id(
         self, finding: Finding, link: Link | None, first: Seen | None, parent: Parent | None
     ) -> str:
         """The client's word first; else a new trace where a user says something new."""
         if finding.context.trace_id:
             return finding.context.trace_id
+        if finding.stored and finding.stored.fixed:
+            return finding.stored.trace_id
         if first:
             return first.trace_id
         if parent:
@@ -205,9 +244,9 @@ class Places:
             return link.seen.trace_id
         return self._prints.of("trace", finding.call_id)
 
-    def _answers(
-        self, finding: Finding, link: Link | None, made: Sequence[MadeTool]
-    ) -> tuple[Answer, ...]:
+    def _answers(self, finding: Finding, link: Link | None, own: Stored) -> tuple[Answer, ...]:
+        if own.fixed:
+            return own.answers
         told = link.told if link else 0
         messages = [placed.message for placed in finding.asked[told:]]
         brings = any(isinstance(p, ToolResultPart) for message in messages for p in message.parts)
@@ -216,9 +255,10 @@ class Places:
             seen = link.seen if link else None
             session = finding.identity.session_id
             found = Pairing(self._known, self._prints, seen, session).answers(messages)
-        if any(tool.server for tool in made):
-            found += server_answers(made, finding.understood.reply.messages)
-        return tuple(found)
+        if link:
+            history = (placed.message for placed in finding.asked[:told])
+            found += Dropped(self._known, self._prints, link.seen).answers(history)
+        return (*found, *own.answers)
 
     def _agent_span(
         self, finding: Finding, trace_id: str, thread_id: str, agent_id: str, above: str

@@ -12,12 +12,16 @@ from typing import Literal
 
 from ..model import Links, Message, ToolCallPart, ToolResultPart
 from .fingerprints import Fingerprinter, Placed
-from .known import Known, MadeTool, Seen
+from .known import Known, MadeTool, Seen, model_of
 from .spoken import TELLING, Said, said
 
 TURNS_TRIED = 3
 RANDOM = 12
 """Different characters that an id has at least when it was drawn at random."""
+LONG = 24
+"""Characters from which on an id was made by a machine."""
+UNREPEATED = 0.7
+"""How sure a link is that rests on an equal prompt, the reply not told."""
 
 type History = Literal["grown", "forked", "edited", "truncated", "compacted"]
 
@@ -70,9 +74,11 @@ class Threads:
     def find(self, request: Request) -> Link | None:
         """The link to the continued call, or None when the request begins a thread."""
         link = self._by_id(request) or self._by_content(request)
-        if link and self._is_fork(link, request):
-            return Link(link.seen, link.how, link.confidence, link.told, "forked")
-        return link
+        if link is None or not self._is_fork(link, request):
+            return link
+        if link.confidence <= UNREPEATED and link.seen.turn_print:
+            return None  # it repeats no reply, and somebody else went on: only the prompt is equal
+        return Link(link.seen, link.how, link.confidence, link.told, "forked")
 
     def _by_id(self, request: Request) -> Link | None:
         previous = request.links.previous_response_id
@@ -116,7 +122,7 @@ class Threads:
         fit = [
             (weight, seen)
             for weight, seen in weighed
-            if _is_near(seen, request) or self._is_resumed(seen, weight, request)
+            if weight and (_is_near(seen, request) or self._is_resumed(seen, weight, request))
         ]
         most = max((weight for weight, _ in fit), default=0.0)
         seen = self._best([seen for weight, seen in fit if weight == most], request)
@@ -130,23 +136,36 @@ class Threads:
         return left and not self._taken(seen, request)
 
     def _evidence(self, seen: Seen, request: Request) -> float:
-        """How sure it is that *request* goes on from *seen*; 0.5 where it tells another reply."""
+        """How sure it is that *request* goes on from *seen*.
+
+        0.5 where it tells another reply, 0 where that is known to be another model's.
+        """
         asked, count = request.asked, seen.n_messages
         run = _run(asked, count)
         if not run:
-            return 0.7
-        reply = said(run)
-        if seen.turn_print and seen.turn_print == turn_print(
-            self._prints, asked[count - 1].fingerprint, reply
-        ):
-            return 1.0
+            return UNREPEATED
         if _makes(run, seen.tools):
             return 1.0
+        reply = said(run)
+        answered = asked[count - 1].fingerprint
+        if seen.turn_print and seen.turn_print == turn_print(self._prints, answered, reply):
+            return 0.0 if self._is_foreign(run, seen) else 1.0
         if reply_print(self._prints, reply) == seen.reply_print != "":
             return 0.9
         if self._spelled(reply) & {t.fingerprint for t in seen.tools}:
-            return 0.95
-        return 0.5 if seen.turn_print else 0.6
+            return 0.0 if self._is_foreign(run, seen) else 0.95
+        if self._is_foreign(run, seen) or (reply.calls and seen.turn_print and not seen.tools):
+            return 0.0
+        # It said something else, or nothing: at best a history retold, by the same caller then.
+        if seen.turn_print:
+            return 0.5 if seen.style == request.style else 0.0
+        return 0.6 if _is_alike(seen, request) else 0.0
+
+    def _is_foreign(self, run: Sequence[Message], seen: Seen) -> bool:
+        """True when a tool call of the turn bears the id that another reply gave to one."""
+        drawn = [id_ for message in run for id_ in _tool_ids(message) if len(set(id_)) >= RANDOM]
+        made = self._known.with_tool(drawn) if drawn else ()
+        return any(tool.id in drawn and tool.call_id != seen.call_id for tool in made)
 
     def _spelled(self, reply: Said) -> set[str]:
         return {self._prints.of("tool", call) for call in reply.calls}
@@ -158,7 +177,14 @@ class Threads:
             before = request.asked[start - 1].fingerprint if start else ""
             both = turn_print(self._prints, before, reply), reply_print(self._prints, reply)
             found = self._known.with_print([key for key in both if key])
-            mine = [seen for seen in found if _is_near(seen, request)]
+            run = _run(request.asked, start)
+            mine = [
+                seen
+                for seen in found
+                if _is_near(seen, request)
+                and (reply.words or _makes(run, seen.tools) or _is_alike(seen, request))
+                and not self._is_foreign(run, seen)
+            ]
             if seen := self._best(mine, request):
                 sure = 0.9 if seen.turn_print == both[0] else 0.7
                 return Link(seen, "turn", sure, 0, _history(seen, request, 0))
@@ -184,7 +210,8 @@ class Threads:
 
     def _by_conversation(self, request: Request) -> Link | None:
         conversation = request.links.conversation_id
-        seen = self._known.with_conversation(conversation) if conversation else None
+        usable = conversation and not _is_blanked(conversation)
+        seen = self._known.with_conversation(conversation) if usable else None
         if seen is None or seen.call_id == request.call_id:
             return None
         if not _is_ours(seen, request, conversation):
@@ -237,12 +264,22 @@ def _is_ours(seen: Seen, request: Request, id_: str) -> bool:
     return seen.session_id == request.session_id or len(set(id_)) >= RANDOM
 
 
+def _is_blanked(id_: str) -> bool:
+    """True for an id that somebody made unrecognisable: long, and of few different characters."""
+    return len(id_) >= LONG and len(set(id_)) < RANDOM
+
+
 def _is_near(seen: Seen, request: Request) -> bool:
     """True for a call of the same session to the same provider.
 
     A history that is carried over to another provider begins a thread there.
     """
     return seen.session_id == request.session_id and seen.provider == request.provider
+
+
+def _is_alike(seen: Seen, request: Request) -> bool:
+    """True for the same model asked in the same dialect."""
+    return model_of(seen.style) == model_of(request.style)
 
 
 def _told(seen: Seen, asked: Sequence[Placed]) -> int:

@@ -5,7 +5,7 @@ make up ids of their own.  Then the history itself helps: the result answers a c
 before it in the same request, and that call has the name and arguments the model gave it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ..model import Message, ToolCallPart, ToolResultPart
@@ -56,6 +56,58 @@ def server_answers(made: Sequence[MadeTool], replies: Iterable[Message]) -> list
     ]
 
 
+ANCESTORS = 8
+"""How many calls back a dropped tool call is looked for."""
+
+
+class Dropped:
+    """Tool calls that a client left out, and answered by a later equal one.
+
+    Some clients run only the first of parallel calls.  The model then asks again, and the result
+    of that answers the dropped call as well, once it has become history.
+    """
+
+    def __init__(self, known: Known, prints: Fingerprinter, parent: Seen) -> None:
+        self._prints = prints
+        self._open = [
+            tool  # the latest first: who asked last is answered
+            for seen in _ancestors(known, parent)
+            for tool in seen.tools
+            if not tool.server and known.answered_us(tool) is None
+        ]
+
+    def answers(self, told: Iterable[Message]) -> list[Answer]:
+        """The open calls that results in *told*, the history, answer."""
+        if not self._open:
+            return []
+        names = {tool.name for tool in self._open}
+        calls: list[ToolCallPart] = []
+        found = []
+        for part in (part for message in told for part in message.parts):
+            if isinstance(part, ToolCallPart) and part.name in names:
+                calls.append(part)
+            elif isinstance(part, ToolResultPart) and (call := _asked_for(part, calls)):
+                found += self._equal(call, part)
+        return found
+
+    def _equal(self, call: ToolCallPart, result: ToolResultPart) -> list[Answer]:
+        print_ = self._prints.of("tool", spelled(call))
+        for tool in self._open:
+            if tool.fingerprint == print_:
+                self._open.remove(tool)
+                return [Answer(tool, result, "equal_call", 0.5)]
+        return []
+
+
+def _ancestors(known: Known, parent: Seen) -> Iterator[Seen]:
+    """The calls before *parent*, latest first."""
+    seen: Seen | None = parent
+    for _ in range(ANCESTORS):
+        seen = known.call(seen.continues) if seen and seen.continues else None
+        if seen:
+            yield seen
+
+
 class Pairing:
     """Pairs the results of one request; *parent* is the call that it continues."""
 
@@ -103,6 +155,8 @@ class Pairing:
         keys = [key for key in (result.tool_call_id, spelling) if key]
         for tool in reversed(self._known.with_tool(keys) if keys else ()):
             how = _match(tool, result, spelling)
+            if how and how[0] == "rewritten_id" and not self._parent:
+                continue  # examples that a program wrote itself have ids of its own as well
             if how and self._known.answered_us(tool) is None and self._is_ours(tool):
                 return Answer(tool, result, how[0], how[1] - 0.1)
         return None

@@ -3,6 +3,7 @@
 scripts/conformance [--kinds chat,responses,...|all] [--floor 0.99] [--limit N]
 scripts/conformance --other      compatible and cloud hosts: stored, and right in tokens
 scripts/conformance --sockets    WebSocket sessions: one call a response turn
+scripts/conformance traces       recorded runs side by side: links, parents, conversations
 """
 
 import argparse
@@ -15,7 +16,7 @@ from pathlib import Path
 from tests import corpus_cases as corpus
 from tests import other_hosts, socket_cases
 
-from . import sockets
+from . import sockets, traces
 from .replay import Replayed, replay
 
 
@@ -32,6 +33,8 @@ def misses(replayed: Replayed, allowed: dict[str, str]) -> list[str]:
 
 def main(arguments: Sequence[str]) -> int:
     """Run and report; the exit code."""
+    if arguments[:1] == ["traces"]:
+        return traces.main(arguments[1:])
     parser = argparse.ArgumentParser(prog="scripts/conformance", description=__doc__)
     parser.add_argument("--kinds", default=",".join(corpus.MODEL_KINDS))
     parser.add_argument("--floor", type=float, default=0.99)

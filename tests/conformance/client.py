@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from collections.abc import Mapping
 
 from tests import corpus_cases as corpus
 
@@ -28,13 +29,18 @@ class Tunnel:
         await writer.start_tls(trust, server_hostname=host)
         return cls(reader, writer)
 
-    async def exchange(self, record: corpus.Record) -> tuple[int, bytes]:
-        """Send the request of *record*; the status and body that came back."""
+    async def exchange(
+        self, record: corpus.Record, told: Mapping[str, str] | None = None
+    ) -> tuple[int, bytes]:
+        """Send the request of *record*; the status and body that came back.
+
+        *told* are headers for AgentTrace; without, the record's id is the session.
+        """
         body = corpus.request_bytes(record)
         target = record["path"] + (f"?{record['query']}" if record["query"] else "")
         headers = [
             *corpus.request_headers(record),
-            (SESSION_HEADER, record["id"]),
+            *(told or {SESSION_HEADER: record["id"]}).items(),
             (RECORD_HEADER, record["id"]),
             ("content-length", str(len(body))),
         ]

@@ -56,6 +56,11 @@ class Score:
         return self.right / max(1, self.true)
 
     @property
+    def surplus_share(self) -> float:
+        """How much of what was found is wrong."""
+        return (self.found - self.right) / max(1, self.found)
+
+    @property
     def precision(self) -> float:
         return self.right / max(1, self.found)
 
@@ -131,7 +136,11 @@ def record_all(
 
 
 def scores(db: sqlite3.Connection, chosen: list[Run]) -> tuple[Score, Score, Score]:
-    """Tool links, parents, and pairs of calls in one thread that do not belong together."""
+    """Tool links, parents, and calls in a thread whose first call is of another conversation.
+
+    Attempts of one operation are one request that was sent again: their first one's conversation
+    is theirs, where the truth makes one of each.
+    """
     links, parents, joined = Score("tool links"), Score("parents"), Score("joined")
     thread = dict(db.execute("select id, thread_id from llm_calls"))
     parent = dict(db.execute("select id, continues_call_id from llm_calls"))
@@ -153,6 +162,8 @@ def scores(db: sqlite3.Connection, chosen: list[Run]) -> tuple[Score, Score, Sco
         parents.add(name, edges, {(p, c) for c in ids if (p := parent.get(c))})
         for id_, place in zip(ids, run["thread_of_call"], strict=True):
             home[id_] = name, place
+    for id_, operation in db.execute("select id, operation_id from llm_calls where attempt > 1"):
+        home[id_] = home[operation]
     first: dict[str, str] = {}
     for id_, place in thread.items():
         if place is None or id_ not in home:

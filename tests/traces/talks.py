@@ -42,12 +42,12 @@ def says(text: str) -> Json:
 class Recording:
     """A recorder without processes: calls go through the pipeline into a database."""
 
-    def __init__(self) -> None:
+    def __init__(self, db: sqlite3.Connection | None = None, tier: Any = 3) -> None:
         database = Database(memory=True)
         migrations.apply(database)
-        self.db: sqlite3.Connection = database.conn
+        self.db: sqlite3.Connection = db or database.conn
         self._known = KnownContent(self.db)
-        self._pipeline = Pipeline(3, Fingerprinter(b"k" * 32), self._known)
+        self._pipeline = Pipeline(tier, Fingerprinter(b"k" * 32), self._known)
         self._now = NOON_US
 
     def call(

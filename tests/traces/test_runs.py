@@ -1,12 +1,9 @@
 """Recorded runs, several side by side: what belongs together is linked, and nothing else is.
 
-`python -m tests.traces.test_runs` prints the agreement, and every miss by id.
+`scripts/conformance traces` drives all of them through the proxy and prints every miss by id.
 """
 
-import random
 import sqlite3
-import sys
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -40,11 +37,10 @@ def test_recorded_runs_are_told_apart(tmp_path: Path, one_process: bool) -> None
     links, parents, joined = scores(
         drive(tmp_path / "data.db", chosen, one_process=one_process), chosen
     )
-    assert links.recall >= 0.98, links.misses
+    assert links.recall >= 0.99, links.misses  # a third of the runs: one miss is a third of 1 %
     assert links.precision >= 0.99, links.surplus
-    assert parents.recall >= 0.98, parents.misses
-    # Retries are one operation to us, and two conversations to the truth.
-    assert joined.precision >= 0.985, joined.surplus
+    assert parents.recall >= 0.99, parents.misses
+    assert joined.surplus_share <= 0.003, joined.surplus
 
 
 @needs_corpus
@@ -77,20 +73,3 @@ def test_metadata_alone_links_the_same(tmp_path: Path) -> None:
     bare = drive(tmp_path / "b.db", FEW, one_process=False, tier=1)
     for one, other in zip(_tables(full), _tables(bare), strict=True):
         assert one == other
-
-
-def main() -> None:
-    """Print the agreement for all runs, in both ways of driving them."""
-    shuffle = random.Random(1).shuffle
-    for one_process in (False, True):
-        chosen = list(ALL)
-        shuffle(chosen)
-        with tempfile.TemporaryDirectory() as folder:
-            db = drive(Path(folder) / "data.db", chosen, one_process=one_process)
-            print("\none process" if one_process else "\nmany processes")
-            for score in scores(db, chosen):
-                print(score, *score.misses, *score.surplus, sep="\n  ")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

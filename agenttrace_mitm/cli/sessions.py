@@ -1,0 +1,140 @@
+"""`sessions`: what agents did, prompt by prompt."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from . import options
+
+if TYPE_CHECKING:
+    from ..traces.stories import Prompt, Step, Story
+
+WIDTH = 100
+
+
+@click.group()
+def command() -> None:
+    """What agents were asked, what they did, what it cost.
+
+    \b
+    agenttrace-mitm sessions list
+    agenttrace-mitm sessions show ID
+    """
+
+
+@command.command("list")
+@click.option("--most", default=20, show_default=True, help="How many, the latest first.")
+@options.settings("db")
+def list_(most: int, **given: str | None) -> None:
+    """List sessions, the latest first.
+
+    \b
+    agenttrace-mitm sessions list --most 5
+    """
+    from ..store.queries import reading
+    from ..store.sessions import sessions
+    from .text import count, duration, moment, money, table
+
+    with reading(options.load(given).database) as db:
+        found = sessions(db, most=most)
+    if not found:
+        click.echo("No sessions yet.")
+        return
+    rows = [
+        (
+            one.session_id,
+            one.agent,
+            moment(one.started_us),
+            duration((one.ended_us - one.started_us) / 1000),
+            count(one.prompts),
+            count(one.calls),
+            money(one.cost_nano_usd),
+            " ".join((one.first_prompt or "").split())[:50],
+        )
+        for one in found
+    ]
+    columns = ("session", "agent", "began", "took", "prompts", "calls", "cost", "first prompt")
+    click.echo(table(columns, rows))
+
+
+@command.command()
+@click.argument("session_id", metavar="ID")
+@click.option("--diff", is_flag=True, help="Show the changes of files as well.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@options.settings("db")
+def show(session_id: str, diff: bool, as_json: bool, **given: str | None) -> None:
+    """Tell a session: prompts, commands, changes, sub-agents, replies, cost and time.
+
+    \b
+    agenttrace-mitm sessions show ID --diff
+    """
+    from ..errors import StoreError
+    from ..store.queries import reading
+    from ..store.sessions import story
+
+    with reading(options.load(given).database) as db:
+        told = story(db, session_id)
+    if told is None:
+        raise StoreError(f"There is no session {session_id}", "See agenttrace-mitm sessions list")
+    if as_json:
+        import msgspec
+
+        click.echo(msgspec.json.encode(told).decode())
+        return
+    _print(told, diff=diff)
+
+
+def _print(told: "Story", *, diff: bool) -> None:
+    from .text import count, moment, money, plural, printable
+
+    click.echo(f"{printable(told.agent_id or told.client)}  {moment(told.started_us)}  {told.cwd}")
+    for number, prompt in enumerate(told.prompts, 1):
+        _print_prompt(number, prompt, diff=diff)
+    bill = told.bill
+    click.echo(
+        f"\n{plural(bill.calls, 'call')} ({told.aside.calls:,} aside),"
+        f" {count(bill.tokens_in)} tokens in, {count(bill.tokens_out)} out,"
+        f" {money(bill.cost_nano_usd)}"
+    )
+    click.echo(
+        f"{plural(len(told.files_touched), 'file')} touched,"
+        f" +{told.lines_added} -{told.lines_removed};"
+        f" {plural(told.tool_failures, 'tool failure')}, {plural(told.compactions, 'compaction')}"
+    )
+
+
+def _print_prompt(number: int, prompt: "Prompt", *, diff: bool) -> None:
+    from .text import duration, money, printable
+
+    click.echo(f"\n{number}. {_line(prompt.text)}")
+    for step in prompt.steps:
+        click.echo(f"   {_step(step)}")
+        for change in step.action.changes if diff else ():
+            lines = change.diff.split("\n")
+            click.echo("\n".join(f"      {printable(line)}" for line in lines))
+    if prompt.reply:
+        click.echo(f"   > {_line(prompt.reply)}")
+    times = prompt.times
+    click.echo(
+        f"   {money(prompt.bill.cost_nano_usd)}; model {duration(times.model_us / 1000)},"
+        f" tools {duration(times.tool_us / 1000)}, idle {duration(times.idle_us / 1000)}"
+    )
+
+
+def _step(step: "Step") -> str:
+    action = step.action
+    told = [action.kind if action.kind != "other" else action.tool, _line(action.target)]
+    if action.exit_code is not None:
+        told.append(f"[exit {action.exit_code}]")
+    elif action.failed:
+        told.append("[failed]")
+    told += [f"+{change.added} -{change.removed}" for change in action.changes]
+    told += [f"{status or '-'}: {what}" for what, status in action.plan]
+    return ("  " if step.in_sub_agent else "") + " ".join(filter(None, told))
+
+
+def _line(text: str) -> str:
+    from .text import printable
+
+    words = " ".join(printable(text.replace("\n", " ")).split())
+    return words if len(words) <= WIDTH else words[: WIDTH - 1] + "…"

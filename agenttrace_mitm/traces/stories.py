@@ -1,0 +1,134 @@
+"""A session as a story: prompts in order, and what was done for each.
+
+Values, and how the times and sums of a session follow from its calls.  Rows are read by
+`store.sessions`; nothing here knows of a database.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from .actions import Action
+
+type Span = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Where the time of a prompt went, in microseconds; they add up to its duration."""
+
+    model_us: int = 0
+    tool_us: int = 0
+    idle_us: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """An action, by which agent, in which call, and how long it took (None: still open)."""
+
+    action: Action
+    call_id: str
+    agent_id: str
+    duration_us: int | None
+    in_sub_agent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """Calls, tokens and money; cost is None where nothing has a price."""
+
+    calls: int = 0
+    failed: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cache_read_tokens: int = 0
+    cost_nano_usd: int | None = None
+    unpriced: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What somebody asked for, what was done, and what was answered."""
+
+    trace_id: str
+    text: str
+    reply: str
+    steps: tuple[Step, ...]
+    sub_agents: tuple[str, ...]
+    bill: Bill
+    times: Times
+    started_us: int
+    ended_us: int
+    context_tokens: int
+    """The most that one call of the main conversation read."""
+    compactions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """A session: its prompts, and its whole bill, side calls included."""
+
+    session_id: str
+    agent_id: str
+    client: str
+    cwd: str
+    started_us: int
+    ended_us: int
+    prompts: tuple[Prompt, ...]
+    bill: Bill
+    aside: Bill
+    """The part of the bill that is nobody's turn: titles, quota probes, monitors."""
+
+    @property
+    def steps(self) -> list[Step]:
+        """Everything that was done, in order."""
+        return [step for prompt in self.prompts for step in prompt.steps]
+
+    @property
+    def lines_added(self) -> int:
+        """Over all changes."""
+        return sum(c.added for step in self.steps for c in step.action.changes)
+
+    @property
+    def lines_removed(self) -> int:
+        """Over all changes."""
+        return sum(c.removed for step in self.steps for c in step.action.changes)
+
+    @property
+    def files_touched(self) -> list[str]:
+        """Paths that were changed, each once, in order."""
+        return list(dict.fromkeys(c.path for s in self.steps for c in s.action.changes))
+
+    @property
+    def tool_failures(self) -> int:
+        """Tool calls that failed, commands with another exit than 0 included."""
+        return sum(step.action.failed for step in self.steps)
+
+    @property
+    def compactions(self) -> int:
+        """How often the history was summed up."""
+        return sum(prompt.compactions for prompt in self.prompts)
+
+
+def split(whole: Span, model: Iterable[Span], tools: Iterable[Span]) -> Times:
+    """Where the time between two moments went; while a model answers, tools do not count."""
+    answering = _merged(model, whole)
+    busy = _merged([*answering, *tools], whole)
+    model_us, busy_us = _length(answering), _length(busy)
+    return Times(model_us, busy_us - model_us, max(0, whole[1] - whole[0] - busy_us))
+
+
+def _merged(spans: Iterable[Span], whole: Span) -> list[Span]:
+    """*spans* inside *whole*, without overlap."""
+    found: list[Span] = []
+    for begin, end in sorted((max(b, whole[0]), min(e, whole[1])) for b, e in spans):
+        if end <= begin:
+            continue
+        if found and begin <= found[-1][1]:
+            found[-1] = found[-1][0], max(end, found[-1][1])
+        else:
+            found.append((begin, end))
+    return found
+
+
+def _length(spans: Sequence[Span]) -> int:
+    return sum(end - begin for begin, end in spans)

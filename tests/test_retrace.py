@@ -1,0 +1,87 @@
+"""Stored calls placed again: the same tables as when they came, and twice is once."""
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agenttrace_mitm.model import Exchange
+from agenttrace_mitm.retrace import retrace
+from agenttrace_mitm.traces import Fingerprinter
+from tests.traces.runs import Run, drive, runs
+
+ALL = runs()
+needs_corpus = pytest.mark.skipif(not ALL, reason="the recorded runs are not here")
+PRINTS = Fingerprinter(b"k" * 32)
+TABLES = {
+    "llm_calls": "id",
+    "tool_calls": "id",
+    "call_messages": "call_id, direction, position, choice",
+    "sessions": "session_id",
+    "traces": "trace_id",
+    "threads": "thread_id",
+    "spans": "span_id",
+    "rollup_hour": "hour, provider, model, agent_id",
+}
+
+
+def rows(db: sqlite3.Connection) -> dict[str, list[dict[str, Any]]]:
+    """Everything that was inferred."""
+    cursor = db.cursor()
+    cursor.row_factory = sqlite3.Row
+    return {
+        table: [dict(row) for row in cursor.execute(f"select * from {table} order by {order}")]
+        for table, order in TABLES.items()
+    }
+
+
+def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """What differs, in words."""
+    found = []
+    for table in TABLES:
+        if len(before[table]) != len(after[table]):
+            found.append(f"{table}: {len(before[table])} rows -> {len(after[table])}")
+        for one, other in zip(before[table], after[table], strict=False):
+            found += [
+                f"{table} {next(iter(one.values()))} {name}: {one[name]} -> {other[name]}"
+                for name in one
+                if one[name] != other[name]
+            ]
+    return found
+
+
+@needs_corpus
+@pytest.mark.parametrize("tier", [3, 2, 1])
+@pytest.mark.parametrize("one_process", [False, True], ids=["many processes", "one process"])
+def test_placing_again_changes_nothing(tmp_path: Path, one_process: bool, tier: int) -> None:
+    """Live inference and rebuild give the same tables, at every tier."""
+    chosen: list[Run] = ALL[::9]
+    path = tmp_path / "data.db"
+    db = drive(path, chosen, one_process=one_process, tier=tier)
+    before = rows(db)
+    told = retrace(path, PRINTS)
+    assert told.calls == len(before["llm_calls"])
+    assert differences(before, rows(db)) == []
+    assert told.changed == 0
+
+
+@needs_corpus
+def test_what_came_in_another_order_finds_its_place(tmp_path: Path) -> None:
+    """A parent that was stored after its child is its parent all the same, once rebuilt."""
+
+    def late(calls: list[Exchange]) -> list[Exchange]:
+        return [call for pair in zip(calls[1::2], calls[::2], strict=False) for call in pair]
+
+    chosen = ALL[::9]
+    steady = drive(tmp_path / "a.db", chosen, one_process=False)
+    path = tmp_path / "b.db"
+    other = drive(path, chosen, one_process=False, order=late, width=1)
+    retrace(path, PRINTS)
+    links = "select id, continues_call_id, thread_id from llm_calls order by id"
+    one, two = ({r[0]: r[1:] for r in db.execute(links)} for db in (steady, other))
+    assert {id_: place for id_, place in one.items() if id_ in two} == two
+    again = rows(other)
+    told = retrace(path, PRINTS)
+    assert differences(again, rows(other)) == []
+    assert told.changed == 0
