@@ -65,6 +65,16 @@ class Settings(BaseSettings):
     hosts_added: dict[str, str] = Field(
         default_factory=dict, description="further hosts to decrypt: host -> provider"
     )
+    time_zone: str = Field(
+        "", description="zone of budgets' days, such as Europe/Berlin; empty: the machine's own"
+    )
+    public_url: str = Field(
+        "", description="address of the pages as links in alerts name it; empty: host and port"
+    )
+    smtp: dict[str, str] = Field(
+        default_factory=dict,
+        description="mail server of alerts: SMTP_HOST and the like; the environment comes first",
+    )
     open_browser: bool = Field(True, description="open the dashboard when it starts")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "warning", description="what the log files hold"
@@ -117,6 +127,17 @@ class Settings(BaseSettings):
     def token_file(self) -> Path:
         """The access token of pages and API."""
         return self.home / "token"
+
+    @property
+    def webhook_key_file(self) -> Path:
+        """The secret that webhooks are signed with."""
+        return self.home / "webhook.key"
+
+    @property
+    def pages_url(self) -> str:
+        """Where the pages are, for links; no slash at the end."""
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "::", "") else self.host  # noqa: S104
+        return (self.public_url or f"http://{host}:{self.port}").rstrip("/")
 
     @property
     def recorder_socket(self) -> Path:

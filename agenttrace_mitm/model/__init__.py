@@ -4,6 +4,7 @@ No I/O, and no imports from the rest of the package.  Wire things are frozen dat
 we store or serve are frozen pydantic models, strict about their fields because we write them.
 """
 
+from .alerts import AlertRule, Delivery, Firing, Severity, Transition
 from .call import (
     Kind,
     LlmCall,
@@ -42,14 +43,17 @@ from .placement import (
 from .usage import Cost, Unpriced, Usage, UsageSource
 
 __all__ = [
+    "AlertRule",
     "Arrival",
     "Ask",
     "Body",
     "Caller",
     "Cost",
+    "Delivery",
     "Ending",
     "Exchange",
     "Failure",
+    "Firing",
     "Headers",
     "Json",
     "JsonObject",
@@ -65,6 +69,7 @@ __all__ = [
     "ReasoningPart",
     "Record",
     "Reply",
+    "Severity",
     "SocketMessage",
     "StoredMedium",
     "StoredMessage",
@@ -77,6 +82,7 @@ __all__ = [
     "TextPart",
     "ToolCallPart",
     "ToolResultPart",
+    "Transition",
     "TurnKind",
     "Understood",
     "UnknownPart",

@@ -13,7 +13,7 @@ from sqlite_utils import Database, Migrations
 
 from ..errors import StoreError
 from ..model import LlmCall
-from . import graph, places, rollups, search
+from . import alert_tables, graph, places, rollups, search
 
 APPLICATION_ID = 0x41547263  # "ATrc", in the file header: tells our file from other programs'
 BUSY_TIMEOUT_MS = 20_000
@@ -123,6 +123,7 @@ TABLES = {
     "recorder_events": "what an operator should know: drops, spool, restarts",
     "rollup_hour": "ended calls added up by UTC hour, model, agent, project, kind and billing",
     "rollup_day": "the same as rollup_hour by UTC day",
+    **alert_tables.TABLES,
 }
 
 VIEWS = {
@@ -451,6 +452,12 @@ def m030_traces(db: Database) -> None:
 def m031_search(db: Database) -> None:
     """The search index is filled once a transaction."""
     search.index_late(db.conn)
+
+
+@migrations()
+def m040_alerts(db: Database) -> None:
+    """Rules, firings, the outbox, and events of programs."""
+    alert_tables.create(db.conn)
 
 
 def open_database(path: Path) -> Database:
