@@ -65,6 +65,7 @@ class Settings(BaseSettings):
     hosts_added: dict[str, str] = Field(
         default_factory=dict, description="further hosts to decrypt: host -> provider"
     )
+    alerts: bool = Field(True, description="`start` checks the alert rules every minute")
     time_zone: str = Field(
         "", description="zone of budgets' days, such as Europe/Berlin; empty: the machine's own"
     )

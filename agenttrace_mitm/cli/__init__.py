@@ -24,6 +24,7 @@ COMMANDS = (
     "stats",
     "agents",
     "query",
+    "alerts",
     "db",
     "hosts",
     "ca",
