@@ -4,29 +4,44 @@ Nothing is stored or told.  Calls are judged as they ended, so a call that ran f
 from its beginning on.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from ..model import AlertRule, Firing
 from .engine import changes
 from .findings import Ask, find, type_of
-from .moments import DAY_US, MINUTE_US, Zone
+from .moments import DAY_US, MINUTE_US
 from .rule_type import At
 
-MOST_CHECKS = 750
+
+class TookTooLong(Exception):
+    """There were too many moments to judge."""
 
 
-def step_us(days: int) -> int:
-    """The time between two checks: five minutes, more where that would be too many."""
-    return max(5 * MINUTE_US, days * DAY_US // MOST_CHECKS)
+def step_us(days: int, most_checks: int) -> int:
+    """The time between two checks: five minutes, more where that would be too many checks."""
+    return max(5 * MINUTE_US, days * DAY_US // most_checks)
 
 
-def would_have_fired(rule: AlertRule, ask: Ask, now_us: int, days: int, zone: Zone) -> list[Firing]:
-    """The firings of the last *days*, oldest first; those without an end hold now."""
+def would_have_fired(
+    rule: AlertRule,
+    ask: Ask,
+    at: At,
+    days: int,
+    *,
+    most_checks: int = 10_000,
+    stop: Callable[[], bool] = lambda: False,
+) -> list[Firing]:
+    """The firings of the last *days*, oldest first; those without an end hold now.
+
+    Raises `TookTooLong` once *stop* says so.
+    """
     open_firings: dict[str, Firing] = {}
     done: dict[str, Firing] = {}
     gone = type_of(rule).gone
-    for at_us in _moments(now_us, days):
-        found = find(rule, ask, At(at_us, zone))
+    for at_us in _moments(at.now_us, days, step_us(days, most_checks)):
+        if stop():
+            raise TookTooLong
+        found = find(rule, ask, At(at_us, at.zone))
         for change in changes(rule, open_firings, found, at_us, gone):
             firing = change.firing
             done[firing.id] = firing
@@ -37,7 +52,6 @@ def would_have_fired(rule: AlertRule, ask: Ask, now_us: int, days: int, zone: Zo
     return sorted(done.values(), key=lambda one: one.started_us)
 
 
-def _moments(now_us: int, days: int) -> Iterator[int]:
-    step = step_us(days)
+def _moments(now_us: int, days: int, step: int) -> Iterator[int]:
     yield from range(now_us - days * DAY_US, now_us, step)
     yield now_us

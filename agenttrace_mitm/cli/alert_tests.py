@@ -57,8 +57,8 @@ def past(settings: "Settings", name: str, days: int, *, as_json: bool) -> str:
         def ask(question: Question) -> list[dict[str, Any]]:
             return store.ask(*question)
 
-        zone = zone_of(settings.time_zone)
-        firings = would_have_fired(rule, ask, now_us(), min(max(days, 1), 366), zone)
+        at = At(now_us(), zone_of(settings.time_zone))
+        firings = would_have_fired(rule, ask, at, min(max(days, 1), 366))
     if as_json:
         return json.dumps([one.model_dump(mode="json") for one in firings], indent=1)
     if not firings:
