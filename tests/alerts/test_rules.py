@@ -488,3 +488,18 @@ def test_wrong_settings_are_named(type_, params, words):
     rule = AlertRule(id="1", name="x", type=type_, params=params, created_us=0, updated_us=0)
     with pytest.raises(SettingsError, match=words):
         params_of(rule)
+
+
+@pytest.mark.parametrize("kind", RULE_TYPES, ids=lambda kind: kind.name)
+def test_no_rule_reads_every_call(scene, kind):
+    """A million calls are no reason to look at each of them every minute."""
+    from agenttrace_mitm.alerts.rule_type import At
+
+    scene.calls(3, agent_id="a")
+    scene.db.execute("analyze")
+    question = kind.ask(kind.params(**kind.example), At(scene.now_us))
+    plan = scene.db.execute(f"explain query plan {question.sql}", question.parameters)
+    steps = [row[3] for row in plan]
+    scans = [step for step in steps if step.startswith("SCAN") and "USING" not in step]
+    large = ("llm_calls", "c", "m", "t", "messages", "call_messages", "tool_calls")
+    assert not [step for step in scans if step.split()[1] in large], steps

@@ -29,6 +29,7 @@ class Loop(Params):
 
 def ask(p: Loop, at: At) -> Question:
     """Tool calls and prompts of each thread; one that has no thread is a thread by itself."""
+    # "cross join": the window comes first, whatever SQLite believes of its size.
     clauses, given = filters(p)
     sql = f"""
         with recent as (
@@ -41,11 +42,12 @@ def ask(p: Loop, at: At) -> Question:
                    coalesce(nullif(t.fingerprint, ''), t.name || coalesce(t.arguments, ''))
                        as same,
                    recent.id
-            from recent join tool_calls t on t.call_id = recent.id
+            from recent cross join tool_calls t on t.call_id = recent.id
             union all
             select subject, 'prompt', '', substr(m.text, 1, {COMPARED}), recent.id
-            from recent join call_messages c on c.call_id = recent.id and c.direction = 'in'
-            join messages m on m.id = c.message_id
+            from recent cross join call_messages c
+                on c.call_id = recent.id and c.direction = 'in'
+            cross join messages m on m.id = c.message_id
             where m.role = 'user' and m.text is not null
         )
         select subject, json_group_array(json_array(what, name, same, id)) as steps
