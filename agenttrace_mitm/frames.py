@@ -123,6 +123,14 @@ class Note(Frame, frozen=True):
     detail: str
 
 
+class Submitted(Frame, frozen=True):
+    """Calls and events that came through the API, as JSON of `Record` and `StoredEvent`."""
+
+    id: str
+    records: list[bytes]
+    events: list[bytes]
+
+
 class Settled(Frame, frozen=True):
     """Recorder to capture: messages of this socket below `number` are safe, forget them."""
 
@@ -147,6 +155,7 @@ type AnyFrame = (
     | Ended
     | Blind
     | Note
+    | Submitted
     | Settled
     | Ack
 )
@@ -165,6 +174,7 @@ _decoder = msgspec.msgpack.Decoder(
     | Ended
     | Blind
     | Note
+    | Submitted
     | Settled
     | Ack
 )

@@ -19,6 +19,7 @@ from .model import (
     Placement,
     Record,
     Reply,
+    StoredEvent,
     StoredMessage,
     StoredToolCall,
     StoredToolResult,
@@ -27,7 +28,7 @@ from .model import (
 )
 from .payload import payload_of, redacted
 from .pricing.calls import priced
-from .privacy import CLEAN, Redactor, keep
+from .privacy import CLEAN, Redactor, keep, keep_event
 from .store import Answers
 from .told import outcome, told_by
 from .traces import Fingerprinter, Known, Placed, plain_text
@@ -116,6 +117,16 @@ class Pipeline:
             clean = redacted(payload, redactor, values, withhold=withhold)
             record = record if clean is payload else record.model_copy(update={"payload": clean})
         return record
+
+    def submitted(self, record: Record) -> Record:
+        """*record*, which a program made itself, as it may be stored."""
+        call = record.call.model_copy(update={"privacy_tier": self._tier})
+        return keep(_redacted(record.model_copy(update={"call": call}), Redactor()), self._tier)
+
+    def submitted_event(self, event: StoredEvent) -> StoredEvent:
+        """*event*, which a program made itself, as it may be stored."""
+        kept = keep_event(event, self._tier)
+        return StoredEvent(**Redactor().json(kept.model_dump()))
 
     def in_flight(self, exchange: Exchange) -> Record:
         """A row for an exchange that has not ended, so that a long call can be seen."""

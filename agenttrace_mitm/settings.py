@@ -66,6 +66,9 @@ class Settings(BaseSettings):
         default_factory=dict, description="further hosts to decrypt: host -> provider"
     )
     alerts: bool = Field(True, description="`start` checks the alert rules every minute")
+    ingest_per_minute: int = Field(
+        1000, ge=1, description="events a minute that the API takes from one token"
+    )
     time_zone: str = Field(
         "", description="zone of budgets' days, such as Europe/Berlin; empty: the machine's own"
     )

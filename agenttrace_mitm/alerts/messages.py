@@ -32,6 +32,7 @@ def deliveries(
         Delivery(
             id=(id_ := derived_id(at.now_us, f"{firing.id} {transition} {at.now_us} {target}")),
             firing_id=firing.id,
+            topic=f"{firing.rule_id} {firing.subject}",
             transition=transition,
             target=target,
             body=body | {"id": id_},

@@ -4,7 +4,7 @@ No I/O, and no imports from the rest of the package.  Wire things are frozen dat
 we store or serve are frozen pydantic models, strict about their fields because we write them.
 """
 
-from .alerts import AlertRule, Delivery, Firing, Severity, Transition
+from .alerts import AlertRow, AlertRule, Delivery, Firing, Severity, Transition
 from .call import (
     Kind,
     LlmCall,
@@ -31,6 +31,7 @@ from .conversation import (
     Understood,
     UnknownPart,
 )
+from .events import StoredEvent
 from .exchange import Arrival, Body, Caller, Ending, Exchange, Headers, SocketMessage, TurnKind
 from .json import Json, JsonObject
 from .placement import (
@@ -43,6 +44,7 @@ from .placement import (
 from .usage import Cost, Unpriced, Usage, UsageSource
 
 __all__ = [
+    "AlertRow",
     "AlertRule",
     "Arrival",
     "Ask",
@@ -71,6 +73,7 @@ __all__ = [
     "Reply",
     "Severity",
     "SocketMessage",
+    "StoredEvent",
     "StoredMedium",
     "StoredMessage",
     "StoredSession",

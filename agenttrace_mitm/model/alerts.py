@@ -2,14 +2,21 @@
 
 from typing import Literal
 
+from pydantic import BaseModel, ConfigDict
+
 from .json import Json
-from .row import Row
 
 Severity = Literal["warning", "critical"]
 Transition = Literal["fired", "escalated", "repeated", "resolved", "test"]
 
 
-class AlertRule(Row):
+class AlertRow(BaseModel):
+    """Frozen and strict as a `Row` is; made of what is stored already, so no tier applies to it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class AlertRule(AlertRow):
     """A rule that somebody set up.  `params` are the settings of its type.
 
     `deliver` lists targets, such as `https://...`, `slack:https://...`, `mailto:me@example.com`.
@@ -31,7 +38,7 @@ class AlertRule(Row):
     problem: str | None = None
 
 
-class Firing(Row):
+class Firing(AlertRow):
     """One episode of one rule about one subject: it fires until `resolved_us`.
 
     `episode` separates what must not run together, such as the budgets of two days.
@@ -56,11 +63,15 @@ class Firing(Row):
     evidence: Json = None
 
 
-class Delivery(Row):
-    """A message in the outbox.  `id` stays the same however often it is tried."""
+class Delivery(AlertRow):
+    """A message in the outbox.  `id` stays the same however often it is tried.
+
+    Messages of one `topic` (a rule and a subject) to one target are sent in their order.
+    """
 
     id: str
     firing_id: str
+    topic: str
     transition: Transition
     target: str
     body: Json

@@ -7,6 +7,6 @@ table of `tiers`, `Redactor` takes keys and tokens out of whatever is left, at e
 
 from .headers import keep_headers
 from .redaction import CLEAN, Redactor
-from .tiers import KEEPS, Tier, keep
+from .tiers import KEEPS, Tier, keep, keep_event
 
-__all__ = ["CLEAN", "KEEPS", "Redactor", "Tier", "keep", "keep_headers"]
+__all__ = ["CLEAN", "KEEPS", "Redactor", "Tier", "keep", "keep_event", "keep_headers"]

@@ -2,8 +2,7 @@
 
 import sqlite3
 
-from ..model import AlertRule, Delivery, Firing
-from ..model.row import Row
+from ..model import AlertRow, AlertRule, Delivery, Firing
 
 TABLES = {
     "alert_rules": "rules that somebody set up",
@@ -48,6 +47,7 @@ COLUMNS = {
     "alert_deliveries": {
         "id": "the message's id: the same however often it is sent",
         "firing_id": "what it is about, alert_firings.id",
+        "topic": "rule and subject: messages of one topic arrive in their order",
         "transition": "fired, escalated, repeated, resolved, test",
         "target": "where it goes",
         "body": "JSON: what it says",
@@ -75,7 +75,7 @@ COLUMNS = {
     },
 }
 _INTEGERS = ("enabled", "tell_resolved", "repeat_minutes", "attempts")
-_MODELS: dict[str, type[Row]] = {
+_MODELS: dict[str, type[AlertRow]] = {
     "alert_rules": AlertRule,
     "alert_firings": Firing,
     "alert_deliveries": Delivery,

@@ -14,26 +14,25 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import StoreError
-from ..model import AlertRule, Delivery, Firing
-from ..model.row import Row
+from ..model import AlertRow, AlertRule, Delivery, Firing
 
 BUSY_S = 15.0
 ASK_S = 10.0
 """A rule whose question takes longer is not judged, and says so."""
 
 _JSON = ("params", "deliver", "evidence", "body")
-_TABLES: dict[type[Row], str] = {
+_TABLES: dict[type[AlertRow], str] = {
     AlertRule: "alert_rules",
     Firing: "alert_firings",
     Delivery: "alert_deliveries",
 }
-# The message that is next for each firing and target: nobody hears of an end before the beginning.
+# The message that is next for each topic and target: nobody hears of an end before the beginning.
 _HEADS = """
     select id, max(due_us, coalesce(leased_until_us, 0)) as ready_us
     from alert_deliveries d
     where delivered_us is null and failed_us is null and not exists (
         select 1 from alert_deliveries e
-        where e.firing_id = d.firing_id and e.target = d.target and e.rowid < d.rowid
+        where e.topic = d.topic and e.target = d.target and e.rowid < d.rowid
           and e.delivered_us is null and e.failed_us is null
     )
 """
@@ -327,7 +326,7 @@ def _explained(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _put(db: sqlite3.Connection, value: Row) -> None:
+def _put(db: sqlite3.Connection, value: AlertRow) -> None:
     """Insert *value*, or change the row with its id."""
     fields = value.model_dump(mode="python")
     for name in _JSON:
@@ -343,7 +342,7 @@ def _put(db: sqlite3.Connection, value: Row) -> None:
     )
 
 
-def _rows[Value: Row](model: type[Value], cursor: sqlite3.Cursor) -> list[Value]:
+def _rows[Value: AlertRow](model: type[Value], cursor: sqlite3.Cursor) -> list[Value]:
     names = [column[0] for column in cursor.description]
     return [
         model.model_validate(

@@ -71,10 +71,12 @@ def hook() -> Iterator[Hook]:
         def handle(self) -> None:
             request = self.rfile.readline().decode()
             headers = {}
-            while line := self.rfile.readline().strip().decode():
+            while (line := self.rfile.readline().decode()).strip():
                 name, _, value = line.partition(":")
                 headers[name.lower()] = value.strip()
             body = self.rfile.read(int(headers.get("content-length", 0)))
+            if not line or len(body) < int(headers["content-length"]):
+                return  # the sender died in the middle of it
             made.seen.append((request, headers, body))
             answer = made.answers.pop(0) if made.answers else None
             if answer:

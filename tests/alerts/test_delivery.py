@@ -195,6 +195,22 @@ def test_nobody_hears_of_an_end_before_the_beginning(scene, fired, hook):
     assert [body["transition"] for body in hook.bodies] == ["fired"] * 3 + ["resolved"]
 
 
+def test_episodes_arrive_in_their_order(scene, fired, hook):
+    """A second beginning waits for the end of the first."""
+    fired(hook.address)
+    time_ = Time(scene)
+    drained(scene, time_)
+    hook.answers = [receivers.status(500)]
+    for failed in (False, True):
+        scene.db.execute("delete from llm_calls")
+        scene.calls(5, agent_id="bot", outcome="error" if failed else "ok")
+        scene.check(0.001)
+        time_.us = scene.now_us
+        drained(scene, time_)
+    drained(scene, time_, 30)
+    assert [body["transition"] for body in hook.bodies] == ["fired"] + ["resolved"] * 2 + ["fired"]
+
+
 def test_a_bad_target_does_not_hold_up_the_others(scene, fired, hook):
     fired("http://127.0.0.1:1/", hook.address)
     assert drained(scene, Time(scene)).arrived == 1
