@@ -112,6 +112,47 @@ def spool(requeue: bool) -> None:
         click.echo("Nothing waits, nothing was refused.")
 
 
+@command.command()
+@click.option("--agent", help="Everything of this agent.")
+@click.option("--session", help="Everything of this session.")
+@click.option("--text", help="This text, wherever it stands; figures stay.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@options.settings("db")
+def forget(
+    agent: str | None, session: str | None, text: str | None, yes: bool, **given: str | None
+) -> None:
+    """Remove every trace of an agent, a session or a text, from the file's bytes as well.
+
+    AgentTrace must not be recording.  Backups and alert rules are yours to look after.
+
+    \b
+    agenttrace-mitm db forget --session 0f3c...
+    """
+    from ..errors import AgentTraceError
+    from ..launch import control
+    from ..store import Spool, forgetting
+
+    said = [pair for pair in (("agent", agent), ("session", session), ("text", text)) if pair[1]]
+    if len(said) != 1:
+        raise click.UsageError("Give one of --agent, --session and --text.")
+    settings = options.load(given)
+    if client := control.connect(settings.run_folder):
+        client.close()
+        raise AgentTraceError("AgentTrace is recording", "First: agenttrace-mitm stop")
+    ((what, name),) = said
+    assert name
+    if not yes:
+        click.confirm(f"Forget the {what} {name!r}? It cannot be undone.", abort=True)
+    spool = Spool(settings.spool_folder)
+    if what == "text":
+        counted = forgetting.forget_text(settings.database, spool, name)
+    else:
+        counted = forgetting.forget_calls(settings.database, spool, what, name)
+    for table, number in counted.items():
+        click.echo(f"{table:<18} {number:>8,}")
+    click.echo("Forgotten." if counted else "There was nothing of it.")
+
+
 def _moment(day: str | None) -> int:
     """Microseconds of the first moment of *day*, 0 when none is given."""
     from datetime import UTC, datetime
