@@ -223,6 +223,36 @@ async def test_every_filter_filters(database, api):
         assert [one["id"] for one in (await api(f"/events?{query}"))["events"]] == ids, query
 
 
+@pytest.mark.parametrize("format_", ["csv", "json", "jsonl"])
+async def test_exports_hold_what_the_list_holds(database, api, headers, format_):
+    import csv
+    import io
+
+    fill(database, *(call(n, tags={"k": [n]}, agent_id='a,"b"') for n in range(1, 1203)))
+    listed = (await api("/events?limit=10000"))["events"]
+    answer = await api.client.get(f"/api/events/export?format={format_}", headers=headers)
+    assert "attachment" in answer.headers["content-disposition"]
+    match format_:
+        case "csv":
+            rows = list(csv.DictReader(io.StringIO(answer.text, newline="")))
+            assert rows[0]["agent_id"] == 'a,"b"'
+        case "json":
+            rows = answer.json()["events"]
+            assert rows == listed
+        case _:
+            rows = [json.loads(line) for line in answer.text.splitlines()]
+            assert rows == listed
+    assert [row["id"] for row in rows] == [row["id"] for row in listed]
+    assert len(rows) == 1202
+    none = await api.client.get(
+        f"/api/events/export?format={format_}&agent_id=nobody", headers=headers
+    )
+    assert "call-" not in none.text
+    assert (
+        await api.client.get("/api/events/export?format=xml", headers=headers)
+    ).status_code == 400
+
+
 # ------------------------------------------------------------------ sums
 
 

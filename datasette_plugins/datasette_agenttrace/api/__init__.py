@@ -5,7 +5,7 @@ description cannot drift from what is served.
 """
 
 from .. import live
-from . import agents, alerts, events, health, recorded, stats
+from . import agents, alerts, events, export, health, recorded, stats
 from .dispatch import routes
 from .endpoint import Endpoint
 from .openapi import document, viewer
@@ -13,6 +13,7 @@ from .openapi import document, viewer
 ENDPOINTS: tuple[Endpoint, ...] = (
     *health.ENDPOINTS,
     *events.ENDPOINTS,
+    *export.ENDPOINTS,
     *agents.ENDPOINTS,
     *stats.ENDPOINTS,
     *recorded.ENDPOINTS,

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from agenttrace_mitm import clock
 from agenttrace_mitm.alerts.making import changed, made
+from agenttrace_mitm.alerts.rules import BY_NAME
 from agenttrace_mitm.alerts.targets import shown
 from agenttrace_mitm.errors import SettingsError
 from agenttrace_mitm.model import AlertRule, Firing, Json
@@ -44,7 +45,7 @@ class NewRule(Said):
     """A rule to be made: `docs/rules.md` has the types and their params."""
 
     name: str = Field(min_length=1, max_length=100)
-    type: str = Field(max_length=100)
+    type: str = Field(json_schema_extra={"enum": list(BY_NAME)})
     params: dict[str, Json] = Field(default_factory=dict)
     deliver: list[str] = Field(default_factory=list, max_length=20)
     enabled: bool = True

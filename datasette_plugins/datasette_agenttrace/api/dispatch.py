@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from datasette.utils.asgi import Response
+from datasette.utils.asgi import AsgiStream, Response
 from pydantic import TypeAdapter, ValidationError
 
 from agenttrace_mitm.errors import StoreError
@@ -70,6 +70,8 @@ async def _answer(datasette: Datasette, request: Any, endpoint: Endpoint) -> Any
         wait = refused.problem.retry_after_ms
         headers = {"retry-after": str(-(-wait // 1000))} if wait else {}
         return _json(refused.status, refused.problem.model_dump(exclude_none=True), headers)
+    if isinstance(said, AsgiStream):
+        return said
     status, body = said if isinstance(said, tuple) else (200, said)
     await _audit(datasette, endpoint, request, who, status)
     return _json(status, body.model_dump(mode="json", by_alias=True))

@@ -5,7 +5,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from weakref import WeakKeyDictionary
 
 from pydantic import Field
@@ -21,6 +21,9 @@ from .endpoint import Answer, Call, Endpoint, Refused, Said, unavailable
 from .times import first_us, last_us
 
 MODEL_KINDS = "kind in ('llm', 'auxiliary')"
+
+
+type SomeEvents = Annotated[list[Event], Field(min_length=1, max_length=MOST)]
 
 
 class Events(Said):
@@ -270,7 +273,7 @@ ENDPOINTS = (
         "POST", "/api/events", "ingest",
         "Tell of calls and events. One that is wrong costs itself alone; an id makes a repeat"
         " harmless; calls are priced here.",
-        Taken, _take, body=Event | list[Event] | Events, judges_body=True,
+        Taken, _take, body=Event | SomeEvents | Events, judges_body=True,
         others={207: "Some were wrong", 400: "All were wrong, or it is no list of events",
                 429: "Too many; see retry_after_ms"},
     ),

@@ -97,7 +97,9 @@ def _responses(endpoint: Endpoint, schemas: dict[str, Any]) -> dict[str, Any]:
     problem = {"application/json": {"schema": _schema(Problem, schemas, "serialization")}}
     responses: dict[str, Any] = {"200": good}
     for status, words in endpoint.others.items():
-        content = good.get("content") if status < 300 or status == 400 else problem
+        content = good.get("content") if status < 300 else problem
+        if status == 400:  # all of it was wrong, or it could not be understood
+            content = _either(good["content"], problem)
         responses[str(status)] = {"description": words, "content": content}
     for status, words in USUAL.items():
         responses.setdefault(str(status), {"description": words, "content": problem})
@@ -108,6 +110,11 @@ def _responses(endpoint: Endpoint, schemas: dict[str, Any]) -> dict[str, Any]:
         responses["413"] = {"description": "The body is too large", "content": problem}
         responses["415"] = {"description": "Not in this encoding", "content": problem}
     return responses
+
+
+def _either(*contents: dict[str, Any]) -> dict[str, Any]:
+    schemas = [content["application/json"]["schema"] for content in contents]
+    return {"application/json": {"schema": {"anyOf": schemas}}}
 
 
 def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
