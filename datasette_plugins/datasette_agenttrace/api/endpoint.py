@@ -128,4 +128,4 @@ class Endpoint:
     body: Any = None
     others: Mapping[int, str] = field(default_factory=dict)
     judges_body: bool = False
-    media_type: str = "application/json"
+    media_types: tuple[str, ...] = ("application/json",)

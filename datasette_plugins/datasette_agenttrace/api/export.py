@@ -96,6 +96,6 @@ PIECES = {"csv": _csv, "json": _json, "jsonl": _jsonl}
 ENDPOINTS = (
     Endpoint(
         "GET", "/api/events/export", "read", "The same as a file: csv, json or jsonl, all of it.",
-        None, _export, query=ExportAsked, media_type="text/csv",
+        None, _export, query=ExportAsked, media_types=tuple(MEDIA_TYPES.values()),
     ),
 )  # fmt: skip

@@ -91,9 +91,9 @@ def _responses(endpoint: Endpoint, schemas: dict[str, Any]) -> dict[str, Any]:
     good: dict[str, Any] = {"description": "Done"}
     if endpoint.answer is not None:
         schema = _schema(endpoint.answer, schemas, "serialization")
-        good["content"] = {endpoint.media_type: {"schema": schema}}
-    elif endpoint.media_type != "application/json":
-        good["content"] = {endpoint.media_type: {"schema": {"type": "string"}}}
+        good["content"] = {media: {"schema": schema} for media in endpoint.media_types}
+    else:  # a file
+        good["content"] = {media: {"schema": {}} for media in endpoint.media_types}
     problem = {"application/json": {"schema": _schema(Problem, schemas, "serialization")}}
     responses: dict[str, Any] = {"200": good}
     for status, words in endpoint.others.items():
