@@ -46,6 +46,8 @@ SCOPED = [
     ("read", "GET", "/api/events", 200), ("read", "POST", "/api/alerts", 403),
     ("read", "POST", "/api/events", 403), ("read", "GET", "/-/agenttrace/costs", 200),
     ("ingest", "GET", "/api/events", 403), ("ingest", "GET", "/data.json", 403),
+    ("ingest", "GET", "/api/stream", 403), ("ingest", "GET", "/api/openapi.json", 403),
+    ("ingest", "GET", "/api", 403), ("read", "GET", "/api", 200),
     ("ingest", "POST", "/api/events", 503), ("admin", "GET", "/api/events", 200),
     ("admin", "DELETE", "/api/alerts/x", 404), ("read", "DELETE", "/api/alerts/x", 403),
 ]  # fmt: skip

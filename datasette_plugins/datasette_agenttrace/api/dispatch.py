@@ -77,6 +77,14 @@ async def _answer(datasette: Datasette, request: Any, endpoint: Endpoint) -> Any
     return _json(status, body.model_dump(mode="json", by_alias=True))
 
 
+def refused_to_read(request: Any) -> Response | None:
+    """The answer to somebody whose token is not for reading; None where it is."""
+    scopes = (request.actor or {}).get("scopes", tokens.SCOPES)
+    if {"read", "admin"} & set(scopes):
+        return None
+    return _json(403, {"error": "This wants the scope read"})
+
+
 def _permit(actor: dict[str, Any], endpoint: Endpoint) -> None:
     scopes = actor.get("scopes", tokens.SCOPES)
     if endpoint.scope not in scopes and "admin" not in scopes:

@@ -11,6 +11,7 @@ from agenttrace_mitm import __version__
 
 from ..page import View, render, site_of
 from ..site import Datasette
+from .dispatch import refused_to_read
 from .endpoint import Endpoint, Problem
 
 REF = "#/components/schemas/{model}"
@@ -27,7 +28,7 @@ def document(endpoints: Iterable[Endpoint]) -> View:
 
     async def view(datasette: Datasette, request: Any) -> Response:
         site_of(datasette)
-        return Response.json(described(endpoints))
+        return refused_to_read(request) or Response.json(described(endpoints))
 
     return view
 
@@ -38,6 +39,8 @@ def viewer(endpoints: Iterable[Endpoint]) -> View:
 
     async def view(datasette: Datasette, request: Any) -> Response:
         site_of(datasette)
+        if refusal := refused_to_read(request):
+            return refusal
         context = {"endpoints": endpoints, "parameters": _parameters}
         return await render(datasette, request, "agenttrace_api.html", context)
 
