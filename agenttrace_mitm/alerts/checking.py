@@ -59,7 +59,8 @@ def _check(store: AlertStore, rule: AlertRule, at: At, pages_url: str) -> Checke
     except AgentTraceError as error:
         store.could_not_judge(rule, str(error))
         return Checked(rule, _firing(store, rule), str(error))
-    except Exception as error:  # somebody's query may give rows of any shape
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        # A row of a shape that its rule did not expect: the other rules do not suffer.
         store.could_not_judge(rule, f"{type(error).__name__}: {error}")
         return Checked(rule, _firing(store, rule), f"{type(error).__name__}: {error}")
 

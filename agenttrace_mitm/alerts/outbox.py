@@ -104,7 +104,12 @@ def sender(settings: Settings) -> Send:
             case _:
                 from . import webhook  # noqa: PLC0415
 
-                key = webhook.key_of(settings.webhook_key_file)
+                file = settings.webhook_key_file
+                try:
+                    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                    key = webhook.key_of(file)
+                except (OSError, ValueError) as error:
+                    raise NotDelivered(f"{file} cannot be used ({error})") from None
                 webhook.send(target, delivery, key, now_us() // SECOND_US)
 
     return send

@@ -35,7 +35,7 @@ def key_of(file: Path) -> bytes:
         handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "w", encoding="ascii") as stream:
             stream.write(PREFIX + base64.b64encode(secrets.token_bytes(32)).decode() + "\n")
-    return base64.b64decode(file.read_text("ascii").strip().removeprefix(PREFIX))
+    return base64.b64decode(file.read_text("ascii").strip().removeprefix(PREFIX), validate=True)
 
 
 def sign(key: bytes, id_: str, at_s: int, body: bytes) -> str:

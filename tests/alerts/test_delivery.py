@@ -217,6 +217,16 @@ def test_a_bad_target_does_not_hold_up_the_others(scene, fired, hook):
     assert len(hook.seen) == 1
 
 
+def test_a_damaged_key_is_a_failure_that_is_shown(scene, fired, hook):
+    """Nothing unsigned is sent, and the checks go on."""
+    fired(hook.address)
+    key = scene.path.parent / "webhook.key"
+    key.write_text("whsec_not base64!")
+    assert drained(scene, Time(scene)).failed == 1
+    assert "webhook.key cannot be used" in scene.messages[0].problem
+    assert hook.seen == []
+
+
 @pytest.mark.parametrize("how", ["slack", "discord", "teams"])
 def test_shapes_of_chat_programs(fired, hook, how):
     message = fired(f"{how}:{hook.address}")

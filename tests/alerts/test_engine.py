@@ -110,6 +110,23 @@ def test_a_rule_that_cannot_be_judged_has_not_recovered(failing):
     assert [one.resolved_us for one in failing.history] == [None]
 
 
+def test_a_row_that_a_rule_cannot_read_is_that_rules_problem(failing, monkeypatch):
+    from agenttrace_mitm.alerts import findings
+
+    failing.rule("no_traffic")
+    kind = findings.BY_NAME["no_traffic"]
+    broken = type(kind)(**{n: getattr(kind, n) for n in kind.__slots__} | {"judge": _torn})
+    monkeypatch.setitem(findings.BY_NAME, "no_traffic", broken)
+    failing.switch(True)
+    report = check(failing.store, failing.now_us, None, "")
+    assert [bool(one.problem) for one in report.rules] == [False, True]
+    assert report.rules[0].firing
+
+
+def _torn(row, params, at):
+    raise KeyError("nothing")
+
+
 def test_a_removed_rule_ends_what_it_fired(failing):
     failing.switch(True)
     failing.check()
