@@ -137,6 +137,14 @@ class Note(Frame, frozen=True):
     detail: str
 
 
+class Submitted(Frame, frozen=True):
+    """Calls and events that came through the API, as JSON of `Record` and `StoredEvent`."""
+
+    id: str
+    records: list[bytes]
+    events: list[bytes]
+
+
 class Settled(Frame, frozen=True):
     """Recorder to capture: messages of this socket below `number` are safe, forget them."""
 
@@ -162,6 +170,7 @@ type AnyFrame = (
     | Ended
     | Blind
     | Note
+    | Submitted
     | Settled
     | Ack
 )
@@ -181,6 +190,7 @@ _decoder = msgspec.msgpack.Decoder(
     | Ended
     | Blind
     | Note
+    | Submitted
     | Settled
     | Ack
 )

@@ -19,13 +19,14 @@ from .model import (
     Payload,
     Placement,
     Record,
+    StoredEvent,
     StoredMessage,
     StoredToolResult,
     Understood,
 )
 from .payload import payload_of, redacted
 from .pricing.calls import priced
-from .privacy import CLEAN, Redactor, keep, scattered
+from .privacy import CLEAN, Redactor, keep, keep_event, scattered
 from .store import Answers
 from .stored import stored_message, stored_tool_calls, without_secrets
 from .told import outcome, told_by
@@ -123,6 +124,16 @@ class Pipeline:
             clean = redacted(payload, redactor, values, withhold=withhold)
             record = record if clean is payload else record.model_copy(update={"payload": clean})
         return record
+
+    def submitted(self, record: Record) -> Record:
+        """*record*, which a program made itself, as it may be stored."""
+        call = record.call.model_copy(update={"privacy_tier": self._tier})
+        return keep(_redacted(record.model_copy(update={"call": call}), Redactor()), self._tier)
+
+    def submitted_event(self, event: StoredEvent) -> StoredEvent:
+        """*event*, which a program made itself, as it may be stored."""
+        kept = keep_event(event, self._tier)
+        return StoredEvent(**Redactor().json(kept.model_dump()))
 
     def in_flight(self, exchange: Exchange) -> Record:
         """A row for an exchange that has not ended, so that a long call can be seen."""

@@ -75,6 +75,20 @@ class Settings(BaseSettings):
         default_factory=dict,
         description="further hosts to decrypt: host -> provider, or -> {speaks, provider}",
     )
+    alerts: bool = Field(True, description="`start` checks the alert rules every minute")
+    ingest_per_minute: int = Field(
+        1000, ge=1, description="events a minute that the API takes from one token"
+    )
+    time_zone: str = Field(
+        "", description="zone of budgets' days, such as Europe/Berlin; empty: the machine's own"
+    )
+    public_url: str = Field(
+        "", description="address of the pages as links in alerts name it; empty: host and port"
+    )
+    smtp: dict[str, str] = Field(
+        default_factory=dict,
+        description="mail server of alerts: SMTP_HOST and the like; the environment comes first",
+    )
     open_browser: bool = Field(True, description="open the dashboard when it starts")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "warning", description="what the log files hold"
@@ -137,6 +151,17 @@ class Settings(BaseSettings):
     def fingerprint_file(self) -> Path:
         """The local secret that message fingerprints are keyed with."""
         return self.home / "fingerprint.key"
+
+    @property
+    def webhook_key_file(self) -> Path:
+        """The secret that webhooks are signed with."""
+        return self.home / "webhook.key"
+
+    @property
+    def pages_url(self) -> str:
+        """Where the pages are, for links; no slash at the end."""
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "::", "") else self.host  # noqa: S104
+        return (self.public_url or f"http://{host}:{self.port}").rstrip("/")
 
     @property
     def recorder_socket(self) -> Path:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from agenttrace_mitm.alerts.rules import RULE_TYPES
 from agenttrace_mitm.cli import COMMANDS
 from agenttrace_mitm.cli.options import OPTIONS
 from agenttrace_mitm.settings import Settings
@@ -47,6 +48,11 @@ def test_every_setting_is_documented(name):
 @pytest.mark.parametrize("name", ["llm_calls", *TABLES, *VIEWS])
 def test_every_table_and_view_is_documented(name):
     assert f"## {name}\n" in (DOCS / "schema.md").read_text()
+
+
+@pytest.mark.parametrize("name", [rule.name for rule in RULE_TYPES])
+def test_every_rule_type_is_documented(name):
+    assert f"## {name}\n" in (DOCS / "rules.md").read_text()
 
 
 @pytest.mark.parametrize("name", OPTIONS)

@@ -9,6 +9,7 @@ from . import options
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ..settings import Settings
     from ..store.revise import Difference
 
 _since = click.option("--since", metavar="DATE", help="Only calls from this UTC day on.")
@@ -115,6 +116,93 @@ def spool(requeue: bool) -> None:
         click.echo(f"refused: {printable(letter.reason)}")
     if not letters and not waiting.waiting():
         click.echo("Nothing waits, nothing was refused.")
+
+
+@command.command()
+@click.option("--agent", help="Everything of this agent.")
+@click.option("--session", help="Everything of this session.")
+@click.option("--text", help="This text, wherever it stands; figures stay.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@options.settings("db")
+def forget(
+    agent: str | None, session: str | None, text: str | None, yes: bool, **given: str | None
+) -> None:
+    """Remove every trace of an agent, a session or a text, from the file's bytes as well.
+
+    AgentTrace must not be recording.  Backups and alert rules are yours to look after.
+
+    \b
+    agenttrace-mitm db forget --session 0f3c...
+    """
+    from ..store import Spool, forgetting
+
+    said = [pair for pair in (("agent", agent), ("session", session), ("text", text)) if pair[1]]
+    if len(said) != 1:
+        raise click.UsageError("Give one of --agent, --session and --text.")
+    settings = options.load(given)
+    _nobody_records(settings)
+    ((what, name),) = said
+    assert name
+    if not yes:
+        click.confirm(f"Forget the {what} {name!r}? It cannot be undone.", abort=True)
+    spool = Spool(settings.spool_folder)
+    if what == "text":
+        counted = forgetting.forget_text(settings.database, spool, name)
+    else:
+        counted = forgetting.forget_calls(settings.database, spool, what, name)
+    for table, number in counted.items():
+        click.echo(f"{table:<18} {number:>8,}")
+    click.echo("Forgotten." if counted else "There was nothing of it.")
+
+
+@command.command()
+@click.option("--days", type=int, help="Older content goes; --retention-days when not given.")
+@click.option("--max-size", metavar="SIZE", help="Oldest content goes until this, such as 2GB.")
+@click.option("--dry-run", is_flag=True, help="Say what would go by age, write nothing.")
+@options.settings("db", "retention_days")
+def prune(days: int | None, max_size: str | None, dry_run: bool, **given: str | None) -> None:
+    """Let old content go now; figures stay.  AgentTrace must not be recording.
+
+    \b
+    agenttrace-mitm db prune --days 14 --dry-run
+    agenttrace-mitm db prune --max-size 2GB
+    """
+    from ..clock import now_us
+    from ..store.pruning import prune as let_go
+
+    settings = options.load(given)
+    most = None if max_size is None else _bytes(max_size)
+    if days is None and most is None:
+        days = settings.retention_days or None
+    if not dry_run:
+        _nobody_records(settings)
+    found = let_go(settings.database, now_us(), days=days, max_bytes=most, dry_run=dry_run)
+    verb = "would go" if dry_run else "went"
+    click.echo(f"{found.payloads:,} payloads and {found.messages:,} messages {verb}.")
+    if dry_run:
+        click.echo("Nothing was written. Messages that a kept conversation goes on from stay.")
+    else:
+        click.echo(f"{found.size_before:,} bytes before, {found.size_after:,} now.")
+
+
+def _nobody_records(settings: "Settings") -> None:
+    """Raise an error while a recorder runs: it remembers what is stored."""
+    from ..errors import AgentTraceError
+    from ..launch import control
+
+    if client := control.connect(settings.run_folder):
+        client.close()
+        raise AgentTraceError("AgentTrace is recording", "First: agenttrace-mitm stop")
+
+
+def _bytes(said: str) -> int:
+    units = {"KB": 10**3, "MB": 10**6, "GB": 10**9}
+    number, unit = (said[:-2], said[-2:].upper()) if said[-2:].upper() in units else (said, "")
+    try:
+        return int(float(number) * units.get(unit, 1))
+    except ValueError:
+        problem = "a size is written like 500MB or 2GB"
+        raise click.BadParameter(problem, param_hint="--max-size") from None
 
 
 def _moment(day: str | None) -> int:

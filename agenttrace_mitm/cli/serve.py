@@ -19,7 +19,7 @@ def command(**given: str | None) -> None:
     \b
     agenttrace-mitm serve --db copy.db --port 8081
     """
-    asyncio.run(_serve(options.load(given)))
+    asyncio.run(_serve(options.load(given).model_copy(update={"alerts": False})))
 
 
 async def _serve(settings: "Settings") -> None:

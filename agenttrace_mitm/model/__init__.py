@@ -4,6 +4,7 @@ No I/O, and no imports from the rest of the package.  Wire things are frozen dat
 we store or serve are frozen pydantic models, strict about their fields because we write them.
 """
 
+from .alerts import AlertRow, AlertRule, Delivery, Firing, Severity, Transition
 from .call import (
     Kind,
     LlmCall,
@@ -30,6 +31,7 @@ from .conversation import (
     Understood,
     UnknownPart,
 )
+from .events import StoredEvent
 from .exchange import Arrival, Body, Caller, Ending, Exchange, Headers, SocketMessage, TurnKind
 from .json import Json, JsonObject
 from .placement import (
@@ -42,14 +44,18 @@ from .placement import (
 from .usage import Cost, Unpriced, Usage, UsageSource
 
 __all__ = [
+    "AlertRow",
+    "AlertRule",
     "Arrival",
     "Ask",
     "Body",
     "Caller",
     "Cost",
+    "Delivery",
     "Ending",
     "Exchange",
     "Failure",
+    "Firing",
     "Headers",
     "Json",
     "JsonObject",
@@ -65,7 +71,9 @@ __all__ = [
     "ReasoningPart",
     "Record",
     "Reply",
+    "Severity",
     "SocketMessage",
+    "StoredEvent",
     "StoredMedium",
     "StoredMessage",
     "StoredSession",
@@ -77,6 +85,7 @@ __all__ = [
     "TextPart",
     "ToolCallPart",
     "ToolResultPart",
+    "Transition",
     "TurnKind",
     "Understood",
     "UnknownPart",

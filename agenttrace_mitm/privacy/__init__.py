@@ -9,6 +9,15 @@ stored exchange may have.
 from .headers import keep_headers
 from .redaction import CLEAN, Redactor
 from .scattered import scattered
-from .tiers import KEEPS, Tier, keep
+from .tiers import KEEPS, Tier, keep, keep_event
 
-__all__ = ["CLEAN", "KEEPS", "Redactor", "Tier", "keep", "keep_headers", "scattered"]
+__all__ = [
+    "CLEAN",
+    "KEEPS",
+    "Redactor",
+    "Tier",
+    "keep",
+    "keep_event",
+    "keep_headers",
+    "scattered",
+]

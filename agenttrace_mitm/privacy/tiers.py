@@ -18,6 +18,7 @@ from ..model import (
     Payload,
     Placement,
     Record,
+    StoredEvent,
     StoredMedium,
     StoredMessage,
     StoredSession,
@@ -97,6 +98,12 @@ KEEPS: Mapping[type[Row], Mapping[str, Tier]] = {
         """,
     ),
     Placement: _fields(1, "session trace thread spans"),
+    StoredEvent: {
+        **_fields(
+            1, "id at_us agent_id type name severity tags trace_id span_id session_id received_us"
+        ),
+        **_fields(2, "message"),
+    },
     StoredMedium: _fields(3, "sha256 mime_type size width height duration_ms token_estimate data"),
     Payload: _fields(
         3, "request_headers response_headers request_body response_body arrivals media"
@@ -119,6 +126,11 @@ def keep(record: Record, tier: Tier) -> Record:
         payload=None,
         placement=_placement(record.placement, tier),
     )
+
+
+def keep_event(event: StoredEvent, tier: Tier) -> StoredEvent:
+    """*event* as *tier* allows it to be stored."""
+    return _kept(event, tier)
 
 
 def _kept[Value: Row](value: Value, tier: Tier) -> Value:

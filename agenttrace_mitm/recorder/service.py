@@ -15,8 +15,8 @@ from pathlib import Path
 
 from ..clock import now_us
 from ..errors import StoreError
-from ..frames import Ack, AnyFrame, Blind, FrameDecoder, Hello, Note, Settled, encode
-from ..model import Exchange, Record
+from ..frames import Ack, AnyFrame, Blind, FrameDecoder, Hello, Note, Settled, Submitted, encode
+from ..model import Exchange, Record, StoredEvent
 from ..pipeline import Pipeline
 from ..store import BlindSpot, Event, KnownContent, Writer
 from .assembly import Assembly, ExchangeFrame
@@ -45,6 +45,7 @@ class Service:
         self._links: dict[str, asyncio.StreamWriter] = {}
         self._waiting: dict[str, asyncio.StreamWriter] = {}
         self._settling: dict[str, tuple[asyncio.StreamWriter, Settled]] = {}
+        self._submitted: dict[str, list[_Submission]] = {}
         self._shown: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._serving: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}
@@ -71,6 +72,8 @@ class Service:
         by_link: dict[asyncio.StreamWriter, list[str]] = {}
         for id_ in ids:
             self._settle(id_)
+            for submission in self._submitted.pop(id_, ()):
+                submission.saved(id_)
             if link := self._waiting.pop(id_, None):
                 by_link.setdefault(link, []).append(id_)
         for link, safe in by_link.items():
@@ -142,8 +145,23 @@ class Service:
             case Blind():
                 spot = BlindSpot(frame.at_us, frame.host, frame.reason, frame.client)
                 self._writer.put(spot)
+            case Submitted():
+                self._take_submission(frame, link)
             case _:
                 self._take_exchange(frame, worker, link)
+
+    def _take_submission(self, frame: Submitted, link: asyncio.StreamWriter) -> None:
+        records = [self._pipeline.submitted(Record.model_validate_json(r)) for r in frame.records]
+        told = [StoredEvent.model_validate_json(event) for event in frame.events]
+        events = [self._pipeline.submitted_event(event) for event in told]
+        ids = {record.call.id for record in records} | {event.id for event in events}
+        submission = _Submission(frame.id, ids, link)
+        for id_ in ids:
+            self._submitted.setdefault(id_, []).append(submission)
+        for record in records:
+            self._write(record)
+        for event in events:
+            self._writer.put(event)
 
     def _take_exchange(self, frame: ExchangeFrame, worker: str, link: asyncio.StreamWriter) -> None:
         assembly = self._workers.setdefault(worker, Assembly())
@@ -213,6 +231,21 @@ def _blind_spot(socket: Exchange) -> BlindSpot:
     client = f"{socket.caller.address} {socket.caller.process}".strip()
     reason = f"a WebSocket whose protocol we do not know: {path}"
     return BlindSpot(socket.started_us, socket.host, reason, client)
+
+
+class _Submission:
+    """Waits until everything of one `Submitted` is safe, then says so."""
+
+    def __init__(self, id_: str, waiting: set[str], link: asyncio.StreamWriter) -> None:
+        self._id = id_
+        self._waiting = waiting
+        self._link = link
+
+    def saved(self, id_: str) -> None:
+        self._waiting.discard(id_)
+        if not self._waiting:
+            with contextlib.suppress(OSError, RuntimeError):
+                self._link.write(encode(Ack([self._id])))
 
 
 def _free(path: Path) -> None:

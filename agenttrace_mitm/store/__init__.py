@@ -1,16 +1,36 @@
 """The one SQLite file: its schema, its writer, what it knows, and what waits to get in.
 
-The only home of SQL on our tables, the pages' queries aside.
+The only home of SQL on our tables, the pages' queries aside.  Names are imported when they are
+used: a check of alerts from cron wants none of the writer.
 """
 
-from .answers import Answers
-from .chains import request_of, response_of
-from .damage import set_aside
-from .known import KnownContent
-from .reading import Reading
-from .schema import open_database
-from .spool import DeadLetter, Spool
-from .writer import BlindSpot, Event, Writer
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .answers import Answers
+    from .chains import request_of, response_of
+    from .damage import set_aside
+    from .known import KnownContent
+    from .reading import Reading
+    from .schema import open_database
+    from .spool import DeadLetter, Spool
+    from .writer import BlindSpot, Event, Writer
+
+_HOMES = {
+    "Answers": "answers",
+    "BlindSpot": "writer",
+    "DeadLetter": "spool",
+    "Event": "writer",
+    "KnownContent": "known",
+    "Reading": "reading",
+    "Spool": "spool",
+    "Writer": "writer",
+    "open_database": "schema",
+    "request_of": "chains",
+    "response_of": "chains",
+    "set_aside": "damage",
+}
 
 __all__ = [
     "Answers",
@@ -26,3 +46,11 @@ __all__ = [
     "response_of",
     "set_aside",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    globals()[name] = found
+    return found

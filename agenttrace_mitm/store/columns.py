@@ -6,6 +6,7 @@ call's column means the same, and is not described again.
 
 from collections.abc import Iterable, Mapping
 
+from . import alert_tables, api_tables
 from .schema import CALL_COLUMNS, GENERATED_COLUMNS
 
 CALLS = {**CALL_COLUMNS, **GENERATED_COLUMNS}
@@ -149,6 +150,8 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
     },
     "rollup_hour": _SUMS,
     "rollup_day": _SUMS,
+    **alert_tables.COLUMNS,
+    **api_tables.COLUMNS,
     "unpriced": _MODEL
     | {
         "calls": "how many",

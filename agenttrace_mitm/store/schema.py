@@ -13,7 +13,7 @@ from sqlite_utils import Database, Migrations
 
 from ..errors import StoreError
 from ..model import LlmCall
-from . import graph, indexes, places, rollups, search, waste, words
+from . import alert_tables, api_tables, graph, indexes, places, rollups, search, waste, words
 
 APPLICATION_ID = 0x41547263  # "ATrc", in the file header: tells our file from other programs'
 BUSY_TIMEOUT_MS = 20_000
@@ -123,6 +123,8 @@ TABLES = {
     "recorder_events": "what an operator should know: drops, spool, restarts",
     "rollup_hour": "ended calls added up by UTC hour, model, agent, project, kind and billing",
     "rollup_day": "the same as rollup_hour by UTC day",
+    **alert_tables.TABLES,
+    **api_tables.TABLES,
 }
 
 VIEWS = {
@@ -494,6 +496,18 @@ def m042_indexes(db: Database) -> None:
 def m050_waste(db: Database) -> None:
     """What was paid for nothing."""
     waste.create(db)
+
+
+@migrations()
+def m040_alerts(db: Database) -> None:
+    """Rules, firings, the outbox, and events of programs."""
+    alert_tables.create(db.conn)
+
+
+@migrations()
+def m041_api(db: Database) -> None:
+    """Tokens, audit and feedback of the API."""
+    api_tables.create(db.conn)
 
 
 def open_database(path: Path) -> Database:

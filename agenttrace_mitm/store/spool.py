@@ -86,6 +86,11 @@ class Spool:
         """Spool files, oldest first."""
         return sorted(self._folder.glob("*.spool")) if self._folder.is_dir() else []
 
+    def files(self) -> list[Path]:
+        """Every file in which something waits or was buried."""
+        letters = self._folder / DEAD_LETTERS
+        return [*self.waiting(), *([letters] if letters.exists() else [])]
+
     def read(self, file: Path) -> Iterator[Record]:
         """The records of *file*; a line torn by a crash while writing becomes a dead letter."""
         with file.open("rb") as lines:

@@ -17,10 +17,10 @@ from pathlib import Path
 
 from ..clock import now_us
 from ..errors import StoreError
-from ..model import Record
+from ..model import Record, StoredEvent
 from .chains import Recent
 from .retention import let_go
-from .rows import Batch
+from .rows import Batch, json_text
 from .schema import open_database
 from .spool import Spool
 from .waiting import Waiting, weight
@@ -55,7 +55,13 @@ class BlindSpot:
     client: str
 
 
-type Item = Record | Event | BlindSpot
+INSERT_EVENT = f"""
+insert into events ({", ".join(StoredEvent.model_fields)})
+values ({", ".join(f":{name}" for name in StoredEvent.model_fields)})
+on conflict (id) do nothing
+"""
+
+type Item = Record | StoredEvent | Event | BlindSpot
 
 
 class Writer:
@@ -184,7 +190,9 @@ class Writer:
         return True
 
     def _tell_saved(self, batch: Sequence[Item]) -> None:
-        if ids := [item.call.id for item in batch if isinstance(item, Record)]:
+        ids = [item.call.id for item in batch if isinstance(item, Record)]
+        ids += [item.id for item in batch if isinstance(item, StoredEvent)]
+        if ids:
             self._saved(ids)
 
     def _commit(self, batch: Sequence[Item]) -> None:
@@ -309,6 +317,8 @@ def _write(db: sqlite3.Connection, item: Item, records: Batch) -> None:
     match item:
         case Record():
             records.write(item)
+        case StoredEvent():
+            db.execute(INSERT_EVENT, item.__dict__ | {"tags": json_text(item.tags)})
         case Event():
             db.execute(
                 "insert into recorder_events (at_us, kind, detail) values (?, ?, ?)",

@@ -9,11 +9,13 @@ import asyncio
 import contextlib
 import errno
 import json
+import logging
 import os
 import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,11 +27,15 @@ from pydantic import ValidationError
 
 import datasette_agenttrace
 from agenttrace_mitm import access, store
+from agenttrace_mitm.alerts import watching
 from agenttrace_mitm.errors import AgentTraceError, SettingsError
 from agenttrace_mitm.settings import Settings
 from datasette_agenttrace import described, limits, site
 
 GRACE_S = 1  # an open page may finish this long after we were told to go
+FIRST_CHECK_S = 5  # the proxy comes first
+PATIENCE_S = 0.5
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -68,6 +74,11 @@ def main() -> int:
         target=stop_at_end, args=(stdin, server), name="stdin-watch", daemon=True
     )
     watch.start()
+    if settings.alerts:
+        checks = threading.Thread(
+            target=check_alerts, args=(settings, server), name="alerts", daemon=True
+        )
+        checks.start()
     asyncio.run(server.serve(sockets=[listener]))
     return 0 if server.started else 1
 
@@ -119,7 +130,7 @@ def build(settings: Settings) -> Server:
         settings={**limits.LIMITS, **limits.CONSTRUCTED},
     )
     hosts = frozenset({host_name(settings.host)})
-    site.announce(datasette, site.Server(settings.token_file, hosts))
+    site.announce(datasette, site.Server(settings.token_file, hosts, settings))
     config = uvicorn.Config(
         datasette.app(),
         log_level="warning" if settings.log_level == "debug" else settings.log_level,
@@ -149,6 +160,24 @@ def stop_at_end(stdin: Any, server: Server) -> None:
         while stdin.read1(4096):
             pass
     server.should_exit = True
+
+
+def check_alerts(settings: Settings, server: Server) -> None:
+    """Check the alert rules every minute until *server* ends.
+
+    Here, because this process stands behind the proxy already, is started again when it dies, and
+    takes nothing along: a message that it was sending is sent again.
+    """
+    logging.basicConfig(level=settings.log_level.upper(), format=LOG_FORMAT)
+
+    def pause(seconds: float) -> bool:
+        ends = time.monotonic() + seconds
+        while not server.should_exit and (left := ends - time.monotonic()) > 0:
+            time.sleep(min(left, PATIENCE_S))
+        return server.should_exit
+
+    if not pause(FIRST_CHECK_S):
+        watching.watch(settings, pause)
 
 
 def say(**told: Any) -> None:

@@ -5,6 +5,8 @@ other plugins' routes are behind it too.  Only the login and logout addresses ar
 Without an AgentTrace database it lets everything through untouched.
 """
 
+import asyncio
+import contextlib
 import ipaddress
 import json
 from collections.abc import Awaitable, Callable, Iterable
@@ -16,7 +18,9 @@ from urllib.parse import parse_qs, quote
 from datasette.utils.asgi import Response
 
 from agenttrace_mitm import access
-from agenttrace_mitm.errors import AgentTraceError
+from agenttrace_mitm.errors import AgentTraceError, StoreError
+from agenttrace_mitm.store import tokens
+from agenttrace_mitm.store.tokens import Token
 
 from .site import Datasette, Site, find
 
@@ -103,6 +107,8 @@ class Gate:
                 await self._logout(scope).asgi_send(send)
             case _ if _has_token(headers, token):
                 await self._enter(scope, receive, send)
+            case _ if named := await self._named(site, headers):
+                await self._enter_as(named, scope, receive, send, headers)
             case _ if not _has_cookie(headers, token):
                 await self._sign_in(headers, scope["path"]).asgi_send(send)
             case _ if _is_embedded(headers):
@@ -111,6 +117,29 @@ class Gate:
                 )
             case _:
                 await self._enter(scope, receive, send)
+
+    async def _named(self, site: Site, headers: Headers) -> Token | None:
+        """Whose named token was sent; None without one that is in force."""
+        given = [one for one in _given(headers) if one.startswith(tokens.PREFIX)]
+        if not given:
+            return None
+        path = Path(self._datasette.get_database(site.database).path)
+        with contextlib.suppress(StoreError):  # of an older version, or busy for long
+            return await asyncio.to_thread(tokens.find, path, given[0])
+        return None
+
+    async def _enter_as(
+        self, token: Token, scope: Scope, receive: Receive, send: Send, headers: Headers
+    ) -> None:
+        """Let a named token to the API, which knows scopes, and a reader to whatever only reads."""
+        api = self._path(scope).startswith("/api/")
+        reads = scope["method"] in SAFE_METHODS and {"read", "admin"} & set(token.scopes)
+        if not api and not reads:
+            page = _page(headers, 403, "This token is not for that", "Use another one")
+            await page.asgi_send(send)
+            return
+        actor = {"id": "agenttrace", "name": token.name, "scopes": list(token.scopes)}
+        await self._app(dict(scope, actor=actor), receive, send)
 
     async def _enter(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._app(dict(scope, actor={"id": "agenttrace"}), receive, send)
@@ -221,11 +250,13 @@ def _is_embedded(headers: Headers) -> bool:
 
 
 def _has_token(headers: Headers, token: str) -> bool:
+    return any(access.is_token(token, given) for given in _given(headers))
+
+
+def _given(headers: Headers) -> list[str]:
     scheme, _, value = headers.get("authorization").partition(" ")
     bearer = value.strip() if scheme.lower() == "bearer" else ""
-    return any(
-        access.is_token(token, given) for given in (bearer, headers.get("x-api-key")) if given
-    )
+    return [given for given in (bearer, headers.get("x-api-key")) if given]
 
 
 def _has_cookie(headers: Headers, token: str) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 from weakref import WeakKeyDictionary
 
-from agenttrace_mitm.settings import home_folder
+from agenttrace_mitm.settings import Settings, home_folder
 
 type Datasette = Any  # datasette has no types
 type Stamp = tuple[int, ...]
@@ -25,6 +25,7 @@ class Server:
 
     token_file: Path
     hosts: frozenset[str] = frozenset()
+    settings: Settings | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,8 @@ class Site:
     token_file: Path
     hosts: frozenset[str] = frozenset()
     own_server: bool = False
+    settings: Settings | None = None
+    """Those of our own server; None in a plain Datasette."""
 
     @property
     def database(self) -> str:
@@ -70,7 +73,7 @@ def find(datasette: Datasette) -> Site | None:
         return None
     server = _known[datasette].server
     if server:
-        return Site(ours, server.token_file, server.hosts, own_server=True)
+        return Site(ours, server.token_file, server.hosts, True, server.settings)
     file = Path(datasette.databases[ours[0]].path)
     return Site(ours, _token_file(file), _configured_hosts(datasette))
 

@@ -1,0 +1,33 @@
+"""Figures in the sentences of alerts."""
+
+SUBJECTS = {"all": "all calls", "": "(unknown)"}
+
+
+def usd(nano_usd: float) -> str:
+    """Dollars, with cents; more digits below a dollar."""
+    dollars = nano_usd / 1e9
+    return f"${dollars:,.2f}" if dollars >= 1 or dollars == 0 else f"${dollars:.4f}"
+
+
+def percent(share: float) -> str:
+    """A share of 1 as per cent."""
+    return f"{100 * share:.3g} %"
+
+
+def minutes(number: float) -> str:
+    """A duration that is given in minutes."""
+    if number >= 2 * 1440:
+        return f"{number / 1440:.0f} days"
+    if number >= 120:
+        return f"{number / 60:.3g} hours"
+    return f"{number:.0f} min"
+
+
+def count(number: int, noun: str) -> str:
+    """`1 call`, `2 calls`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def about(subject: str) -> str:
+    """The subject at the head of a sentence."""
+    return SUBJECTS.get(subject, subject)

@@ -1,0 +1,92 @@
+"""`export`: calls as a file for other programs."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import click
+
+from . import options
+
+if TYPE_CHECKING:
+    from ..store.exporting import Export
+
+
+@click.command()
+@click.argument("format_", metavar="FORMAT", type=click.Choice(["csv", "json", "jsonl", "har", "parquet"]))  # noqa: E501  # fmt: skip
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="File; else standard output.")
+@click.option("--from", "since", metavar="DATE", help="From this UTC day on.")
+@click.option("--to", "until", metavar="DATE", help="Until this UTC day, included.")
+@click.option("--agent", help="Only calls of this agent.")
+@click.option("--provider", help="Only calls to this provider.")
+@click.option("--model", help="Only calls that this model answered.")
+@click.option("--session", help="Only calls of this session.")
+@options.settings("db")
+def command(
+    format_: str,
+    output: Path | None,
+    since: str | None,
+    until: str | None,
+    agent: str | None,
+    provider: str | None,
+    model: str | None,
+    session: str | None,
+    **given: str | None,
+) -> None:
+    """Write calls as csv, json, jsonl, har or parquet, oldest first.
+
+    \b
+    agenttrace-mitm export csv --from 2026-11-01 --to 2026-11-30 -o november.csv
+    """
+    from ..export import BY_NAME
+    from ..store.exporting import Chosen, Export
+
+    chosen = Chosen(
+        agent=agent, provider=provider, model=model, session=session,
+        since_us=_day(since, "--from"), until_us=_day(until, "--to", after=1),
+    )  # fmt: skip
+    with Export(options.load(given).database, chosen) as export:
+        if output is None:
+            if format_ == "parquet" and sys.stdout.isatty():
+                raise click.UsageError("Parquet is not for a terminal: give -o FILE.")
+            for piece in BY_NAME[format_].pieces(export):
+                sys.stdout.buffer.write(piece)
+            sys.stdout.buffer.flush()
+            return
+        _write(export, format_, output)
+    click.echo(f"{export.count:,} calls in {output}", err=True)
+
+
+def _write(export: "Export", format_: str, output: Path) -> None:
+    """Whole or not at all, readable by its owner only: there are prompts in it."""
+    import os
+
+    from ..export import BY_NAME
+
+    draft = output.with_name(f".{output.name}.part")
+    handle = os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            _with_progress(export, BY_NAME[format_].pieces(export), stream)
+        draft.replace(output)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _with_progress(export: "Export", pieces: "object", stream: BinaryIO) -> None:
+    shown = click.progressbar(pieces, length=export.count + 1, file=sys.stderr, label="Exporting")  # type: ignore[call-overload]  # an iterator of bytes
+    with shown as every:
+        for piece in every:
+            stream.write(piece)
+
+
+def _day(said: str | None, option: str, after: int = 0) -> int | None:
+    from datetime import UTC, datetime, timedelta
+
+    if said is None:
+        return None
+    try:
+        day = datetime.strptime(said, "%Y-%m-%d").replace(tzinfo=UTC) + timedelta(days=after)
+    except ValueError:
+        raise click.BadParameter("a day is written like 2026-11-20", param_hint=option) from None
+    return int(day.timestamp()) * 1_000_000

@@ -1,0 +1,160 @@
+"""`gate`: a session against limits, for CI: exit code 0 within them, 1 beyond, 2 not known."""
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from . import options
+
+if TYPE_CHECKING:
+    from ..store.session_sums import SessionSums
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A limit, what was found, and whether it holds."""
+
+    what: str
+    found: str
+    limit: str
+    holds: bool
+
+
+@click.command()
+@click.option("--session", help="The session to judge.")
+@click.option("--last", is_flag=True, help="The session of the newest call.")
+@click.option("--max-cost", type=float, metavar="USD", help="Dollars it may cost.")
+@click.option("--max-errors", type=int, metavar="N", help="Calls that may fail.")
+@click.option("--max-calls", type=int, metavar="N", help="Calls it may make.")
+@click.option("--max-tokens", type=int, metavar="N", help="Tokens, in and out together.")
+@click.option("--max-tool-failures", metavar="N|N%", help="Tool calls that may fail.")
+@click.option("--max-duration", metavar="TIME", help="Such as 90s, 15m or 2h.")
+@click.option("--allow-unpriced", is_flag=True, help="Calls without a price do not matter.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@options.settings("db")
+def command(
+    session: str | None,
+    last: bool,
+    max_cost: float | None,
+    max_errors: int | None,
+    max_calls: int | None,
+    max_tokens: int | None,
+    max_tool_failures: str | None,
+    max_duration: str | None,
+    allow_unpriced: bool,
+    as_json: bool,
+    **given: str | None,
+) -> None:
+    """Judge a session against limits.  Exit code 0 within them, 1 beyond, 2 not known.
+
+    With GITHUB_STEP_SUMMARY set, the table is added to the summary of the pull request's check.
+
+    \b
+    agenttrace-mitm run -- python my_agent.py
+    agenttrace-mitm gate --last --max-cost 2 --max-errors 0 --max-tool-failures 10%
+    """
+    from ..errors import AgentTraceError
+    from ..store.session_sums import sums
+
+    if bool(session) == last:
+        raise click.UsageError("Give --session ID or --last.")
+    try:
+        found = sums(options.load(given).database, session)
+    except AgentTraceError as error:
+        click.echo(f"Not judged: {error}", err=True)
+        raise SystemExit(2) from None
+    judged = [
+        *_cost(found, max_cost, allow_unpriced=allow_unpriced),
+        *_number("failed calls", found.errors, max_errors),
+        *_number("calls", found.calls, max_calls),
+        *_number("tokens", found.tokens_in + found.tokens_out, max_tokens),
+        *_tool_failures(found, max_tool_failures),
+        *_duration(found, max_duration),
+    ]
+    if not judged:
+        raise click.UsageError("Give at least one limit, such as --max-cost 2.")
+    holds = all(one.holds for one in judged)
+    if as_json:
+        answer = {"ok": holds, "session": asdict(found), "limits": [asdict(one) for one in judged]}
+        click.echo(json.dumps(answer, indent=1))
+    else:
+        click.echo(_table(found, judged, holds=holds))
+    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+        with Path(summary).open("a", encoding="utf-8") as file:
+            file.write(_markdown(found, judged, holds=holds))
+    raise SystemExit(0 if holds else 1)
+
+
+def _cost(found: "SessionSums", limit: float | None, *, allow_unpriced: bool) -> list[Judged]:
+    from .text import money
+
+    if limit is None:
+        return []
+    said = money(found.cost_nano_usd)
+    # What has no price may have cost anything.
+    known = allow_unpriced or not found.unpriced
+    if found.unpriced:
+        said += f" and {found.unpriced:,} calls without a price"
+    holds = known and found.cost_nano_usd <= round(limit * 1e9)
+    return [Judged("cost", said, money(round(limit * 1e9)), holds)]
+
+
+def _number(what: str, found: int, limit: int | None) -> list[Judged]:
+    if limit is None:
+        return []
+    return [Judged(what, f"{found:,}", f"{limit:,}", found <= limit)]
+
+
+def _tool_failures(found: "SessionSums", limit: str | None) -> list[Judged]:
+    if limit is None:
+        return []
+    number, percent, _ = limit.partition("%")
+    try:
+        most = float(number)
+    except ValueError:
+        raise click.BadParameter("like 3 or 10%", param_hint="--max-tool-failures") from None
+    failed, made = found.tool_failures, found.tool_calls
+    share = 100 * failed / made if made else 0.0
+    said = f"{failed:,} of {made:,} ({share:.3g}%)"
+    return [Judged("failed tool calls", said, limit, (share if percent else failed) <= most)]
+
+
+def _duration(found: "SessionSums", limit: str | None) -> list[Judged]:
+    if limit is None:
+        return []
+    units = {"s": 1, "m": 60, "h": 3600}
+    number, unit = (limit[:-1], limit[-1]) if limit[-1:] in units else (limit, "s")
+    try:
+        most = float(number) * units[unit]
+    except ValueError:
+        raise click.BadParameter("like 90s, 15m or 2h", param_hint="--max-duration") from None
+    return [Judged("duration", f"{found.duration_s:.1f}s", limit, found.duration_s <= most)]
+
+
+def _table(found: "SessionSums", judged: list[Judged], *, holds: bool) -> str:
+    from .text import printable, table
+
+    rows = [(one.what, one.found, one.limit, "ok" if one.holds else "BEYOND") for one in judged]
+    head = printable(f"Session {found.session_id} of {found.agent_id or '?'}")
+    end = "Within its limits." if holds else "Beyond its limits."
+    return "\n".join([head, table(("what", "found", "limit", ""), rows), end])
+
+
+def _markdown(found: "SessionSums", judged: list[Judged], *, holds: bool) -> str:
+    mark = "✅" if holds else "❌"
+    lines = [f"### {mark} AgentTrace: session `{_plain(found.session_id)}`", ""]
+    lines += ["| what | found | limit | |", "|---|---|---|---|"]
+    lines += [
+        f"| {one.what} | {one.found} | {one.limit} | {'✅' if one.holds else '❌'} |"
+        for one in judged
+    ]
+    return "\n".join([*lines, "", ""])
+
+
+def _plain(text: str) -> str:
+    """*text* without what Markdown or a table would take for its own."""
+    return "".join(letter for letter in text if letter.isalnum() or letter in "-_.:/ ")

@@ -1,0 +1,240 @@
+"""Forgets an agent, a session, or a text.
+
+It goes from every table, the search index, the file's free pages, its log, and the spool.  An
+agent's or session's calls go with everything that hangs on them; messages that a kept call uses,
+itself or as the history that it continues, stay.  A text goes wherever it stands, and
+`[forgotten]` stands there instead; figures stay.  Nobody may record meanwhile: a recorder
+remembers what it has stored.
+"""
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from ..errors import StoreError
+from . import rollups
+from .chains import Bodies, bodies_of, release, replace
+from .schema import open_database
+from .spool import Spool
+
+FORGOTTEN = "[forgotten]"
+SHORTEST_TEXT = 4
+
+_DOOMED = {
+    "agent": "select id, started_us / 3600000000 from llm_calls where agent_id = ?",
+    "session": "select id, started_us / 3600000000 from llm_calls where session_id = ?",
+}
+_KEY = {"agent": "agent_id", "session": "session_id"}
+_GONE = "(select id from temp.doomed)"
+
+# Kept calls that continue a doomed one take over the history that they were sent with.
+_HEIRS = f"""
+with recursive history (heir, id) as (
+    select id, continues_call_id from llm_calls
+    where continues_call_id in {_GONE} and id not in {_GONE}
+    union
+    select history.heir, c.continues_call_id from history join llm_calls c on c.id = history.id
+    where c.continues_call_id is not null
+)
+insert or ignore into call_messages (call_id, direction, position, choice, message_id)
+select history.heir, 'in', m.position, 0, m.message_id
+from history join call_messages m on m.call_id = history.id
+where m.choice = 0 and history.id in {_GONE}
+"""
+
+
+_GOING_BODIES = f"select id from payloads where call_id in {_GONE}"
+
+
+def forget_calls(database: Path, spool: Spool, what: str, name: str) -> dict[str, int]:
+    """Forget the *what* (`agent` or `session`) called *name*; how many rows went, by table."""
+
+    def work(db: sqlite3.Connection) -> dict[str, int]:
+        db.execute("create temp table doomed (id text primary key, hour integer)")
+        db.execute(f"insert into temp.doomed {_DOOMED[what]}", (name,))
+        hours = [hour for (hour,) in db.execute("select distinct hour from temp.doomed")]
+        counted = {"llm_calls": db.execute("select count(*) from temp.doomed").fetchone()[0]}
+        db.execute(_HEIRS)
+        # Kept bodies may be stored as the difference to one that goes.
+        release(db, [row for (row,) in db.execute(_GOING_BODIES)])
+        key = _KEY[what]
+        alerts = f"""
+            subject = :name or id in (
+                select f.id from alert_firings f, json_each(f.evidence, '$.calls') as call
+                where call.value in {_GONE})
+        """
+        firings = f"select id from alert_firings where {alerts}"
+        for table, where in (
+            ("feedback", f"trace_id in (select trace_id from llm_calls where id in {_GONE})"),
+            ("alert_deliveries", f"firing_id in ({firings})"),
+            ("alert_firings", alerts),
+            ("payloads", f"call_id in {_GONE}"),
+            ("call_messages", f"call_id in {_GONE}"),
+            ("tool_calls", f"call_id in {_GONE}"),
+            ("spans", f"call_id in {_GONE} or {key} = :name"),
+            ("llm_calls", f"id in {_GONE}"),
+            ("events", f"{key} = :name"),
+            ("sessions", _unused("sessions", "session_id", key)),
+            ("traces", _unused("traces", "trace_id", key)),
+            ("threads", _unused("threads", "thread_id", key)),
+            ("messages", "id not in (select message_id from call_messages)"),
+            ("media", f"first_call_id in {_GONE} and {_MEDIA_UNUSED}"),
+        ):
+            done = db.execute(f"delete from {table} where {where}", {"name": name})
+            counted[table] = done.rowcount
+        db.execute(
+            f"update llm_calls set continues_call_id = null where continues_call_id in {_GONE}"
+        )
+        db.execute(f"update llm_calls set duplicate_of = null where duplicate_of in {_GONE}")
+        # The result came with a call that is gone, and with it what brought it.
+        db.execute(
+            "update tool_calls set result = null, answered_by_call_id = null"
+            f" where answered_by_call_id in {_GONE}"
+        )
+        rollups.recount(db, hours)
+        return counted
+
+    counted = _forget(database, work)
+    counted["spool"] = _despool(spool, lambda line: _is_of(line, _KEY[what], name))
+    return {table: number for table, number in counted.items() if number}
+
+
+def _unused(table: str, id_: str, key: str) -> str:
+    return f"{key} = :name and {id_} not in (select {id_} from llm_calls where {id_} is not null)"
+
+
+_MEDIA_UNUSED = "not exists (select 1 from messages m where instr(m.content, media.sha256))"
+
+
+def forget_text(database: Path, spool: Spool, text: str) -> dict[str, int]:
+    """Put `[forgotten]` in the place of *text* everywhere; how many rows changed, by table.
+
+    Raises `StoreError` for one so short that it would tear other words.
+    """
+    if len(text) < SHORTEST_TEXT:
+        raise StoreError(f"{text!r} is too short to be forgotten", "Give at least four characters")
+    forms = _forms(text)
+
+    def work(db: sqlite3.Connection) -> dict[str, int]:
+        counted = {}
+        tables = db.execute(
+            "select name from sqlite_master where type = 'table' and name not like 'sqlite_%'"
+            " and name not like '\\_%' escape '\\' and name not like 'messages_fts%'"
+            " and name not like 'rollup_%'"
+        )
+        for (table,) in tables.fetchall():
+            counted[table] = _replace(db, table, forms)
+        counted["payloads"] += _drop_bodies(db, forms)
+        if counted["llm_calls"]:
+            rollups.rebuild(db)
+        return counted
+
+    counted = _forget(database, work)
+    sought = [form.encode() for form in forms]
+    counted["spool"] = _despool(spool, lambda line: any(form in line for form in sought))
+    return {table: number for table, number in counted.items() if number}
+
+
+def _forms(text: str) -> list[str]:
+    """How *text* may stand somewhere: as it is, in JSON, and in JSON within JSON."""
+    forms = [text]
+    for ascii_ in (False, True):
+        once = json.dumps(text, ensure_ascii=ascii_)[1:-1]
+        forms += [once, json.dumps(once, ensure_ascii=ascii_)[1:-1]]
+    return list(dict.fromkeys(forms))
+
+
+def _replace(db: sqlite3.Connection, table: str, forms: list[str]) -> int:
+    declared = db.execute(f"pragma table_info({table})").fetchall()
+    columns = [row[1] for row in declared if row[2].lower() == "text"]
+    changed = 0
+    for column in columns:
+        for form in forms:
+            done = db.execute(
+                f"update {table} set {column} = replace({column}, ?, ?) where instr({column}, ?)",
+                (form, FORGOTTEN, form),
+            )
+            changed += done.rowcount
+    return changed
+
+
+def _drop_bodies(db: sqlite3.Connection, forms: list[str]) -> int:
+    """Bodies go whole: a changed one would no longer be what crossed the wire."""
+    sought = [form.encode() for form in forms]
+
+    def without(body: bytes | None) -> bytes | None:
+        return None if body is None or any(form in body for form in sought) else body
+
+    dropped: dict[int, Bodies] = {}
+    for row, call_id in db.execute("select id, call_id from payloads"):
+        there: Bodies | None = None
+        left = Bodies()
+        with contextlib.suppress(ValueError):  # not readable: better gone than kept
+            there = bodies_of(db, call_id)
+            left = Bodies(without(there.request), without(there.response))
+        if left != there:
+            dropped[row] = left
+    for row, left in dropped.items():
+        release(db, [row])
+        replace(db, row, left)
+    media = db.execute("select sha256, data from media where data is not null")
+    spoken = [(sha256,) for sha256, data in media if without(data) is None]
+    db.executemany("update media set data = null where sha256 = ?", spoken)
+    return len(dropped) + len(spoken)
+
+
+def _forget(database: Path, work: Callable[[sqlite3.Connection], dict[str, int]]) -> dict[str, int]:
+    """Do *work* in one transaction, then make the file forget it too."""
+    if not database.exists():
+        raise StoreError(f"There is no database at {database}", "Name one with --db")
+    try:
+        with contextlib.closing(open_database(database).conn) as db:
+            db.execute("pragma secure_delete = on")
+            db.execute("begin exclusive")
+            try:
+                counted = work(db)
+                db.execute("commit")
+            except BaseException:
+                if db.in_transaction:
+                    db.rollback()
+                raise
+            # The index keeps the words of deleted texts until its pieces are merged.
+            db.execute("insert into messages_fts (messages_fts) values ('optimize')")
+            db.execute("drop table if exists temp.doomed")
+            db.execute("vacuum")
+            db.execute("pragma wal_checkpoint(truncate)")
+    except sqlite3.Error as error:
+        raise StoreError(f"{database} cannot be changed ({error})", "Try again") from error
+    return counted
+
+
+def _despool(spool: Spool, is_doomed: Callable[[bytes], bool]) -> int:
+    """Take records out of the spool and the dead letters."""
+    gone = 0
+    for file in spool.files():
+        lines = file.read_bytes().splitlines(keepends=True)
+        kept = [line for line in lines if not is_doomed(line)]
+        if len(kept) < len(lines):
+            gone += len(lines) - len(kept)
+            _overwrite(file, kept)
+    return gone
+
+
+def _overwrite(file: Path, lines: Iterable[bytes]) -> None:
+    size = file.stat().st_size
+    with file.open("r+b") as stream:
+        stream.write(b"\0" * size)  # what a shorter file leaves behind on the disk
+        stream.seek(0)
+        stream.truncate()
+        stream.writelines(lines)
+
+
+def _is_of(line: bytes, key: str, name: str) -> bool:
+    try:
+        record = json.loads(line)
+        record = json.loads(record["record"]) if "record" in record else record
+        return bool(record["call"][key] == name)
+    except (ValueError, TypeError, KeyError):
+        return name.encode() in line  # not readable: better gone than kept

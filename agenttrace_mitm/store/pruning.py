@@ -1,0 +1,122 @@
+"""Lets content go by hand: by age, or the oldest first until the file is small enough.
+
+Figures stay, as with daily retention, whose steps these are.  Nobody may record meanwhile: a
+recorder remembers which messages it has stored.
+"""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..clock import oldest_id
+from ..errors import StoreError
+from .retention import let_go
+from .schema import open_database
+
+DAY_US = 86_400_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What went, or would go: content from before `before_us`, 0 when none."""
+
+    before_us: int
+    payloads: int
+    messages: int
+    size_before: int
+    size_after: int | None
+
+
+_PAYLOADS = """
+    select count(*) from payloads where call_id < :oldest
+"""
+# Some of them stay, where a kept conversation goes on from them.
+_MESSAGES = """
+    select count(*) from messages where first_seen_us < :before_us and content is not null
+"""
+_OLDEST = """
+    select min(at) from (
+        select min(started_us) as at from llm_calls
+        where id = (select min(call_id) from payloads)
+        union all select min(first_seen_us) from messages where content is not null
+    )
+"""
+
+
+def prune(
+    database: Path, now_us: int, *, days: int | None, max_bytes: int | None, dry_run: bool
+) -> Pruned:
+    """Let content go that is older than *days*, then the oldest until *max_bytes* are enough.
+
+    The last day stays whatever its size.  With *dry_run* nothing is written, and only *days* can
+    be answered for: how small a file gets is known when it is.
+    """
+    with _opened(database) as db:
+        before = _size(db)
+        before_us = now_us - days * DAY_US if days is not None else 0
+        payloads, messages = _counts(db, before_us)
+        if dry_run:
+            return Pruned(before_us, payloads, messages, before, None)
+        total = _contents(db)
+        _let_go_until(db, before_us)
+        if max_bytes is not None:
+            before_us = max(before_us, _shrink(db, now_us, max_bytes))
+        left = _contents(db)
+        gone = [was - now for was, now in zip(total, left, strict=True)]
+        db.execute("pragma incremental_vacuum").fetchall()  # a page a row: read them all
+        db.execute("pragma wal_checkpoint(truncate)")
+        return Pruned(before_us, gone[0], gone[1], before, _size(db))
+
+
+def _shrink(db: sqlite3.Connection, now_us: int, max_bytes: int) -> int:
+    """Let go day by day, the oldest first; before which moment content is gone now."""
+    oldest: int | None = db.execute(_OLDEST).fetchone()[0]
+    if oldest is None:
+        return 0
+    cut_us = (oldest // DAY_US) * DAY_US
+    while _size(db) > max_bytes and cut_us + DAY_US <= now_us - DAY_US:
+        cut_us += DAY_US
+        _let_go_until(db, cut_us)
+    return cut_us
+
+
+def _let_go_until(db: sqlite3.Connection, before_us: int) -> None:
+    while before_us > 0 and let_go(db, before_us):
+        pass
+
+
+def _counts(db: sqlite3.Connection, before_us: int) -> tuple[int, int]:
+    given = {"before_us": before_us, "oldest": oldest_id(max(before_us, 0))}
+    payloads, messages = (db.execute(sql, given).fetchone()[0] for sql in (_PAYLOADS, _MESSAGES))
+    return payloads, messages
+
+
+def _contents(db: sqlite3.Connection) -> tuple[int, int]:
+    sql = (
+        "select (select count(*) from payloads),"
+        " (select count(*) from messages where content is not null)"
+    )
+    payloads, messages = db.execute(sql).fetchone()
+    return payloads, messages
+
+
+def _size(db: sqlite3.Connection) -> int:
+    """Bytes in use: pages that are free are given back, or used again."""
+    pages, free, size = (
+        db.execute(f"pragma {name}").fetchone()[0]
+        for name in ("page_count", "freelist_count", "page_size")
+    )
+    return int((pages - free) * size)
+
+
+@contextlib.contextmanager
+def _opened(database: Path) -> Iterator[sqlite3.Connection]:
+    if not database.exists():
+        raise StoreError(f"There is no database at {database}", "Name one with --db")
+    try:
+        with contextlib.closing(open_database(database).conn) as db:
+            yield db
+    except sqlite3.Error as error:
+        raise StoreError(f"{database} cannot be changed ({error})", "Try again") from error

@@ -1,0 +1,128 @@
+"""The Alerts page, its forms, and the checks of the running server."""
+
+import re
+import time
+
+import httpx
+import pytest
+
+from agenttrace_mitm import clock
+from agenttrace_mitm.alerts.checking import check
+from agenttrace_mitm.alerts.making import made
+from agenttrace_mitm.store.alerting import AlertStore
+from tests.datasette_agenttrace.test_costs import HOSTILE, NOON, Page, call, fill
+from tests.datasette_agenttrace.test_server import own_server
+
+ALERTS = "/-/agenttrace/alerts"
+
+
+@pytest.fixture
+def store(database):
+    opened = AlertStore(database)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def noon(monkeypatch):
+    monkeypatch.setattr(clock, "now_us", lambda: NOON + 1000)
+
+
+def errors(store, **values):
+    given = {"name": "errors", "type": "error_rate", "params": {"min_calls": 1, "per": "agent"}}
+    rule = made(NOON - 10**6, **(given | values))
+    store.put_rule(rule)
+    return rule
+
+
+async def test_the_page_says_what_fires_and_why(database, store, noon, headers, serve):
+    fill(database, call(1, outcome="error", agent_id="bot"))
+    errors(store, deliver=("https://example.com/secret",))
+    check(store, NOON + 1000, None, "")
+    page = (await serve(database).client.get(ALERTS, headers=headers)).text
+    for words in ("1 of 1 call failed", "bot", "/calls/call-1", "https://example.com/...", "waits"):
+        assert words in page
+    assert "secret" not in page
+    tags = [tag for tag, _ in Page(page).tags]
+    assert tags.count("h1") == tags.count("main") == 1
+
+
+async def test_words_from_outside_do_nothing(database, store, noon, headers, serve):
+    fill(database, call(1, outcome="error", agent_id=HOSTILE))
+    errors(store, name=HOSTILE)
+    check(store, NOON + 1000, None, "")
+    page = (await serve(database).client.get(ALERTS, headers=headers)).text
+    assert "<img" not in page
+    assert "alert(&#34;x&#34;)" in page
+
+
+async def test_nothing_set_up_says_what_to_do(database, headers, serve):
+    page = (await serve(database).client.get(ALERTS, headers=headers)).text
+    assert "agenttrace-mitm alerts add" in page
+    assert (await serve(database).client.get(ALERTS)).status_code == 401
+
+
+async def test_json_hides_addresses_too(database, store, noon, headers, serve):
+    errors(store, deliver=("https://example.com/secret",))
+    answer = await serve(database).client.get(f"{ALERTS}.json", headers=headers)
+    assert answer.json()["rules"][0]["told"] == ["webhook: https://example.com/..."]
+    assert "secret" not in answer.text
+
+
+async def test_a_rule_is_tried_out(database, store, noon, headers, serve):
+    fill(database, call(1, days_ago=3, outcome="error", agent_id="bot"))
+    rule = errors(store)
+    asked = f"{ALERTS}?rule={rule.id}&days=7"
+    page = (await serve(database).client.get(asked, headers=headers)).text
+    assert "would have fired, judged every 13 minutes" in page
+    assert "2026-11-17" in page
+    page = (
+        await serve(database).client.get(f"{ALERTS}?rule={rule.id}&days=1", headers=headers)
+    ).text
+    assert "would not have fired in the last 1 day" in page
+    assert store.firings() == []
+
+
+async def test_forms_acknowledge_silence_and_switch(database, store, noon, headers, serve):
+    fill(database, call(1, outcome="error", agent_id="bot"))
+    rule = errors(store)
+    check(store, NOON + 1000, None, "")
+    client = serve(database).client
+    page = await client.get(ALERTS, headers=headers)
+    token = re.search(r'name="csrftoken" value="([^"]+)"', page.text)[1]
+
+    async def post(what, id_):
+        return await client.post(
+            f"{ALERTS}/{what}", headers=headers, cookies=page.cookies,
+            data={"id": id_, "csrftoken": token},
+        )  # fmt: skip
+
+    assert (await post("ack", store.firings()[0].id)).status_code == 303
+    assert store.firings()[0].acknowledged_us == NOON + 1000
+    await post("silence", rule.id)
+    assert store.rules()[0].silenced_until_us == NOON + 1000 + 8 * 3600 * 10**6
+    await post("toggle", rule.id)
+    assert store.rules()[0].enabled is False
+    assert (await post("toggle", "nobody")).status_code == 404
+    assert (await client.get(f"{ALERTS}/toggle", headers=headers)).status_code == 404
+
+
+def test_the_running_server_checks_by_itself(home, monkeypatch):
+    """No cron, no command: `start` is enough."""
+    from agenttrace_mitm.store import open_database
+
+    path = home / "data.db"
+    open_database(path).close()
+    now = clock.now_us()
+    fill(path, call(1, outcome="error", agent_id="bot").model_copy(update={"started_us": now}))
+    store = AlertStore(path)
+    errors(store)
+    with own_server(home) as (_, said):
+        ends = time.monotonic() + 60
+        while not store.firings() and time.monotonic() < ends:
+            time.sleep(0.2)
+        assert store.firings()[0].subject == "bot"
+        token = (home / "token").read_text().strip()
+        page = httpx.get(f"http://127.0.0.1:{said['port']}{ALERTS}", headers={"x-api-key": token})
+        assert "Checked every minute" in page.text
+    store.close()

@@ -1,0 +1,216 @@
+"""Exports: every call once, in every format; a copy of the file; a session against limits."""
+
+import base64
+import csv
+import io
+import json
+import sqlite3
+import threading
+
+import pytest
+from click.testing import CliRunner
+
+from agenttrace_mitm.cli import cli
+from agenttrace_mitm.errors import StoreError
+from agenttrace_mitm.export import BY_NAME, FORMATS
+from agenttrace_mitm.model import Payload, Record, StoredToolCall
+from agenttrace_mitm.store import open_database
+from agenttrace_mitm.store.exporting import Chosen, Export, backup
+from agenttrace_mitm.store.rows import write_record
+from tests.support.records import NOON_US, call
+
+HOSTILE = 'a "quoted", line\nwith; =1+1 \u2028 and \x00'
+
+
+@pytest.fixture
+def database(home):
+    path = home / "data.db"
+    db = open_database(path).conn
+    for n in range(5):
+        one = call(
+            id=f"c{n}", started_us=(at_us := NOON_US + n * 86_400_000_000), ended_us=at_us + 1,
+            agent_id="a" if n % 2 else HOSTILE, session_id="s", tags={"k": [1]},
+            cost_nano_usd=1_500_000_000 if n else None, usage_source="reported", tokens_in=10,
+            latency_ms=100.0, ttfb_ms=40.0, outcome="error" if n == 4 else "ok",
+        )  # fmt: skip
+        payload = Payload(
+            request_headers=[["content-type", "application/json"]], request_body=b'{"q": 1}',
+            response_headers=[["content-type", "image/png"]], response_body=b"\xff\xfe",
+        )  # fmt: skip
+        tool = StoredToolCall(tool_call_id=f"t{n}", position=0, name="run")
+        write_record(db, Record(call=one, payload=payload if n == 1 else None, tool_calls=(tool,)))
+    db.execute("update tool_calls set is_error = 1 where tool_call_id = 't3'")
+    db.close()
+    return path
+
+
+def exported(database, name, **chosen):
+    with Export(database, Chosen(**chosen)) as export:
+        return b"".join(BY_NAME[name].pieces(export))
+
+
+def test_csv_reads_back(database):
+    rows = list(csv.DictReader(io.StringIO(exported(database, "csv").decode(), newline="")))
+    assert [row["id"] for row in rows] == ["c0", "c1", "c2", "c3", "c4"]
+    assert rows[0]["agent_id"] == HOSTILE
+    assert rows[0]["cost_nano_usd"] == ""
+    assert rows[1]["cost_usd"] == "1.5"
+    assert json.loads(rows[1]["tags"]) == {"k": [1]}
+
+
+def test_json_and_json_lines_say_the_same(database):
+    lines = [json.loads(line) for line in exported(database, "jsonl").decode().split("\n")[:-1]]
+    assert json.loads(exported(database, "json")) == lines
+    assert lines[0]["agent_id"] == HOSTILE
+    assert lines[0]["cost_usd"] is None
+
+
+def test_har_has_what_is_stored_and_no_more(database):
+    entries = json.loads(exported(database, "har"))["log"]["entries"]
+    assert len(entries) == 5
+    entry = entries[1]
+    assert entry["request"]["url"] == "https://api.openai.com/v1/chat/completions"
+    assert entry["request"]["postData"]["text"] == '{"q": 1}'
+    assert base64.b64decode(entry["response"]["content"]["text"]) == b"\xff\xfe"
+    assert entry["timings"] == {"send": 0, "wait": 40.0, "receive": 60.0}
+    assert "postData" not in entries[0]["request"]
+
+
+def test_parquet_reads_back(database):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = parquet.read_table(io.BytesIO(exported(database, "parquet")))
+    assert table.column("id").to_pylist() == ["c0", "c1", "c2", "c3", "c4"]
+    assert table.column("cost_nano_usd").to_pylist()[:2] == [None, 1_500_000_000]
+
+
+def test_parquet_without_its_package_says_what_to_install(database, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    done = CliRunner().invoke(cli, ["export", "parquet", "-o", str(database.parent / "x")])
+    assert done.exit_code == 1
+    assert "agenttrace-mitm[parquet]" in done.output
+    assert not (database.parent / "x").exists()
+
+
+@pytest.mark.parametrize("name", [one.name for one in FORMATS if one.name != "parquet"])
+def test_nothing_is_a_file_too(database, name):
+    said = exported(database, name, agent="nobody")
+    if name in ("json", "har"):
+        json.loads(said)
+    assert b"c0" not in said
+
+
+def test_filters(database):
+    def ids(**chosen):
+        return [
+            json.loads(line)["id"] for line in exported(database, "jsonl", **chosen).splitlines()
+        ]
+
+    assert ids(agent="a") == ["c1", "c3"]
+    assert ids(session="s", since_us=NOON_US + 1, until_us=NOON_US + 2 * 86_400_000_000) == ["c1"]
+    assert ids(provider="x") == ids(model="x") == ids(trace="x") == []
+
+
+def test_an_export_sees_one_moment(database):
+    with Export(database, Chosen()) as export:
+        pieces = BY_NAME["jsonl"].pieces(export)
+        first = next(pieces)
+        with sqlite3.connect(database) as db:
+            db.execute("delete from llm_calls")
+        assert len([first, *pieces]) == export.count == 5
+
+
+def test_the_command_writes_a_private_file_whole(database, tmp_path):
+    out = tmp_path / "calls.csv"
+    words = ["export", "csv", "--from", "2025-10-10", "--to", "2025-10-11", "-o", str(out)]
+    done = CliRunner().invoke(cli, words)
+    assert done.exit_code == 0, done.output
+    assert out.stat().st_mode & 0o777 == 0o600
+    assert [row["id"] for row in csv.DictReader(out.open(newline=""))] == ["c1", "c2"]
+    assert [file.name for file in tmp_path.iterdir() if "part" in file.name] == []
+    done = CliRunner().invoke(cli, ["export", "jsonl"])
+    assert len(done.stdout_bytes.splitlines()) == 5
+    assert CliRunner().invoke(cli, ["export", "csv", "--from", "soon"]).exit_code == 2
+
+
+# ------------------------------------------------------------------ backup
+
+
+def test_a_backup_of_a_database_that_is_written_to(database, tmp_path):
+    stop = threading.Event()
+
+    def write():
+        db = sqlite3.connect(database, timeout=30)
+        n = 0
+        while not stop.is_set():
+            n += 1
+            db.execute("insert into recorder_events (kind) values (?)", (f"k{n}",))
+            db.commit()
+        db.close()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    target = tmp_path / "copy.db"
+    try:
+        backup(database, target, lambda done, pages: None)
+    finally:
+        stop.set()
+        writer.join()
+    copy = sqlite3.connect(target)
+    assert copy.execute("pragma integrity_check").fetchone() == ("ok",)
+    assert copy.execute("select count(*) from llm_calls").fetchone() == (5,)
+    assert target.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(StoreError, match="there already"):
+        backup(database, target, lambda done, pages: None)
+
+
+def test_a_failed_backup_leaves_nothing(tmp_path):
+    bad = tmp_path / "bad.db"
+    bad.write_bytes(b"no database" * 1000)
+    with pytest.raises(StoreError):
+        backup(bad, tmp_path / "copy.db", lambda done, pages: None)
+    assert not (tmp_path / "copy.db").exists()
+    done = CliRunner().invoke(cli, ["backup", "--db", str(tmp_path / "none"), str(tmp_path / "x")])
+    assert done.exit_code == 1
+
+
+# ------------------------------------------------------------------ gate
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["--last", "--max-cost", "6", "--allow-unpriced"], 0),
+        (["--last", "--max-cost", "5.99", "--allow-unpriced"], 1),
+        (["--last", "--max-cost", "100"], 1),  # one call may have cost anything
+        (["--session", "s", "--max-errors", "1", "--max-calls", "5", "--max-tokens", "50"], 0),
+        (["--session", "s", "--max-errors", "0"], 1),
+        (["--session", "s", "--max-tokens", "49"], 1),
+        (["--session", "s", "--max-tool-failures", "20%"], 0),
+        (["--session", "s", "--max-tool-failures", "19%"], 1),
+        (["--session", "s", "--max-tool-failures", "1"], 0),
+        (["--session", "s", "--max-tool-failures", "0"], 1),
+        (["--session", "s", "--max-duration", "2h"], 1),
+        (["--session", "s", "--max-duration", "97h"], 0),
+        (["--session", "nobody", "--max-errors", "0"], 2),
+        (["--last"], 2),
+        (["--last", "--session", "s", "--max-errors", "1"], 2),
+        (["--last", "--max-duration", "soon"], 2),
+        (["--last", "--max-tool-failures", "few"], 2),
+    ],
+)
+def test_a_gate_opens_within_limits(database, words, code):
+    assert CliRunner().invoke(cli, ["gate", *words]).exit_code == code
+
+
+def test_a_gate_tells_people_and_programs(database, tmp_path):
+    summary = tmp_path / "summary.md"
+    words = ["gate", "--last", "--max-cost", "2", "--max-errors", "3"]
+    done = CliRunner().invoke(cli, words, env={"GITHUB_STEP_SUMMARY": str(summary)})
+    assert "BEYOND" in done.output
+    assert "$6.0000 and 1 calls without a price" in done.output
+    assert "| failed calls | 1 | 3 | ✅ |" in summary.read_text()
+    said = json.loads(CliRunner().invoke(cli, [*words, "--json"]).output)
+    assert said["ok"] is False
+    assert said["session"]["tool_failures"] == 1

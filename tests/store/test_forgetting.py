@@ -1,0 +1,152 @@
+"""What is forgotten leaves no byte in any file; what others use stays."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from agenttrace_mitm.cli import cli
+from agenttrace_mitm.clock import new_id
+from agenttrace_mitm.errors import StoreError
+from agenttrace_mitm.model import Payload, Record, StoredSession, StoredToolCall
+from agenttrace_mitm.model.placement import Placement
+from agenttrace_mitm.store import Spool, open_database
+from agenttrace_mitm.store.forgetting import forget_calls, forget_text
+from agenttrace_mitm.store.revise import problems
+from agenttrace_mitm.store.rows import write_record
+from tests.support.records import NOON_US, call, message
+
+CANARY = "zxcanary-Grüße"
+PLAIN = "zxcanary"
+
+
+def talk(agent, session, *said, call_id=None, continues=None, **values):
+    """A call of an agent with everything that can hold its words."""
+    one = call(
+        id=call_id or new_id(), agent_id=agent, session_id=session, cost_nano_usd=5,
+        continues_call_id=continues, trace_id="0" * 32, **values,
+    )  # fmt: skip
+    place = StoredSession(session_id=session, agent_id=agent, started_us=NOON_US, ended_us=NOON_US)
+    return Record(
+        call=one, messages=said,
+        tool_calls=(StoredToolCall(tool_call_id="t", position=0, name="ls", arguments=session),),
+        payload=Payload(request_body=json.dumps([m.text for m in said]).encode() * 20),
+        placement=Placement(session=place),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def place(home):
+    """A home with a kept agent and a doomed one, whose words stand everywhere."""
+    db = open_database(home / "data.db").conn
+    shared = message("shared words", 0)
+    secret = [message(f"{CANARY} number {n} {word}", n + 1) for n, word in enumerate("abcdefgh")]
+    doomed = talk("doomed-zxcanary", "s-zxcanary", shared, *secret, call_id=new_id(NOON_US),
+                  error_message=f"went wrong: {CANARY}", tags={"note": CANARY})  # fmt: skip
+    write_record(db, doomed)
+    write_record(db, talk("kept", "s2", shared, message("kept words", 1)))
+    now = NOON_US
+    db.execute(
+        "insert into events (id, at_us, agent_id, session_id, type, message)"
+        " values ('e', ?, ?, ?, 'x', ?)",
+        (now, "doomed-zxcanary", "s-zxcanary", CANARY),
+    )
+    db.execute(
+        "insert into alert_firings (id, rule_id, subject, message, started_us, evidence)"
+        " values ('f', 'r', 'all', ?, ?, ?)",
+        (CANARY, now, json.dumps({"calls": [doomed.call.id], "rows": [CANARY]})),
+    )
+    db.execute(
+        "insert into alert_deliveries (id, firing_id, topic, body) values ('d', 'f', 'r', ?)",
+        (json.dumps({"message": CANARY}),),
+    )
+    db.close()
+    spool = Spool(home / "spool")
+    spool.add([doomed, talk("kept", "s2", message("spooled", 0))])
+    spool.bury(doomed, "because")
+    return home
+
+
+def traces_of(home, word):
+    found = []
+    for file in home.rglob("*"):
+        if file.is_file() and word.encode() in file.read_bytes():
+            found.append(file.name)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("what", "name"), [("agent", "doomed-zxcanary"), ("session", "s-zxcanary")]
+)
+def test_an_agent_or_session_leaves_no_byte(place, what, name):
+    assert "data.db" in traces_of(place, PLAIN)
+    counted = forget_calls(place / "data.db", Spool(place / "spool"), what, name)
+    assert counted["llm_calls"] == 1
+    assert counted["spool"] == 2
+    assert traces_of(place, PLAIN) == []
+    db = open_database(place / "data.db").conn
+    assert [row[0] for row in db.execute("select text from messages order by id")] == [
+        "shared words", "kept words",
+    ]  # fmt: skip
+    assert db.execute("select sum(calls), sum(cost_nano_usd) from rollup_day").fetchone() == (1, 5)
+    db.close()
+    assert problems(place / "data.db") == []
+    (file,) = Spool(place / "spool").waiting()
+    assert [record.call.agent_id for record in Spool(place / "spool").read(file)] == ["kept"]
+
+
+@pytest.mark.parametrize("text", [CANARY, PLAIN])
+def test_a_text_goes_wherever_it_stands(place, text):
+    """Also as JSON, and within JSON; the rows and their figures stay."""
+    counted = forget_text(place / "data.db", Spool(place / "spool"), text)
+    assert counted["messages"] >= 8
+    left = traces_of(place, text)
+    assert left == []
+    db = open_database(place / "data.db").conn
+    assert db.execute("select count(*), sum(cost_nano_usd) from llm_calls").fetchone() == (2, 10)
+    assert "[forgotten]" in db.execute("select error_message from llm_calls").fetchone()[0]
+    words = "select count(*) from messages_fts where messages_fts match 'number'"
+    assert db.execute(words).fetchone() == (8,)
+    assert db.execute("select count(*) from payloads where request_body is null").fetchone() == (1,)
+    db.close()
+    assert problems(place / "data.db") == []
+
+
+def test_a_kept_call_keeps_the_history_it_continues(home):
+    """Another session went on from a forgotten one: what it was sent with stays its own."""
+    db = open_database(home / "data.db").conn
+    first, second = new_id(NOON_US), new_id(NOON_US + 10**6)
+    write_record(
+        db, talk("a", "gone", message("one", 0), message("reply", 1, "out"), call_id=first)
+    )
+    write_record(db, talk("a", "gone", message("two", 2), call_id=second, continues=first))
+    write_record(db, talk("b", "kept", message("three", 3), continues=second))
+    write_record(db, talk("a", "gone", message("nobody's", 3), continues=second))
+    db.close()
+    forget_calls(home / "data.db", Spool(home / "spool"), "session", "gone")
+    db = open_database(home / "data.db").conn
+    rows = db.execute(
+        "select c.position, m.text from call_messages c join messages m on m.id = c.message_id"
+        " order by c.position"
+    )
+    assert rows.fetchall() == [(0, "one"), (1, "reply"), (2, "two"), (3, "three")]
+    assert db.execute("select count(*) from messages").fetchone() == (4,)
+    db.close()
+    assert problems(home / "data.db") == []
+
+
+def test_what_is_not_there_is_said(place):
+    words = ["db", "forget", "--agent", "nobody", "--yes"]
+    assert "nothing of it" in CliRunner().invoke(cli, words).output
+    with pytest.raises(StoreError, match="too short"):
+        forget_text(place / "data.db", Spool(place / "spool"), "abc")
+
+
+def test_the_command_asks_first(place):
+    done = CliRunner().invoke(cli, ["db", "forget", "--session", "s-zxcanary"], input="n\n")
+    assert done.exit_code == 1
+    assert traces_of(place, PLAIN)
+    done = CliRunner().invoke(cli, ["db", "forget", "--session", "s-zxcanary"], input="y\n")
+    assert done.exit_code == 0, done.output
+    assert traces_of(place, PLAIN) == []
+    assert CliRunner().invoke(cli, ["db", "forget", "--yes"]).exit_code == 2
