@@ -73,7 +73,7 @@ def let_go(db: sqlite3.Connection, before_us: int) -> int:
             db.rollback()
         raise
     if changed:
-        db.execute(f"pragma incremental_vacuum({STEP})")
+        db.execute(f"pragma incremental_vacuum({STEP})").fetchall()  # a page a row: read them all
     return changed
 
 

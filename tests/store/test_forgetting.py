@@ -10,7 +10,8 @@ from agenttrace_mitm.clock import new_id
 from agenttrace_mitm.errors import StoreError
 from agenttrace_mitm.model import Payload, Record, StoredSession, StoredToolCall
 from agenttrace_mitm.model.placement import Placement
-from agenttrace_mitm.store import Spool, open_database
+from agenttrace_mitm.store import Spool, open_database, request_of
+from agenttrace_mitm.store.chains import Recent
 from agenttrace_mitm.store.forgetting import forget_calls, forget_text
 from agenttrace_mitm.store.revise import problems
 from agenttrace_mitm.store.rows import write_record
@@ -133,6 +134,32 @@ def test_a_kept_call_keeps_the_history_it_continues(home):
     assert db.execute("select count(*) from messages").fetchone() == (4,)
     db.close()
     assert problems(home / "data.db") == []
+
+
+@pytest.mark.parametrize("how", ["agent", "text"])
+def test_bodies_that_are_stored_as_what_they_add_can_still_be_read(home, how):
+    """To a forgotten body: they stand alone before it goes."""
+    db, recent = open_database(home / "data.db").conn, Recent()
+    said = [b" ".join(b"word %d" % n for n in range(500 + turn)) for turn in range(4)]
+    bodies = [said[0], said[1] + CANARY.encode(), said[2], said[3]]
+    ids = [new_id(NOON_US + turn) for turn in range(4)]
+    for turn, (id_, body) in enumerate(zip(ids, bodies, strict=True)):
+        agent = "doomed" if turn == 1 else "kept"
+        one = call(id=id_, agent_id=agent, continues_call_id=ids[turn - 1] if turn else None)
+        write_record(db, Record(call=one, payload=Payload(request_body=body)), recent)
+    after = "select count(*) from payloads where stored_after is not null"
+    assert db.execute(after).fetchone() == (3,)
+    db.close()
+    if how == "agent":
+        forget_calls(home / "data.db", Spool(home / "spool"), "agent", "doomed")
+    else:
+        forget_text(home / "data.db", Spool(home / "spool"), CANARY)
+    db = open_database(home / "data.db").conn
+    left = [request_of(db, id_) for id_ in ids]
+    db.close()
+    assert left == [bodies[0], None, bodies[2], bodies[3]]
+    assert problems(home / "data.db") == []
+    assert traces_of(home, CANARY) == []
 
 
 def test_what_is_not_there_is_said(place):
