@@ -152,8 +152,12 @@ async def tell_calls(settings: "Settings", supervisor: "Supervisor") -> None:
             calls = await asyncio.to_thread(follower.poll)
         except StoreError:
             calls = []  # busy or being replaced: the next look finds them
-        for call in calls:
-            click.echo(call_line(call, colour=colour), color=colour)
+        try:
+            for call in calls:
+                click.echo(call_line(call, colour=colour), color=colour)
+        except OSError:  # nobody reads them any more: calls are recorded all the same
+            await supervisor.stop_asked.wait()
+            return
         try:
             async with asyncio.timeout(POLL_S):
                 await supervisor.stop_asked.wait()

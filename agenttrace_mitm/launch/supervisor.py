@@ -293,8 +293,9 @@ async def supervised(
         supervisor = Supervisor(settings, environ, stays=stays, programs=programs)
 
         def interrupted() -> None:
-            on_signal()
             supervisor.request_stop()
+            with contextlib.suppress(OSError):  # the terminal may have gone, and sent the signal
+                on_signal()
 
         loop = asyncio.get_running_loop()
         for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

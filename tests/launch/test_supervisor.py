@@ -148,6 +148,18 @@ async def test_stop_is_obeyed(settings, environ, programs):
         await asyncio.wait_for(supervisor.stop_asked.wait(), 1)
 
 
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGHUP])
+async def test_a_signal_ends_it_though_nobody_can_be_told(settings, environ, programs, sign):
+    """A terminal that is closed takes its words with it, not the end."""
+
+    def goodbye():
+        raise BrokenPipeError
+
+    async with running(settings, environ, programs, on_signal=goodbye) as supervisor:
+        os.kill(os.getpid(), sign)
+        await asyncio.wait_for(supervisor.stop_asked.wait(), 10)
+
+
 def test_a_home_with_a_long_path_still_has_a_control_socket(tmp_path):
     """Socket addresses hold about 100 bytes; homes can be deeper."""
     deep = tmp_path.joinpath(*["deep-folder"] * 12)
