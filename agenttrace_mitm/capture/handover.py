@@ -50,7 +50,12 @@ MAX_REPORTS = 1000
 """Notes and blind spots kept while there is no recorder; the oldest go first."""
 
 WRITE_AT_ONCE = 64 * 1024
-"""Body bytes that are not left to the end of the loop's turn."""
+"""Body bytes that do not wait for more."""
+
+GATHER_S = 0.005
+"""How long frames may wait for others before they are written together.  Nothing that completes a
+call waits: should capture be killed, the calls that were under way break off for their clients too.
+"""
 
 FIRST_RETRY_S = 0.05
 LAST_RETRY_S = 1.0
@@ -260,7 +265,7 @@ class Handover:
     def _flush_soon(self) -> None:
         if not self._flush_is_due and self._link is not None:
             self._flush_is_due = True
-            self._loop.call_soon(self._flush_due)
+            self._loop.call_later(GATHER_S, self._flush_due)
 
     def _flush_due(self) -> None:
         self._flush_is_due = False

@@ -31,7 +31,9 @@ from .service import Service
 log = logging.getLogger(__name__)
 
 HEAR_OUT_S = 60.0  # capture lets exchanges finish for half a minute
-NICENESS = 10  # behind capture, and behind the program, which somebody waits for
+NICENESS = 19
+"""Behind capture and behind the program, which somebody waits for: where they leave a processor
+nothing, the recorder still gets a hundredth of it."""
 
 
 def main() -> None:
