@@ -10,7 +10,7 @@ from agenttrace_mitm.alerts.rules import RULE_TYPES
 from agenttrace_mitm.cli import COMMANDS
 from agenttrace_mitm.cli.options import OPTIONS
 from agenttrace_mitm.settings import Settings
-from agenttrace_mitm.store.schema import TABLES, VIEWS
+from agenttrace_mitm.store.descriptions import TABLES, VIEWS
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"

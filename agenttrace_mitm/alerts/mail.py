@@ -75,7 +75,7 @@ def _connected(server: Server, timeout_s: float) -> smtplib.SMTP:
             raise NotDelivered(f"{server.host} does not offer STARTTLS")
         elif server.user and server.host not in LOOPBACK:
             raise NotDelivered(f"{server.host} offers no TLS; the password was not sent")
-    except BaseException:
+    except BaseException:  # whatever it was, the connection is not left open
         smtp.close()
         raise
     return smtp

@@ -129,7 +129,7 @@ class AlertStore:
         sql = """
             select * from alert_firings
             where (:all or resolved_us is null) and (:rule_id is null or rule_id = :rule_id)
-            order by started_us desc, id desc limit :limit
+            order by started_us desc, rowid desc limit :limit
         """
         given = {"all": not open_only, "rule_id": rule_id, "limit": limit}
         return _rows(Firing, self._select(sql, given))
@@ -280,7 +280,7 @@ class AlertStore:
             try:
                 yield db
                 db.execute("commit")
-            except BaseException:
+            except BaseException:  # Ctrl-C as well: nothing is half written
                 if _is_writing(db):  # SQLite may have rolled back by itself
                     db.rollback()
                 raise

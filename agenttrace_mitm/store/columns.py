@@ -1,4 +1,4 @@
-"""What each column means that is not a column of `llm_calls`; those are described in `schema`.
+"""What each column means that is not one of `llm_calls`; those are described in `descriptions`.
 
 For tables and views.  `columns_of` gives all of a table; a view's column that bears the name of a
 call's column means the same, and is not described again.
@@ -7,7 +7,7 @@ call's column means the same, and is not described again.
 from collections.abc import Iterable, Mapping
 
 from . import alert_tables, api_tables
-from .schema import CALL_COLUMNS, GENERATED_COLUMNS
+from .descriptions import CALL_COLUMNS, GENERATED_COLUMNS
 
 CALLS = {**CALL_COLUMNS, **GENERATED_COLUMNS}
 

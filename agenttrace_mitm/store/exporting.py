@@ -14,8 +14,8 @@ from typing import Any
 
 from ..errors import StoreError
 from .chains import bodies_of
+from .descriptions import CALL_COLUMNS
 from .rows import JSON_COLUMNS
-from .schema import CALL_COLUMNS
 
 BUSY_S = 15.0
 _FILTERS = {
@@ -133,7 +133,7 @@ def backup(database: Path, target: Path, tell: Callable[[int, int], None]) -> No
                 source.backup(copy, progress=lambda _, left, pages: tell(pages - left, pages))
             if copy.execute("pragma quick_check(1)").fetchone() != ("ok",):
                 raise StoreError(f"{database} is damaged", "See: agenttrace-mitm db verify")
-    except BaseException:
+    except BaseException:  # Ctrl-C as well: half a copy is none
         target.unlink(missing_ok=True)
         raise
 

@@ -196,7 +196,7 @@ def _forget(database: Path, work: Callable[[sqlite3.Connection], dict[str, int]]
             try:
                 counted = work(db)
                 db.execute("commit")
-            except BaseException:
+            except BaseException:  # Ctrl-C as well: nothing is half written
                 if db.in_transaction:
                     db.rollback()
                 raise

@@ -3,7 +3,8 @@
 from sqlite_utils import Database
 
 from .columns import columns_of
-from .schema import TABLES, VIEWS, migrations
+from .descriptions import TABLES, VIEWS
+from .schema import migrations
 
 _CALLS = {"llm_calls": "one row per exchange with a provider host"}
 

@@ -381,7 +381,7 @@ def _put_in(db: sqlite3.Connection, scratch: Path, last_us: int) -> int:
         if hours:
             rollups.recount(db, hours)
         db.execute("commit")
-    except BaseException:
+    except BaseException:  # Ctrl-C as well: nothing is half written
         if db.in_transaction:
             db.rollback()
         raise

@@ -20,9 +20,10 @@ from ..pricing.calls import BILLED_KINDS, priced, reported_in
 from ..wire.media import put_back
 from . import rollups
 from .chains import bodies_of, unreadable
+from .descriptions import CALL_COLUMNS
 from .healing import Again, heal
 from .rows import call_of, call_values
-from .schema import BUSY_TIMEOUT_MS, CALL_COLUMNS, open_database
+from .schema import BUSY_TIMEOUT_MS, open_database
 from .search import index_new
 
 BATCH = 200
@@ -136,7 +137,7 @@ def _transaction(db: sqlite3.Connection, *, keep: bool) -> Iterator[None]:
     try:
         yield
         db.execute("commit" if keep else "rollback")
-    except BaseException:
+    except BaseException:  # Ctrl-C as well: nothing is half written
         if db.in_transaction:
             db.rollback()
         raise

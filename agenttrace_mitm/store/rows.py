@@ -13,8 +13,8 @@ import msgspec
 from ..model import LlmCall, Payload, Record
 from . import rollups
 from .chains import Bodies, Recent, bodies_of, release, replace, stored
+from .descriptions import CALL_COLUMNS
 from .places import write_placement
-from .schema import CALL_COLUMNS
 from .search import index_new
 from .words import own_text
 

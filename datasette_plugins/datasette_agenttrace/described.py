@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import agenttrace_mitm
-from agenttrace_mitm.store import schema
+from agenttrace_mitm.store import descriptions
 from agenttrace_mitm.store.columns import COLUMNS
 
 from .canned import CANNED_QUERIES
@@ -40,14 +40,14 @@ def tables() -> Metadata:
     described: Metadata = {
         "llm_calls": {
             "description": "One row per exchange with a provider host. Times are UTC.",
-            "columns": {**schema.CALL_COLUMNS, **schema.GENERATED_COLUMNS},
+            "columns": {**descriptions.CALL_COLUMNS, **descriptions.GENERATED_COLUMNS},
         },
         **{
             name: {
                 "description": f"{said[:1].upper()}{said[1:]}.",
                 "columns": dict(COLUMNS.get(name, {})),
             }
-            for name, said in {**schema.TABLES, **schema.VIEWS}.items()
+            for name, said in {**descriptions.TABLES, **descriptions.VIEWS}.items()
         },
     }
     names = described | SHOWN

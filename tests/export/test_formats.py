@@ -9,6 +9,7 @@ import threading
 
 import pytest
 from click.testing import CliRunner
+from pyarrow import parquet
 
 from agenttrace_mitm.cli import cli
 from agenttrace_mitm.errors import StoreError
@@ -77,7 +78,6 @@ def test_har_has_what_is_stored_and_no_more(database):
 
 
 def test_parquet_reads_back(database):
-    parquet = pytest.importorskip("pyarrow.parquet")
     table = parquet.read_table(io.BytesIO(exported(database, "parquet")))
     assert table.column("id").to_pylist() == ["c0", "c1", "c2", "c3", "c4"]
     assert table.column("cost_nano_usd").to_pylist()[:2] == [None, 1_500_000_000]

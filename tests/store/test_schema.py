@@ -12,13 +12,8 @@ from agenttrace_mitm.errors import StoreError
 from agenttrace_mitm.model import LlmCall
 from agenttrace_mitm.store import open_database
 from agenttrace_mitm.store.columns import COLUMNS, columns_of
-from agenttrace_mitm.store.schema import (
-    CALL_COLUMNS,
-    GENERATED_COLUMNS,
-    TABLES,
-    VIEWS,
-    migrations,
-)
+from agenttrace_mitm.store.descriptions import CALL_COLUMNS, GENERATED_COLUMNS, TABLES, VIEWS
+from agenttrace_mitm.store.schema import migrations
 
 
 def test_every_field_of_a_call_is_a_described_column(tmp_path: Path) -> None:

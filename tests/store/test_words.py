@@ -64,7 +64,7 @@ def test_the_text_is_what_it_was(content: list[dict[str, object]]) -> None:
 def test_what_conversations_are_made_of_is_stored_once(content: object, tmp_path: Path) -> None:
     """And found by the search, which reads the told text."""
     db = open_database(tmp_path / "data.db").conn
-    text = plain_text(content)  # type: ignore[arg-type]
+    text = plain_text(content)  # type: ignore[arg-type]  # from parametrize
     write_record(db, said(content, text))
     assert db.execute("select text, own_text from messages").fetchall() == [(text, None)]
     word = text.split()[0]

@@ -2,6 +2,7 @@
 
 from pydantic import Field, field_validator
 
+from ...errors import SettingsError
 from .. import words
 from ..moments import Period, Zone, local, start_of, zone_of
 from ..rule_type import METERED, At, Params, Per, Question, Row, RuleType, Verdict, calls_behind
@@ -24,7 +25,7 @@ class Budget(Params):
     def _is_known(cls, value: str) -> str:
         try:
             zone_of(value)
-        except Exception as error:
+        except SettingsError as error:
             raise ValueError(str(error)) from None
         return value
 
