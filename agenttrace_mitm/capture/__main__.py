@@ -27,6 +27,7 @@ from ..providers import certificate_names, hosts, speaking
 from ..settings import Settings
 from . import authority, bounded, faithful
 from .addon import AgentTrace
+from .closing import wake_once
 from .doors import Doors
 from .gate import Gate, targets
 from .handover import Handover
@@ -239,6 +240,7 @@ def _run(id_: str, message: Message) -> Run:
 
 def main() -> None:
     """Run until standard input ends or SIGTERM."""
+    wake_once()
     sys.exit(asyncio.run(_main()))
 
 
