@@ -33,8 +33,13 @@ def apply() -> None:
 
 def _closing_beyond(handle: Handle) -> Handle:
     def patched(self: Any, event: Any) -> Iterator[Any]:
+        if isinstance(event, events.DataReceived):
+            return bounded(self, event)
+        return handle(self, event)
+
+    def bounded(self: Any, event: Any) -> Iterator[Any]:
         yield from handle(self, event)
-        if isinstance(event, events.DataReceived) and len(self.buf) > _bound(self):
+        if len(self.buf) > _bound(self):
             self.buf = type(self.buf)()
             yield commands.CloseConnection(self.conn)
             yield from self.state(events.ConnectionClosed(self.conn))

@@ -110,12 +110,13 @@ def _sending_trailers(send: Method, trailers: type, end: type, message: str) -> 
     def patched(self: Any, event: Any) -> Commands:
         if isinstance(event, trailers):
             self.pending_trailers = event.trailers  # type: ignore[attr-defined]
-            return
-        pending = getattr(self, "pending_trailers", None)
-        if pending is None or not isinstance(event, end):
-            yield from send(self, event)
-            return
-        self.pending_trailers = None
+            return iter(())
+        if getattr(self, "pending_trailers", None) is None or not isinstance(event, end):
+            return send(self, event)
+        return with_trailers(self, event)
+
+    def with_trailers(self: Any, event: Any) -> Commands:
+        pending, self.pending_trailers = self.pending_trailers, None
         fields = b"".join(b"%s: %s\r\n" % field for field in pending.fields)
         head = getattr(self, message)
         is_chunked = "chunked" in head.headers.get("transfer-encoding", "").lower()
@@ -179,9 +180,8 @@ def _is_upstream_failure(self: Any, event: Any) -> bool:
 def _closing_instead_of_502(send: Method) -> Method:
     def patched(self: Any, event: Any) -> Commands:
         if _is_upstream_failure(self, event):
-            yield commands.CloseConnection(self.conn)
-            return
-        yield from send(self, event)
+            return iter((commands.CloseConnection(self.conn),))
+        return send(self, event)
 
     return patched
 
