@@ -5,13 +5,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from . import capture, fresh, inference, recorder, start, store
+from . import attribution, capture, fresh, inference, recorder, start, store
 from .report import Row, machine, table, write
 
 BENCHMARKS: dict[str, Callable[[argparse.Namespace], list[Row]]] = {
     "capture": lambda given: capture.run(given.rounds, given.seconds),
     "memory": lambda given: capture.memory((2_000, 20_000)),
     "recorder": lambda given: recorder.run(given.rounds),
+    "attribution": lambda given: attribution.run(),
     "traces": lambda given: inference.run(),
     "fresh": lambda given: fresh.run(30.0),
     "store": lambda given: store.run(),

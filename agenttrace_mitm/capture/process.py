@@ -11,11 +11,10 @@ import os
 import socket
 import struct
 import sys
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
+from .holders import Holders
 from .program import Process, Processes
 
 SUPPORTED = sys.platform == "linux"
@@ -27,8 +26,6 @@ _BY_FAMILY = 20  # SOCK_DIAG_BY_FAMILY
 _REQUEST = 1  # NLM_F_REQUEST
 _FAILED = 2  # NLMSG_ERROR
 _NO_COOKIE = b"\xff" * 8
-_RECENT = 8
-_PROC = Path("/proc")
 
 
 class Lookup:
@@ -36,8 +33,9 @@ class Lookup:
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="process-lookup")
-        self._recent: deque[int] = deque(maxlen=_RECENT)
+        self._holders = Holders()
         self._processes = Processes()
+        self._own: socket.socket | None = None  # of our network; the pool's thread alone uses it
 
     def begin(
         self,
@@ -70,35 +68,43 @@ class Lookup:
     def close(self) -> None:
         """Stop looking."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+        if self._own:
+            self._own.close()
 
     def _find(
         self, client: Address, proxy: Address, statistics: socket.socket | None
     ) -> Process | None:
         try:
-            inode, uid = _socket_of(client, proxy, statistics)
-            pid = _holder(inode, uid, tuple(self._recent)) if inode else None
+            with (
+                statistics.dup() if statistics else contextlib.nullcontext(self._netlink()) as asked
+            ):
+                inode, uid = _socket_of(client, proxy, asked)
+            pid = self._holders.of(inode, uid) if inode else None
             if pid is None or pid == os.getpid():
                 return None
-            if pid not in self._recent:
-                self._recent.appendleft(pid)
             return self._processes.of(pid)
         except (OSError, ValueError, struct.error):
+            if self._own:
+                self._own.close()  # a late answer must not be taken for the next one
+                self._own = None
             return None
 
+    def _netlink(self) -> socket.socket:
+        if self._own is None:
+            self._own = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _SOCK_DIAG)
+            self._own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 1, 0))
+        return self._own
 
-def _socket_of(
-    client: Address, proxy: Address, statistics: socket.socket | None
-) -> tuple[int, int]:
+
+def _socket_of(client: Address, proxy: Address, netlink: socket.socket) -> tuple[int, int]:
     """Inode and owner of the socket bound to *client* and connected to *proxy*; 0, 0 if none."""
     family = socket.AF_INET6 if ":" in client[0] else socket.AF_INET
     ends = _packed(family, client[0]) + _packed(family, proxy[0])
     identity = struct.pack("!HH", client[1], proxy[1]) + ends + struct.pack("=I", 0) + _NO_COOKIE
     body = struct.pack("=BBBBI", family, socket.IPPROTO_TCP, 0, 0, 0xFFFFFFFF) + identity
     head = struct.pack("=IHHII", 16 + len(body), _BY_FAMILY, _REQUEST, 1, 0)
-    with statistics.dup() if statistics else _netlink() as netlink:
-        netlink.settimeout(1)
-        netlink.send(head + body)
-        answer = netlink.recv(4096)
+    netlink.send(head + body)
+    answer = netlink.recv(4096)
     if struct.unpack_from("=IH", answer)[1] == _FAILED:
         return 0, 0
     # struct inet_diag_msg: 4 bytes, 48 of identity, three counters, then owner and inode.
@@ -106,37 +112,5 @@ def _socket_of(
     return inode, uid
 
 
-def _netlink() -> socket.socket:
-    return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _SOCK_DIAG)
-
-
 def _packed(family: socket.AddressFamily, host: str) -> bytes:
     return socket.inet_pton(family, host.partition("%")[0]).ljust(16, b"\0")
-
-
-def _holder(inode: int, uid: int, likely: tuple[int, ...]) -> int | None:
-    """The process that holds the socket *inode*: one of the *likely* ones, or any of the user's."""
-    wanted = f"socket:[{inode}]"
-    for pid in likely:
-        if _holds(pid, wanted):
-            return pid
-    pids = sorted((int(each.name) for each in _PROC.iterdir() if each.name.isdigit()), reverse=True)
-    for pid in pids:
-        if pid in likely:
-            continue
-        with contextlib.suppress(OSError):
-            if (_PROC / str(pid)).stat().st_uid == uid and _holds(pid, wanted):
-                return pid
-    return None
-
-
-def _holds(pid: int, wanted: str) -> bool:
-    try:
-        with os.scandir(f"/proc/{pid}/fd") as files:
-            for file in files:
-                with contextlib.suppress(OSError):  # closed since
-                    if os.readlink(file.path) == wanted:  # noqa: PTH115 - hundreds of them
-                        return True
-    except OSError:
-        pass
-    return False
