@@ -13,7 +13,18 @@ from sqlite_utils import Database, Migrations
 
 from ..errors import StoreError
 from ..model import LlmCall
-from . import alert_tables, api_tables, graph, indexes, places, rollups, search, waste, words
+from . import (
+    alert_tables,
+    api_tables,
+    graph,
+    indexes,
+    places,
+    prints,
+    rollups,
+    search,
+    waste,
+    words,
+)
 from .descriptions import CALL_COLUMNS
 
 APPLICATION_ID = 0x41547263  # "ATrc", in the file header: tells our file from other programs'
@@ -384,6 +395,12 @@ def m040_alerts(db: Database) -> None:
 def m041_api(db: Database) -> None:
     """Tokens, audit and feedback of the API."""
     api_tables.create(db.conn)
+
+
+@migrations()
+def m062_prints(db: Database) -> None:
+    """Fingerprints of half the length."""
+    prints.shorten(db.conn)
 
 
 def open_database(path: Path) -> Database:

@@ -5,6 +5,7 @@ content after an equal history has an equal chain value.  Both are keyed with a 
 that a stored fingerprint does not let anybody test guesses at the content behind it.
 """
 
+import base64
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ from .content import render
 
 # Keys that clients change from call to call without changing what is said.
 VOLATILE_KEYS = frozenset({"cache_control", "obfuscation"})
+
+PRINT_BYTES = 12
+"""Of a print, 16 characters as text: short, as a call stores some ten of them."""
 
 REMEMBERED_CHARS = 4_000_000
 """Of messages whose print is remembered, in each of two generations."""
@@ -92,7 +96,7 @@ class Fingerprinter:
     def _digest(self, data: bytes) -> str:
         keyed = self._keyed.copy()
         keyed.update(data)
-        return keyed.hexdigest()
+        return base64.urlsafe_b64encode(keyed.digest()[:PRINT_BYTES]).decode()
 
 
 def _plain(message: Message) -> _Plain | None:
