@@ -20,6 +20,9 @@ from .instance import Instance, Upstream, cpu_s, instance, memory_mb, mitmdump, 
 from .report import Row, quantile, ratios
 
 CONNECTIONS = 16
+STEADY = 300.0
+"""Calls a second for as long as it takes: more than any program makes, less than two processors
+that also play the client and the provider are busy with."""
 STREAM = "stream 50 10"  # chunks, milliseconds between them
 
 
@@ -57,7 +60,15 @@ def run(rounds: int, seconds: float) -> list[Row]:
 
 
 def memory(calls: tuple[int, int]) -> list[Row]:
-    """Capture's memory after some calls and after many, and that all of them are recorded."""
+    """Capture's memory after some calls and after many, and that all of them are recorded.
+
+    At a rate that the recorder can follow; then as fast as the clients can, which it cannot where
+    it shares its processor: what it has not taken yet waits in capture's memory.
+    """
+    return _remembering("steady", calls, STEADY) + _remembering("full speed", calls, None)
+
+
+def _remembering(name: str, calls: tuple[int, int], per_second: float | None) -> list[Row]:
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         server = stack.enter_context(upstream(folder))
@@ -65,16 +76,20 @@ def memory(calls: tuple[int, int]) -> list[Row]:
         (pid,) = ours.pids("capture")
         subject = Subject("ours", ours.route, (pid,), ours)
         sizes = []
+        began = time.perf_counter()
         for goal in calls:
-            asyncio.run(_calls(subject, goal - subject.calls))
+            asyncio.run(_calls(subject, goal - subject.calls, per_second))
             sizes.append(memory_mb(pid))
+        took = time.perf_counter() - began
         lag = subject.settle()
+        goals = ("<= 150", "<= 1.1", "<= 2") if per_second else ("", "", "")
         return [
-            Row(f"capture's memory after {calls[0]:,} calls, MB", sizes[0]),
-            Row(f"capture's memory after {calls[1]:,} calls, MB", sizes[1], "<= 150"),
-            Row("its growth", sizes[1] / sizes[0], "<= 1.1"),
-            Row("calls recorded", ours.rows(), f"= {calls[1]}"),
-            Row("recorder done after the last call, s", lag, "<= 2"),
+            Row(f"{name}: calls/s", calls[1] / took),
+            Row(f"{name}: capture's memory after {calls[0]:,} calls, MB", sizes[0]),
+            Row(f"{name}: capture's memory after {calls[1]:,} calls, MB", sizes[1], goals[0]),
+            Row(f"{name}: its growth", sizes[1] / sizes[0], goals[1]),
+            Row(f"{name}: calls recorded", ours.rows(), f"= {calls[1]}"),
+            Row(f"{name}: recorder done after the last call, s", lag, goals[2]),
         ]
 
 
@@ -146,12 +161,17 @@ async def _throughput(
     return calls / took, used * 1000 / calls
 
 
-async def _calls(subject: Subject, count: int) -> None:
+async def _calls(subject: Subject, count: int, per_second: float | None) -> None:
     connections = [await Connection.open(subject.route) for _ in range(CONNECTIONS)]
+    pause = CONNECTIONS / per_second if per_second else 0.0
 
     async def caller(connection: Connection, calls: int) -> None:
+        due = time.perf_counter()
         for number in range(calls):
             await connection.call(traffic.small(subject.calls + number))
+            due += pause
+            if (early := due - time.perf_counter()) > 0:
+                await asyncio.sleep(early)
 
     share, rest = divmod(count, CONNECTIONS)
     amounts = [share + (number < rest) for number in range(CONNECTIONS)]

@@ -27,12 +27,14 @@ class Headers:
     """Header fields in wire order; names compare without case, repeated names are kept."""
 
     pairs: tuple[tuple[str, str], ...] = ()
+    _items: tuple[tuple[str, str], ...] = field(init=False, repr=False, compare=False, hash=False)
     _first: dict[str, str] = field(init=False, repr=False, compare=False, hash=False)
     """The first value of each name, in lower case: a call's headers are asked dozens of times."""
 
     def __post_init__(self) -> None:
-        first = {name.lower(): value for name, value in reversed(self.pairs)}
-        object.__setattr__(self, "_first", first)
+        items = tuple([(name.lower(), value) for name, value in self.pairs])
+        object.__setattr__(self, "_items", items)
+        object.__setattr__(self, "_first", dict(reversed(items)))
 
     def get(self, name: str, default: str = "") -> str:
         """The first value of *name*, or *default*."""
@@ -40,7 +42,7 @@ class Headers:
 
     def items(self) -> tuple[tuple[str, str], ...]:
         """All fields, names in lower case."""
-        return tuple((name.lower(), value) for name, value in self.pairs)
+        return self._items
 
     def __contains__(self, name: str) -> bool:
         return name.lower() in self._first

@@ -4,6 +4,7 @@ Everything else is dropped, so that a credential in a header nobody has heard of
 Values of kept headers still go through the redactor.
 """
 
+import functools
 from collections.abc import Iterable
 
 KEPT = frozenset(
@@ -127,6 +128,7 @@ _SECRET_WORDS = ("authorization", "cookie", "token-", "-token", "secret", "passw
 _HARMLESS = ("tokens", "token-count")
 
 
+@functools.lru_cache(2048)  # the same few names come with every call
 def is_kept(name: str) -> bool:
     """True for a header that may be stored."""
     name = name.lower()
