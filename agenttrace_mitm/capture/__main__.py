@@ -26,9 +26,10 @@ from ..errors import AgentTraceError, CaptureError
 from ..listening import inherited, listener
 from ..providers import certificate_names, hosts, speaking
 from ..settings import Settings
-from . import authority, bounded, faithful, quick
+from . import authority, bounded, faithful, pressure, quick
 from .addon import AgentTrace
 from .closing import wake_once
+from .crowd import most_clients
 from .doors import Doors
 from .gate import Gate, targets
 from .handover import Handover
@@ -105,6 +106,7 @@ class Worker:
             self._doors,
             self._lookup,
             token_file=settings.token_file,
+            most_clients=most_clients(),
         )
         self._master = CaptureMaster(
             gate,
@@ -119,6 +121,7 @@ class Worker:
     async def start(self) -> None:
         """Listen, and hand over."""
         bounded.apply()
+        pressure.apply()
         for problem in faithful.apply():
             log.warning("%s", problem)
             self._addon.note("not_faithful", problem)

@@ -25,7 +25,8 @@ class AgentTrace:
     """Watches exchanges with the hosts of *gate* and hands them over.
 
     *takes_login* says that a proxy login in a request is for us, and must not go on.  With a
-    *token_file*, clients of other machines need the token in it as their password.
+    *token_file*, clients of other machines need the token in it as their password.  Beyond
+    *most_clients* connections new ones are closed, before they could fail for want of a file.
     """
 
     name = "agenttrace"
@@ -39,8 +40,12 @@ class AgentTrace:
         *,
         takes_login: bool = True,
         token_file: Path | None = None,
+        most_clients: int | None = None,
     ) -> None:
         self._gate = gate
+        self._most_clients = most_clients
+        self._clients: set[str] = set()
+        self._refused = 0
         self._takes_login = takes_login
         self._handover = handover
         self._peers = Peers(runs or NoRuns(), lookup, token_file)
@@ -65,6 +70,8 @@ class AgentTrace:
             "dropped_calls": handover.drops.calls,
             "dropped_bytes": handover.drops.bytes,
             "complaints": complaints.count,
+            "connections": len(self._clients),
+            "refused_connections": self._refused,
         }
 
     def interrupt(self) -> None:
@@ -80,11 +87,19 @@ class AgentTrace:
     @harmless
     def client_connected(self, client: connection.Client) -> None:
         """Start finding out who that is."""
+        if self._most_clients is not None and len(self._clients) >= self._most_clients:
+            client.error = "too many connections"
+            self._refused += 1
+            if self._refused & (self._refused - 1) == 0:  # 1, 2, 4, 8 ...: not a line for each
+                self.note("connections_refused", f"{self._refused} connections beyond the bound")
+            return
+        self._clients.add(client.id)
         self._peers.of(client)
 
     @harmless
     def client_disconnected(self, client: connection.Client) -> None:
         """Forget them."""
+        self._clients.discard(client.id)
         self._peers.forget(client)
 
     def http_connect(self, flow: http.HTTPFlow) -> None:

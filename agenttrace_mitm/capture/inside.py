@@ -20,7 +20,7 @@ from .. import settings as settings_module
 from ..errors import AgentTraceError
 from ..providers import hosts, speaking
 from ..settings import Settings
-from . import bounded, faithful
+from . import bounded, faithful, pressure
 from .addon import AgentTrace
 from .gate import Gate, targets
 from .handover import Handover
@@ -71,6 +71,7 @@ class Inside:
         ctx.options.update(stream_large_bodies="1")
         ctx.master.addons.add(self._agenttrace)
         bounded.apply()
+        pressure.apply()
         for problem in faithful.apply():
             log.warning("%s", problem)
             self._agenttrace.note("not_faithful", problem)

@@ -287,6 +287,9 @@ class Upstream:
     def __post_init__(self) -> None:
         self.authority = TestAuthority(self.folder / "upstream-ca")
         self.failures: list[BaseException] = []
+        self.takes = asyncio.Event()
+        """Cleared, HTTP/2 requests are read and not acknowledged: windows stay closed."""
+        self.takes.set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
 
@@ -407,11 +410,17 @@ class _H2:
                 self._tasks.add(task)
             case h2.events.DataReceived():
                 self._streams[event.stream_id].request.body += event.data
-                self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+                taken = self._acknowledge(event.flow_controlled_length, event.stream_id)
+                self._tasks.add(asyncio.ensure_future(taken))
             case h2.events.StreamEnded():
                 self._streams[event.stream_id].ended.set()
             case h2.events.StreamReset():
                 self._streams[event.stream_id].reset_by_peer.set()
+
+    async def _acknowledge(self, size: int, stream: int) -> None:
+        await self._upstream.takes.wait()
+        self.h2.acknowledge_received_data(size, stream)
+        self.flush()
 
     async def _answer(self, exchange: H2Exchange) -> None:
         try:

@@ -170,8 +170,10 @@ class Capture:
         recorder: bool = True,
         environ: dict[str, str] | None = None,
         may_complain: bool = False,
+        files: int | None = None,
         **settings: Any,
     ) -> None:
+        self._files = files  # the most that the process may have open
         self.home = Path(tempfile.mkdtemp(prefix="at-"))  # short: sockets have short names
         self.settings: dict[str, Any] = {"home": str(self.home), "proxy_port": 0, **settings}
         if upstream is not None:
@@ -227,7 +229,9 @@ class Capture:
             k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "AGENTTRACE"))
         }
         self._log = (self.home / "capture.log").open("ab")
+        bounded = ("prlimit", f"--nofile={self._files}:{self._files}") if self._files else ()
         self.process = await asyncio.create_subprocess_exec(
+            *bounded,
             sys.executable,
             "-m",
             "agenttrace_mitm.capture",
