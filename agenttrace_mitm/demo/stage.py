@@ -12,6 +12,7 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
+from ..launch.state import prepare
 from ..settings import Settings
 from .certificates import server_context
 from .provider import HOSTS, answer
@@ -25,7 +26,7 @@ async def staged(settings: Settings) -> AsyncIterator[Settings]:
     """Settings like *settings*, with a fresh database and all providers played on loopback."""
     home = settings.home / "demo"
     shutil.rmtree(home, ignore_errors=True)
-    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    prepare(settings)
     context, root = server_context(home / "provider", HOSTS)
     server, port = await serve(context, answer)
     try:

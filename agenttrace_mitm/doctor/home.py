@@ -21,7 +21,12 @@ def folder(patient: Patient) -> Iterator[Finding]:
     """Ours, private, and one can write there."""
     home = patient.settings.home
     if not home.exists():
-        yield Finding("home", "note", f"{home} is not there yet; `start` makes it")
+        above = next(each for each in home.parents if each.exists())
+        if os.access(above, os.W_OK | os.X_OK):
+            yield Finding("home", "note", f"{home} is not there yet; `start` makes it")
+        else:
+            said = f"{home} cannot be made: {above} cannot be written"
+            yield Finding("home", "wrong", said, "Set AGENTTRACE_HOME to a folder of yours")
         return
     if not os.access(home, os.W_OK | os.X_OK):
         remedy = f"Give it back: sudo chown -R $USER {home}; or set AGENTTRACE_HOME"
