@@ -152,4 +152,13 @@ def is_local(client: connection.Client) -> bool:
     except ValueError:
         return False
     mapped = getattr(address, "ipv4_mapped", None) or address
-    return mapped.is_loopback or host == client.sockname[0]
+    ours = client.sockname[0]
+    # What arrives on loopback comes from here, also when the system led it there (`redirect`).
+    return mapped.is_loopback or host == ours or _is_loopback(ours)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        return False

@@ -34,6 +34,7 @@ COMMANDS = (
     "hosts",
     "ca",
     "system-proxy",
+    "redirect",
     "doctor",
     "uninstall",
     "token",

@@ -9,7 +9,7 @@ was asked for by name.
 from .change import Change, Facts
 from .journal import Entry, Journal
 from .machine import Machine
-from .work import desktop_proxy, make, rebuild, trust_stores, undo
+from .work import desktop_proxy, make, rebuild, redirect, trust_stores, undo
 
 __all__ = [
     "Change",
@@ -20,6 +20,7 @@ __all__ = [
     "desktop_proxy",
     "make",
     "rebuild",
+    "redirect",
     "trust_stores",
     "undo",
 ]

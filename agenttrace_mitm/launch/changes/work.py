@@ -6,8 +6,18 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ...errors import AgentTraceError
-from . import gnome, java_store, keychain, networksetup, nss, registry, root_store, system_store
-from .change import Change
+from . import (
+    gnome,
+    java_store,
+    keychain,
+    networksetup,
+    nft,
+    nss,
+    registry,
+    root_store,
+    system_store,
+)
+from .change import Change, Facts
 from .journal import Entry, Journal, Saved, digest, put_back
 from .machine import Machine
 
@@ -20,6 +30,7 @@ CHANGES: tuple[type[Change], ...] = (
     gnome.GnomeProxy,
     networksetup.NetworkService,
     registry.InternetSettings,
+    nft.Redirect,
 )
 TRUST = ("system", "nss", "java")
 
@@ -54,6 +65,11 @@ def desktop_proxy(machine: Machine, host: str, port: int) -> list[Change]:
     if machine.system == "win32":
         return [registry.InternetSettings(machine, facts)]
     return [gnome.GnomeProxy(machine, facts)]
+
+
+def redirect(machine: Machine, facts: Facts) -> Change:
+    """What one user or control group sends to port 443: *facts* of `nft.Redirect`."""
+    return nft.Redirect(machine, facts)
 
 
 def make(change: Change, machine: Machine, journal: Journal) -> bool:
