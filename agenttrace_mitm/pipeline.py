@@ -15,12 +15,14 @@ from .model import (
     Caller,
     Exchange,
     Json,
+    Links,
     LlmCall,
     Payload,
     Placement,
     Record,
     StoredEvent,
     StoredMessage,
+    StoredPrompt,
     StoredToolResult,
     Understood,
 )
@@ -28,12 +30,13 @@ from .payload import payload_of, redacted
 from .pricing.calls import priced
 from .privacy import CLEAN, Redactor, keep, keep_event, scattered
 from .store import Answers
-from .stored import stored_message, stored_tool_calls, without_secrets
+from .stored import stored_message, stored_prompt, stored_tool_calls, without_secrets
 from .told import outcome, told_by
 from .traces import Fingerprinter, Known, Placed
 from .traces.attempts import Attempt, Attempts
 from .traces.identity import Identities, trace_context
 from .traces.placing import Finding, Place, Places
+from .traces.prompts import Prompt, Prompts
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +63,7 @@ class Pipeline:
         self._attempts = Attempts()
         self._identities = Identities()
         self._places = Places(known, fingerprinter)
+        self._prompts = Prompts(fingerprinter)
 
     def records(self, exchange: Exchange) -> tuple[Record, ...]:
         """What is to be stored of *exchange* and of the calls that it carried; its own comes last.
@@ -103,13 +107,16 @@ class Pipeline:
         call = priced(call, understood.reply.cost_nano_usd)
         redactor = Redactor(exchange.credential_digests)
         # Nearly all calls hold no secret: one look at all their values tells, and spares the rest.
-        values = CLEAN if redactor.is_clean(_values(call, talk, exchange)) else redactor
+        prompt = self._new_prompt(talk.prompt)
+        told = _values(call, talk, exchange, prompt)
+        values = CLEAN if redactor.is_clean(told) else redactor
         record = Record(
             call=call,
             messages=tuple(self._stored(place, values) for place in talk.added),
             tool_calls=stored_tool_calls(understood.reply, talk.place.tools, talk.place.tool_spans),
             tool_results=_tool_results(talk.place, exchange),
             placement=talk.place.stored,
+            prompt=prompt,
             payload=payload_of(exchange, understood) if self._tier == 3 else None,
         )
         record = keep(record, self._tier)
@@ -186,7 +193,16 @@ class Pipeline:
         for choice, message in enumerate(understood.reply.messages):
             [answer] = self._fingerprinter.place([message], after=chain)
             messages.append(_Message(answer, "out", len(asked), choice))
-        return _Talk(finding, place, tuple(messages), chain, len(asked))
+        prompt = None
+        if finding.in_story:
+            prompt = self._prompts.of(place.agent_id, asked, ask.tools, ask.tool_names)
+        return _Talk(finding, place, tuple(messages), chain, len(asked), prompt)
+
+    def _new_prompt(self, prompt: Prompt | None) -> StoredPrompt | None:
+        """*prompt* as a row, where this process has not handed it over before."""
+        if prompt is None or self._known.has_message(prompt.id):
+            return None
+        return stored_prompt(prompt)
 
     def _stored(self, place: "_Message", redactor: Redactor) -> StoredMessage:
         return stored_message(
@@ -216,6 +232,7 @@ class _Talk:
     added: tuple[_Message, ...]
     chain: str
     n_messages: int
+    prompt: Prompt | None = None
 
 
 _UNREAD = Understood("other", "other", "admin", notes=("not understood: see the log",))
@@ -266,10 +283,10 @@ def _call(
         provider=exchange.provider,
         billing=_billing(exchange, understood),
         rate_limit=providers.rate_limits(exchange.response_headers),
-        tags=_tags(exchange.caller, tier),
+        tags=_tags(exchange.caller, ask.links, tier),
         project=exchange.caller.tags.get("project") or exchange.caller.repository or None,
         end_user=ask.links.end_user or None,
-        prompt_id=ask.links.prompt_id or None,
+        prompt_id=talk.prompt.id if talk.prompt else None,
         host=exchange.host,
         method="GET" if exchange.within else exchange.method,
         path=exchange.within or exchange.target,
@@ -327,13 +344,14 @@ def _billing(
     return "metered"
 
 
-def _tags(caller: Caller, tier: Literal[1, 2, 3]) -> dict[str, str]:
+def _tags(caller: Caller, links: Links, tier: Literal[1, 2, 3]) -> dict[str, str]:
     """The caller's labels, which run it was, and what its process tells beside them."""
     told = {
         "started_by": caller.started_by,
         "branch": caller.branch if tier > 1 else "",
         **caller.tags,
         "run": caller.run_id or caller.tags.get("run", ""),
+        "prompt": links.prompt_id,
     }
     return {name: value for name, value in told.items() if value}
 
@@ -365,12 +383,15 @@ _OURS = frozenset(
         "request_chain",
         "turn_print",
         "reply_print",
+        "prompt_id",
     }
 )
 """Columns that nobody but us writes: they hold no secret of the wire."""
 
 
-def _values(call: LlmCall, talk: _Talk, exchange: Exchange) -> list[Json]:
+def _values(
+    call: LlmCall, talk: _Talk, exchange: Exchange, prompt: StoredPrompt | None
+) -> list[Json]:
     """Everything that a record keeps of an exchange, its bodies aside, in no particular order."""
     trace = talk.place.stored.trace
     return [
@@ -378,6 +399,7 @@ def _values(call: LlmCall, talk: _Talk, exchange: Exchange) -> list[Json]:
         trace.name if trace else None,
         [message.placed.content for message in talk.added],
         [answer.result.content for answer in talk.place.answers],
+        [prompt.system, prompt.tools] if prompt else None,
         exchange.request_headers.pairs,
         exchange.response_headers.pairs,
     ]
@@ -412,6 +434,8 @@ def _redacted(record: Record, redactor: Redactor) -> Record:
             answer.model_copy(update={"result": redactor.json(answer.result)})
             for answer in record.tool_results
         )
+    if record.prompt:
+        update["prompt"] = StoredPrompt(**redactor.json(record.prompt.model_dump()))
     placed = record.placement.model_dump()
     clean = redactor.json(placed)  # ids of sessions and agents may be the client's words
     if clean != placed:

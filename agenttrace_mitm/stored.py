@@ -7,9 +7,10 @@ redacted.  Recording and reading stored bytes again share it, so that both make 
 from collections.abc import Sequence
 from typing import Literal
 
-from .model import Reply, StoredMessage, StoredToolCall, ToolCallPart
+from .model import Reply, StoredMessage, StoredPrompt, StoredToolCall, ToolCallPart
 from .privacy import Redactor
 from .traces import MadeTool, Placed, plain_text
+from .traces.prompts import Prompt
 from .traces.scripts import calls_inside
 
 
@@ -72,4 +73,19 @@ def without_secrets(made: StoredToolCall, redactor: Redactor) -> StoredToolCall:
             "arguments": redactor.text(arguments) if arguments is not None else None,
             "calls_inside": redactor.json(made.calls_inside),
         }
+    )
+
+
+def stored_prompt(prompt: Prompt) -> StoredPrompt:
+    """*prompt* as a row; redacting it is left to the caller."""
+    return StoredPrompt(
+        prompt_id=prompt.id,
+        agent_id=prompt.agent_id,
+        system_print=prompt.system_print,
+        tools_print=prompt.tools_print,
+        system=prompt.system or None,
+        tools=list(prompt.tools) or None,
+        system_chars=len(prompt.system),
+        tools_chars=prompt.tools_chars,
+        n_tools=len(prompt.tools),
     )

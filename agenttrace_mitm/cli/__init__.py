@@ -24,6 +24,7 @@ COMMANDS = (
     "stats",
     "agents",
     "sessions",
+    "prompts",
     "query",
     "traces",
     "alerts",

@@ -13,6 +13,7 @@ from .call import (
     Record,
     StoredMedium,
     StoredMessage,
+    StoredPrompt,
     StoredToolCall,
     StoredToolResult,
 )
@@ -76,6 +77,7 @@ __all__ = [
     "StoredEvent",
     "StoredMedium",
     "StoredMessage",
+    "StoredPrompt",
     "StoredSession",
     "StoredSpan",
     "StoredThread",

@@ -151,6 +151,24 @@ class StoredToolResult(Row):
     is_error: bool = False
 
 
+class StoredPrompt(Row):
+    """A system prompt and a tool set of an agent, without what changes by itself.
+
+    `system` is text, `tools` a JSON list in the order of names; both are None when not kept.
+    Sizes are in characters; prints are keyed, empty where there is no such part.
+    """
+
+    prompt_id: str
+    agent_id: str
+    system_print: str = ""
+    tools_print: str = ""
+    system: str | None = None
+    tools: Json = None
+    system_chars: int = 0
+    tools_chars: int = 0
+    n_tools: int = 0
+
+
 class StoredMedium(Row):
     """An image, a sound or a file; `data` is None where it is too large or holds a secret."""
 
@@ -181,7 +199,8 @@ class Payload(Row):
 class Record(Row):
     """Everything the store writes for one call.
 
-    `messages` are those that the call adds to what `continues_call_id` already holds.
+    `messages` are those that the call adds to what `continues_call_id` already holds; `prompt` is
+    None where there is none, or the store has it.
     """
 
     call: LlmCall
@@ -190,3 +209,4 @@ class Record(Row):
     tool_results: tuple[StoredToolResult, ...] = ()
     payload: Payload | None = None
     placement: Placement = Placement()
+    prompt: StoredPrompt | None = None

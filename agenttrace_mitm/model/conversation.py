@@ -110,6 +110,8 @@ class Ask:
     streamed: bool = False
     messages: tuple[Message, ...] = ()
     tool_names: tuple[str, ...] = ()
+    tools: Json = None
+    """The tools offered, as the wire has them."""
     params: Mapping[str, Json] = field(default_factory=dict)
     links: Links = Links()
     metadata: JsonObject = field(default_factory=dict)

@@ -21,6 +21,7 @@ from ..model import (
     StoredEvent,
     StoredMedium,
     StoredMessage,
+    StoredPrompt,
     StoredSession,
     StoredSpan,
     StoredThread,
@@ -60,6 +61,15 @@ KEEPS: Mapping[type[Row], Mapping[str, Tier]] = {
     StoredMessage: {
         **_fields(1, "fingerprint known position direction choice role size"),
         **_fields(2, "content text"),
+    },
+    StoredPrompt: {
+        **_fields(
+            1,
+            """
+            prompt_id agent_id system_print tools_print system_chars tools_chars n_tools
+            """,
+        ),
+        **_fields(2, "system tools"),
     },
     StoredToolCall: {
         **_fields(1, "tool_call_id position name server typed item_id fingerprint prompts span_id"),
@@ -125,6 +135,7 @@ def keep(record: Record, tier: Tier) -> Record:
         tool_results=tuple(_kept(result, tier) for result in record.tool_results),
         payload=None,
         placement=_placement(record.placement, tier),
+        prompt=record.prompt and _kept(record.prompt, tier),
     )
 
 

@@ -84,6 +84,7 @@ class AnthropicMessages:
             streamed=body.get("stream") is True,
             messages=tuple(_messages(body)),
             tool_names=tool_names(body.get("tools")),
+            tools=body.get("tools"),
             params=params,
             links=_links(body),
             metadata=object_of(body.get("metadata")) | _billing(body.get("system")),

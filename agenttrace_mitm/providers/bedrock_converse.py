@@ -71,6 +71,7 @@ class BedrockConverse:
             streamed=route.path.endswith("-stream"),
             messages=tuple(_messages(body)),
             tool_names=tuple(filter(None, map(_tool_name, tools))),
+            tools=tools,
             params=dict(object_of(body.get("inferenceConfig"))),
             metadata=object_of(body.get("requestMetadata")),
             notes=tuple(request.notes),

@@ -145,6 +145,7 @@ class CohereV1Chat:
             streamed=body.get("stream") is True,
             messages=tuple(_messages(body)),
             tool_names=tool_names(body.get("tools")),
+            tools=body.get("tools"),
             params=chosen(body, _PARAMS),
             links=Links(conversation_id=request.text("conversation_id")),
             notes=tuple(request.notes),

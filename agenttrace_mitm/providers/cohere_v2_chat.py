@@ -143,6 +143,7 @@ class CohereV2Chat:
             streamed=body.get("stream") is True,
             messages=tuple(messages_of(request.list("messages"))),
             tool_names=tool_names(body.get("tools")),
+            tools=body.get("tools"),
             params=params,
             notes=tuple(request.notes),
         )

@@ -93,6 +93,7 @@ class GeminiGenerate:
             streamed=route.path.endswith(":streamGenerateContent"),
             messages=tuple(messages_of(field(body, "systemInstruction"), body.get("contents"))),
             tool_names=tuple(_tool_names(body.get("tools"))),
+            tools=body.get("tools"),
             params=_params(body),
             links=Links(session_id=text_of(body.get("session_id"))),
             metadata=object_of(body.get("labels")),

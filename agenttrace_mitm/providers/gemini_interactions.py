@@ -80,6 +80,7 @@ class GeminiInteractions:
             streamed=body.get("stream") is True or route.query.get("stream") == "true",
             messages=tuple(messages_of(body.get("system_instruction"), body.get("input"))),
             tool_names=tool_names(body.get("tools")),
+            tools=body.get("tools"),
             params=params,
             links=Links(previous_response_id=request.text("previous_interaction_id")),
             metadata=object_of(body.get("labels")),

@@ -54,6 +54,7 @@ class MistralConversations(Endpoint):
             streamed=body.get("stream") is True,
             messages=tuple(_asked(body)),
             tool_names=tool_names(body.get("tools")),
+            tools=body.get("tools"),
             params=chosen(body, self.params) | chosen(arguments, tuple(arguments)),
             links=Links(conversation_id=known[1] if known else ""),
             metadata=object_of(body.get("metadata")),

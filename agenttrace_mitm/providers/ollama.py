@@ -31,6 +31,7 @@ class _Ollama(Endpoint):
             model=request.text("model"),
             streamed=body.get("stream") is not False,
             messages=self.read_input(body),
+            tools=body.get("tools"),
             tool_names=tuple(
                 text_of(object_of(object_of(tool).get("function")).get("name"))
                 for tool in list_of(body.get("tools"))

@@ -78,6 +78,7 @@ class OpenAIAssistants:
             streamed=body.get("stream") is True,
             messages=tuple(_asked(body)),
             tool_names=tool_names(body.get("tools")),
+            tools=body.get("tools"),
             params=chosen(body, _PARAMS),
             links=Links(conversation_id=thread[1] if thread else ""),
             metadata=object_of(body.get("metadata")),

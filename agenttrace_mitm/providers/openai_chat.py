@@ -92,6 +92,7 @@ class OpenAIChat:
             streamed=body.get("stream") is True,
             messages=tuple(messages_of(request.list("messages"))),
             tool_names=tool_names(body.get("tools")) or _functions(body.get("functions")),
+            tools=body.get("tools") or body.get("functions"),
             params=chat_params(body),
             links=Links(
                 end_user=request.text("safety_identifier") or request.text("user"),

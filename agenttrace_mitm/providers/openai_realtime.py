@@ -71,6 +71,7 @@ class OpenAIRealtime:
             streamed=True,
             messages=tuple(_messages(body)),
             tool_names=tool_names(body.get("tools")),
+            tools=body.get("tools"),
             params=chosen(body, _PARAMS),
             metadata=object_of(body.get("metadata")),
             notes=tuple(request.notes),

@@ -107,6 +107,7 @@ class OpenAIResponses:
             streamed=body.get("stream") is True or route.query.get("stream") == "true",
             messages=tuple(messages_of(body.get("instructions"), body.get("input"))),
             tool_names=tool_names(body.get("tools")),
+            tools=body.get("tools"),
             params=params,
             links=_links(request),
             metadata=object_of(body.get("metadata")),

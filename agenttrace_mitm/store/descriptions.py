@@ -4,7 +4,7 @@
 `columns`.
 """
 
-from . import alert_tables, api_tables
+from . import alert_tables, api_tables, prompts
 
 CALL_COLUMNS = {
     "id": "UUIDv7; sorts by time",
@@ -21,7 +21,7 @@ CALL_COLUMNS = {
     "tags": "JSON: labels given to the run",
     "project": "repository or label",
     "end_user": "the caller's own end-user id",
-    "prompt_id": "prompt registry id",
+    "prompt_id": "the version of its agent's system prompt and tools, prompts.prompt_id",
     "host": "host that was asked",
     "method": "HTTP method",
     "path": "path; query secrets are gone",
@@ -111,6 +111,7 @@ TABLES = {
     "recorder_events": "what an operator should know: drops, spool, restarts",
     "rollup_hour": "ended calls added up by UTC hour, model, agent, project, kind and billing",
     "rollup_day": "the same as rollup_hour by UTC day",
+    **prompts.TABLES,
     **alert_tables.TABLES,
     **api_tables.TABLES,
 }

@@ -16,6 +16,7 @@ from pathlib import Path
 from ..errors import StoreError
 from . import rollups
 from .chains import Bodies, bodies_of, release, replace
+from .prompts import UNUSED
 from .schema import open_database
 from .spool import Spool
 
@@ -75,6 +76,7 @@ def forget_calls(database: Path, spool: Spool, what: str, name: str) -> dict[str
             ("tool_calls", f"call_id in {_GONE}"),
             ("spans", f"call_id in {_GONE} or {key} = :name"),
             ("llm_calls", f"id in {_GONE}"),
+            ("prompts", UNUSED),
             ("events", f"{key} = :name"),
             ("sessions", _unused("sessions", "session_id", key)),
             ("traces", _unused("traces", "trace_id", key)),

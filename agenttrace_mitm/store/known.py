@@ -50,7 +50,7 @@ class KnownContent:
         self._recall()
 
     def has_message(self, fingerprint: str) -> bool:
-        """True when this process has handed that message to the writer before."""
+        """True when this process has handed that message, or prompt, to the writer before."""
         if fingerprint in self._messages:
             self._messages.move_to_end(fingerprint)
             return True
@@ -123,6 +123,8 @@ class KnownContent:
         """Note what a call brings, once its record is on its way to the writer."""
         for message in record.messages:
             self._messages[message.fingerprint] = None
+        if record.prompt:
+            self._messages[record.prompt.prompt_id] = None
         _trim(self._messages, self._remembered)
         answers = (
             (answer.call_id, answer.position, answer.at_us) for answer in record.tool_results

@@ -9,6 +9,7 @@ import sqlite3
 
 from ..clock import oldest_id
 from .chains import release
+from .prompts import LET_GO
 
 STEP = 200
 
@@ -66,7 +67,7 @@ def let_go(db: sqlite3.Connection, before_us: int) -> int:
     db.execute("begin immediate")
     try:
         changed = _let_payloads_go(db, given)
-        changed += sum(_changes(db, sql, given) for sql in (_MEDIA, _TOOL_CALLS, _MESSAGES))
+        changed += sum(_changes(db, sql, given) for sql in (_MEDIA, _TOOL_CALLS, _MESSAGES, LET_GO))
         db.execute("commit")
     except BaseException:
         if db.in_transaction:

@@ -15,6 +15,7 @@ from . import rollups
 from .chains import Bodies, Recent, bodies_of, release, replace, stored
 from .descriptions import CALL_COLUMNS
 from .places import write_placement
+from .prompts import write_prompt
 from .search import index_new
 from .words import own_text
 
@@ -123,6 +124,8 @@ class Batch:
         self._has_messages |= any(not message.known for message in record.messages)
         _write_tools(db, record)
         write_placement(db, record.placement)
+        if record.prompt:
+            write_prompt(db, record.prompt, call.started_us, call.privacy_tier)
         if payload := record.payload:
             _write_payload(db, call, payload, self._recent, is_new=before is None)
 

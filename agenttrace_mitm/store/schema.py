@@ -20,6 +20,7 @@ from . import (
     indexes,
     places,
     prints,
+    prompts,
     rollups,
     search,
     waste,
@@ -401,6 +402,12 @@ def m041_api(db: Database) -> None:
 def m062_prints(db: Database) -> None:
     """Fingerprints of half the length."""
     prints.shorten(db.conn)
+
+
+@migrations()
+def m061_prompts(db: Database) -> None:
+    """What agents are told before anything is said, in versions."""
+    prompts.create(db.conn)
 
 
 def open_database(path: Path) -> Database:

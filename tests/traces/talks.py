@@ -59,11 +59,14 @@ class Recording:
         pid: int = 7,
         status: int = 200,
         agent: str = "",
+        tools: list[Json] | None = None,
         **headers: str,
     ) -> str:
         """Record a call that takes a second, a second after the one before; its id."""
         self._now += 2 * SECOND
-        body = {"model": "claude-sonnet-4-5", "system": system, "messages": messages}
+        body: Json = {"model": "claude-sonnet-4-5", "system": system, "messages": messages}
+        if tools is not None:
+            body["tools"] = tools
         answer = {
             "id": f"msg_{new_id()}",
             "type": "message",
