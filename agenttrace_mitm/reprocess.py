@@ -100,11 +100,9 @@ def reprocess(
 
 def read_again(call: LlmCall, wire: StoredWire, prints: Fingerprinter) -> Again:
     """*call* as its bytes are understood today; what was not kept of them changes nothing."""
-    exchange = exchange_of(call, wire)
-    turn = _turn_of(exchange, call)
-    if turn is None:
+    exchange = whole_exchange_of(call, wire)
+    if exchange is None:
         return Again(call)
-    exchange = replace(exchange, turn=turn)
     understood = providers.understand(exchange)
     after = _call(call, wire, exchange, understood)
     return _Rereading(after, wire, exchange, understood, prints).again()
@@ -250,6 +248,13 @@ def _results_in(messages: tuple[Message, ...], *, server: bool) -> list[ToolResu
     return [
         p for p in parts if isinstance(p, ToolResultPart) and p.tool_call_id and p.server == server
     ]
+
+
+def whole_exchange_of(call: LlmCall, wire: StoredWire) -> Exchange | None:
+    """As `exchange_of`; None for a turn of a WebSocket of which nobody knows what kind it was."""
+    exchange = exchange_of(call, wire)
+    turn = _turn_of(exchange, call)
+    return None if turn is None else replace(exchange, turn=turn)
 
 
 def exchange_of(call: LlmCall, wire: StoredWire) -> Exchange:

@@ -15,6 +15,7 @@ from typing import cast
 
 from sqlite_utils import Database
 
+from . import providers
 from .model import (
     Ask,
     Caller,
@@ -24,17 +25,20 @@ from .model import (
     LlmCall,
     Message,
     Reply,
+    StoredPrompt,
     ToolResultPart,
     Understood,
 )
-from .providers import is_library
+from .reprocess import whole_exchange_of
 from .store import KnownContent
 from .store.retraced import Placing, StoredMade, StoredTalk, ToolAnswer, retracing
 from .store.schema import migrations
+from .stored import stored_prompt
 from .traces import Fingerprinter, Known, MadeTool, Placed
 from .traces.content import parsed
 from .traces.identity import Identity, TraceContext, agent_of
 from .traces.placing import Finding, Place, Places, Stored
+from .traces.prompts import Prompts, prompt_id
 from .traces.subagents import Parent
 from .traces.threads import History, Link
 from .traces.tools import Answer
@@ -84,6 +88,7 @@ class _Again:
         self._prints = prints
         self._known = KnownContent(_nothing(), remembered)
         self._places = Places(self._known, prints)
+        self._prompts = Prompts(prints)
         self._responses: dict[str, deque[str]] = {}
 
     def placed(self, talk: StoredTalk) -> Placing:
@@ -100,10 +105,28 @@ class _Again:
         if call.response_id:
             recent = self._responses.setdefault(call.session_id or "", deque(maxlen=RECENT))
             recent.appendleft(call.response_id)
+        prompt = self._prompt(talk, again)
+        if prompt:
+            again = again.model_copy(update={"prompt_id": prompt.prompt_id})
         told = place.link.told if place.link else 0
         if stored.fixed or not place.thread_id:
             told = talk.told
-        return Placing(again, place.stored, told, answers)
+        return Placing(again, place.stored, told, answers, prompt)
+
+    def _prompt(self, talk: StoredTalk, again: LlmCall) -> StoredPrompt | None:
+        """The version that the call was made with, where that is not what is stored."""
+        agent = again.agent_id or ""
+        if known := talk.prompt:
+            id_ = prompt_id(self._prints, agent, known.system_print, known.tools_print)
+            changed = {"prompt_id": id_, "agent_id": agent}
+            return None if id_ == known.prompt_id else known.model_copy(update=changed)
+        exchange = whole_exchange_of(talk.call, talk.wire) if talk.wire else None
+        if exchange is None:
+            return None
+        understood = providers.understand(exchange)
+        ask = understood.ask
+        found = self._prompts.of(agent, self._prints.place(ask.messages), ask.tools, ask.tool_names)
+        return stored_prompt(found) if found and understood.kind == "llm" else None
 
     def _finding(self, talk: StoredTalk) -> Finding:
         call = talk.call
@@ -258,7 +281,7 @@ def _identity(talk: StoredTalk) -> Identity:
         Links(),
         client,
         call.user_agent or "",
-        is_library=is_library(client),
+        is_library=providers.is_library(client),
     )
     found = talk.thread_how == "argument"  # then the name was inferred as well
     named = not found and call.agent_id != own

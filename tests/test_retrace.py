@@ -8,8 +8,10 @@ import pytest
 
 from agenttrace_mitm.model import Exchange
 from agenttrace_mitm.retrace import retrace
+from agenttrace_mitm.store import open_database
 from agenttrace_mitm.traces import Fingerprinter
 from tests.traces.runs import Run, drive, runs
+from tests.traces.talks import Recording, says, user
 
 ALL = runs()
 needs_corpus = pytest.mark.skipif(not ALL, reason="the recorded runs are not here")
@@ -22,6 +24,7 @@ TABLES = {
     "traces": "trace_id",
     "threads": "thread_id",
     "spans": "span_id",
+    "prompts": "prompt_id",
     "rollup_hour": "hour, provider, model, agent_id",
 }
 
@@ -85,3 +88,38 @@ def test_what_came_in_another_order_finds_its_place(tmp_path: Path) -> None:
     told = retrace(path, PRINTS)
     assert differences(again, rows(other)) == []
     assert told.changed == 0
+
+
+def _asked(talk: Recording, agent: str = "") -> str:
+    tools = [{"name": "Read", "description": "Reads.", "input_schema": {"type": "object"}}]
+    return talk.call([user("Hello there.")], says("Hello."), tools=tools, agent=agent)
+
+
+def test_calls_from_before_there_were_versions_get_theirs(tmp_path: Path) -> None:
+    """As far as their bytes are kept: the same rows as when they come today."""
+    path = tmp_path / "data.db"
+    talk = Recording(open_database(path).conn)
+    call = _asked(talk)
+    query = "select * from prompts"
+    before = talk.row(query)
+    talk.db.execute("delete from prompts")
+    talk.db.execute("update llm_calls set prompt_id = null")
+    assert retrace(path, PRINTS).changed == 1
+    assert talk.row(query) == before
+    assert talk.of(call, "prompt_id") == before[0]
+    assert retrace(path, PRINTS).changed == 0
+
+
+def test_a_prompt_goes_with_the_agent(tmp_path: Path) -> None:
+    """A call that turns out to be another agent's was made with that agent's version."""
+    path = tmp_path / "data.db"
+    talk = Recording(open_database(path).conn)
+    call = _asked(talk, agent="helper")
+    before = talk.row("select * from prompts")
+    wrong = "update llm_calls set agent_id = 'x', prompt_id = 'p'"
+    talk.db.execute(wrong)
+    talk.db.execute("update prompts set agent_id = 'x', prompt_id = 'p'")
+    talk.db.execute("update llm_calls set agent_id = 'helper'")
+    retrace(path, PRINTS)
+    assert talk.of(call, "prompt_id") == before[0]
+    assert talk.row("select * from prompts") == before

@@ -129,6 +129,12 @@ where first_seen_us < :before_us and privacy_tier > 0
 """
 """Retention: the words of prompts that no call since *before_us* was made with."""
 
+VERSIONS_SINCE = """
+select cast(unixepoch(applied_at) as integer) * 1000000
+from _sqlite_migrations where name = 'm061_prompts'
+"""
+"""Since when calls are told which version they were made with."""
+
 UNUSED = "prompt_id not in (select prompt_id from llm_calls where prompt_id is not null)"
 
 

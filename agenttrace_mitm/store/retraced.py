@@ -18,9 +18,11 @@ from typing import Any
 import msgspec
 
 from ..errors import StoreError
-from ..model import Json, JsonObject, LlmCall, Placement
+from ..model import Json, JsonObject, LlmCall, Placement, StoredPrompt
 from . import rollups
 from .places import write_placement
+from .prompts import UNUSED, VERSIONS_SINCE, write_prompt
+from .revise import StoredWire, wire_of
 from .rows import call_of
 from .schema import open_database
 
@@ -36,6 +38,7 @@ PLACED = (
     "continues_how",
     "continues_confidence",
     "history",
+    "prompt_id",
 )
 """The columns of a call that say where it belongs."""
 TABLES = ("sessions", "traces", "threads", "spans")
@@ -109,6 +112,10 @@ class StoredTalk:
     parent_thread: str
     parent_span: str
     """Of a thread that works for another's tool call."""
+    prompt: StoredPrompt | None
+    """What its agent was told, without the words."""
+    wire: StoredWire | None
+    """The bytes of a call from before there were versions of prompts, where they are kept."""
 
 
 type ToolAnswer = tuple[str, int, Json, bool, int, str, float]
@@ -123,6 +130,8 @@ class Placing:
     placement: Placement
     told: int
     answers: list[ToolAnswer]
+    prompt: StoredPrompt | None = None
+    """Where it is another version now than was stored."""
 
 
 class Retracing:
@@ -137,6 +146,7 @@ class Retracing:
         self._whole: OrderedDict[str, array[int]] = OrderedDict()
         self._words: OrderedDict[int, Words] = OrderedDict()
         self._answers: dict[str, list[StoredAnswer]] = {}
+        self._prompts: dict[str, StoredPrompt] = {}
         self.last_us = 0
         """When the last call that was read had ended."""
         self.changed = 0
@@ -172,12 +182,22 @@ class Retracing:
                     tuple(made.get(call.id, ())),
                     tuple(self._answers.get(call.id, ())),
                     **told[call.id],
+                    prompt=self._prompts.get(call.prompt_id or ""),
+                    wire=self._unversioned(call),
                 )
+
+    def _unversioned(self, call: LlmCall) -> StoredWire | None:
+        """The bytes of a call that nobody has looked at for its prompt yet."""
+        if call.prompt_id or call.kind != "llm" or call.started_us >= self._versions_since_us:
+            return None
+        return wire_of(self._db, call)
 
     def keep(self, placing: Placing) -> None:
         """Note where a call belongs."""
         call, db = placing.call, self._scratch
         write_placement(db, placing.placement)
+        if placing.prompt:
+            write_prompt(db, placing.prompt, call.started_us, call.privacy_tier)
         values = [getattr(call, name) for name in PLACED]
         moved = placing.told != self._first.get(call.id, call.n_messages or 0)
         marks = ", ".join("?" * (len(PLACED) + 2))
@@ -195,6 +215,9 @@ class Retracing:
 
     def _read(self) -> None:
         """Which messages each call adds, and to which call's; which results it brought."""
+        [[self._versions_since_us]] = self._db.execute(VERSIONS_SINCE)
+        for row in self._db.execute(f"select {', '.join(_PROMPT)} from prompts"):
+            self._prompts[row["prompt_id"]] = StoredPrompt(**dict(row))
         for by, call_id, position, is_error, how, sure in self._db.execute(_ANSWERS):
             answer = StoredAnswer(call_id, position, bool(is_error), how or "", sure or 0.0)
             self._answers.setdefault(by, []).append(answer)
@@ -302,6 +325,7 @@ left join sessions s on s.session_id = c.session_id
 left join threads h on h.thread_id = c.thread_id
 where c.id in (select value from json_each(?))
 """
+_PROMPT = [name for name in StoredPrompt.model_fields if name not in ("system", "tools")]
 _COLUMNS = ", ".join(PLACED)
 _DIFFERS = f"({', '.join('c.' + n for n in PLACED)}) is not ({', '.join('p.' + n for n in PLACED)})"
 _ANSWER_COLUMNS = "result, is_error, ended_us, answered_by_call_id, how, confidence"
@@ -337,6 +361,21 @@ _PUT = (
     delete from call_messages
     where direction = 'in' and call_id in (select id from scratch.placed where moved)
     """,
+    # The words of a version that only went to another agent are there already.
+    """
+    insert into prompts
+    select n.prompt_id, n.agent_id, n.first_seen_us, n.system_print, n.tools_print,
+           coalesce(n.system, o.system), coalesce(n.tools, o.tools),
+           n.system_chars, n.tools_chars, n.n_tools, coalesce(o.privacy_tier, n.privacy_tier)
+    from scratch.prompts n left join prompts o on o.prompt_id = (
+        select prompt_id from prompts p
+        where p.system_print = n.system_print and p.tools_print = n.tools_print
+        order by p.privacy_tier desc limit 1)
+    where true
+    on conflict (prompt_id) do update
+    set first_seen_us = min(prompts.first_seen_us, excluded.first_seen_us)
+    """,
+    f"delete from prompts where first_seen_us <= :last and {UNUSED}",
     "insert into call_messages select call_id, 'in', position, 0, message_id from scratch.added",
 )
 

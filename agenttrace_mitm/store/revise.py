@@ -102,7 +102,7 @@ def revise(
     lengths: dict[str, int] = {}
     with _opened(database) as db:
         for batch in _batches(db, since_us):
-            kept = ((call, _wire(db, call)) for call in batch)
+            kept = ((call, wire_of(db, call)) for call in batch)
             read = [(call, anew(call, wire)) for call, wire in kept if wire]
             yield from _healed(db, read, lengths, dry_run=dry_run)
 
@@ -143,7 +143,8 @@ def _transaction(db: sqlite3.Connection, *, keep: bool) -> Iterator[None]:
         raise
 
 
-def _wire(db: sqlite3.Connection, call: LlmCall) -> StoredWire | None:
+def wire_of(db: sqlite3.Connection, call: LlmCall) -> StoredWire | None:
+    """The bytes of *call*; None where none are kept.  *db* gives rows by name."""
     row = db.execute("select * from payloads where call_id = ?", (call.id,)).fetchone()
     if row is None or (call.status_code == 101 and call.kind == "admin"):
         return None  # of a WebSocket it is the turns that are calls
