@@ -7,7 +7,7 @@ ignores what it has.
 
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -46,7 +46,7 @@ class KnownContent:
         self._keys: OrderedDict[str, list[str]] = OrderedDict()
         self._tools: OrderedDict[str, list[MadeTool]] = OrderedDict()
         self._answered: OrderedDict[tuple[str, int], int] = OrderedDict()
-        self._after: OrderedDict[str, set[str]] = OrderedDict()
+        self._after: OrderedDict[str, dict[str, int]] = OrderedDict()
         self._recall()
 
     def has_message(self, fingerprint: str) -> bool:
@@ -80,11 +80,12 @@ class KnownContent:
         near = self._remembered_by("response", [response_id])
         return near or self._select("c.response_id = :key", key=response_id)
 
-    def with_conversation(self, conversation: str) -> Seen | None:
-        """The latest call of a *conversation*."""
+    def with_conversation(self, conversation: str, before_us: int) -> Seen | None:
+        """The latest call of a *conversation* that began before *before_us*."""
         near = self._remembered_by("conversation", [conversation])
         found = near or self._select("c.conversation_id = :key", key=conversation)
-        return max(found, key=lambda seen: seen.started_us, default=None)
+        earlier = (seen for seen in found if seen.started_us < before_us)
+        return max(earlier, key=lambda seen: seen.started_us, default=None)
 
     def with_tool(self, keys: Sequence[str]) -> Sequence[MadeTool]:
         """Tool calls with one of *keys* as id, item id or fingerprint, latest last."""
@@ -110,14 +111,30 @@ class KnownContent:
         ).fetchone()
         return row[0] if row else None
 
-    def continuations(self, call_id: str) -> Sequence[str]:
-        """Request chains of the calls that continue *call_id*."""
+    def continuations(self, call_id: str) -> Mapping[str, int]:
+        """Request chains of the calls that continue *call_id*; when the first of each began."""
         if call_id in self._calls:
-            return tuple(self._after.get(call_id, ()))
-        rows = self._db.execute(
-            "select request_chain from llm_calls where continues_call_id = ?", (call_id,)
+            return self._after.get(call_id, {})
+        return self._stored_after(call_id)
+
+    def _stored_after(self, call_id: str) -> dict[str, int]:
+        sql = (
+            "select coalesce(request_chain, ''), min(started_us) from llm_calls"
+            " where continues_call_id = ? group by 1"
         )
-        return [row[0] or "" for row in rows]
+        return dict(self._db.execute(sql, (call_id,)).fetchall())
+
+    def learn_again(self, call_ids: Iterable[str]) -> None:
+        """Forget where these calls belonged: the database has other places for them now."""
+        parents = set()
+        for call_id in call_ids:
+            before = self._calls.get(call_id)
+            if after := next(iter(self._select("c.id = :key", key=call_id)), None):
+                parents |= {seen.continues for seen in (before, after) if seen and seen.continues}
+                if before:
+                    self._calls[call_id] = after
+        for parent in parents & self._calls.keys():
+            self._after[parent] = self._stored_after(parent)
 
     def remember(self, record: Record) -> None:
         """Note what a call brings, once its record is on its way to the writer."""
@@ -155,7 +172,9 @@ class KnownContent:
         self._calls[seen.call_id] = seen
         _trim(self._calls, self._remembered // 2)
         if seen.continues:
-            self._after.setdefault(seen.continues, set()).add(seen.request_chain)
+            after = self._after.setdefault(seen.continues, {})
+            first = after.get(seen.request_chain, seen.started_us)
+            after[seen.request_chain] = min(first, seen.started_us)
             _trim(self._after, self._remembered // 2)
         if again:
             return

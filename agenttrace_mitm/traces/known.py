@@ -3,7 +3,7 @@
 The store answers them, from memory where it can; tests may answer from a list.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -80,8 +80,8 @@ class Known(Protocol):
     def with_response(self, response_id: str) -> Sequence[Seen]:
         """Calls that were answered with *response_id*."""
 
-    def with_conversation(self, conversation: str) -> Seen | None:
-        """The latest call of a *conversation*."""
+    def with_conversation(self, conversation: str, before_us: int) -> Seen | None:
+        """The latest call of a *conversation* that began before *before_us*."""
 
     def with_tool(self, keys: Sequence[str]) -> Sequence[MadeTool]:
         """Tool calls with one of *keys* as id, item id or fingerprint, latest last."""
@@ -92,5 +92,5 @@ class Known(Protocol):
     def answered_us(self, made: MadeTool) -> int | None:
         """When a result of *made* came; None while it is open."""
 
-    def continuations(self, call_id: str) -> Sequence[str]:
-        """Request chains of the calls that continue *call_id*."""
+    def continuations(self, call_id: str) -> Mapping[str, int]:
+        """Request chains of the calls that continue *call_id*; when the first of each began."""

@@ -247,17 +247,17 @@ class Places:
     def _answers(self, finding: Finding, link: Link | None, own: Stored) -> tuple[Answer, ...]:
         if own.fixed:
             return own.answers
-        told = link.told if link else 0
+        told, began = link.told if link else 0, finding.exchange.started_us
         messages = [placed.message for placed in finding.asked[told:]]
         brings = any(isinstance(p, ToolResultPart) for message in messages for p in message.parts)
         found: list[Answer] = []
         if brings:
             seen = link.seen if link else None
             session = finding.identity.session_id
-            found = Pairing(self._known, self._prints, seen, session).answers(messages)
+            found = Pairing(self._known, self._prints, seen, session, began).answers(messages)
         if link:
             history = (placed.message for placed in finding.asked[:told])
-            found += Dropped(self._known, self._prints, link.seen).answers(history)
+            found += Dropped(self._known, self._prints, link.seen, began).answers(history)
         return (*found, *own.answers)
 
     def _agent_span(

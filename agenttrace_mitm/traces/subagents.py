@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .fingerprints import Fingerprinter, Placed
-from .known import Known, MadeTool
+from .known import Known, MadeTool, Seen
 from .spoken import PROMPT, user_text
 
 if TYPE_CHECKING:
@@ -38,20 +38,22 @@ class SubAgents:
 
     def parent(self, asked: Sequence[Placed], finding: "Finding") -> Parent | None:
         """The parent of the thread that *asked* begins, or None when it is nobody's."""
-        text = _first_words(asked)
+        text = first_words(asked)
         found = self._known.with_prompt(self._prints.of("prompt", text)) if text else ()
         named = bool(finding.understood.ask.links.agent_id)
         for tool in reversed(found):
-            if self._is_open(tool, finding) and (parent := self._below(tool, named=named)):
-                seen = self._known.call(tool.call_id)
-                if seen and seen.session_id == finding.identity.session_id:
-                    return parent
+            seen = self._known.call(tool.call_id)
+            if seen is None or seen.session_id != finding.identity.session_id:
+                continue
+            if self._is_open(tool, seen, finding) and (parent := self._below(tool, named=named)):
+                return parent
         return None
 
-    def _is_open(self, tool: MadeTool, finding: "Finding") -> bool:
+    def _is_open(self, tool: MadeTool, seen: Seen, finding: "Finding") -> bool:
         started = finding.exchange.started_us
         answered = self._known.answered_us(tool)
-        return tool.started_us <= started and (answered is None or answered >= started)
+        # A reply may be complete to the program some time before its connection ends.
+        return seen.started_us <= started and (answered is None or answered >= started)
 
     def _below(self, tool: MadeTool, *, named: bool) -> Parent | None:
         seen = self._known.call(tool.call_id)
@@ -63,7 +65,7 @@ class SubAgents:
         return Parent(seen.trace_id, seen.thread_id, span, agent, how, sure)
 
 
-def _first_words(asked: Sequence[Placed]) -> str:
+def first_words(asked: Sequence[Placed]) -> str:
     """The first user message's own words, where they are enough to be told from others."""
     first = next((p.message for p in asked if p.message.role == "user"), None)
     text = user_text([first]) if first else ""

@@ -16,6 +16,7 @@ from .known import Known, MadeTool, Seen, model_of
 from .spoken import TELLING, Said, said
 
 TURNS_TRIED = 3
+RESULTS_TRIED = 8
 RANDOM = 12
 """Different characters that an id has at least when it was drawn at random."""
 LONG = 24
@@ -192,17 +193,8 @@ class Threads:
 
     def _by_tool(self, request: Request) -> Link | None:
         """The call that asked for the results which the request brings."""
-        keys = [
-            part.tool_call_id
-            for placed in request.asked
-            for part in placed.message.parts
-            if isinstance(part, ToolResultPart) and part.tool_call_id and not part.server
-        ]
-        made = [
-            tool
-            for tool in (self._known.with_tool(keys[-8:]) if keys else ())
-            if tool.started_us <= request.started_us
-        ]
+        keys = _answered_ids(request.asked)
+        made = self._known.with_tool(keys) if keys else ()
         calls = {tool.call_id: self._known.call(tool.call_id) for tool in made}
         mine = [seen for seen in calls.values() if seen and _is_near(seen, request)]
         seen = self._best(mine, request)
@@ -211,7 +203,8 @@ class Threads:
     def _by_conversation(self, request: Request) -> Link | None:
         conversation = request.links.conversation_id
         usable = conversation and not _is_blanked(conversation)
-        seen = self._known.with_conversation(conversation) if usable else None
+        began = request.started_us
+        seen = self._known.with_conversation(conversation, began) if usable else None
         if seen is None or seen.call_id == request.call_id:
             return None
         if not _is_ours(seen, request, conversation):
@@ -248,9 +241,15 @@ class Threads:
         return max(fit, key=rank)
 
     def _taken(self, seen: Seen, request: Request) -> int:
-        """0: nobody goes on from *seen* yet, 1: an equal request does, 2: another one."""
+        """0: nobody goes on from *seen* yet, 1: an equal request does, 2: another one.
+
+        Only those that began before: where a call belongs must not depend on which ended first.
+        """
         chain = request.asked[-1].chain if request.asked else ""
-        others = self._known.continuations(seen.call_id)
+        began = request.started_us
+        others = [
+            other for other, at in self._known.continuations(seen.call_id).items() if at < began
+        ]
         return 0 if not others else 2 if any(other != chain for other in others) else 1
 
     def _is_fork(self, link: Link, request: Request) -> bool:
@@ -332,6 +331,17 @@ def _speaks(message: Message) -> bool:
         return True
     parts = message.parts
     return message.role == "tool" and all(isinstance(p, ToolResultPart) and p.server for p in parts)
+
+
+def _answered_ids(asked: Sequence[Placed]) -> list[str]:
+    """The ids of the last tool calls whose results the request brings."""
+    found = [
+        part.tool_call_id
+        for placed in asked
+        for part in placed.message.parts
+        if isinstance(part, ToolResultPart) and part.tool_call_id and not part.server
+    ]
+    return found[-RESULTS_TRIED:]
 
 
 def _tool_ids(message: Message) -> list[str]:

@@ -67,13 +67,13 @@ class Dropped:
     of that answers the dropped call as well, once it has become history.
     """
 
-    def __init__(self, known: Known, prints: Fingerprinter, parent: Seen) -> None:
+    def __init__(self, known: Known, prints: Fingerprinter, parent: Seen, at_us: int) -> None:
         self._prints = prints
         self._open = [
             tool  # the latest first: who asked last is answered
             for seen in _ancestors(known, parent)
             for tool in seen.tools
-            if not tool.server and known.answered_us(tool) is None
+            if not tool.server and _is_open(known, tool, at_us)
         ]
 
     def answers(self, told: Iterable[Message]) -> list[Answer]:
@@ -108,12 +108,19 @@ def _ancestors(known: Known, parent: Seen) -> Iterator[Seen]:
             yield seen
 
 
+def _is_open(known: Known, tool: MadeTool, at_us: int) -> bool:
+    """True when no request that began before *at_us* had its result."""
+    answered = known.answered_us(tool)
+    return answered is None or answered > at_us
+
+
 class Pairing:
-    """Pairs the results of one request; *parent* is the call that it continues."""
+    """Pairs the results of a request that began at *at_us*; it continues the call *parent*."""
 
     def __init__(
-        self, known: Known, prints: Fingerprinter, parent: Seen | None, session_id: str
+        self, known: Known, prints: Fingerprinter, parent: Seen | None, session_id: str, at_us: int
     ) -> None:
+        self._at_us = at_us
         self._known = known
         self._prints = prints
         self._session_id = session_id
@@ -157,7 +164,7 @@ class Pairing:
             how = _match(tool, result, spelling)
             if how and how[0] == "rewritten_id" and not self._parent:
                 continue  # examples that a program wrote itself have ids of its own as well
-            if how and self._known.answered_us(tool) is None and self._is_ours(tool):
+            if how and _is_open(self._known, tool, self._at_us) and self._is_ours(tool):
                 return Answer(tool, result, how[0], how[1] - 0.1)
         return None
 
