@@ -35,6 +35,7 @@ from .told import outcome, told_by
 from .traces import Fingerprinter, Known, Placed
 from .traces.attempts import Attempt, Attempts
 from .traces.identity import Identities, trace_context
+from .traces.late import Waiting
 from .traces.placing import Finding, Place, Places
 from .traces.prompts import Prompt, Prompts
 
@@ -64,6 +65,7 @@ class Pipeline:
         self._identities = Identities()
         self._places = Places(known, fingerprinter)
         self._prompts = Prompts(fingerprinter)
+        self._late = Waiting()
 
     def records(self, exchange: Exchange) -> tuple[Record, ...]:
         """What is to be stored of *exchange* and of the calls that it carried; its own comes last.
@@ -119,7 +121,12 @@ class Pipeline:
             prompt=prompt,
             payload=payload_of(exchange, understood) if self._tier == 3 else None,
         )
+        awaited = () if running else self._awaited(call, talk.place)
         record = keep(record, self._tier)
+        if awaited:
+            record = record.model_copy(update={"awaited": awaited})
+        if talk.place.overtaken and not running:
+            record = record.model_copy(update={"overtaken": True})
         if values is not CLEAN:
             record = _redacted(record, redactor)
         if payload := record.payload:
@@ -131,6 +138,25 @@ class Pipeline:
             clean = redacted(payload, redactor, values, withhold=withhold)
             record = record if clean is payload else record.model_copy(update={"payload": clean})
         return record
+
+    def _awaited(self, call: LlmCall, place: Place) -> tuple[str, ...]:
+        """Calls that came before this one, which they may go on from."""
+        if self._tier < 3 or not place.thread_id:
+            return ()  # without what was said, nothing can be placed again
+        tools = [key for t in place.tools for key in (f"tool {t.id}", f"tool {t.item_id}")]
+        prompts = [f"prompt {print_}" for tool in place.tools for print_ in tool.prompts]
+        keys = {
+            f"chain {call.request_chain}",
+            f"print {call.turn_print}",
+            f"print {call.reply_print}",
+            f"response {call.response_id}",
+            f"conversation {call.conversation_id}",
+            *tools,
+            *prompts,
+        }
+        found = self._late.came(call.id, call.started_us, keys)
+        self._late.wait(call.id, call.started_us, place.awaits)
+        return found
 
     def submitted(self, record: Record) -> Record:
         """*record*, which a program made itself, as it may be stored."""

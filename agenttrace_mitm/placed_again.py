@@ -243,7 +243,9 @@ def _identity(talk: StoredTalk) -> Identity:
         call.user_agent or "",
         is_library=providers.is_library(client),
     )
-    found = talk.thread_how == "argument"  # then the name was inferred as well
+    # A sub-agent that was found by its first message goes by the tool, unless it has told a name.
+    last = (call.agent_id or "").rpartition("/")[2]
+    found = talk.thread_how == "argument" and last == talk.parent_tool
     named = not found and call.agent_id != own
     return Identity(
         session_id=call.session_id or "",

@@ -200,7 +200,8 @@ class Record(Row):
     """Everything the store writes for one call.
 
     `messages` are those that the call adds to what `continues_call_id` already holds; `prompt` is
-    None where there is none, or the store has it.
+    None where there is none, or the store has it.  `awaited` are calls that came before, and may
+    go on from this one; `overtaken` where a call that began later goes on from the same one.
     """
 
     call: LlmCall
@@ -210,3 +211,5 @@ class Record(Row):
     payload: Payload | None = None
     placement: Placement = Placement()
     prompt: StoredPrompt | None = None
+    awaited: tuple[str, ...] = ()
+    overtaken: bool = False

@@ -24,6 +24,7 @@ from ..errors import AgentTraceError, SettingsError
 from ..pipeline import Pipeline
 from ..pricing import read_user_prices, use
 from ..pricing.overrides import USER_FILE
+from ..relink import relink
 from ..settings import Settings
 from ..store import Answers, Event, KnownContent, Reading, Spool, Writer, set_aside
 from ..traces import Fingerprinter
@@ -86,7 +87,9 @@ async def _run(settings: Settings) -> None:
     damaged = set_aside(settings.database, settings.home, thorough=bool(spool.waiting()))
     reading = Reading(settings.database)
     known = KnownContent(reading)
-    fingerprinter = Fingerprinter(fingerprint_key(settings.fingerprint_file))
+    key = fingerprint_key(settings.fingerprint_file)
+    fingerprinter = Fingerprinter(key)
+    placing_prints = Fingerprinter(key)  # of the writer's thread
     pipeline = Pipeline(settings.privacy_tier, fingerprinter, known, Answers(reading))
 
     def saved(ids: Sequence[str]) -> None:
@@ -112,6 +115,7 @@ async def _run(settings: Settings) -> None:
         retention_days=settings.retention_days,
         forgotten=forgotten,
         replaced=replaced,
+        relink=lambda db, ids: relink(db, placing_prints, ids),
     )
     if damaged:
         writer.put(_set_aside(damaged))

@@ -18,7 +18,7 @@ from ..errors import StoreError
 from ..frames import Ack, AnyFrame, Blind, FrameDecoder, Hello, Note, Settled, Submitted, encode
 from ..model import Exchange, Record, StoredEvent
 from ..pipeline import Pipeline
-from ..store import BlindSpot, Event, KnownContent, Writer
+from ..store import BlindSpot, Event, KnownContent, Relink, Writer
 from .assembly import Assembly, ExchangeFrame
 
 log = logging.getLogger(__name__)
@@ -31,6 +31,8 @@ client, upstream and proxy want the processor right now."""
 
 GRACE_S = 2.0
 HANG_UP_S = 2.0
+RELINK_S = 5.0
+"""How long calls wait for others to be placed again; without a database nobody does that."""
 VISIBLE_AFTER_US = 1_000_000
 
 
@@ -183,6 +185,18 @@ class Service:
         for record in self._pipeline.records(exchange):
             self._write(record)
             self._known.remember(record)
+            if record.awaited:
+                self._relink(record.awaited)
+
+    def _relink(self, ids: tuple[str, ...]) -> None:
+        """Have calls placed again that came before one which they go on from.
+
+        Nothing is placed meanwhile: it might go on from them.  This is rare, and takes a commit.
+        """
+        again = Relink(ids)
+        self._writer.put(again)
+        if again.done.wait(RELINK_S):
+            self._known.learn_again(again.placed)
 
     def _write(self, record: Record) -> None:
         self._writer.put(record)  # waits when the store lags: capture keeps what we do not read

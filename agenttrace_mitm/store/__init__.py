@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .reading import Reading
     from .schema import open_database
     from .spool import DeadLetter, Spool
-    from .writer import BlindSpot, Event, Writer
+    from .writer import BlindSpot, Event, Relink, Writer
 
 _HOMES = {
     "Answers": "answers",
@@ -24,6 +24,7 @@ _HOMES = {
     "Event": "writer",
     "KnownContent": "known",
     "Reading": "reading",
+    "Relink": "writer",
     "Spool": "spool",
     "Writer": "writer",
     "open_database": "schema",
@@ -39,6 +40,7 @@ __all__ = [
     "Event",
     "KnownContent",
     "Reading",
+    "Relink",
     "Spool",
     "Writer",
     "open_database",

@@ -77,6 +77,12 @@ where call_id = :of and position = :position
   and (answered_by_call_id is null or ended_us > :at_us)
 """
 
+FORKED_OFF = """
+update llm_calls set history = 'forked'
+where continues_call_id = :continues_call_id and started_us > :started_us
+  and request_chain is not :request_chain and history = 'grown'
+"""
+
 INSERT_PAYLOAD = """
 insert into payloads
     (call_id, request_headers, response_headers, arrivals, request_body, response_body,
@@ -124,6 +130,8 @@ class Batch:
         self._has_messages |= any(not message.known for message in record.messages)
         _write_tools(db, record)
         write_placement(db, record.placement)
+        if record.overtaken:
+            db.execute(FORKED_OFF, call.__dict__)
         if record.prompt:
             write_prompt(db, record.prompt, call.started_us, call.privacy_tier)
         if payload := record.payload:

@@ -74,7 +74,8 @@ class StoredTalk:
     thread_confidence: float
     parent_thread: str
     parent_span: str
-    """Of a thread that works for another's tool call."""
+    parent_tool: str
+    """Of a thread that works for another's tool call, and the tool's name."""
     prompt: StoredPrompt | None
     """What its agent was told, without the words."""
     wire: StoredWire | None
@@ -258,13 +259,14 @@ select c.id,
        coalesce(s.how, '') as session_how, coalesce(s.confidence, 1.0) as session_confidence,
        coalesce(h.how, '') as thread_how, coalesce(h.confidence, 1.0) as thread_confidence,
        coalesce(h.parent_thread_id, '') as parent_thread,
-       coalesce(h.parent_span_id, '') as parent_span
+       coalesce(h.parent_span_id, '') as parent_span, coalesce(w.name, '') as parent_tool
 from llm_calls c
 left join spans o on o.span_id = c.parent_span_id
 left join spans a on a.span_id = case when o.kind = 'llm' then o.parent_span_id else o.span_id end
 left join traces t on t.trace_id = c.trace_id
 left join sessions s on s.session_id = c.session_id
 left join threads h on h.thread_id = c.thread_id
+left join spans w on w.span_id = h.parent_span_id
 where c.id in (select value from json_each(?))
 """
 _PROMPT = [name for name in StoredPrompt.model_fields if name not in ("system", "tools")]

@@ -8,11 +8,12 @@ import contextlib
 import itertools
 import logging
 import sqlite3
+import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..clock import now_us
@@ -55,13 +56,25 @@ class BlindSpot:
     client: str
 
 
+@dataclass(frozen=True, slots=True)
+class Relink:
+    """Calls to place again once the batch is written, because one came after them.
+
+    `done` is set when that was tried; `placed` holds the calls that have been placed then.
+    """
+
+    call_ids: tuple[str, ...]
+    done: threading.Event = field(default_factory=threading.Event)
+    placed: list[str] = field(default_factory=list)
+
+
 INSERT_EVENT = f"""
 insert into events ({", ".join(StoredEvent.model_fields)})
 values ({", ".join(f":{name}" for name in StoredEvent.model_fields)})
 on conflict (id) do nothing
 """
 
-type Item = Record | StoredEvent | Event | BlindSpot
+type Item = Record | StoredEvent | Event | BlindSpot | Relink
 
 
 class Writer:
@@ -69,7 +82,8 @@ class Writer:
 
     *saved* is called, on that thread, with the ids of calls that are committed or spooled.
     Content older than *retention_days* is let go, 0 keeps it; *forgotten* is called after;
-    *replaced* when the file turned out to be another one than before.
+    *replaced* when the file turned out to be another one than before.  *relink* places calls
+    again in its transaction, and says which.
     """
 
     def __init__(
@@ -81,6 +95,7 @@ class Writer:
         retention_days: int = 0,
         forgotten: Callable[[], None] = lambda: None,
         replaced: Callable[[], None] = lambda: None,
+        relink: Callable[[sqlite3.Connection, Sequence[str]], list[str]] = lambda db, ids: [],
     ) -> None:
         self._path = database
         self._spool = spool
@@ -88,6 +103,7 @@ class Writer:
         self._retention_days = retention_days
         self._forgotten = forgotten
         self._replaced = replaced
+        self._relink = relink
         self._retention_due = time.monotonic()
         self._items: Waiting[Item] = Waiting(_weight)
         self._committed_calls = 0
@@ -131,6 +147,9 @@ class Writer:
                 self._keep([*later, *batch])
                 self._let_go()
             self._items.done(batch)
+            for item in batch:
+                if isinstance(item, Relink):
+                    item.done.set()
         self._close()
 
     def _keep(self, batch: list[Item]) -> None:
@@ -180,7 +199,7 @@ class Writer:
         except OSError as trouble:
             log.error("the spool cannot be written (%s); calls wait in memory", trouble)
             return False
-        self._later += [item for item in batch if not isinstance(item, Record)]
+        self._later += [item for item in batch if not isinstance(item, Record | Relink)]
         if stripped:
             log.error("the spool is full: calls are kept without what was said")
             detail = f"the spool was full: {stripped} calls were kept without what was said"
@@ -215,12 +234,27 @@ class Writer:
             for item in batch:
                 _write(db, item, records)
             records.finish()
+            for item in batch:
+                if isinstance(item, Relink):
+                    self._place_again(db, item)
             db.execute("commit")
         except BaseException:
             self._recent.forget()  # it may hold what now is not there
             if db.in_transaction:  # SQLite may have rolled back by itself
                 db.rollback()
             raise
+
+    def _place_again(self, db: sqlite3.Connection, item: Relink) -> None:
+        """Where that fails, calls stay where they are: `traces rebuild` finds their place."""
+        db.execute("savepoint relink")
+        try:
+            item.placed[:] = self._relink(db, item.call_ids)
+        except Exception as error:  # the second promise: it costs an edge, never a row
+            if _is_outage(error) or "pytest" in sys.modules:
+                raise
+            log.exception("%s were not placed again", item.call_ids)
+            db.execute("rollback to relink")
+        db.execute("release relink")
 
     def _notice_others(self, db: sqlite3.Connection) -> None:
         """Trust no memory of stored bodies once another process has written."""
@@ -317,6 +351,8 @@ def _write(db: sqlite3.Connection, item: Item, records: Batch) -> None:
     match item:
         case Record():
             records.write(item)
+        case Relink():
+            pass  # once everything is written
         case StoredEvent():
             db.execute(INSERT_EVENT, item.__dict__ | {"tags": json_text(item.tags)})
         case Event():

@@ -99,6 +99,10 @@ class Place:
     tools: tuple[MadeTool, ...] = ()
     tool_spans: tuple[str, ...] = ()
     answers: tuple[Answer, ...] = ()
+    overtaken: bool = False
+    """Calls that began later go on from the same one already: they are forks."""
+    awaits: tuple[str, ...] = ()
+    """Keys of what was looked for in vain: see `late`."""
     stored: Placement = field(default_factory=Placement)
 
 
@@ -132,18 +136,19 @@ class Places:
     def _link(self, finding: Finding) -> Link | None:
         if finding.stored and finding.stored.fixed:
             return finding.stored.link
-        links = finding.understood.ask.links
-        request = Request(
+        return self._threads.find(self._request(finding))
+
+    def _request(self, finding: Finding) -> Request:
+        return Request(
             finding.call_id,
             finding.exchange.started_us,
             finding.asked,
             finding.exchange.provider,
             finding.style,
             finding.exchange.caller.address,
-            links,
+            finding.understood.ask.links,
             finding.identity.session_id,
         )
-        return self._threads.find(request)
 
     def _parent(self, finding: Finding) -> Parent | None:
         if finding.stored and finding.stored.fixed:
@@ -201,6 +206,8 @@ class Places:
             tools=made,
             tool_spans=tuple(tool_span_id(self._prints, tool) for tool in made),
             answers=answers,
+            overtaken=link is not None and self._threads.is_overtaken(link, self._request(finding)),
+            awaits=self._awaited(finding, link, before, parent),
             stored=Placement(
                 session=_session(finding),
                 trace=self._trace(finding, trace_id, thread_id, agent.span_id, agent_id),
@@ -214,6 +221,16 @@ class Places:
                 ),
             ),
         )
+
+    def _awaited(
+        self, finding: Finding, link: Link | None, before: Seen | None, parent: Parent | None
+    ) -> tuple[str, ...]:
+        if finding.stored:
+            return ()
+        keys = self._threads.missing(self._request(finding), link)
+        if before is None and parent is None and not keys:
+            keys = self._sub_agents.missing(finding.asked)
+        return tuple(keys)
 
     def _told(self, finding: Finding) -> Stored:
         """What the reply of *finding* tells, in prints."""

@@ -38,7 +38,7 @@ class SubAgents:
 
     def parent(self, asked: Sequence[Placed], finding: "Finding") -> Parent | None:
         """The parent of the thread that *asked* begins, or None when it is nobody's."""
-        text = first_words(asked)
+        text = _first_words(asked)
         found = self._known.with_prompt(self._prints.of("prompt", text)) if text else ()
         named = bool(finding.understood.ask.links.agent_id)
         for tool in reversed(found):
@@ -48,6 +48,11 @@ class SubAgents:
             if self._is_open(tool, seen, finding) and (parent := self._below(tool, named=named)):
                 return parent
         return None
+
+    def missing(self, asked: Sequence[Placed]) -> list[str]:
+        """The key of a tool call that may come late: one with these first words."""
+        text = _first_words(asked)
+        return [f"prompt {self._prints.of('prompt', text)}"] if text else []
 
     def _is_open(self, tool: MadeTool, seen: Seen, finding: "Finding") -> bool:
         started = finding.exchange.started_us
@@ -65,7 +70,7 @@ class SubAgents:
         return Parent(seen.trace_id, seen.thread_id, span, agent, how, sure)
 
 
-def first_words(asked: Sequence[Placed]) -> str:
+def _first_words(asked: Sequence[Placed]) -> str:
     """The first user message's own words, where they are enough to be told from others."""
     first = next((p.message for p in asked if p.message.role == "user"), None)
     text = user_text([first]) if first else ""

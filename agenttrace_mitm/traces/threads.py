@@ -81,6 +81,31 @@ class Threads:
             return None  # it repeats no reply, and somebody else went on: only the prompt is equal
         return Link(link.seen, link.how, link.confidence, link.told, "forked")
 
+    def missing(self, request: Request, link: Link | None) -> list[str]:
+        """Keys of the call that *request* should continue, unless *link* is to that one."""
+        asked, links = request.asked, request.links
+        if link and link.how == "previous_response_id":
+            return []
+        turns = _turns(asked, 0)
+        if link and link.how == "prefix" and not _turns(asked, link.told)[1:]:
+            return []
+        keys = [f"tool {id_}" for id_ in _answered_ids(asked)] if turns else []
+        if links.previous_response_id:
+            keys.append(f"response {links.previous_response_id}")
+        if links.conversation_id and not _is_blanked(links.conversation_id) and link is None:
+            keys.append(f"conversation {links.conversation_id}")
+        if turns and turns[-1]:
+            keys.append(f"chain {asked[turns[-1] - 1].chain}")
+        for start in turns[-TURNS_TRIED:]:
+            keys += [f"print {print_}" for print_ in self._spoken_at(request, start) if print_]
+        return keys
+
+    def _spoken_at(self, request: Request, start: int) -> tuple[str, str]:
+        """Prints of the turn at *start* of the request: after what it answers, and by itself."""
+        reply = said(_run(request.asked, start))
+        before = request.asked[start - 1].fingerprint if start else ""
+        return turn_print(self._prints, before, reply), reply_print(self._prints, reply)
+
     def _by_id(self, request: Request) -> Link | None:
         previous = request.links.previous_response_id
         found = self._known.with_response(previous) if previous else ()
@@ -175,8 +200,7 @@ class Threads:
         """The call whose reply is the last known turn of the request, wherever it stands."""
         for start in reversed(_turns(request.asked, 0)[-TURNS_TRIED:]):
             reply = said(_run(request.asked, start))
-            before = request.asked[start - 1].fingerprint if start else ""
-            both = turn_print(self._prints, before, reply), reply_print(self._prints, reply)
+            both = self._spoken_at(request, start)
             found = self._known.with_print([key for key in both if key])
             run = _run(request.asked, start)
             mine = [
@@ -251,6 +275,12 @@ class Threads:
             other for other, at in self._known.continuations(seen.call_id).items() if at < began
         ]
         return 0 if not others else 2 if any(other != chain for other in others) else 1
+
+    def is_overtaken(self, link: Link, request: Request) -> bool:
+        """True when a request that began later goes on from the same call, and came before."""
+        chain = request.asked[-1].chain if request.asked else ""
+        others = self._known.continuations(link.seen.call_id).items()
+        return any(other != chain and at > request.started_us for other, at in others)
 
     def _is_fork(self, link: Link, request: Request) -> bool:
         return link.history == "grown" and self._taken(link.seen, request) == 2

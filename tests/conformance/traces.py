@@ -2,7 +2,9 @@
 
 Each run is sent through the running proxy in its recorded order, several runs at a time, from one
 process or each as a session of its own.  `--direct` skips proxy and processes: the same pipeline
-and store, ten times as fast.  Prints what was linked and what is true, and every miss by id.
+and store, several times as fast.  `--disturbed` sends calls out of order, again, twice, or with
+the recorder started anew in the middle.  Prints what was linked and what is true, every miss by
+id, and whether placing all calls again changes anything.
 """
 
 import argparse
@@ -16,17 +18,29 @@ from pathlib import Path
 
 from agenttrace_mitm.demo.certificates import server_context
 from agenttrace_mitm.providers import HOSTS
+from agenttrace_mitm.retrace import retrace
 from agenttrace_mitm.settings import Settings
 from tests import corpus_cases as corpus
 from tests.support.instance import Instance
+from tests.traces import disturbed
 from tests.traces.runs import Run, Score, drive, runs, scores
+from tests.traces.talks import PRINTS
 
 from . import upstream
 from .client import SESSION_HEADER, Tunnel
 from .replay import PATIENCE_S
 
 WIDTH = 8
+RESTART_EVERY = 100
 NUMBER, RECORD = "x-agenttrace-tag-run", "x-agenttrace-tag-record"
+DISTURBANCES: dict[str, tuple[disturbed.Disturbance, int]] = {
+    "shuffled": (disturbed.shuffled, 0),
+    "belated": (disturbed.belated, 0),
+    "retried": (disturbed.retried, 0),
+    "twice": (disturbed.twice, 0),
+    "restart": (list, RESTART_EVERY),
+}
+"""In what order calls come, and after how many the recorder is another one (0: never)."""
 LINKS, PARENTS, JOINED = 0.995, 0.99, 0.002
 
 
@@ -36,23 +50,50 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--direct", action="store_true", help="without proxy and processes")
     parser.add_argument("--limit", type=int, default=None, help="only the first so many runs")
     parser.add_argument("--seed", type=int, default=1, help="which runs stand side by side")
+    parser.add_argument(
+        "--disturbed",
+        choices=(*DISTURBANCES, "all"),
+        action="append",
+        default=[],
+        help="what goes wrong on the way; without the proxy. May be given several times",
+    )
     options = parser.parse_args(arguments)
     chosen = runs()[: options.limit]
     if not chosen:
         print("the corpus is not here: set AGENTTRACE_CORPUS")
         return 2
     random.Random(options.seed).shuffle(chosen)
+    wrong = list(DISTURBANCES) if "all" in options.disturbed else options.disturbed
     met = True
-    for one_process in (False, True):
-        with tempfile.TemporaryDirectory() as folder:
-            print("\none process" if one_process else "\nmany sessions")
-            if options.direct:
-                db = drive(Path(folder) / "data.db", chosen, one_process=one_process)
-            else:
-                db = asyncio.run(_through_proxy(Path(folder), chosen, one_process=one_process))
-            met &= report(*scores(db, chosen))
-            db.close()
+    for disturbance in wrong or [""]:
+        for one_process in (False, True):
+            whose = "one process" if one_process else "many sessions"
+            print(f"\n{whose}{', ' if disturbance else ''}{disturbance}")
+            with tempfile.TemporaryDirectory() as folder:
+                if wrong or options.direct:
+                    met &= _direct(Path(folder), chosen, disturbance, one_process=one_process)
+                else:
+                    met &= _proxied(Path(folder), chosen, one_process=one_process)
     return 0 if met else 1
+
+
+def _proxied(folder: Path, chosen: list[Run], *, one_process: bool) -> bool:
+    db = asyncio.run(_through_proxy(folder, chosen, one_process=one_process))
+    met = report(*scores(db, chosen))
+    db.close()
+    return met
+
+
+def _direct(folder: Path, chosen: list[Run], disturbance: str, *, one_process: bool) -> bool:
+    """Through pipeline and store; placing again must give what was found as calls came."""
+    order, restart_every = DISTURBANCES.get(disturbance, (list, 0))
+    path = folder / "data.db"
+    db = drive(path, chosen, one_process=one_process, order=order, restart_every=restart_every)
+    met = report(*scores(db, chosen))
+    db.close()
+    changed = retrace(path, PRINTS).changed
+    print(f"{'rebuilt':<12} {changed} calls have another place")
+    return met and not changed
 
 
 def report(links: Score, parents: Score, joined: Score) -> bool:

@@ -65,6 +65,7 @@ def test_every_row_of_a_record_has_tiers():
     assert {m for m in Row.__subclasses__() if m is not Record} == set(KEEPS)
     assert set(Record.model_fields) == {
         "call", "messages", "tool_calls", "tool_results", "payload", "placement", "prompt",
+        "awaited", "overtaken",
     }  # fmt: skip
 
 

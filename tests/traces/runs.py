@@ -10,6 +10,7 @@ from typing import Any
 
 from agenttrace_mitm.model import Caller, Exchange
 from agenttrace_mitm.pipeline import Pipeline
+from agenttrace_mitm.relink import relink
 from agenttrace_mitm.store import KnownContent, open_database
 from agenttrace_mitm.store.rows import write_record
 from agenttrace_mitm.traces import Fingerprinter
@@ -130,6 +131,8 @@ def record_all(
         record = pipeline.record(exchange)
         write_record(db, record)
         known.remember(record)
+        if record.awaited:
+            known.learn_again(relink(db, prints, record.awaited))
         if restart_every and count % restart_every == 0:
             known = KnownContent(db)
             pipeline = Pipeline(tier, prints, known)

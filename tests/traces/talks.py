@@ -9,6 +9,7 @@ from sqlite_utils import Database
 from agenttrace_mitm.clock import new_id
 from agenttrace_mitm.model import Body, Caller, Exchange, Headers, Record
 from agenttrace_mitm.pipeline import Pipeline
+from agenttrace_mitm.relink import relink
 from agenttrace_mitm.store import KnownContent
 from agenttrace_mitm.store.rows import write_record
 from agenttrace_mitm.store.schema import migrations
@@ -16,6 +17,8 @@ from agenttrace_mitm.traces import Fingerprinter
 
 SECOND = 1_000_000
 NOON_US = 1_760_000_000 * SECOND
+
+PRINTS = Fingerprinter(b"k" * 32)
 
 type Json = dict[str, Any]
 
@@ -47,7 +50,7 @@ class Recording:
         migrations.apply(database)
         self.db: sqlite3.Connection = db or database.conn
         self._known = KnownContent(self.db)
-        self._pipeline = Pipeline(tier, Fingerprinter(b"k" * 32), self._known)
+        self._pipeline = Pipeline(tier, PRINTS, self._known)
         self._now = NOON_US
 
     def call(
@@ -63,6 +66,32 @@ class Recording:
         **headers: str,
     ) -> str:
         """Record a call that takes a second, a second after the one before; its id."""
+        exchange = self.exchange(
+            messages,
+            reply,
+            system=system,
+            pid=pid,
+            status=status,
+            agent=agent,
+            tools=tools,
+            **headers,
+        )
+        self.add(exchange)
+        return exchange.id
+
+    def exchange(
+        self,
+        messages: list[Json],
+        reply: Json,
+        *,
+        system: str = "You help.",
+        pid: int = 7,
+        status: int = 200,
+        agent: str = "",
+        tools: list[Json] | None = None,
+        **headers: str,
+    ) -> Exchange:
+        """As `call`, not recorded yet."""
         self._now += 2 * SECOND
         body: Json = {"model": "claude-sonnet-4-5", "system": system, "messages": messages}
         if tools is not None:
@@ -78,7 +107,7 @@ class Recording:
         if status >= 400:
             answer = {"type": "error", "error": {"type": "overloaded_error", "message": "busy"}}
         pairs = tuple((name.replace("_", "-"), value) for name, value in headers.items())
-        exchange = Exchange(
+        return Exchange(
             id=new_id(self._now),
             provider="anthropic",
             host="api.anthropic.com",
@@ -93,13 +122,13 @@ class Recording:
             response=Body.of(json.dumps(answer).encode()),
             caller=Caller(pid=pid, agent=agent),
         )
-        self.add(exchange)
-        return exchange.id
 
     def add(self, exchange: Exchange) -> Record:
         record = self._pipeline.record(exchange)
         write_record(self.db, record)
         self._known.remember(record)
+        if record.awaited:
+            self._known.learn_again(relink(self.db, PRINTS, record.awaited))
         return record
 
     def row(self, sql: str, *values: Any) -> tuple[Any, ...]:

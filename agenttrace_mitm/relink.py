@@ -1,0 +1,23 @@
+"""A call that began before others and came after them: those are placed again.
+
+Comes in: the ids of calls that looked for it in vain, and a connection in a transaction that has
+written it.  Goes out: the ids of the calls that were placed again; rows as if it had come first.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+
+from .placed_again import PlacedAgain
+from .store import KnownContent
+from .store.relinked import Relinking
+from .traces import Fingerprinter
+
+
+def relink(db: sqlite3.Connection, prints: Fingerprinter, ids: Sequence[str]) -> list[str]:
+    """Place the calls *ids*, and all that hang on them, anew."""
+    taken_up = Relinking(db, ids)
+    again = PlacedAgain(prints, KnownContent(db))
+    for talk in taken_up.talks:
+        taken_up.put(again.placed(talk))
+    taken_up.finish()
+    return [talk.call.id for talk in taken_up.talks]

@@ -1,0 +1,123 @@
+"""Calls that end in another order, come late, twice or again: the same threads, tools and agents.
+
+The runs are ours; `scripts/conformance traces --direct --shuffled` and its like ask the same of
+recorded ones.
+"""
+
+import sqlite3
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from agenttrace_mitm.retrace import retrace
+from agenttrace_mitm.store import open_database
+from tests.test_retrace import differences, rows
+
+from . import disturbed
+from .runs import record_all
+from .talks import PRINTS, Recording, says, tool_result, tool_use, user
+from .written import runs
+
+LINKS = """
+    select id, continues_call_id, continues_how, history, thread_id, trace_id, agent_id, prompt_id
+    from llm_calls where outcome = 'ok' order by id
+"""
+TOOLS = "select call_id, position, answered_by_call_id, how from tool_calls order by 1, 2"
+SPANS = "select span_id, trace_id, parent_span_id, kind, name, thread_id from spans order by 1"
+THREADS = "select thread_id, agent_id, parent_thread_id, parent_span_id from threads order by 1"
+MESSAGES = "select call_id, direction, position, choice from call_messages order by 1, 2, 3, 4"
+
+
+def told(db: sqlite3.Connection) -> dict[str, list[tuple[object, ...]]]:
+    """What was inferred, times aside."""
+    return {sql: db.execute(sql).fetchall() for sql in (LINKS, TOOLS, SPANS, THREADS, MESSAGES)}
+
+
+def recorded(path: Path, disturbance: disturbed.Disturbance, restart_every: int = 0):
+    db = open_database(path).conn
+    record_all(db, disturbance(runs()), restart_every=restart_every)
+    return db
+
+
+@pytest.fixture
+def steady(tmp_path):
+    return told(recorded(tmp_path / "steady.db", list))
+
+
+def test_the_written_runs_are_what_they_say(tmp_path):
+    """Else agreeing with them would mean nothing."""
+    db = recorded(tmp_path / "a.db", list)
+    [[calls, threads]] = db.execute("select count(*), count(distinct thread_id) from llm_calls")
+    assert (calls, threads) == (30, 10)
+    below = "select count(*) from threads where parent_span_id is not null"
+    assert db.execute(below).fetchone() == (2,)
+    open_ = "select count(*) from tool_calls where answered_by_call_id is null"
+    assert db.execute(open_).fetchone() == (0,)
+    forks = "select count(*) from llm_calls where history = 'forked'"
+    assert db.execute(forks).fetchone() == (2,)
+
+
+@pytest.mark.parametrize(
+    "disturbance",
+    [
+        *(pytest.param(partial(disturbed.shuffled, seed=s), id=f"shuffled {s}") for s in (1, 2, 3)),
+        pytest.param(disturbed.belated, id="belated"),
+        pytest.param(lambda calls: calls[::-1], id="backwards"),
+        pytest.param(disturbed.twice, id="twice"),
+    ],
+)
+def test_the_order_in_which_calls_come_changes_nothing(tmp_path, steady, disturbance):
+    """Nor does placing them again: live and rebuild give the same tables."""
+    path = tmp_path / "data.db"
+    db = recorded(path, disturbance)
+    assert told(db) == steady
+    before = rows(db)
+    assert retrace(path, PRINTS).changed == 0
+    assert differences(before, rows(db)) == []
+
+
+@pytest.mark.parametrize("every", [1, 5])
+def test_a_restart_changes_nothing(tmp_path, steady, every):
+    assert told(recorded(tmp_path / "data.db", list, restart_every=every)) == steady
+
+
+def test_calls_that_fail_first_are_where_they_would_be(tmp_path, steady):
+    """A retry has the place of its first attempt; what it brings and makes is the same."""
+    db = recorded(tmp_path / "data.db", disturbed.retried)
+    [[tries]] = db.execute("select count(*) from llm_calls where attempt = 2")
+    assert tries == 10
+    found = told(db)
+    # The attempt that failed brought the result already.
+    tools = [(*row[:2], row[2].removesuffix("-failed"), row[3]) for row in found[TOOLS]]
+    assert tools == steady[TOOLS]
+    links = [(row[0], row[1], row[6]) for row in found[LINKS]]
+    assert links == [(row[0], row[1], row[6]) for row in steady[LINKS]]
+    [[threads]] = db.execute("select count(distinct thread_id) from llm_calls")
+    assert threads == 10
+
+
+def test_a_late_parent_takes_its_child_and_what_hangs_on_it(tmp_path):
+    """The child's tools, its sub-agent and the words that were stored with it go along."""
+    path = tmp_path / "data.db"
+    talk = Recording(open_database(path).conn)
+    asked = [user("What is in the cellar?")]
+    first = says("I shall have somebody look into the cellar of the house.")
+    prompt = "Go down into the cellar and write a list of everything that stands there."
+    task = tool_use("toolu_0123456789abcdef", "Task", prompt=prompt)
+    late = talk.exchange(asked, first)
+    child = talk.call([*asked, first, user("Please do.")], task)
+    below = talk.call([user(prompt)], says("Wine, coal, a bicycle."))
+    result = [task, tool_result("toolu_0123456789abcdef", "Wine, coal, a bicycle.")]
+    last = talk.call([*asked, first, user("Please do."), *result], says("Wine, coal, a bicycle."))
+    assert talk.of(child, "continues_call_id") is None
+    messages = "select count(*) from call_messages where call_id = ? and direction = 'in'"
+    assert talk.row(messages, child) == (4,)
+    talk.add(late)
+    assert talk.of(child, "continues_call_id") == late.id
+    assert talk.of(last, "thread_id") == late.id
+    assert talk.row(messages, child) == (2,)
+    assert talk.row("select parent_thread_id from threads where thread_id = ?", below) == (late.id,)
+    before = rows(talk.db)
+    assert retrace(path, PRINTS).changed == 0
+    assert differences(before, rows(talk.db)) == []
