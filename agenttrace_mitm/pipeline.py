@@ -154,8 +154,9 @@ class Pipeline:
             *tools,
             *prompts,
         }
-        found = self._late.came(call.id, call.started_us, keys)
-        self._late.wait(call.id, call.started_us, place.awaits)
+        of = f"{call.session_id} "
+        found = self._late.came(call.id, call.started_us, (of + key for key in keys))
+        self._late.wait(call.id, call.started_us, (of + key for key in place.awaits))
         return found
 
     def submitted(self, record: Record) -> Record:

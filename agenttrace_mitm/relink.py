@@ -13,10 +13,15 @@ from .store.relinked import Relinking
 from .traces import Fingerprinter
 
 
+CANDIDATES = 250
+"""Calls that began since crowd those before them: more of them are looked at."""
+
+
 def relink(db: sqlite3.Connection, prints: Fingerprinter, ids: Sequence[str]) -> list[str]:
     """Place the calls *ids*, and all that hang on them, anew."""
     taken_up = Relinking(db, ids)
-    again = PlacedAgain(prints, KnownContent(db))
+    # Calls are looked up among all that are stored: what is remembered would hide the others.
+    again = PlacedAgain(prints, KnownContent(db, remembered=0, candidates=CANDIDATES))
     for talk in taken_up.talks:
         taken_up.put(again.placed(talk))
     taken_up.finish()

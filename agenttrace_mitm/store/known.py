@@ -15,7 +15,9 @@ from ..model import LlmCall, Record, StoredThread
 from ..traces import MadeTool, Seen, style_of
 from .reading import Reading
 
+FEWEST_TOOLS = 1_000
 CANDIDATES = 8
+"""Calls that share a key, of which the latest are looked at."""
 
 _COLUMNS = """
     c.id, c.n_messages, c.request_chain, c.turn_print, c.reply_print, c.response_id, c.provider,
@@ -38,7 +40,13 @@ class KnownContent:
     Implements `traces.Known`.  Not thread-safe: it belongs to the thread that places calls.
     """
 
-    def __init__(self, connection: sqlite3.Connection | Reading, remembered: int = 50_000) -> None:
+    def __init__(
+        self,
+        connection: sqlite3.Connection | Reading,
+        remembered: int = 50_000,
+        candidates: int = CANDIDATES,
+    ) -> None:
+        self._candidates = candidates
         self._db = connection
         self._remembered = remembered
         self._messages: OrderedDict[str, None] = OrderedDict()
@@ -181,7 +189,7 @@ class KnownContent:
         for key in _keys_of(seen):
             calls = self._keys.setdefault(key, [])
             calls.append(seen.call_id)
-            del calls[:-CANDIDATES]
+            del calls[: -self._candidates]
         _trim(self._keys, 3 * self._remembered)
         self._keep_tools(seen.tools)
 
@@ -191,8 +199,8 @@ class KnownContent:
             for key in {tool.id, tool.item_id, tool.fingerprint, *prompts} - {""}:
                 same = self._tools.setdefault(key, [])
                 same.append(tool)
-                del same[:-CANDIDATES]
-        _trim(self._tools, 2 * self._remembered)
+                del same[: -self._candidates]
+        _trim(self._tools, 2 * max(self._remembered, FEWEST_TOOLS))
 
     def _remembered_by(self, kind: str, values: Sequence[str]) -> list[Seen]:
         ids = dict.fromkeys(
@@ -204,7 +212,7 @@ class KnownContent:
         self, where: str, order: str = "c.started_us desc", **given: str | Sequence[str]
     ) -> list[Seen]:
         rows = self._db.execute(
-            f"{_CALLS} where {where} and c.kind = 'llm' order by {order} limit {2 * CANDIDATES}",
+            f"{_CALLS} where {where} and c.kind = 'llm' order by {order} limit {2 * self._candidates}",
             {k: v if isinstance(v, str) else _json(v) for k, v in given.items()},
         ).fetchall()
         return [self._seen(row) for row in rows]

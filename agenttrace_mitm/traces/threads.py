@@ -87,8 +87,10 @@ class Threads:
         if link and link.how == "previous_response_id":
             return []
         turns = _turns(asked, 0)
-        if link and link.how == "prefix" and not _turns(asked, link.told)[1:]:
-            return []
+        sure = link is not None and link.how == "prefix" and link.confidence == 1.0
+        if link and sure and not _turns(asked, link.told)[1:]:
+            # Only its twin may come yet: equal runs side by side are told apart by who began first.
+            return [f"print {link.seen.turn_print}"] if link.seen.turn_print else []
         keys = [f"tool {id_}" for id_ in _answered_ids(asked)] if turns else []
         if links.previous_response_id:
             keys.append(f"response {links.previous_response_id}")
