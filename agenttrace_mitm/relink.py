@@ -12,7 +12,6 @@ from .store import KnownContent
 from .store.relinked import Relinking
 from .traces import Fingerprinter
 
-
 CANDIDATES = 250
 """Calls that began since crowd those before them: more of them are looked at."""
 

@@ -219,7 +219,8 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "model": "the model that answered",
         "after_call_id": "the call that read or wrote the cache, llm_calls.id",
         "tokens_lost": "tokens that could have come from the cache",
-        "changed": "model, history, time (the cache lives 5 minutes or an hour), system or tools",
+        "changed": "model, tools, system, history, time (the cache lives 5 minutes or an hour),"
+        " unseen (nothing that we saw); system or tools: one of the two",
         "pause_ms": "time between the two calls",
     },
     "repeated_tool_calls": {
@@ -230,6 +231,22 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "arguments": "JSON as the model wrote it, where it is kept",
         "results": "how many different results came back",
         "last_call_id": "the call that made the last of them, llm_calls.id",
+    },
+    "tool_loops": {
+        "name": "the tool",
+        "times": "how often it was called with the same arguments, nothing else in between",
+        "first_at": "when the first of those calls began",
+        "last_at": "when the last of them began",
+        "arguments": "JSON as the model wrote it, where it is kept",
+        "results": "how many different results came back",
+        "last_call_id": "the call that made the last of them, llm_calls.id",
+    },
+    "unused_tools": {
+        "name": "the tool",
+        "calls": "calls that it was sent with",
+        "last_at": "when the last of them began",
+        "characters": "length of its description and schema",
+        "estimated_tokens": "a quarter of that, for all these calls: what it took to send it",
     },
     "large_tool_results": {
         "call_id": "the call that made the tool call, llm_calls.id",

@@ -128,6 +128,8 @@ VIEWS = {
     "agent_calls": "each time an agent started another: through which tool, and what it took",
     "broken_caches": "calls that should have hit a prompt cache: tokens lost, and what changed",
     "repeated_tool_calls": "tool calls made more than once alike in one conversation",
+    "tool_loops": "the same tool call three times and more in a row, and whether results differed",
+    "unused_tools": "tools sent with ten calls and more that none called; tokens are estimated",
     "large_tool_results": "tool results above 20,000 characters: each later call resends them",
     "drift": "what providers sent that was new or misshapen, by dialect",
 }

@@ -211,8 +211,9 @@ class KnownContent:
     def _select(
         self, where: str, order: str = "c.started_us desc", **given: str | Sequence[str]
     ) -> list[Seen]:
+        most = 2 * self._candidates
         rows = self._db.execute(
-            f"{_CALLS} where {where} and c.kind = 'llm' order by {order} limit {2 * self._candidates}",
+            f"{_CALLS} where {where} and c.kind = 'llm' order by {order} limit {most}",
             {k: v if isinstance(v, str) else _json(v) for k, v in given.items()},
         ).fetchall()
         return [self._seen(row) for row in rows]

@@ -410,6 +410,12 @@ def m061_prompts(db: Database) -> None:
     prompts.create(db.conn)
 
 
+@migrations()
+def m062_waste(db: Database) -> None:
+    """Who broke a cache, by the versions of prompts; tools that nobody calls; loops."""
+    waste.look_closer(db)
+
+
 def open_database(path: Path) -> Database:
     """The database at *path*, created or brought up to date; safe for several processes at once.
 

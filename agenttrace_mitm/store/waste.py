@@ -1,8 +1,9 @@
 """What was paid for nothing, as views: broken prompt caches, work done twice, large results.
 
 A cache should have hit where a call goes on from another one that read or wrote one.  Who changed
-the prompt is told as far as rows tell it: another model, an edited history, a pause longer than
-the cache lives; else what stands before the history, the system prompt or the tools.
+the prompt is told as far as rows tell it: another model, other tools, another system prompt, an
+edited history, a pause longer than the cache lives; else nothing that we saw.  `caches` looks
+closer: at the first message that changed, and what it cost.
 """
 
 from sqlite_utils import Database
@@ -55,6 +56,88 @@ where length(t.result) > 20000
 order by characters desc
 """
 
+_PAIRS = BROKEN_CACHES[: BROKEN_CACHES.index("select id, started_at, agent_id")]
+BROKEN_CACHES_NAMED = (
+    _PAIRS.replace(
+        "select c.id,",
+        """select c.id, coalesce(now.tools_print <> was.tools_print, 0) as new_tools,
+           coalesce(now.system_print <> was.system_print, 0) as new_system,
+           now.prompt_id is not null and was.prompt_id is not null as told,""",
+    ).replace(
+        "    where c.kind",
+        """    left join prompts now on now.prompt_id = c.prompt_id
+    left join prompts was on was.prompt_id = p.prompt_id
+    where c.kind""",
+    )
+    + f"""
+select id, started_at, started_us, agent_id, session_id, provider, model, after_call_id,
+       cached - hit as tokens_lost,
+       case when model is not model_before then 'model'
+            when new_tools then 'tools' when new_system then 'system'
+            when history in ('edited', 'truncated', 'compacted') then 'history'
+            when pause_us > case when long_lived > 0 then {HOUR_US} else {FIVE_MINUTES_US} end
+            then 'time'
+            when told then 'unseen' else 'system or tools' end as changed,
+       pause_us / 1000 as pause_ms
+from pairs
+where counts and cached > 0 and hit * 2 < cached and tokens_in > hit
+order by started_us desc
+"""
+)
+
+# Tools of one name each, whatever the dialect wraps them in.
+UNUSED_TOOLS = """
+with sent as (
+    select prompt_id, count(*) as calls, max(started_at) as last_at
+    from llm_calls where prompt_id is not null group by prompt_id having count(*) >= 10
+),
+offered as (
+    select s.prompt_id, p.agent_id, s.calls, s.last_at, tool.value as tool
+    from sent s join prompts p on p.prompt_id = s.prompt_id, json_each(p.tools) as tool
+    where tool.type = 'object' and tool.value ->> '$.functionDeclarations' is null
+      and tool.value ->> '$.function_declarations' is null
+    union all
+    select s.prompt_id, p.agent_id, s.calls, s.last_at, one.value
+    from sent s join prompts p on p.prompt_id = s.prompt_id, json_each(p.tools) as tool,
+         json_each(coalesce(tool.value -> '$.functionDeclarations',
+                            tool.value -> '$.function_declarations', '[]')) as one
+    where tool.type = 'object'
+),
+named as (
+    select *, coalesce(tool ->> '$.function.name', tool ->> '$.toolSpec.name', tool ->> '$.name')
+           as name
+    from offered
+)
+select n.agent_id, n.prompt_id, n.name, n.calls, n.last_at, length(n.tool) as characters,
+       n.calls * length(n.tool) / 4 as estimated_tokens
+from named n
+where n.name is not null and not exists (
+    select 1 from tool_calls t join llm_calls c on c.id = t.call_id
+    where t.name = n.name and c.prompt_id = n.prompt_id
+)
+order by estimated_tokens desc
+"""
+
+# Calls of one thread in a row: where the two row numbers keep their distance.
+TOOL_LOOPS = """
+with made as (
+    select c.thread_id, c.session_id, c.agent_id, t.name, t.fingerprint, t.arguments, t.result,
+           t.call_id, c.started_at,
+           row_number() over (partition by c.thread_id order by c.started_us, t.position)
+           - row_number() over (
+               partition by c.thread_id, t.fingerprint order by c.started_us, t.position) as run
+    from tool_calls t join llm_calls c on c.id = t.call_id
+    where t.fingerprint is not null and not t.server and c.thread_id is not null
+)
+select session_id, thread_id, agent_id, name, count(*) as times, min(started_at) as first_at,
+       max(started_at) as last_at, min(arguments) as arguments,
+       count(distinct result) as results, max(call_id) as last_call_id
+from made
+group by thread_id, fingerprint, run
+having count(*) >= 3
+order by times desc, last_at desc
+"""
+
 VIEWS = {
     "broken_caches": BROKEN_CACHES,
     "repeated_tool_calls": REPEATED_TOOL_CALLS,
@@ -66,3 +149,10 @@ def create(db: Database) -> None:
     """The views."""
     for name, sql in VIEWS.items():
         db.create_view(name, sql)
+
+
+def look_closer(db: Database) -> None:
+    """Views that know the versions of prompts."""
+    db.create_view("broken_caches", BROKEN_CACHES_NAMED, replace=True)
+    db.create_view("unused_tools", UNUSED_TOOLS)
+    db.create_view("tool_loops", TOOL_LOOPS)

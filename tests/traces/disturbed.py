@@ -20,9 +20,15 @@ type Disturbance = Callable[[list[Exchange]], list[Exchange]]
 
 
 def shuffled(calls: list[Exchange], seed: int = 1) -> list[Exchange]:
-    """Any call may end up to 40 s late: after calls that go on from it, and after theirs."""
+    """Any answer may end up to 40 s late: after calls that go on from it, and after theirs.
+
+    An error does not: who tries again has waited for it.
+    """
     late = random.Random(seed)
-    ended = [replace(one, ended_us=one.ended_us + late.randrange(LATE_US)) for one in calls]
+    ended = [
+        replace(one, ended_us=one.ended_us + (late.randrange(LATE_US) if one.status == 200 else 0))
+        for one in calls
+    ]
     return sorted(ended, key=lambda one: (one.ended_us, one.id))
 
 
