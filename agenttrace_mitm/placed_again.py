@@ -5,7 +5,7 @@ calls are placed again or a few around one that came late is decided elsewhere.
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
 from . import providers
@@ -41,7 +41,8 @@ RECENT = 64
 class PlacedAgain:
     """Places stored calls one after another, in the order in which they began.
 
-    *known* knows the calls before; *unversioned* finds the prompt of a call that has none yet.
+    *known* knows the calls before; *unversioned* finds the prompt of a call that has none yet;
+    *responses* are the ids of a session's responses before, the latest first.
     """
 
     def __init__(
@@ -49,12 +50,15 @@ class PlacedAgain:
         prints: Fingerprinter,
         known: KnownContent,
         unversioned: Callable[[StoredTalk, str], Prompt | None] = lambda talk, agent_id: None,
+        responses: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self._prints = prints
         self._known = known
         self._unversioned = unversioned
         self._places = Places(self._known, prints)
-        self._responses: dict[str, deque[str]] = {}
+        self._responses: dict[str, deque[str]] = {
+            session: deque(ids, maxlen=RECENT) for session, ids in (responses or {}).items()
+        }
 
     def placed(self, talk: StoredTalk) -> Placing:
         """The place of the next call."""

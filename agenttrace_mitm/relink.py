@@ -20,7 +20,9 @@ def relink(db: sqlite3.Connection, prints: Fingerprinter, ids: Sequence[str]) ->
     """Place the calls *ids*, and all that hang on them, anew."""
     taken_up = Relinking(db, ids)
     # Calls are looked up among all that are stored: what is remembered would hide the others.
-    again = PlacedAgain(prints, KnownContent(db, remembered=0, candidates=CANDIDATES))
+    again = PlacedAgain(
+        prints, KnownContent(db, remembered=0, candidates=CANDIDATES), responses=taken_up.responses
+    )
     for talk in taken_up.talks:
         taken_up.put(again.placed(talk))
     taken_up.finish()

@@ -29,6 +29,10 @@ select id from llm_calls
 where trace_id in (select value from json_each(:traces)) and kind = 'llm'
   and outcome <> 'in_flight'
 """
+_RESPONSES = """
+select response_id from llm_calls where session_id = ? and response_id is not null
+order by started_us desc limit 64
+"""
 _HERE = "(select value from json_each(:calls))"
 _TAKE_UP = (
     "delete from spans where trace_id in (select value from json_each(:traces))",
@@ -71,6 +75,7 @@ class Relinking:
             self._whole = {one.call.id: self._talks.request(one.call.id) for one in self.talks}
         finally:
             db.row_factory = rows
+        self.responses = self._responses()
         self._agents = {talk.call.id: talk.call.agent_id for talk in self.talks}
         for sql in _TAKE_UP if calls else ():
             db.execute(sql, (given or {}) | {"calls": json_list(calls)})
@@ -89,6 +94,11 @@ class Relinking:
             if len(calls) > MOST:
                 return None
         return given
+
+    def _responses(self) -> dict[str, list[str]]:
+        """Ids of responses by session, the latest first: requests may name one."""
+        sessions = {talk.call.session_id for talk in self.talks if talk.call.session_id}
+        return {id_: [row[0] for row in self._db.execute(_RESPONSES, (id_,))] for id_ in sessions}
 
     def put(self, placing: Placing) -> None:
         """Write where a call belongs now."""

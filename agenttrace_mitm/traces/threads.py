@@ -96,8 +96,12 @@ class Threads:
             keys.append(f"response {links.previous_response_id}")
         if links.conversation_id and not _is_blanked(links.conversation_id) and link is None:
             keys.append(f"conversation {links.conversation_id}")
-        if turns and turns[-1]:
-            keys.append(f"chain {asked[turns[-1] - 1].chain}")
+        ends: list[int] = list(range(len(asked) - 1)[-TURNS_TRIED:])
+        if turns:
+            # Several replies may stand side by side: the last one's request ends among them.
+            last, run = turns[-1], _run(asked, turns[-1])
+            ends = [last - 1, *range(last, last + len(run) - 1)[-TURNS_TRIED:]]
+        keys += [f"chain {asked[end].chain}" for end in ends if end >= 0]
         for start in turns[-TURNS_TRIED:]:
             keys += [f"print {print_}" for print_ in self._spoken_at(request, start) if print_]
         return keys

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from agenttrace_mitm.model import Body, Exchange, Headers
 
-LATE_US = 40_000_000
+LATE_US = 20_000_000
 FAILED = (
     b'{"type":"error","error":{"type":"overloaded_error","message":"Overloaded","code":529,'
     b'"status":"UNAVAILABLE"}}'
@@ -20,7 +20,7 @@ type Disturbance = Callable[[list[Exchange]], list[Exchange]]
 
 
 def shuffled(calls: list[Exchange], seed: int = 1) -> list[Exchange]:
-    """Any answer may end up to 40 s late: after calls that go on from it, and after theirs.
+    """Any answer may end up to 20 s late: after calls that go on from it, and after theirs.
 
     An error does not: who tries again has waited for it.
     """
