@@ -228,8 +228,8 @@ class Places:
         if finding.stored:
             return ()
         keys = self._threads.missing(self._request(finding), link)
-        if before is None and parent is None and not keys:
-            keys = self._sub_agents.missing(finding.asked)
+        if before is None and parent is None:
+            keys += self._sub_agents.missing(finding.asked)
         return tuple(keys)
 
     def _told(self, finding: Finding) -> Stored:

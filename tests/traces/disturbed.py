@@ -10,6 +10,8 @@ from dataclasses import replace
 
 from agenttrace_mitm.model import Body, Exchange, Headers
 
+from .runs import FAILED as FAILED_ID
+
 LATE_US = 20_000_000
 FAILED = (
     b'{"type":"error","error":{"type":"overloaded_error","message":"Overloaded","code":529,'
@@ -58,7 +60,7 @@ def twice(calls: list[Exchange]) -> list[Exchange]:
 def _failed(one: Exchange) -> Exchange:
     return replace(
         one,
-        id=f"{one.id}-failed",
+        id=one.id + FAILED_ID,
         started_us=one.started_us - 400_000,
         first_byte_us=None,
         ended_us=one.started_us - 300_000,

@@ -16,6 +16,8 @@ from agenttrace_mitm.store.rows import write_record
 from agenttrace_mitm.traces import Fingerprinter
 from tests import corpus_cases as corpus
 
+FAILED = "-failed"
+"""What the id of an attempt ends with that was not recorded: see `disturbed`."""
 MOMENT_US = 1_000_000
 NOON_US = 1_760_000_000_000_000
 
@@ -146,10 +148,13 @@ def scores(db: sqlite3.Connection, chosen: list[Run]) -> tuple[Score, Score, Sco
     """
     links, parents, joined = Score("tool links"), Score("parents"), Score("joined")
     thread = dict(db.execute("select id, thread_id from llm_calls"))
-    parent = dict(db.execute("select id, continues_call_id from llm_calls"))
+    # An attempt that we let fail stands for the one that was recorded.
+    stands_for = f"replace({{}}, '{FAILED}', '')"
+    parents_sql = f"select id, {stands_for.format('continues_call_id')} from llm_calls"
+    parent = dict(db.execute(parents_sql))
     made: dict[str, set[Edge]] = {}
     for from_, to in db.execute(
-        "select call_id, answered_by_call_id from tool_calls"
+        f"select call_id, {stands_for.format('answered_by_call_id')} from tool_calls"
         " where answered_by_call_id is not null and not server"
     ):
         made.setdefault(from_, set()).add((from_, to))
@@ -166,7 +171,7 @@ def scores(db: sqlite3.Connection, chosen: list[Run]) -> tuple[Score, Score, Sco
         for id_, place in zip(ids, run["thread_of_call"], strict=True):
             home[id_] = name, place
     for id_, operation in db.execute("select id, operation_id from llm_calls where attempt > 1"):
-        home[id_] = home[operation]
+        home[id_] = home.get(operation, home.get(id_, ("", 0)))
     first: dict[str, str] = {}
     for id_, place in thread.items():
         if place is None or id_ not in home:
