@@ -143,19 +143,11 @@ class Pipeline:
         """Calls that came before this one, which they may go on from."""
         if self._tier < 3 or not place.thread_id:
             return ()  # without what was said, nothing can be placed again
-        tools = [key for t in place.tools for key in (f"tool {t.id}", f"tool {t.item_id}")]
-        prompts = [f"prompt {print_}" for tool in place.tools for print_ in tool.prompts]
-        keys = {
-            f"chain {call.request_chain}",
-            f"print {call.turn_print}",
-            f"print {call.reply_print}",
-            f"response {call.response_id}",
-            f"conversation {call.conversation_id}",
-            *tools,
-            *prompts,
-        }
         of = f"{call.session_id} "
-        found = self._late.came(call.id, call.started_us, (of + key for key in keys))
+        found: tuple[str, ...] = ()
+        if call.started_us < self._late.latest_us:  # else nobody can have waited: nearly always
+            brought = (of + key for key in _brought(call, place))
+            found = self._late.came(call.id, call.started_us, brought)
         self._late.wait(call.id, call.started_us, (of + key for key in place.awaits))
         return found
 
@@ -260,6 +252,19 @@ class _Talk:
     chain: str
     n_messages: int
     prompt: Prompt | None = None
+
+
+def _brought(call: LlmCall, place: Place) -> set[str]:
+    """The keys by which other calls may have looked for this one: see `traces.late`."""
+    return {
+        f"chain {call.request_chain}",
+        f"print {call.turn_print}",
+        f"print {call.reply_print}",
+        f"response {call.response_id}",
+        f"conversation {call.conversation_id}",
+        *(f"tool {key}" for tool in place.tools for key in (tool.id, tool.item_id)),
+        *(f"prompt {print_}" for tool in place.tools for print_ in tool.prompts),
+    }
 
 
 _UNREAD = Understood("other", "other", "admin", notes=("not understood: see the log",))

@@ -19,7 +19,8 @@ class Waiting:
 
     def __init__(self) -> None:
         self._by_key: OrderedDict[str, dict[str, int]] = OrderedDict()
-        self._latest_us = 0
+        self.latest_us = 0
+        """When the last of those began that have waited for something."""
 
     def wait(self, call_id: str, started_us: int, keys: Iterable[str]) -> None:
         """Note that a call looked for *keys*."""
@@ -27,14 +28,12 @@ class Waiting:
             calls = self._by_key.setdefault(key, {})
             if len(calls) < SIDE_BY_SIDE:
                 calls[call_id] = started_us
-            self._latest_us = max(self._latest_us, started_us)
+            self.latest_us = max(self.latest_us, started_us)
         while len(self._by_key) > REMEMBERED:
             self._by_key.popitem(last=False)
 
     def came(self, call_id: str, started_us: int, keys: Iterable[str]) -> tuple[str, ...]:
         """Those that began after *started_us* and waited for one of *keys*; they do no more."""
-        if started_us >= self._latest_us:
-            return ()  # nearly always
         found: dict[str, int] = {}
         for key in keys:
             calls = self._by_key.get(key, {})
