@@ -411,7 +411,7 @@ def m061_prompts(db: Database) -> None:
 
 
 @migrations()
-def m062_waste(db: Database) -> None:
+def m063_waste(db: Database) -> None:
     """Who broke a cache, by the versions of prompts; tools that nobody calls; loops."""
     waste.look_closer(db)
 

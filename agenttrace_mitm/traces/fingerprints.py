@@ -67,6 +67,12 @@ class Fingerprinter:
         """A print of *words*: equal words, equal print."""
         return self._digest("\0".join(words).encode("utf-8", "surrogatepass"))
 
+    def id(self, *words: str) -> str:
+        """An id that follows from *words*, 32 hex digits: those of traces and spans are hex."""
+        keyed = self._keyed.copy()
+        keyed.update("\0".join(words).encode("utf-8", "surrogatepass"))
+        return keyed.hexdigest()
+
     def _known(self, message: Message) -> tuple[list[JsonObject], str]:
         """The content of *message* and its print, from memory where it is words alone.
 

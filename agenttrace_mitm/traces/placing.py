@@ -168,7 +168,7 @@ class Places:
 
     def _alone(self, finding: Finding) -> Place:
         """A call without a conversation, such as an embedding: a trace of one span."""
-        trace_id = finding.context.trace_id or self._prints.of("trace", finding.call_id)
+        trace_id = finding.context.trace_id or self._prints.id("trace", finding.call_id)
         parent = finding.context.parent_span_id
         span = self._llm_span(finding, trace_id, None, parent, finding.identity.agent_id)
         trace = self._trace(finding, trace_id, None, span.span_id, finding.identity.agent_id)
@@ -259,7 +259,7 @@ class Places:
             return parent.trace_id
         if link and link.seen.trace_id and (link.seen.parent_span_id or not _asks(finding, link)):
             return link.seen.trace_id
-        return self._prints.of("trace", finding.call_id)
+        return self._prints.id("trace", finding.call_id)
 
     def _answers(self, finding: Finding, link: Link | None, own: Stored) -> tuple[Answer, ...]:
         if own.fixed:
@@ -323,7 +323,7 @@ class Places:
         times = {"started_us": first.started_us, "ended_us": first.ended_us}
         shared = {"kind": "attempt", "parent_span_id": llm.span_id}
         failed = _span_outcome(first.outcome)
-        earlier = {"span_id": self._prints.of("attempt", first.call_id)[:16], "outcome": failed}
+        earlier = {"span_id": self._prints.id("attempt", first.call_id)[:16], "outcome": failed}
         mine = {"span_id": _own_span(finding), "call_id": finding.call_id}
         return (
             llm.model_copy(update=shared | earlier | times | {"call_id": first.call_id}),
@@ -394,7 +394,7 @@ class Places:
 
 def agent_span_id(prints: Fingerprinter, thread_id: str, trace_id: str) -> str:
     """The span of a thread's part in a trace."""
-    return prints.of("agent", thread_id, trace_id)[:16]
+    return prints.id("agent", thread_id, trace_id)[:16]
 
 
 def anchor(prints: Fingerprinter, understood: Understood) -> str:
@@ -408,7 +408,7 @@ def anchor(prints: Fingerprinter, understood: Understood) -> str:
 
 def tool_span_id(prints: Fingerprinter, tool: MadeTool) -> str:
     """The span of a tool call."""
-    return prints.of("tool span", tool.call_id, str(tool.position))[:16]
+    return prints.id("tool span", tool.call_id, str(tool.position))[:16]
 
 
 def _span_of(call_id: str) -> str:

@@ -116,7 +116,7 @@ class Prompts:
 
 def prompt_id(prints: Fingerprinter, agent_id: str, system_print: str, tools_print: str) -> str:
     """The id of an agent's prompt, from the prints of its two parts."""
-    return prints.of("prompt version", agent_id, system_print, tools_print)
+    return prints.id("prompt version", agent_id, system_print, tools_print)[:16]
 
 
 def _name(tool: Json) -> str:

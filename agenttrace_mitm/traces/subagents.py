@@ -64,7 +64,7 @@ class SubAgents:
         seen = self._known.call(tool.call_id)
         if seen is None or not seen.trace_id:
             return None
-        span = self._prints.of("tool span", tool.call_id, str(tool.position))[:16]
+        span = self._prints.id("tool span", tool.call_id, str(tool.position))[:16]
         agent = f"{seen.agent_id}/{tool.name}" if seen.agent_id else tool.name
         how, sure = ("header+argument", 1.0) if named else ("argument", 0.9)
         return Parent(seen.trace_id, seen.thread_id, span, agent, how, sure)

@@ -36,7 +36,7 @@ def test_the_recorder_finds_calls_by_an_index(db: sqlite3.Connection) -> None:
     known.with_chain(["x"])
     known.with_print(["x"])
     known.with_response("x")
-    known.with_conversation("x")
+    known.with_conversation("x", 10**18)
     known.with_tool(["x"])
     known.continuations("x")
     db.set_trace_callback(None)

@@ -1,5 +1,7 @@
 """Calls become threads, traces and spans, as a person would tell them."""
 
+import re
+
 from .talks import SECOND, Recording, says, tool_result, tool_use, user
 
 TASK = "Find out who wrote the parser and when."
@@ -146,3 +148,20 @@ def test_side_calls_are_in_the_bill_and_not_in_the_story() -> None:
     assert talk.of(side, "session_id") == talk.of(main, "session_id") == "s-1"
     assert talk.of(side, "thread_id") is None
     assert talk.row("select count(*) from spans where call_id = ?", side) == (0,)
+
+
+def test_ids_are_hex_of_the_documented_lengths() -> None:
+    """Whoever exports them hands them to tools that take nothing else."""
+    talk = Recording()
+    call = tool_use("toolu_0123456789abcdef", "read", path="x.py")
+    asked = [user("Read it.")]
+    talk.call(asked, call)
+    talk.call([*asked, call, tool_result("toolu_0123456789abcdef", "x")], says("Read."))
+    traces = [row[0] for row in talk.db.execute("select trace_id from traces")]
+    spans = [row[0] for row in talk.db.execute("select span_id from spans")]
+    made = [row[0] for row in talk.db.execute("select span_id from tool_calls")]
+    prompts = [row[0] for row in talk.db.execute("select prompt_id from llm_calls")]
+    assert all(re.fullmatch("[0-9a-f]{32}", id_) for id_ in traces)
+    assert all(re.fullmatch("[0-9a-f]{16}", id_) for id_ in spans + made + prompts)
+    assert len(spans) == 4
+    assert set(made) < set(spans)
