@@ -12,7 +12,7 @@ from .places import write_placement
 from .prompts import write_prompt
 from .retraced import PLACED
 from .rows import ANSWER_TOOL_CALL, result_text
-from .talks import Placing, StoredTalk, Talks, json_list
+from .talks import Placing, StoredTalk, Talks, json_list, with_earlier
 
 MOST = 2_000
 """Calls that are placed again at once; where it would be more, `traces rebuild` has to."""
@@ -34,6 +34,7 @@ select response_id from llm_calls where session_id = ? and response_id is not nu
 order by started_us desc limit 64
 """
 _HERE = "(select value from json_each(:calls))"
+_NEAR = "(select value from json_each(:near))"
 _TAKE_UP = (
     "delete from spans where trace_id in (select value from json_each(:traces))",
     "delete from traces where trace_id in (select value from json_each(:traces))",
@@ -41,12 +42,13 @@ _TAKE_UP = (
     # A tool of another tree waits again for the result that one of these brought.
     f"""
     update spans set ended_us = null, outcome = null, how = '', confidence = 1.0
-    where span_id in (select span_id from tool_calls where answered_by_call_id in {_HERE})
+    where span_id in (
+        select span_id from tool_calls where call_id in {_NEAR} and answered_by_call_id in {_HERE})
     """,
     f"""
     update tool_calls set result = null, is_error = null, ended_us = null, how = null,
         confidence = null, answered_by_call_id = null
-    where answered_by_call_id in {_HERE}
+    where call_id in {_NEAR} and answered_by_call_id in {_HERE}
     """,
     f"""
     update llm_calls set thread_id = null, trace_id = null, continues_call_id = null
@@ -77,8 +79,10 @@ class Relinking:
             db.row_factory = rows
         self.responses = self._responses()
         self._agents = {talk.call.id: talk.call.agent_id for talk in self.talks}
+        here = json_list(calls)
+        taken = (given or {}) | {"calls": here, "near": with_earlier(db, here)}
         for sql in _TAKE_UP if calls else ():
-            db.execute(sql, (given or {}) | {"calls": json_list(calls)})
+            db.execute(sql, taken)
 
     def _trees(self, ids: Sequence[str]) -> dict[str, str] | None:
         """The threads and traces that hang together with *ids*; None when they are too large."""

@@ -142,11 +142,13 @@ class Talks:
 
     def _read(self, only: str | None) -> None:
         """Which messages each call adds, and to which call's; which results it brought."""
-        given = {"only": only, "all": only if only is None else self._with_earlier(only)}
+        given = {"only": only, "all": only and with_earlier(self._db, only)}
         [[self._versions_since_us]] = self._db.execute(VERSIONS_SINCE)
         for row in self._db.execute(f"select {', '.join(_PROMPT)} from prompts"):
             self._prompts[row["prompt_id"]] = StoredPrompt(**dict(row))
-        answers = _within(_ANSWERS, "answered_by_call_id", only, "only") + " order by id"
+        # Whose tools they answer is found by index; those are of calls that were gone on from.
+        answers = _within(_ANSWERS, "answered_by_call_id", only, "only")
+        answers = _within(answers, "call_id", only, "all") + " order by id"
         for by, call_id, position, is_error, how, sure in self._db.execute(answers, given):
             answer = StoredAnswer(call_id, position, bool(is_error), how or "", sure or 0.0)
             self._answers.setdefault(by, []).append(answer)
@@ -156,10 +158,6 @@ class Talks:
         for id_, position, message in self._db.execute(added, given):
             self._own.setdefault(id_, array("q")).append(message)
             self._first.setdefault(id_, position)
-
-    def _with_earlier(self, only: str) -> str:
-        """The calls *only* and those that they go on from, as JSON."""
-        return json_list([row[0] for row in self._db.execute(_EARLIER, (only,))])
 
     def request(self, call_id: str) -> "array[int]":
         """The messages of a whole request, by id; fewer where earlier calls are gone."""
@@ -270,6 +268,11 @@ left join spans w on w.span_id = h.parent_span_id
 where c.id in (select value from json_each(?))
 """
 _PROMPT = [name for name in StoredPrompt.model_fields if name not in ("system", "tools")]
+
+
+def with_earlier(db: sqlite3.Connection, ids: str) -> str:
+    """The calls *ids* and those that they go on from; both as JSON."""
+    return json_list([row[0] for row in db.execute(_EARLIER, (ids,))])
 
 
 def json_list(ids: Sequence[str]) -> str:

@@ -7,11 +7,13 @@ import pytest
 from sqlite_utils import Database
 
 from agenttrace_mitm.store import KnownContent, open_database
+from agenttrace_mitm.store.relinked import Relinking
 from agenttrace_mitm.store.retention import let_go
 from agenttrace_mitm.store.revise import problems
 from agenttrace_mitm.store.rows import write_record
 from agenttrace_mitm.store.schema import APPLICATION_ID, migrations
 from tests.support.records import NOON_US, record
+from tests.traces.talks import Recording, says, tool_result, tool_use, user
 
 
 @pytest.fixture
@@ -93,3 +95,20 @@ def test_a_database_from_before_keeps_its_messages(tmp_path: Path) -> None:
     while let_go(db, NOON_US + 1):
         pass
     assert problems(path) == []
+
+
+def test_a_late_call_is_linked_by_index() -> None:
+    """Nobody is recorded meanwhile: how long it takes must not grow with the database."""
+    talk = Recording()
+    call = tool_use("toolu_0123456789abcdef", "read", path="x.py")
+    asked = [user("Read it.")]
+    first = talk.call(asked, call)
+    last = talk.call([*asked, call, tool_result("toolu_0123456789abcdef", "x")], says("Read."))
+    seen: list[str] = []
+    talk.db.set_trace_callback(seen.append)
+    taken_up = Relinking(talk.db, [last])
+    talk.db.set_trace_callback(None)
+    assert [one.call.id for one in taken_up.talks] == [first, last]
+    assert len(seen) >= 12
+    for sql in seen:
+        assert not scans(talk.db, sql, "c", "t", "llm_calls", "threads", "tool_calls", "spans"), sql
