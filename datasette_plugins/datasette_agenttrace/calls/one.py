@@ -185,10 +185,15 @@ def _turn(row: dict[str, Any]) -> Turn:
     tier, content, beginning = row.pop("tier"), row.pop("content"), row.pop("beginning")
     parts: list[Part] = []
     if content is not None and tier > 1:
-        parts = [_part(part, row["role"], tier) for part in _list(content)]
+        parts = parts_of(content, row["role"], tier)
     elif beginning is not None and (tier == 3 or (tier == 2 and row["role"] != "assistant")):
         parts = [Part(type="text", text=beginning, cut=True)]
     return Turn(**row, parts=tuple(parts), kept=bool(parts) or content == "[]")
+
+
+def parts_of(content: str, role: str, tier: int) -> list[Part]:
+    """The parts of a message's *content*, as far as *tier* shows them."""
+    return [_part(part, role, tier) for part in _list(content)]
 
 
 def _part(part: JsonObject, role: str, tier: int) -> Part:
