@@ -141,7 +141,7 @@ def raw_message(db: sqlite3.Connection, call_id: str, message_id: int) -> str | 
     role, content, tier = row
     if tier == 3:
         return str(content)
-    parts = [part for part in _list(content) if _allowed(part, role)]
+    parts = [part for part in parts_in(content) if _allowed(part, role)]
     return json.dumps(parts, ensure_ascii=False)
 
 
@@ -193,7 +193,7 @@ def _turn(row: dict[str, Any]) -> Turn:
 
 def parts_of(content: str, role: str, tier: int) -> list[Part]:
     """The parts of a message's *content*, as far as *tier* shows them."""
-    return [_part(part, role, tier) for part in _list(content)]
+    return [_part(part, role, tier) for part in parts_in(content)]
 
 
 def _part(part: JsonObject, role: str, tier: int) -> Part:
@@ -248,7 +248,8 @@ def pretty(value: Json) -> str:
     return "" if value is None else json.dumps(value, indent=2, ensure_ascii=False)
 
 
-def _list(content: str) -> list[JsonObject]:
+def parts_in(content: str) -> list[JsonObject]:
+    """What a message's *content* holds, as far as it is what we write."""
     try:
         parts = json.loads(content)
     except (ValueError, RecursionError):

@@ -5,6 +5,7 @@ Both load, then render; `traces.json` and `traces/ID.json` answer what was loade
 
 import sqlite3
 from typing import Any
+from urllib.parse import unquote
 
 from datasette.utils.asgi import NotFound, Response
 
@@ -91,7 +92,7 @@ async def _list(datasette: Datasette, asked: TracesAsked) -> Traces:
 
 
 async def _one(datasette: Datasette, request: Any) -> one.OneTrace:
-    trace_id, first = request.url_vars["id"], arguments_of(request).get("from", "")
+    trace_id, first = unquote(request.url_vars["id"]), arguments_of(request).get("from", "")
 
     def load(db: sqlite3.Connection) -> one.OneTrace | None:
         return one.load(db, trace_id, int(first) if first.isdecimal() and len(first) < 7 else 0)

@@ -13,14 +13,14 @@ from agenttrace_mitm.traces.stories import split
 
 from ..asking import Value, rows_of
 from ..bills import Bill, bills
-from ..calls.one import Part, parts_of, pretty
+from ..calls.one import Part, pretty
+from ..said import Words, replies
 from .graph import Graph, graph
 from .waterfall import Row, critical, ordered
 
 PAGE_SPANS = 250
 MOST_SPANS = 20_000
 SHOWN_CHARS = 2_000  # of each text
-OPENED_CHARS = 300_000  # of a message, beyond which it is only measured
 ASKED_CHARS = 2_000
 PREVIEW_CHARS = 110
 
@@ -63,16 +63,6 @@ class Span(Value):
     def end_us(self) -> int:
         """Where it ends as far as is known."""
         return self.started_us if self.ended_us is None else self.ended_us
-
-
-class Words(Value):
-    """What a span said: parts of a reply, or a tool's arguments and result; None is not kept."""
-
-    reply: tuple[Part, ...] = ()
-    withheld: int | None = None
-    arguments: str | None = None
-    result: str | None = None
-    cut: bool = False
 
 
 class Step(Value):
@@ -275,50 +265,13 @@ def _times(spans: Iterable[Span], whole: tuple[int, int]) -> Times:
 
 def _words(db: sqlite3.Connection, spans: list[Span], cap: int) -> dict[str, Words]:
     calls = [s.call_id for s in spans if s.kind in ("llm", "attempt") and s.call_id]
-    replies = _replies(db, calls, cap)
-    said = {span.span_id: replies[span.call_id] for span in spans if span.call_id in replies
-            and span.kind in ("llm", "attempt")}  # fmt: skip
+    answered = replies(db, calls, cap, SHOWN_CHARS)
+    said = {
+        span.span_id: answered[span.call_id]
+        for span in spans
+        if span.kind in ("llm", "attempt") and span.call_id in answered
+    }
     return said | _tools(db, [span.span_id for span in spans if span.kind == "tool"], cap)
-
-
-def _replies(db: sqlite3.Connection, calls: list[str], cap: int) -> dict[str, Words]:
-    rows = db.execute(
-        f"""
-        select u.call_id, m.role, min(c.privacy_tier, :cap) as tier, coalesce(m.size, 0) as size,
-               case when length(m.content) <= {OPENED_CHARS} then m.content end as content,
-               case when length(m.content) > {OPENED_CHARS}
-                    then substr(m.text, 1, {SHOWN_CHARS}) end as beginning
-        from llm_calls c
-        join call_messages u on u.call_id = c.id
-        join messages m on m.id = u.message_id
-        where c.id in (select value from json_each(:calls)) and u.direction = 'out'
-        order by u.call_id, u.position, u.choice
-        """,
-        {"calls": json.dumps(calls), "cap": cap},
-    )
-    found: dict[str, Words] = {}
-    for row in rows_of(rows):
-        found[row["call_id"]] = _and(found.get(row["call_id"], Words()), row)
-    return found
-
-
-def _and(before: Words, row: Mapping[str, Any]) -> Words:
-    """*before* and one more message, a row of `_replies`."""
-    if row["tier"] == 3 and row["beginning"] is not None:
-        parts = [Part(type="text", text=row["beginning"], cut=True)]
-    elif row["tier"] == 1 or row["content"] is None:
-        return before.model_copy(update={"withheld": (before.withheld or 0) + row["size"]})
-    else:
-        parts = [shortened(one) for one in parts_of(row["content"], row["role"], row["tier"])]
-    cut = before.cut or any(part.cut for part in parts)
-    return before.model_copy(update={"reply": (*before.reply, *parts), "cut": cut})
-
-
-def shortened(part: Part, most: int = SHOWN_CHARS) -> Part:
-    """*part* with at most *most* characters of its text."""
-    if part.text is None or len(part.text) <= most:
-        return part
-    return part.model_copy(update={"text": part.text[:most], "cut": True})
 
 
 def _tools(db: sqlite3.Connection, spans: list[str], cap: int) -> dict[str, Words]:
