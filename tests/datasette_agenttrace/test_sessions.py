@@ -184,7 +184,7 @@ def test_diffs_are_the_same_on_any_page(talk, monkeypatch):
         shown = [one.step for p in found.prompts for turn in p.turns for one in turn.steps]
         return [diff for step in shown for diff in step.diffs]
 
-    whole = diffs(1, whole=True)
+    whole = diffs(1, most=1_000)
     assert len(whole) == 6
     assert [(diff.added, diff.removed) for diff in whole] == [(2, 1)] * 4 + [(1, 1), (2, 11)]
     monkeypatch.setattr(replay, "PAGE_CALLS", 1)
@@ -202,7 +202,7 @@ def test_pages_before_the_last_stay_as_they_are():
     """As a session goes on, what somebody has read is where it was."""
     sizes = [3, 200, 1, 1, 500, 2]
     for n in range(1, len(sizes)):
-        now, later = replay._pages(sizes[:n], whole=False), replay._pages(sizes, whole=False)
+        now, later = replay._pages(sizes[:n]), replay._pages(sizes)
         assert later[: len(now) - 1] == now[:-1]
     assert sum(stop - start for page in later for _, start, stop in page) == sum(sizes)
 

@@ -8,8 +8,9 @@ import json
 import sqlite3
 from typing import Any
 
-from agenttrace_mitm.model import LlmCall
+from agenttrace_mitm.model import LlmCall, Record
 from agenttrace_mitm.model.json import Json, JsonObject
+from agenttrace_mitm.privacy import Tier, keep
 from agenttrace_mitm.store import request_of, response_of
 from agenttrace_mitm.store.rows import call_of
 
@@ -99,12 +100,19 @@ class OneCall(Value):
 _OF_OPERATION = "((id = :it and operation_id = :it) or (operation_id = :it and operation_id <> id))"
 
 
-def load(db: sqlite3.Connection, call_id: str, *, whole: bool = False) -> OneCall | None:
-    """The call with this id, None when there is none; *whole* with its history from the start."""
+def load(
+    db: sqlite3.Connection, call_id: str, *, whole: bool = False, cap: Tier = 3
+) -> OneCall | None:
+    """The call with this id, None when there is none; *whole* with its history from the start.
+
+    *cap* is the most of a tier to show.
+    """
     found = rows_of(db.execute("select * from llm_calls where id = ?", (call_id,)))
     if not found:
         return None
     call = call_of(found[0])
+    if cap < call.privacy_tier:
+        call = keep(Record(call=call), cap).call
     turns, earlier = _conversation(db, call, MOST if whole else RECENT)
     return OneCall(
         call=call,
@@ -147,7 +155,7 @@ def raw_message(db: sqlite3.Connection, call_id: str, message_id: int) -> str | 
 
 _CONVERSATION = """
     with recursive source (id, below, tier) as (
-        select id, 1000000000, privacy_tier from llm_calls where id = :call_id
+        select id, 1000000000, min(privacy_tier, :cap) from llm_calls where id = :call_id
         union all
         select c.continues_call_id, (
             select min(n.position) from call_messages n
@@ -175,7 +183,8 @@ _CONVERSATION = """
 def _conversation(db: sqlite3.Connection, call: LlmCall, most: int) -> tuple[tuple[Turn, ...], int]:
     """The last *most* messages, and how many came before them."""
     given = {
-        "call_id": call.id, "most": most, "opened": OPENED_CHARS, "shown": SHOWN_CHARS,
+        "call_id": call.id, "cap": call.privacy_tier, "most": most, "opened": OPENED_CHARS,
+        "shown": SHOWN_CHARS,
     }  # fmt: skip
     turns = tuple(_turn(row) for row in rows_of(db.execute(_CONVERSATION, given)))
     return turns, turns[0].position if len(turns) == most else 0

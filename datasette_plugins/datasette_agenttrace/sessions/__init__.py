@@ -12,6 +12,7 @@ from datasette.utils.asgi import NotFound, Response
 from .. import figures
 from ..asking import LABELS, arguments_of
 from ..page import PREFIX, Page, TooSlow, query_address, reading, render, site_of, today
+from ..share import WHOLE_SHARED, shared, tier_of
 from ..site import Datasette
 from . import queries, replay
 from .queries import Sessions, SessionsAsked, sessions_asked
@@ -87,6 +88,19 @@ async def data_one(datasette: Datasette, request: Any) -> Response:
     return Response.json(found.model_dump(mode="json"))
 
 
+async def share(datasette: Datasette, request: Any) -> Response:
+    """A session as a file."""
+    session_id, tier = unquote(request.url_vars["id"]), tier_of(request)
+    found = await reading(
+        datasette, lambda db: replay.load(db, session_id, cap=tier, most=WHOLE_SHARED)
+    )
+    if found is None:
+        raise NotFound("There is no session with this id")
+    context = {"found": found, "tier": tier}
+    name = f"session-{session_id}"
+    return await shared(datasette, request, "agenttrace_share_session.html", name, context)
+
+
 async def _list(datasette: Datasette, asked: SessionsAsked) -> Sessions:
     return await reading(datasette, lambda db: queries.load(db, asked))
 
@@ -106,5 +120,9 @@ async def _one(datasette: Datasette, request: Any) -> replay.Replay:
 
 PATH = f"{PREFIX}/sessions/{ID}"
 PAGE = Page(
-    "sessions", "Sessions", view, data, more=((rf"{PATH}\.json", data_one), (PATH, view_one))
+    "sessions",
+    "Sessions",
+    view,
+    data,
+    more=((rf"{PATH}\.json", data_one), (PATH, view_one), (f"{PATH}/share", share)),
 )

@@ -126,16 +126,19 @@ _TRACES = f"""
 
 
 def load(
-    db: sqlite3.Connection, session_id: str, page: int = 1, cap: int = 3, whole: bool = False
+    db: sqlite3.Connection, session_id: str, page: int = 1, cap: int = 3, most: int | None = None
 ) -> Replay | None:
-    """A page of the session, None when there is none; *whole* is all of it on one page."""
+    """A page of the session, None when there is none; with *most* it holds so many calls.
+
+    *cap* is the most of a tier to show.
+    """
     found = rows_of(db.execute("select * from sessions where session_id = ?", (session_id,)))
     if not found:
         return None
     given = {"session": session_id, "cap": cap}
     calls = rows_of(db.execute(_CALLS, given))
     traces, by_trace = _prompts(rows_of(db.execute(_TRACES, given)), calls)
-    pages = _pages([len(by_trace[trace["trace_id"]]) for trace in traces], whole=whole)
+    pages = _pages([len(by_trace[trace["trace_id"]]) for trace in traces], most)
     page = min(max(page, 1), len(pages))
     shown = _of_page(pages[page - 1], traces, by_trace)
     page_of = _page_of(pages, traces, by_trace)
@@ -167,7 +170,7 @@ def load(
             for n, start, stop in pages[page - 1]
         ),
         page=page, pages=len(pages), errors=_errors(calls, left, page_of), context=_context(calls),
-        tier=min([call["tier"] for call in calls] or [cap]),
+        tier=max([call["tier"] for call in calls] or [1]),
     )  # fmt: skip
 
 
@@ -182,21 +185,20 @@ def _prompts(traces: Sequence[Row], calls: Iterable[Row]) -> tuple[list[Row], di
     return [trace for trace in traces if trace["trace_id"] in by_trace], by_trace
 
 
-def _pages(sizes: Sequence[int], *, whole: bool) -> list[list[Slice]]:
+def _pages(sizes: Sequence[int], most: int | None = None) -> list[list[Slice]]:
     """Prompts of these sizes, a few to a page; one with many calls goes on over several.
 
     Pages are filled from the beginning, so that those before the last stay as they are.
     """
-    if whole:
-        return [[(n, 0, size) for n, size in enumerate(sizes)]]
+    most_calls, most_prompts = (most, most) if most else (PAGE_CALLS, PAGE_PROMPTS)
     pages: list[list[Slice]] = [[]]
-    room = PAGE_CALLS
+    room = most_calls
     for n, size in enumerate(sizes):
-        for start in range(0, size, PAGE_CALLS):
-            stop = min(start + PAGE_CALLS, size)
-            if pages[-1] and (stop - start > room or len(pages[-1]) == PAGE_PROMPTS):
+        for start in range(0, size, most_calls):
+            stop = min(start + most_calls, size)
+            if pages[-1] and (stop - start > room or len(pages[-1]) == most_prompts):
                 pages.append([])
-                room = PAGE_CALLS
+                room = most_calls
             pages[-1].append((n, start, stop))
             room -= stop - start
     return pages

@@ -12,6 +12,7 @@ from datasette.utils.asgi import NotFound, Response
 from .. import figures
 from ..asking import LABELS, arguments_of
 from ..page import PREFIX, Page, TooSlow, query_address, reading, render, site_of, today
+from ..share import WHOLE_SHARED, shared, tier_of
 from ..site import Datasette
 from . import one, queries
 from .queries import STATUS_LABELS, Traces, TracesAsked, traces_asked
@@ -87,6 +88,17 @@ async def data_one(datasette: Datasette, request: Any) -> Response:
     return Response.json(found.model_dump(mode="json"))
 
 
+async def share(datasette: Datasette, request: Any) -> Response:
+    """A trace as a file."""
+    trace_id, tier = unquote(request.url_vars["id"]), tier_of(request)
+    found = await reading(datasette, lambda db: one.load(db, trace_id, cap=tier, most=WHOLE_SHARED))
+    if found is None:
+        raise NotFound("There is no trace with this id")
+    context = {"found": found, "tier": tier}
+    name = f"trace-{trace_id}"
+    return await shared(datasette, request, "agenttrace_share_trace.html", name, context)
+
+
 async def _list(datasette: Datasette, asked: TracesAsked) -> Traces:
     return await reading(datasette, lambda db: queries.load(db, asked))
 
@@ -104,4 +116,10 @@ async def _one(datasette: Datasette, request: Any) -> one.OneTrace:
 
 
 PATH = f"{PREFIX}/traces/{ID}"
-PAGE = Page("traces", "Traces", view, data, more=((PATH, view_one), (rf"{PATH}\.json", data_one)))
+PAGE = Page(
+    "traces",
+    "Traces",
+    view,
+    data,
+    more=((PATH, view_one), (rf"{PATH}\.json", data_one), (f"{PATH}/share", share)),
+)

@@ -88,8 +88,10 @@ class Step(Value):
 
     @property
     def preview(self) -> str:
-        """The beginning of what a reply said in words."""
+        """The beginning of what a reply said in words, or that it thought."""
         text = next((part.text for part in self.told if part.type == "text" and part.text), "")
+        if not text and any(part.type == "reasoning" for part in self.told):
+            return "Reasoning"
         return text[:PREVIEW_CHARS] + ("…" if len(text) > PREVIEW_CHARS else "")
 
 
@@ -131,8 +133,13 @@ class OneTrace(Value):
         return self.ended_us - self.started_us
 
 
-def load(db: sqlite3.Connection, trace_id: str, first: int = 0, cap: int = 3) -> OneTrace | None:
-    """The trace with this id, None when there is none; *cap* is the most of a tier to show."""
+def load(
+    db: sqlite3.Connection, trace_id: str, first: int = 0, cap: int = 3, most: int | None = None
+) -> OneTrace | None:
+    """The trace with this id, None when there is none; *most* steps of it, from *first* on.
+
+    *cap* is the most of a tier to show.
+    """
     found = rows_of(db.execute(_TRACE, {"id": trace_id, "cap": cap, "most": ASKED_CHARS}))
     if not found:
         return None
@@ -142,8 +149,9 @@ def load(db: sqlite3.Connection, trace_id: str, first: int = 0, cap: int = 3) ->
     rows = ordered(spans, whole)
     path, critical_us = critical(spans)
     by_id = {span.span_id: span for span in spans}
-    first = min(max(first, 0), max(len(rows) - 1, 0)) // PAGE_SPANS * PAGE_SPANS
-    page = rows[first : first + PAGE_SPANS]
+    most = most or PAGE_SPANS
+    first = min(max(first, 0), max(len(rows) - 1, 0)) // most * most
+    page = rows[first : first + most]
     said = _words(db, [by_id[row.span_id] for row in page], cap)
     bill = bills(db, "trace_id", [trace_id]).get(trace_id, Bill())
     return OneTrace(
@@ -159,7 +167,7 @@ def load(db: sqlite3.Connection, trace_id: str, first: int = 0, cap: int = 3) ->
         ),
         first=first, n_spans=len(rows),
         failed=tuple(row.span_id for row in rows if _is_own_failure(by_id[row.span_id])),
-        graph=graph(spans), tier=min([span.tier for span in spans if span.call_id] or [cap]),
+        graph=graph(spans), tier=max([span.tier for span in spans if span.call_id] or [1]),
     )  # fmt: skip
 
 

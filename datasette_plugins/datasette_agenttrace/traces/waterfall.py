@@ -77,11 +77,15 @@ def critical(spans: Sequence[Timed]) -> tuple[frozenset[str], int]:
         if span.kind == "llm" or (span.kind == "tool" and span.span_id not in waits)
     ]  # fmt: skip
     work.sort(key=lambda span: (span.end_us, -span.started_us))
+    together: dict[tuple[int, int], list[Timed]] = {}
+    for span in work:
+        together.setdefault((span.started_us, span.end_us), []).append(span)
     path, taken, now = set[str](), 0, None
     for span in reversed(work):
         if now is not None and span.end_us > now + SETTLE_US:
             continue
-        path.add(span.span_id)
+        # Tools of one reply are known to end with the same request: they are on it together.
+        path.update(one.span_id for one in together[span.started_us, span.end_us])
         taken += span.end_us - span.started_us
         now = span.started_us
     return frozenset(path | _above(path, by_id, below)), taken
