@@ -2,7 +2,6 @@
 
 import json
 import re
-import sqlite3
 from urllib.parse import quote
 
 import pytest
@@ -16,9 +15,8 @@ from datasette_agenttrace.sessions import queries, replay
 from datasette_agenttrace.sessions.queries import load, sessions_asked
 from tests.datasette_agenttrace.test_calls import call, store
 from tests.datasette_agenttrace.test_costs import NOON, TODAY, Page
-from tests.datasette_agenttrace.test_traces import BAD, plans
+from tests.datasette_agenttrace.test_traces import BAD, crowd, plans
 from tests.store.test_sessions import _task
-from tests.support import large_db
 from tests.traces.talks import Recording, says, tool_result, tool_use, user
 
 SESSIONS = "/-/agenttrace/sessions"
@@ -296,15 +294,15 @@ async def test_pages_show_every_session_once_newest_first(database, get, monkeyp
 
 
 @pytest.mark.parametrize("few", [0, 1_000])
-def test_no_page_passes_over_all_calls(database, monkeypatch, few):
+def test_no_page_passes_over_all_calls(talk, monkeypatch, few):
     monkeypatch.setattr("datasette_agenttrace.bills.FEW", few)
-    large_db.build(database, calls=300, days=3, end_us=NOON)
+    crowd(talk)
     outcomes._known.clear()
-    db = sqlite3.connect(database)
-    [session] = db.execute("select session_id from sessions limit 1").fetchone()
+    db = talk.db
+    session = "s-1"
     seen: list[str] = []
     db.set_trace_callback(seen.append)
-    for ask in ({}, {"provider": "openai"}, {"model": "gpt-5.1"}, {"agent": "claude-code"},
+    for ask in ({}, {"provider": "provider 1"}, {"model": "m1"}, {"agent": "agent 1"},
                 {"before": "5.x"}):  # fmt: skip
         load(db, sessions_asked(ask, TODAY))
     replay.load(db, session)
@@ -340,6 +338,10 @@ async def test_links_lead_somewhere(talk, get):
         assert len(links) > 8
         for link in links:
             assert (await get(link)).status_code in (200, 302), link
+    [call, trace] = talk.row("select id, trace_id from llm_calls order by started_us limit 1")
+    page = (await get(f"/-/agenttrace/calls/{call}")).text
+    assert f'href="{SESSIONS}/s-1"' in page
+    assert f'href="/-/agenttrace/traces/{trace}"' in page
 
 
 async def test_everything_wants_the_token(talk, database, serve):

@@ -3,9 +3,7 @@
     python -m tests.support.large_db data.db [calls] [days]
 
 Calls come in conversations of one to thirty turns; each turn adds a question and an answer, so
-there are search texts, tool calls and chains to walk.  A turn that called a tool is followed by
-one of the same trace; every third conversation is in the session of the one before.
-Deterministic for a given end.
+there are search texts, tool calls and chains to walk.  Deterministic for a given end.
 """
 
 import itertools
@@ -17,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from agenttrace_mitm import clock
-from agenttrace_mitm.model import StoredSession, StoredSpan, StoredThread, StoredTrace
-from agenttrace_mitm.store import open_database, places, rollups
+from agenttrace_mitm.store import open_database, rollups
 
 from .sample_db import AGENTS, FAILURES, KINDS, TOOLS
 
@@ -36,8 +33,7 @@ CALL = (
     "cache_read_tokens", "usage_source", "cost_nano_usd", "price_source", "unpriced_reason",
     "latency_ms", "ttfb_ms", "ttft_ms", "request_bytes", "response_bytes", "chunks", "attempt",
     "thread_id", "session_id", "agent_id", "continues_call_id", "request_chain", "n_messages",
-    "n_tool_calls", "tool_names", "trace_id", "span_id", "operation_id",
-    "user_agent", "client", "pid", "source", "privacy_tier",
+    "n_tool_calls", "tool_names", "user_agent", "client", "pid", "source", "privacy_tier",
 )  # fmt: skip
 
 
@@ -64,16 +60,10 @@ def build(path: Path, calls: int = 1_000_000, days: int = 90, end_us: int | None
             [message for turn in batch for message in turn["messages"]],
         )
         db.executemany(
-            "insert into tool_calls (call_id, position, tool_call_id, name, arguments, span_id,"
-            " started_us) values (:call_id, 0, :call_id, :name, :arguments, :span_id, :at_us)",
+            "insert into tool_calls (call_id, position, tool_call_id, name, arguments, started_us)"
+            " values (:call_id, 0, :call_id, :name, :arguments, :at_us)",
             [tool for turn in batch for tool in turn["tools"]],
         )
-        for row, sql in (
-            ("session", places.INSERT_SESSION), ("thread", places.INSERT_THREAD),
-            ("trace", places.INSERT_TRACE),
-        ):  # fmt: skip
-            db.executemany(sql, [turn[row] for turn in batch])
-        db.executemany(places.INSERT_SPAN, [span for turn in batch for span in turn["spans"]])
         db.execute("commit")
     rollups.rebuild(db)
     db.execute("pragma analysis_limit = 1000")
@@ -103,7 +93,7 @@ def _conversation(draw: random.Random, number: int) -> dict[str, Any]:
     session = f"session-{number // 3:07d}"
     return {
         "agent": agent, "client": client, "kind": kind, "session": session, "turns": 0,
-        "last": draw.randint(1, 30), "before": None, "thread": f"{number:032x}", "trace": None,
+        "last": draw.randint(1, 30), "before": None, "thread": f"{number:032x}",
     }  # fmt: skip
 
 
@@ -134,8 +124,6 @@ def _turn(
         "agent_id": talk["agent"], "client": talk["client"], "pid": 4242,
         "continues_call_id": talk["before"], "request_chain": f"chain-{number}",
         "n_messages": seen + 1, "n_tool_calls": int(tool), "user_agent": "python-httpx/0.28",
-        "trace_id": talk["trace"] or f"{number:032x}", "span_id": f"{number:016x}",
-        "operation_id": call_id,
     }  # fmt: skip
     if not failed:
         call |= {
@@ -152,43 +140,8 @@ def _turn(
     talk["turns"] += 1
     talk["before"] = call_id
     arguments = json.dumps({"path": "src/build.py", "limit": number})
-    made = {"call_id": call_id, "name": draw.choice(TOOLS), "arguments": arguments, "at_us": at}
-    made["span_id"] = f"f{number:015x}"
-    tools = [made] if tool else []
-    talk["trace"] = call["trace_id"] if tool else None
-    return {"call": call, "messages": messages, "tools": tools} | _placed(call, tools, texts)
-
-
-def _placed(call: dict[str, Any], tools: list[dict[str, Any]], texts: list[str]) -> dict[str, Any]:
-    """Session, thread, trace and spans of *call*, as they would be written with it."""
-    time = {"started_us": call["started_us"], "ended_us": call["ended_us"]}
-    shared = time | {name: call[name] for name in ("session_id", "agent_id")}
-    trace, thread = call["trace_id"], call["thread_id"]
-    agent = f"a{trace[17:]}"
-    outcome = "ok" if call["outcome"] == "ok" else "error"
-    span = shared | {"trace_id": trace, "thread_id": thread, "outcome": outcome}
-    llm = {"span_id": call["span_id"], "parent_span_id": agent, "call_id": call["id"]}
-    spans = [
-        StoredSpan(span_id=agent, kind="agent", name=call["agent_id"] or "", **span),
-        StoredSpan(kind="llm", name=f"chat {call['model']}", **llm, **span),
-        *(
-            StoredSpan(
-                kind="tool", name=tool["name"], span_id=tool["span_id"], call_id=call["id"],
-                parent_span_id=call["span_id"], **span | {"ended_us": None, "outcome": None},
-            )
-            for tool in tools
-        ),
-    ]  # fmt: skip
-    return {
-        "session": StoredSession(client=call["client"], pid=call["pid"], **shared).__dict__,
-        "thread": StoredThread(thread_id=thread, **shared).__dict__,
-        "trace": StoredTrace(
-            trace_id=trace, thread_id=thread, call_id=call["id"], root_span_id=agent,
-            name=texts[call["started_us"] % len(texts)],
-            **shared,
-        ).__dict__,
-        "spans": [one.__dict__ for one in spans],
-    }  # fmt: skip
+    tools = [{"call_id": call_id, "name": draw.choice(TOOLS), "arguments": arguments, "at_us": at}]
+    return {"call": call, "messages": messages, "tools": tools if tool else []}
 
 
 def _message(

@@ -2,7 +2,7 @@
 (() => {
   const list = (what) => [...document.querySelectorAll(what)];
   const follow = (rel) => document.querySelector(`.at-pages a[rel=${rel}]`)?.click();
-  let at = { "[data-prompt]": -1, "[data-error]": -1 };
+  const at = { "[data-prompt]": -1, "[data-error]": -1 };
 
   const show = (part) => {
     for (let above = part.closest("details"); above; above = above.parentElement.closest("details")) above.open = true;
@@ -29,7 +29,7 @@
   });
   // What a link leads to may be folded away.
   const reveal = () => {
-    const part = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const part = location.hash ? document.getElementById(decodeURIComponent(location.hash.slice(1))) : null;
     if (part?.closest("details")) show(part);
     const place = list("[data-prompt]").indexOf(part);
     if (place >= 0) at["[data-prompt]"] = place;

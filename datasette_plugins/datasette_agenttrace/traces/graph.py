@@ -13,7 +13,7 @@ BOX = (168.0, 44.0)
 GAP = (72.0, 16.0)
 EDGE = 2.0  # around the drawing
 MOST_AGENTS = 40
-LABEL_CHARS = 22
+LABEL_CHARS = 18
 
 
 class Placed(Protocol):

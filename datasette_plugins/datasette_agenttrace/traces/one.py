@@ -180,7 +180,7 @@ _TRACE = """
 _SPANS = f"""
     select s.span_id, s.parent_span_id, s.kind, s.name, s.call_id, s.thread_id, s.agent_id,
            s.outcome, s.how, s.confidence, s.started_us, s.ended_us
-    from spans s where s.trace_id = ? order by s.started_us limit {MOST_SPANS}
+    from spans s where s.trace_id = ? order by s.started_us, s.rowid limit {MOST_SPANS}
 """
 _CALLS = """
     select id, operation_id, span_id, parent_span_id, started_us, ended_us, outcome, kind,

@@ -113,7 +113,7 @@ def _family(spans: Sequence[Timed]) -> tuple[dict[str, list[Timed]], list[Timed]
     below: dict[str, list[Timed]] = {}
     roots = []
     rank = {"agent": 0, "attempt": 1, "llm": 2, "tool": 3}
-    for span in sorted(spans, key=lambda s: (s.started_us, rank.get(s.kind, 4), s.span_id)):
+    for span in sorted(spans, key=lambda s: (s.started_us, rank.get(s.kind, 4))):
         if span.parent_span_id in known and span.parent_span_id != span.span_id:
             below.setdefault(str(span.parent_span_id), []).append(span)
         else:
