@@ -221,7 +221,11 @@ async def test_content_shows_by_the_tier_of_each_call(talk, get, tier, kept):
         assert (word in shown) == (word in kept), word
     page = (await get(f"{SESSIONS}/s-1")).text
     assert "reply, 27 characters, not kept" in page
-    assert "Bash" in page or tier == 2
+    assert ("Bash" in page) == (tier == 1), "a tool's name, where there is no more to tell"
+    assert ("not kept, or not counted" in page) == (tier == 1), "unknown is not zero"
+    left = (await get(f"{SESSIONS}/s-1.json")).json()["outcome"]
+    assert left["lines_added"] == (None if tier == 1 else 1)
+    assert "1 call" in page
 
 
 @pytest.mark.parametrize("session", ["a/b c?d#e", "ä%2F", "<b>'\"&"])
@@ -270,7 +274,7 @@ async def test_megabytes_are_cut(talk, get):
         assert answer.status_code == 200
         assert len(answer.text) < 200_000
     assert f'<a href="/-/agenttrace/calls/{reply}">the whole call</a>' in answer.text
-    assert "not all counted" in answer.text
+    assert "not kept, or not counted" in answer.text
 
 
 async def test_pages_show_every_session_once_newest_first(database, get, monkeypatch):

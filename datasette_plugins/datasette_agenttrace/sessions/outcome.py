@@ -23,13 +23,17 @@ MOST_TOOLS = 10_000  # of a session; what comes later is not counted, and that i
 OPENED_CHARS = 300_000  # of arguments or a result, beyond which they are not looked into
 HEAD_CHARS, TAIL_CHARS = 16_000, 4_000
 REMEMBERED = 2_000
+CHANGES = ("write", "edit", "patch")
 
 
 class Outcome(Value):
-    """What was done; `whole` is False where there was too much to count."""
+    """What was done; lines are None where no change could be counted.
 
-    lines_added: int = 0
-    lines_removed: int = 0
+    `whole` is False where changes are not kept, or too many or long to count.
+    """
+
+    lines_added: int | None = 0
+    lines_removed: int | None = 0
     files: tuple[str, ...] = ()
     tool_calls: int = 0
     tool_failures: int = 0
@@ -66,17 +70,19 @@ def outcome(db: sqlite3.Connection, session_id: str, cap: int = 3) -> Outcome:
         count += 1
         if count > MOST_TOOLS:
             break
-        unread += row["kept"] and row["argued"] > OPENED_CHARS
+        unread += _is_change(row) and not (row["kept"] and row["argued"] <= OPENED_CHARS)
         for act in _actions(row, seen):
             added += sum(change.added for change in act.changes)
             removed += sum(change.removed for change in act.changes)
             files.update(dict.fromkeys(change.path for change in act.changes))
             if act.failed:
                 failures[row["call_id"]] = failures.get(row["call_id"], 0) + 1
+    whole = count <= MOST_TOOLS and not unread
+    lines = (added, removed) if whole or files else (None, None)
     return Outcome(
-        lines_added=added, lines_removed=removed, files=tuple(files), failures=failures,
+        lines_added=lines[0], lines_removed=lines[1], files=tuple(files), whole=whole,
         tool_calls=min(count, MOST_TOOLS), tool_failures=sum(failures.values()),
-        whole=count <= MOST_TOOLS and not unread,
+        failures=failures,
     )  # fmt: skip
 
 
@@ -116,7 +122,7 @@ def _needed(db: sqlite3.Connection, session_id: str, calls: Set[str], cap: int) 
     for number, call_id, name, arguments in reversed(rows):
         if call_id in calls:
             needed.append(number)
-            if kind_of(name) in ("write", "edit", "patch"):
+            if kind_of(name) in CHANGES:
                 wanted.update(files_of(name, arguments)[0])
         elif wanted and arguments:
             paths, whole = files_of(name, arguments)
@@ -124,6 +130,10 @@ def _needed(db: sqlite3.Connection, session_id: str, calls: Set[str], cap: int) 
                 needed.append(number)
                 wanted -= set(paths if whole else ())
     return needed
+
+
+def _is_change(row: dict[str, Any]) -> bool:
+    return kind_of(row["name"]) in CHANGES
 
 
 def _rows(db: sqlite3.Connection, which: str, cap: int, **given: str) -> Iterator[dict[str, Any]]:
