@@ -2,12 +2,12 @@
 
 import json
 import re
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import pytest
 
 from agenttrace_mitm import clock
-from agenttrace_mitm.model import Record, StoredSession
+from agenttrace_mitm.model import Placement, Record, StoredSession, StoredTrace
 from agenttrace_mitm.store import open_database
 from agenttrace_mitm.store.sessions import story
 from datasette_agenttrace.sessions import outcome as outcomes
@@ -280,9 +280,9 @@ async def test_megabytes_are_cut(talk, get):
 async def test_pages_show_every_session_once_newest_first(database, get, monkeypatch):
     monkeypatch.setattr(queries, "PAGE_SIZE", 3)
     db = open_database(database)
-    store(database, *(Record(call=call(n, session_id=f"s{n:02d}")) for n in range(11)))
+    store(database, *(Record(call=call(n, session_id=f"s.{n:02d}/é")) for n in range(11)))
     for n in range(11):
-        row = StoredSession(session_id=f"s{n:02d}", started_us=NOON - n // 4, ended_us=NOON)
+        row = StoredSession(session_id=f"s.{n:02d}/é", started_us=NOON - n // 4, ended_us=NOON)
         db.table("sessions").insert(row.__dict__)
     db.close()
     seen, query = [], ""
@@ -291,8 +291,9 @@ async def test_pages_show_every_session_once_newest_first(database, get, monkeyp
         seen += [(found["started_us"], found["session_id"]) for found in page["sessions"]]
         if not page["older"]:
             break
-        assert f"before={page['older']}" in (await get(f"{SESSIONS}?{query}")).text
-        query = f"before={page['older']}"
+        older = urlencode({"before": page["older"]})
+        assert older in (await get(f"{SESSIONS}?{query}")).text
+        query = older
     assert len(seen) == len(set(seen)) == 11
     assert seen == sorted(seen, reverse=True)
 
@@ -327,6 +328,19 @@ async def test_nothing_says_what_to_do(database, get):
     db.table("sessions").insert(row.__dict__)
     db.close()
     assert "Nothing to replay" in (await get(f"{SESSIONS}/empty")).text
+
+
+async def test_a_call_without_words_goes_by_its_operation(database, get):
+    """An embedding has nothing that somebody asked, though all is kept."""
+    trace = StoredTrace(trace_id="t", session_id="s", call_id="call-001", root_span_id="r",
+                        started_us=NOON, ended_us=NOON)  # fmt: skip
+    placed = Placement(
+        session=StoredSession(session_id="s", started_us=NOON, ended_us=NOON), trace=trace
+    )
+    one = call(1, session_id="s", trace_id="t", operation="embeddings")
+    store(database, Record(call=one, placement=placed))
+    assert "embeddings, nothing asked in words" in (await get(f"{SESSIONS}/s")).text
+    assert "embeddings" in (await get("/-/agenttrace/traces")).text
 
 
 async def test_what_is_not_there_is_not_found(get):

@@ -38,11 +38,16 @@ class Times(Value):
 
 
 class Heading(Value):
-    """A prompt as a line: its number from 1, and the page it begins on."""
+    """A prompt as a line: its number from 1, and the page it begins on.
+
+    Some have no words though these are *kept*: an embedding, say, has its *operation* alone.
+    """
 
     number: int
     trace_id: str
     words: str | None
+    kept: bool
+    operation: str | None
     started_us: int
     duration_ms: float
     bill: Bill
@@ -117,7 +122,8 @@ _CALLS = f"""
     order by c.started_us, c.id limit {MOST_CALLS}
 """
 _TRACES = f"""
-    select t.trace_id, t.call_id, t.started_us,
+    select t.trace_id, t.call_id, t.started_us, o.operation,
+           min(o.privacy_tier, :cap) > 1 as kept,
            case when min(o.privacy_tier, :cap) > 1 then substr(t.name, 1, {NAMED_CHARS + 1}) end
                as words
     from traces t left join llm_calls o on o.id = t.call_id
@@ -248,6 +254,7 @@ def _headings(
             Heading(
                 number=number, trace_id=trace["trace_id"], started_us=started,
                 words=words if not words or len(words) <= NAMED_CHARS else words[:-1] + "…",
+                kept=bool(trace["kept"]), operation=trace["operation"],
                 duration_ms=(ended - started) / 1000,
                 bill=taken.get(trace["trace_id"], Bill()),
                 failures=sum(failures.get(call["id"], 0) for call in calls),

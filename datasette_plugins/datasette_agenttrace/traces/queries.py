@@ -14,7 +14,7 @@ from ..bills import Bill, bills, holding, parameters
 
 PAGE_SIZE = 50
 ASKED_CHARS = 160
-CURSOR = re.compile(r"\d{1,18}\.[^.]{1,80}", re.ASCII)
+CURSOR = re.compile(r"[0-9]{1,18}\..{1,300}", re.DOTALL)
 STATUS = {"failed": "<> 'ok'", "ok": "= 'ok'"}
 STATUS_LABELS = {"ok": "ended well", "failed": "failed or cancelled"}
 
@@ -47,12 +47,13 @@ class Tool(Value):
 
 
 class ListedTrace(Value):
-    """A line of the list; `asked_for` is None where it is not kept."""
+    """A line of the list; `asked_for` is None where it is not kept, or nobody asked in words."""
 
     trace_id: str
     started_us: int
     duration_ms: float
     asked_for: str | None
+    operation: str | None
     agent_id: str | None
     session_id: str | None
     how: str
@@ -115,7 +116,7 @@ def load(db: sqlite3.Connection, asked: TracesAsked) -> Traces:
 _LIST = f"""
     select t.trace_id, t.started_us, (t.ended_us - t.started_us) * 0.001 as duration_ms,
            case when o.privacy_tier > 1 then substr(t.name, 1, {ASKED_CHARS}) end as asked_for,
-           t.agent_id, t.session_id, t.how, r.outcome as root
+           o.operation, t.agent_id, t.session_id, t.how, r.outcome as root
     from traces t
     left join llm_calls o on o.id = t.call_id
     left join spans r on r.span_id = t.root_span_id
