@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 _LINE_NUMBER = re.compile(r"^ *\d+(?:\t|→|\|)", re.MULTILINE)
+_NUMBERED = re.compile(r"(?> *\d+[\t→|][^\n]*+(?:\n|\Z)|[^\S\n]*+\n)++\s*")
 _SEARCH = re.compile(r"^-{5,} SEARCH\n(.*?)^={5,}\n(.*?)^\+{5,} REPLACE", re.MULTILINE | re.DOTALL)
 _FILE = re.compile(r"^\*\*\* (Add|Update|Delete) File: (.+)$")
 _MOVE = "*** Move to: "
@@ -81,8 +82,7 @@ class Files:
         """The file as it was last seen; most that are read are never changed, so it is made now."""
         result = self._results.pop(path, None)
         if result is not None:
-            lines = result.splitlines()
-            numbered = bool(lines) and all(_LINE_NUMBER.match(ln) for ln in lines if ln.strip())
+            numbered = _NUMBERED.fullmatch(result)
             self._texts[path] = _LINE_NUMBER.sub("", result) if numbered else result
         return self._texts.get(path)
 

@@ -6,10 +6,10 @@ is not known to be otherwise; what a subscription or a free tier covered is told
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
-from .asking import FILTERS, NAMED, Asked, Value, clauses, rows_of
+from .asking import FILTERS, NAMED, Asked, Value, rows_of
 
 FEW = 2_000  # calls that a filter finds, up to which one looks at these instead of at the list
 
@@ -61,21 +61,21 @@ def holding(db: sqlite3.Connection, asked: Asked, key: Key, outer: str) -> str:
     A filter that finds few calls leads to what they belong to.  One that finds many is tried on
     one row of the list after the other, and soon has a page of them.
     """
-    if not asked.filtered:
-        return ""
-    found = db.execute(
-        "select count(*) from (select 1 from llm_calls where started_us >= :since"
-        f" {clauses(asked)} limit {FEW + 1})",
-        parameters(asked),
-    ).fetchone()[0]
-    if found <= FEW:
-        return (
-            f" and {outer} in (select {key} from llm_calls"
-            f" where started_us >= :since {clauses(asked)})"
-        )
-    # The plus keeps the planner on the index of the key.
-    tried = "".join(f" and +{NAMED[name]} = :{name}" for name in asked.filters if name in NAMED)
-    return f" and exists (select 1 from llm_calls where {key} = {outer} {tried})"
+    names = [name for name in FILTERS if getattr(asked, name)]
+    for name in names:
+        # The plus keeps the planner on the index of the filter that finds few.
+        others = "".join(f" and +{NAMED[one]} = :{one}" for one in names if one != name)
+        of_few = f"started_us >= :since and {NAMED[name]} = :{name}"
+        if _are_few(db, of_few, parameters(asked)):
+            return f" and {outer} in (select {key} from llm_calls where {of_few}{others})"
+    tried = "".join(f" and +{NAMED[name]} = :{name}" for name in names)
+    return f" and exists (select 1 from llm_calls where {key} = {outer}{tried})" if names else ""
+
+
+def _are_few(db: sqlite3.Connection, calls: str, given: Mapping[str, int | str]) -> bool:
+    sql = f"select count(*) from (select 1 from llm_calls where {calls} limit {FEW + 1})"
+    found: int = db.execute(sql, given).fetchone()[0]
+    return found <= FEW
 
 
 def parameters(asked: Asked) -> dict[str, int | str]:

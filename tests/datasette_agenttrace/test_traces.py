@@ -270,6 +270,9 @@ async def test_filters_find_the_same_however_they_look(talk, get, monkeypatch, f
         for value, expected in values:
             page = await get(f"{TRACES}.json?{name}={value}")
             assert {trace["trace_id"] for trace in page.json()["traces"]} == expected
+    both = (await get(f"{TRACES}.json?agent=agent+1&provider=provider+2")).json()["traces"]
+    assert [trace["asked_for"] for trace in both] == ["Piece of work 5."]
+    assert not (await get(f"{TRACES}.json?agent=agent+1&model=m2")).json()["traces"]
     failed = (await get(f"{TRACES}.json?status=failed")).json()["traces"]
     assert [trace["status"] for trace in failed] == ["error"] * 9
     ok = (await get(f"{TRACES}.json?status=ok")).json()["traces"]

@@ -44,3 +44,20 @@ def test_a_diff_makes_the_one_text_of_the_other() -> None:
         whole = difflib.unified_diff(old, new, "a/p", "b/p", lineterm="")
         as_a_whole += change.diff == "\n".join(whole)
     assert as_a_whole > 950
+
+
+def test_line_numbers_of_a_read_are_no_part_of_the_file() -> None:
+    texts = {
+        "    1→a\n    2→\n    3→b": "a\n\nb",
+        "1\ta\n2\tb\n\n": "a\nb\n\n",
+        "1|x\n": "x\n",
+        "1\ta\nb\n": "1\ta\nb\n",  # not a number on every line: these are the file's own
+        "": "",
+    }
+    for read, text in texts.items():
+        files = Files()
+        files.read("p", read)
+        assert files.written("p", text).diff == "", read
+    files = Files()
+    files.read("p", "1\t" * 50_000 + "\n" + "1\t" * 50_000 + "\nno")
+    assert files.written("p", "").removed == 3
