@@ -107,6 +107,19 @@ async def test_a_replay_tells_what_the_story_tells(talk, get):
     assert sum(times.values()) * 1000 == whole
 
 
+async def test_a_trace_that_began_in_another_session_is_told_in_both(talk, get):
+    """Two programs of one `traceparent`: no call is left out, and the sums stay whole."""
+    parent = f"00-{'ab' * 16}-{'cd' * 8}-01"
+    for session in ("one", "two"):
+        headers = {"x_claude_code_session_id": session, "traceparent": parent}
+        talk.call([user(f"Question of {session}.")], says(f"Answer of {session}."), **headers)
+    for session in ("one", "two"):
+        found = (await get(f"{SESSIONS}/{session}.json")).json()
+        assert [len(prompt["turns"]) for prompt in found["prompts"]] == [1]
+        assert found["headings"][0]["bill"] == found["bill"]
+        assert f"Answer of {session}." in (await get(f"{SESSIONS}/{session}")).text
+
+
 async def test_the_page_shows_commands_diffs_plans_and_sub_agents(talk, get):
     _task(talk)
     page = (await get(f"{SESSIONS}/s-1")).text

@@ -4,6 +4,7 @@ Light rows of all calls tell the figures and where the pages end; words are read
 far as the tier of each call keeps them.
 """
 
+import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
@@ -127,7 +128,7 @@ _TRACES = f"""
            case when min(o.privacy_tier, :cap) > 1 then substr(t.name, 1, {NAMED_CHARS + 1}) end
                as words
     from traces t left join llm_calls o on o.id = t.call_id
-    where t.session_id = :session order by t.started_us, t.trace_id
+    where t.trace_id in (select value from json_each(:traces)) order by t.started_us, t.trace_id
 """
 
 
@@ -141,9 +142,8 @@ def load(
     found = rows_of(db.execute("select * from sessions where session_id = ?", (session_id,)))
     if not found:
         return None
-    given = {"session": session_id, "cap": cap}
-    calls = rows_of(db.execute(_CALLS, given))
-    traces, by_trace = _prompts(rows_of(db.execute(_TRACES, given)), calls)
+    calls = rows_of(db.execute(_CALLS, {"session": session_id, "cap": cap}))
+    traces, by_trace = _prompts(db, calls, cap)
     pages = _pages([len(by_trace[trace["trace_id"]]) for trace in traces], most)
     page = min(max(page, 1), len(pages))
     shown = _of_page(pages[page - 1], traces, by_trace)
@@ -183,12 +183,18 @@ def load(
 # ------------------------------------------------------------------ prompts and pages
 
 
-def _prompts(traces: Sequence[Row], calls: Iterable[Row]) -> tuple[list[Row], dict[str, list[Row]]]:
-    """The traces of a session that have calls in it, and these calls."""
+def _prompts(
+    db: sqlite3.Connection, calls: Iterable[Row], cap: int
+) -> tuple[list[Row], dict[str, list[Row]]]:
+    """The traces that *calls* belong to, in order, and the calls of each.
+
+    A trace that a client passes on may have begun in another session: it is told here too.
+    """
     by_trace: dict[str, list[Row]] = {}
     for call in calls:
         by_trace.setdefault(call["trace_id"] or "", []).append(call)
-    return [trace for trace in traces if trace["trace_id"] in by_trace], by_trace
+    given = {"traces": json.dumps(list(by_trace)), "cap": cap}
+    return rows_of(db.execute(_TRACES, given)), by_trace
 
 
 def _pages(sizes: Sequence[int], most: int | None = None) -> list[list[Slice]]:
