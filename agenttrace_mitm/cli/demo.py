@@ -21,7 +21,7 @@ QUIET_POLLS = 10
 @click.option("--no-open", is_flag=True, help="Do not open the pages in a browser.")
 @click.option("--exit", "leave", is_flag=True, help="End once the calls are recorded.")
 def command(no_open: bool, leave: bool, **given: str | None) -> None:
-    """Record a small agent that calls five fake providers, and show what it did.
+    """Record two small agents that call five fake providers, and show what they did.
 
     The calls are real HTTPS through the real proxy; the providers are played on this machine.
     The demo keeps its own database and leaves yours alone.
@@ -55,7 +55,7 @@ async def _demo(settings: "Settings", *, browser: bool, leave: bool) -> None:
         telling = asyncio.create_task(tell_calls(staged, supervisor))
         agent = environment.variables(context(staged, ports), environ)
         if await stage.play({**environ, **agent}):
-            raise AgentTraceError("The demo's agent failed", f"See {staged.log_folder}")
+            raise AgentTraceError("An agent of the demo failed", f"See {staged.log_folder}")
         await _recorded(staged)
         _invite(staged, supervisor, browser=browser, stays=not leave)
         if leave:
@@ -81,7 +81,7 @@ def _invite(settings: "Settings", supervisor: "Supervisor", *, browser: bool, st
     if not stays:
         return
     link = login_link(settings, supervisor.daemon.web_url or "")
-    click.echo(f"\nThat was the demo.  See what it did: {link}")
+    click.echo(f"\nThat was the demo.  See what they did: {link}")
     click.echo("Ctrl-C ends it.  Then record your own: agenttrace-mitm run -- CMD")
     if browser:
         click.launch(link)

@@ -8,6 +8,8 @@ import secrets
 import time
 from typing import Any
 
+from .coding import Scripted
+
 FORECAST_ADVICE = (
     "Lisbon will be 24 degrees and sunny on Saturday. Walk up to the Graca viewpoint before "
     "eleven, have lunch in Alfama, and keep a jacket for the wind on the river in the evening."
@@ -120,10 +122,42 @@ def anthropic_overloaded(body: dict[str, Any]) -> Events:
     return (_anthropic_start(body), *words, ("error", {"type": "error", "error": error}))
 
 
-def _anthropic_start(body: dict[str, Any]) -> tuple[str, Any]:
+def anthropic_scripted(body: dict[str, Any], reply: Scripted) -> Events:
+    """A streamed message of a coding agent's model: thoughts, words, calls of tools."""
+    blocks: list[tuple[dict[str, Any], str, list[str]]] = []
+    if reply.thinks:
+        blocks.append(({"type": "thinking", "thinking": ""}, "thinking", _words(reply.thinks)))
+    if reply.says:
+        blocks.append(({"type": "text", "text": ""}, "text", _words(reply.says)))
+    for name, arguments in reply.calls:
+        start = {"type": "tool_use", "id": identifier("toolu"), "name": name, "input": {}}
+        blocks.append((start, "partial_json", [json.dumps(arguments)]))
+    events = [_anthropic_start(body, cached=body["messages"][:-1])]
+    for index, (start, field, pieces) in enumerate(blocks):
+        kind = "input_json" if field == "partial_json" else field
+        deltas = [{"type": f"{kind}_delta", field: piece} for piece in pieces]
+        shared = {"index": index}
+        events.append(
+            ("content_block_start",
+             {"type": "content_block_start", "content_block": start} | shared)
+        )  # fmt: skip
+        events += [
+            ("content_block_delta", {"type": "content_block_delta", "delta": delta} | shared)
+            for delta in deltas
+        ]
+        events.append(("content_block_stop", {"type": "content_block_stop"} | shared))
+    spoken = sum(tokens("".join(pieces)) for *_, pieces in blocks)
+    stop = {"stop_reason": "tool_use" if reply.calls else "end_turn", "stop_sequence": None}
+    delta = {"type": "message_delta", "delta": stop, "usage": {"output_tokens": spoken}}
+    return (*events, ("message_delta", delta), ("message_stop", {"type": "message_stop"}))
+
+
+def _anthropic_start(body: dict[str, Any], cached: Any = None) -> tuple[str, Any]:
+    """The head of a message; the system prompt and *cached* messages came from the cache."""
+    known = tokens(cached) if cached else 0
     usage = {
-        "input_tokens": tokens(body["messages"]),
-        "cache_read_input_tokens": tokens(body.get("system", "")),
+        "input_tokens": max(1, tokens(body["messages"]) - known),
+        "cache_read_input_tokens": tokens(body.get("system", "")) + known,
         "cache_creation_input_tokens": 0,
         "output_tokens": 1,
     }

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from . import answers
+from . import answers, coding
 from .server import Answer, Request
 
 HOSTS = (
@@ -59,6 +59,8 @@ def _openai_chat(request: Request, body: Any) -> Answer:
 
 
 def _anthropic(request: Request, body: Any) -> Answer:
+    if "tools" in body:
+        return _stream(answers.anthropic_scripted(body, coding.reply(body["messages"])))
     if "overload" in json.dumps(body["messages"]):
         return _stream(answers.anthropic_overloaded(body))
     return _stream(answers.anthropic_message(body, answers.ITINERARY))

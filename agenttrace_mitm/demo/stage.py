@@ -1,4 +1,4 @@
-"""Where the demo plays: a fake provider, settings that lead to it, an agent that calls it.
+"""Where the demo plays: a fake provider, settings that lead to it, agents that call it.
 
 Everything lives in a folder of its own below the home, so that made-up calls never mix with real
 ones.
@@ -15,10 +15,12 @@ from pathlib import Path
 from ..launch.state import prepare
 from ..settings import Settings
 from .certificates import server_context
+from .coding import PROMPTS
 from .provider import HOSTS, answer
 from .server import serve
 
-AGENT = Path(__file__).with_name("agent.py")
+FOLDER = Path(__file__).parent
+AGENTS = (("agent.py",), ("coder.py", *PROMPTS))
 
 
 @contextlib.asynccontextmanager
@@ -47,9 +49,13 @@ async def staged(settings: Settings) -> AsyncIterator[Settings]:
 
 
 async def play(environ: Mapping[str, str]) -> int:
-    """Run the agent once in *environ*; its exit code."""
-    agent = await asyncio.create_subprocess_exec(sys.executable, str(AGENT), env=dict(environ))
-    return await agent.wait()
+    """Run each agent once in *environ*; the exit code of the first that failed, else 0."""
+    for program, *words in AGENTS:
+        command = (sys.executable, str(FOLDER / program), *words)
+        agent = await asyncio.create_subprocess_exec(*command, env=dict(environ))
+        if code := await agent.wait():
+            return code
+    return 0
 
 
 def _free_port(host: str, wanted: int) -> int:

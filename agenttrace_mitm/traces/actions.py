@@ -12,7 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 from ..model import Json
-from .edits import Change, Files
+from .edits import Change, Files, patched_paths
 
 Kind = Literal[
     "command", "read", "write", "edit", "patch", "search", "fetch", "plan", "subagent", "ask",
@@ -89,6 +89,18 @@ def actions(
         return [_action(str(c.get("name")), _told(c), output, files, is_error) for c in calls]
     told: Any = _parsed(arguments)
     return [_action(tool, told, output, files, is_error)]
+
+
+def files_of(tool: str, arguments: str | None) -> tuple[list[str], bool]:
+    """The files that a call of *tool* reads or changes; True when it knows the whole of one."""
+    kind, told = kind_of(tool), _parsed(arguments)
+    if kind == "patch":
+        patch = told if isinstance(told, str) else _word(told, "patchText", "input", "patch")
+        return patched_paths(patch), False
+    if kind not in ("read", "write", "edit"):
+        return [], False
+    path = _path(told)
+    return [path] if path else [], kind == "write" or (kind == "read" and _is_whole(told))
 
 
 def _told(call: Mapping[str, Json]) -> Any:

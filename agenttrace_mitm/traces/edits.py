@@ -6,12 +6,17 @@ a file was not seen whole, the old and the new text stand alone, and the hunk be
 
 import difflib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 _LINE_NUMBER = re.compile(r"^ *\d+(?:\t|→|\|)", re.MULTILINE)
+_NUMBERED = re.compile(r"(?> *\d+[\t→|][^\n]*+(?:\n|\Z)|[^\S\n]*+\n)++\s*")
 _SEARCH = re.compile(r"^-{5,} SEARCH\n(.*?)^={5,}\n(.*?)^\+{5,} REPLACE", re.MULTILINE | re.DOTALL)
 _FILE = re.compile(r"^\*\*\* (Add|Update|Delete) File: (.+)$")
 _MOVE = "*** Move to: "
+_PATCHED = re.compile(r"^\*\*\* (?:Update|Delete) File: (.+)$", re.MULTILINE)
+_HUNK = re.compile(r"([-+])(\d+)")
+_CONTEXT = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,22 +34,21 @@ class Files:
 
     def __init__(self) -> None:
         self._texts: dict[str, str] = {}
+        self._results: dict[str, str] = {}
 
     def read(self, path: str, result: str) -> None:
         """The agent read the whole of *path*; *result* may number its lines."""
-        lines = result.splitlines(keepends=True)
-        numbered = bool(lines) and all(_LINE_NUMBER.match(line) for line in lines if line.strip())
-        self._texts[path] = _LINE_NUMBER.sub("", result) if numbered else result
+        self._results[path] = result
 
     def written(self, path: str, text: str) -> Change:
         """*path* got *text* as its whole content."""
-        before = self._texts.get(path, "")
+        before = self._seen(path) or ""
         self._texts[path] = text
         return _change(path, before, text)
 
     def edited(self, path: str, old: str, new: str, *, everywhere: bool = False) -> Change:
         """*old* was replaced by *new* in *path*."""
-        text = self._texts.get(path)
+        text = self._seen(path)
         if text is None or not old or old not in text:
             if not old and text is None:
                 return self.written(path, new)
@@ -74,13 +78,22 @@ class Files:
         """The changes of `SEARCH`/`REPLACE` blocks, one after the other."""
         return [self.edited(path, old, new) for old, new in _SEARCH.findall(blocks)]
 
+    def _seen(self, path: str) -> str | None:
+        """The file as it was last seen; most that are read are never changed, so it is made now."""
+        result = self._results.pop(path, None)
+        if result is not None:
+            numbered = _NUMBERED.fullmatch(result)
+            self._texts[path] = _LINE_NUMBER.sub("", result) if numbered else result
+        return self._texts.get(path)
+
     def _section(self, kind: str, path: str, body: list[str], to: str) -> list[Change]:
         match kind:
             case "Add":
                 text = "".join(f"{line[1:]}\n" for line in body if line.startswith("+"))
                 return [self.written(path, text)]
             case "Delete":
-                before = self._texts.pop(path, "")
+                before = self._seen(path) or ""
+                self._texts.pop(path, None)
                 return [_change(path, before, "")]
             case "Update":
                 change = self._updated(path, body)
@@ -94,7 +107,7 @@ class Files:
     def _updated(self, path: str, body: list[str]) -> Change:
         """The hunks of an update, applied where the file is known."""
         hunks = [hunk for hunk in _hunks(body) if hunk]
-        before = self._texts.get(path)
+        before = self._seen(path)
         after = before
         for hunk in hunks:
             old = "".join(f"{line[1:]}\n" for line in hunk if not line.startswith("+"))
@@ -110,6 +123,11 @@ class Files:
         return _change(path, olds, news)
 
 
+def patched_paths(patch: str) -> list[str]:
+    """The files that an `apply_patch` text expects to be there."""
+    return [path.strip() for path in _PATCHED.findall(patch)]
+
+
 def _hunks(body: list[str]) -> list[list[str]]:
     hunks: list[list[str]] = [[]]
     for line in body:
@@ -121,15 +139,38 @@ def _hunks(body: list[str]) -> list[list[str]]:
 
 
 def _change(path: str, before: str, after: str) -> Change:
+    old, new = before.splitlines(), after.splitlines()
+    # An edit leaves most of a file as it was, and comparing costs the square of what is compared.
+    head = max(_alike(old, new) - _CONTEXT, 0)
+    tail = max(_alike(old[head:][::-1], new[head:][::-1]) - _CONTEXT, 0)
     lines = list(
         difflib.unified_diff(
-            before.splitlines(), after.splitlines(), f"a/{path}", f"b/{path}", lineterm=""
+            old[head : len(old) - tail],
+            new[head : len(new) - tail],
+            f"a/{path}",
+            f"b/{path}",
+            lineterm="",
+            n=_CONTEXT,
         )
     )
     body = lines[2:]
     return Change(
         path,
-        "\n".join(lines),
+        "\n".join([*lines[:2], *(_moved(line, head) for line in body)]),
         sum(line.startswith("+") for line in body),
         sum(line.startswith("-") for line in body),
     )
+
+
+def _alike(one: Sequence[str], other: Sequence[str]) -> int:
+    """How many lines are the same from the beginning."""
+    pairs = zip(one, other, strict=False)
+    shorter = min(len(one), len(other))
+    return next((n for n, (a, b) in enumerate(pairs) if a != b), shorter)
+
+
+def _moved(line: str, by: int) -> str:
+    """A hunk's header with its line numbers *by* lines further down; other lines as they are."""
+    if not by or not line.startswith("@@"):
+        return line
+    return _HUNK.sub(lambda found: f"{found[1]}{int(found[2]) + by}", line, count=2)

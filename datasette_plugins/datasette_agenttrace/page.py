@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from datasette.utils import sqlite_timelimit
 from datasette.utils.asgi import NotFound, Response
@@ -93,6 +94,12 @@ def site_of(datasette: Datasette) -> Site:
     if site is None:
         raise NotFound("No AgentTrace database")
     return site
+
+
+def query_address(datasette: Datasette, database: str, sql: str, **given: str | int) -> str:
+    """Datasette's page of *sql*, filled in and run with the parameters *given*."""
+    path: str = datasette.urls.database(database)
+    return f"{path}?{urlencode({'sql': sql, **given})}"
 
 
 async def render(

@@ -1,7 +1,14 @@
 """The pages there are.  A new one is a folder beside this file and a line here."""
 
-from . import alerts, calls, costs, overview
+from . import alerts, calls, costs, overview, sessions, traces
 from .page import Page
 
-PAGES: tuple[Page, ...] = (overview.PAGE, costs.PAGE, calls.PAGE, alerts.PAGE)
+PAGES: tuple[Page, ...] = (
+    overview.PAGE,
+    costs.PAGE,
+    sessions.PAGE,
+    traces.PAGE,
+    calls.PAGE,
+    alerts.PAGE,
+)
 HOME = overview.PAGE

@@ -2,11 +2,12 @@
 
     scripts/screenshots [FOLDER]
 
-Our own server runs on a database of a month, and one browser profile logs in with a one-time link
-and then visits page after page.
+Our own server runs on a database of a month, then on that of the demo, and one browser profile
+logs in with a one-time link and then visits page after page.
 """
 
 import json
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -35,26 +36,38 @@ def main(folder: Path) -> int:
         home = Path(place) / "home"
         home.mkdir(mode=0o700)
         sample_db.build(home / "data.db", end_us=time.time_ns() // 1000)
-        token = access.read_or_create_token(home / "token")
-        server = _serve(home)
-        try:
-            assert server.stdout
-            port = json.loads(server.stdout.readline())["port"]
-            visit = _Visitor(browser, Path(place) / "profile", f"http://127.0.0.1:{port}")
-            code = access.login_code(token, time.time())
-            # Not to the Overview: while its stream is open, the browser's virtual time stands.
-            login = f"/-/agenttrace/login?code={code}&next=/-/agenttrace/costs"
-            visit(login, Path(place) / "login.png", (800, 600))
-            for name, path in _pages(home / "data.db").items():
-                for suffix, size in SIZES.items():
-                    visit(path, folder / f"{name}{suffix}.png", size)
-        finally:
-            server.terminate()
-            server.wait()
+        _visit(browser, home, folder, _month(home / "data.db"))
+        demo = Path(place) / "demo"
+        subprocess.run(
+            [sys.executable, "-m", "agenttrace_mitm", "demo", "--exit", "--no-open"],
+            env=os.environ | {"AGENTTRACE_HOME": str(demo)}, cwd=place, check=True,
+            capture_output=True, timeout=120,
+        )  # fmt: skip
+        _visit(browser, demo / "demo", folder, _demo(demo / "demo" / "data.db"))
     return 0
 
 
-def _pages(database: Path) -> dict[str, str]:
+def _visit(browser: str, home: Path, folder: Path, pages: dict[str, str]) -> None:
+    """Take a picture in *folder* of each of *pages* of the database in *home*."""
+    token = access.read_or_create_token(home / "token")
+    server = _serve(home)
+    try:
+        assert server.stdout
+        port = json.loads(server.stdout.readline())["port"]
+        visit = _Visitor(browser, home.parent / "profile", f"http://127.0.0.1:{port}")
+        code = access.login_code(token, time.time())
+        # Not to the Overview: while its stream is open, the browser's virtual time stands.
+        login = f"/-/agenttrace/login?code={code}&next=/-/agenttrace/costs"
+        visit(login, home.parent / "login.png", (800, 600))
+        for name, path in pages.items():
+            for suffix, size in SIZES.items():
+                visit(path, folder / f"{name}{suffix}.png", size)
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _month(database: Path) -> dict[str, str]:
     with sqlite3.connect(database) as db:
         call = db.execute(
             "select id from llm_calls where n_tool_calls = 1 order by started_us desc limit 1"
@@ -64,6 +77,18 @@ def _pages(database: Path) -> dict[str, str]:
         "costs": "/-/agenttrace/costs",
         "calls": "/-/agenttrace/calls?nolive",
         "call": f"/-/agenttrace/calls/{call}",
+    }
+
+
+def _demo(database: Path) -> dict[str, str]:
+    with sqlite3.connect(database) as db:
+        session, trace = db.execute(
+            "select session_id, trace_id from llm_calls group by trace_id"
+            " order by sum(n_tool_calls) desc limit 1"
+        ).fetchone()
+    return {
+        "session": f"/-/agenttrace/sessions/{session}",
+        "trace": f"/-/agenttrace/traces/{trace}",
     }
 
 

@@ -12,6 +12,7 @@ from datasette.utils.asgi import NotFound, Response
 from .. import figures
 from ..asking import LABELS, arguments_of
 from ..page import PREFIX, Page, TooSlow, reading, render, site_of, today
+from ..share import shared, tier_of
 from ..site import Datasette
 from . import one, queries
 from .curl import curl
@@ -80,6 +81,17 @@ async def data_one(datasette: Datasette, request: Any) -> Response:
     return Response.json(found.model_dump(mode="json"))
 
 
+async def share(datasette: Datasette, request: Any) -> Response:
+    """A call as a file."""
+    call_id, tier = request.url_vars["id"], tier_of(request)
+    found = await reading(datasette, lambda db: one.load(db, call_id, whole=True, cap=tier))
+    if found is None:
+        raise NotFound("There is no call with this id")
+    context = {"found": found, "call": found.call, "tier": tier, "outcomes": OUTCOME_LABELS}
+    name = f"call-{call_id}"
+    return await shared(datasette, request, "agenttrace_share_call.html", name, context)
+
+
 async def raw(datasette: Datasette, request: Any) -> Response:
     """A whole request or reply."""
     call_id, side = request.url_vars["id"], request.url_vars["side"]
@@ -127,6 +139,7 @@ PAGE = Page(
     more=(
         (rf"{PATH}", view_one),
         (rf"{PATH}\.json", data_one),
+        (rf"{PATH}/share", share),
         (rf"{PATH}/(?P<side>request|response)", raw),
         (rf"{PATH}/messages/(?P<number>\d{{1,18}})", message),
     ),

@@ -8,8 +8,9 @@ import json
 import sqlite3
 from typing import Any
 
-from agenttrace_mitm.model import LlmCall
+from agenttrace_mitm.model import LlmCall, Record
 from agenttrace_mitm.model.json import Json, JsonObject
+from agenttrace_mitm.privacy import Tier, keep
 from agenttrace_mitm.store import request_of, response_of
 from agenttrace_mitm.store.rows import call_of
 
@@ -99,12 +100,19 @@ class OneCall(Value):
 _OF_OPERATION = "((id = :it and operation_id = :it) or (operation_id = :it and operation_id <> id))"
 
 
-def load(db: sqlite3.Connection, call_id: str, *, whole: bool = False) -> OneCall | None:
-    """The call with this id, None when there is none; *whole* with its history from the start."""
+def load(
+    db: sqlite3.Connection, call_id: str, *, whole: bool = False, cap: Tier = 3
+) -> OneCall | None:
+    """The call with this id, None when there is none; *whole* with its history from the start.
+
+    *cap* is the most of a tier to show.
+    """
     found = rows_of(db.execute("select * from llm_calls where id = ?", (call_id,)))
     if not found:
         return None
     call = call_of(found[0])
+    if cap < call.privacy_tier:
+        call = keep(Record(call=call), cap).call
     turns, earlier = _conversation(db, call, MOST if whole else RECENT)
     return OneCall(
         call=call,
@@ -141,13 +149,13 @@ def raw_message(db: sqlite3.Connection, call_id: str, message_id: int) -> str | 
     role, content, tier = row
     if tier == 3:
         return str(content)
-    parts = [part for part in _list(content) if _allowed(part, role)]
+    parts = [part for part in parts_in(content) if _allowed(part, role)]
     return json.dumps(parts, ensure_ascii=False)
 
 
 _CONVERSATION = """
     with recursive source (id, below, tier) as (
-        select id, 1000000000, privacy_tier from llm_calls where id = :call_id
+        select id, 1000000000, min(privacy_tier, :cap) from llm_calls where id = :call_id
         union all
         select c.continues_call_id, (
             select min(n.position) from call_messages n
@@ -175,7 +183,8 @@ _CONVERSATION = """
 def _conversation(db: sqlite3.Connection, call: LlmCall, most: int) -> tuple[tuple[Turn, ...], int]:
     """The last *most* messages, and how many came before them."""
     given = {
-        "call_id": call.id, "most": most, "opened": OPENED_CHARS, "shown": SHOWN_CHARS,
+        "call_id": call.id, "cap": call.privacy_tier, "most": most, "opened": OPENED_CHARS,
+        "shown": SHOWN_CHARS,
     }  # fmt: skip
     turns = tuple(_turn(row) for row in rows_of(db.execute(_CONVERSATION, given)))
     return turns, turns[0].position if len(turns) == most else 0
@@ -185,10 +194,15 @@ def _turn(row: dict[str, Any]) -> Turn:
     tier, content, beginning = row.pop("tier"), row.pop("content"), row.pop("beginning")
     parts: list[Part] = []
     if content is not None and tier > 1:
-        parts = [_part(part, row["role"], tier) for part in _list(content)]
+        parts = parts_of(content, row["role"], tier)
     elif beginning is not None and (tier == 3 or (tier == 2 and row["role"] != "assistant")):
         parts = [Part(type="text", text=beginning, cut=True)]
     return Turn(**row, parts=tuple(parts), kept=bool(parts) or content == "[]")
+
+
+def parts_of(content: str, role: str, tier: int) -> list[Part]:
+    """The parts of a message's *content*, as far as *tier* shows them."""
+    return [_part(part, role, tier) for part in parts_in(content)]
 
 
 def _part(part: JsonObject, role: str, tier: int) -> Part:
@@ -243,7 +257,8 @@ def pretty(value: Json) -> str:
     return "" if value is None else json.dumps(value, indent=2, ensure_ascii=False)
 
 
-def _list(content: str) -> list[JsonObject]:
+def parts_in(content: str) -> list[JsonObject]:
+    """What a message's *content* holds, as far as it is what we write."""
     try:
         parts = json.loads(content)
     except (ValueError, RecursionError):

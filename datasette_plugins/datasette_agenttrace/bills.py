@@ -1,0 +1,87 @@
+"""What the calls of a trace or a session took, and which of these the filters of a page are about.
+
+Sums are over the kinds `llm` and `auxiliary`, as on the Costs page: spend is what was metered, or
+is not known to be otherwise; what a subscription or a free tier covered is told apart.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+from .asking import FILTERS, NAMED, Asked, Value, rows_of
+
+FEW = 2_000  # calls that a filter finds, up to which one looks at these instead of at the list
+
+type Key = Literal["trace_id", "session_id"]
+
+
+class Bill(Value):
+    """Sums over calls; `cost_nano_usd` is spend, None where nothing has a price."""
+
+    calls: int = 0
+    running: int = 0
+    failed: int = 0
+    unpriced: int = 0
+    cost_nano_usd: int | None = None
+    unmetered_nano_usd: int | None = None
+    tokens_in: int | None = None
+    cache_read_tokens: int | None = None
+    tokens_out: int | None = None
+    tool_calls: int = 0
+
+
+SUMS = """
+    count(*) as calls,
+    coalesce(sum(outcome = 'in_flight'), 0) as running,
+    coalesce(sum(outcome in ('error', 'interrupted')), 0) as failed,
+    coalesce(sum(cost_nano_usd is null and outcome not in ('error', 'in_flight')
+                 and duplicate_of is null), 0) as unpriced,
+    sum(case when coalesce(billing, 'metered') = 'metered' then cost_nano_usd end)
+        as cost_nano_usd,
+    sum(case when billing <> 'metered' then cost_nano_usd end) as unmetered_nano_usd,
+    sum(tokens_in) as tokens_in, sum(cache_read_tokens) as cache_read_tokens,
+    sum(tokens_out) as tokens_out, coalesce(sum(n_tool_calls), 0) as tool_calls
+"""
+
+
+def bills(db: sqlite3.Connection, key: Key, ids: Iterable[str]) -> dict[str, Bill]:
+    """The bill of each of *ids*."""
+    rows = db.execute(
+        f"select {key}, {SUMS} from llm_calls where {key} in (select value from json_each(?))"
+        f" and kind in ('llm', 'auxiliary') group by {key}",
+        (json.dumps(list(ids)),),
+    )
+    return {str(row.pop(key)): Bill(**row) for row in rows_of(rows)}
+
+
+def holding(db: sqlite3.Connection, asked: Asked, key: Key, outer: str) -> str:
+    """A condition: *outer* is the id of a trace or session with a call that *asked* is about.
+
+    A filter that finds few calls leads to what they belong to.  One that finds many is tried on
+    one row of the list after the other, and soon has a page of them.
+    """
+    names = [name for name in FILTERS if getattr(asked, name)]
+    for name in names:
+        # The plus keeps the planner on the index of the filter that finds few.
+        others = "".join(f" and +{NAMED[one]} = :{one}" for one in names if one != name)
+        of_few = f"started_us >= :since and {NAMED[name]} = :{name}"
+        if _are_few(db, of_few, parameters(asked)):
+            return f" and {outer} in (select {key} from llm_calls where {of_few}{others})"
+    tried = "".join(f" and +{NAMED[name]} = :{name}" for name in names)
+    return f" and exists (select 1 from llm_calls where {key} = {outer}{tried})" if names else ""
+
+
+def _are_few(db: sqlite3.Connection, calls: str, given: Mapping[str, int | str]) -> bool:
+    sql = f"select count(*) from (select 1 from llm_calls where {calls} limit {FEW + 1})"
+    found: int = db.execute(sql, given).fetchone()[0]
+    return found <= FEW
+
+
+def parameters(asked: Asked) -> dict[str, int | str]:
+    """The named parameters of `holding` and of a list."""
+    return {
+        "since": asked.since_us,
+        "until": asked.until_us,
+        **{name: getattr(asked, name) for name in FILTERS},
+    }

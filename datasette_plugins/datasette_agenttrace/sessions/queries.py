@@ -1,0 +1,110 @@
+"""The list of sessions: newest first, filtered, a page at a time, with what each left behind."""
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from typing import Any
+
+from ..asking import Asked, Choices, Value, asked_of, choices, rows_of
+from ..bills import Bill, bills, holding, parameters
+from ..traces.queries import CURSOR
+from .outcome import Outcome, known_outcome, stamp_of
+
+PAGE_SIZE = 30
+ASKED_CHARS = 160
+
+
+class SessionsAsked(Asked):
+    """Which sessions to list; `before` is where the page before ended."""
+
+    before: str = ""
+
+
+class ListedSession(Value):
+    """A line of the list; `first_prompt` is None where it is not kept."""
+
+    session_id: str
+    started_us: int
+    duration_ms: float
+    agent: str
+    client: str | None
+    cwd: str | None
+    prompts: int
+    first_prompt: str | None
+    bill: Bill
+    outcome: Outcome
+
+
+class Sessions(Value):
+    """The page; `older` continues it."""
+
+    asked: SessionsAsked
+    sessions: tuple[ListedSession, ...]
+    older: str | None
+    choices: Choices
+    anything_recorded: bool
+
+
+def sessions_asked(arguments: Mapping[str, str], today: int) -> SessionsAsked:
+    """What a query string asks for."""
+    common = asked_of(arguments, today).model_dump(exclude={"first_date", "last_date"})
+    before = arguments.get("before", "")
+    return SessionsAsked(**common, before=before if CURSOR.fullmatch(before) else "")
+
+
+def load(db: sqlite3.Connection, asked: SessionsAsked) -> Sessions:
+    """A page of the list."""
+    time, _, id_ = asked.before.partition(".")
+    conditions = holding(db, asked, "session_id", "s.session_id")
+    if asked.before:
+        conditions += " and (s.started_us, s.session_id) < (:before_us, :before_id)"
+    given = parameters(asked) | {
+        "before_us": int(time or 0), "before_id": id_, "limit": PAGE_SIZE + 1,
+    }  # fmt: skip
+    rows = rows_of(db.execute(_LIST.format(conditions=conditions), given))
+    found, more = rows[:PAGE_SIZE], len(rows) > PAGE_SIZE
+    last = found[-1] if found else None
+    return Sessions(
+        asked=asked,
+        sessions=_lines(db, found),
+        older=f"{last['started_us']}.{last['session_id']}" if last and more else None,
+        choices=choices(db),
+        anything_recorded=bool(db.execute("select 1 from llm_calls limit 1").fetchone()),
+    )
+
+
+_LIST = """
+    select s.session_id, s.started_us, s.ended_us, s.client, s.cwd,
+           coalesce(s.agent_id, s.client, s.process, '') as agent
+    from sessions s
+    where s.started_us >= :since and s.started_us < :until {conditions}
+    order by s.started_us desc, s.session_id desc limit :limit
+"""
+# With min(), SQLite takes the other columns from its row.
+_PROMPTS = f"""
+    select t.session_id, count(*) as prompts, min(t.started_us),
+           case when o.privacy_tier > 1 then substr(t.name, 1, {ASKED_CHARS}) end as first_prompt
+    from traces t left join llm_calls o on o.id = t.call_id
+    where t.session_id in (select value from json_each(?)) group by t.session_id
+"""
+
+
+def _lines(db: sqlite3.Connection, rows: list[dict[str, Any]]) -> tuple[ListedSession, ...]:
+    ids = [row["session_id"] for row in rows]
+    taken = bills(db, "session_id", ids)
+    asked = {row["session_id"]: row for row in rows_of(db.execute(_PROMPTS, (json.dumps(ids),)))}
+    return tuple(_line(db, row, taken, asked.get(row["session_id"], {})) for row in rows)
+
+
+def _line(
+    db: sqlite3.Connection, row: dict[str, Any], taken: dict[str, Bill], asked: dict[str, Any]
+) -> ListedSession:
+    ended, bill = row.pop("ended_us"), taken.get(row["session_id"], Bill())
+    return ListedSession(
+        **row,
+        duration_ms=(ended - row["started_us"]) / 1000,
+        prompts=asked.get("prompts", 0),
+        first_prompt=asked.get("first_prompt"),
+        bill=bill,
+        outcome=known_outcome(db, row["session_id"], stamp_of(ended, bill)),
+    )

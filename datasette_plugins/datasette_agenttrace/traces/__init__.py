@@ -1,0 +1,125 @@
+"""The Traces page, and the page of one trace: what was asked, step by step over time.
+
+Both load, then render; `traces.json` and `traces/ID.json` answer what was loaded.
+"""
+
+import sqlite3
+from typing import Any
+from urllib.parse import unquote
+
+from datasette.utils.asgi import NotFound, Response
+
+from .. import figures
+from ..asking import LABELS, arguments_of
+from ..page import PREFIX, Page, TooSlow, query_address, reading, render, site_of, today
+from ..share import WHOLE_SHARED, shared, tier_of
+from ..site import Datasette
+from . import one, queries
+from .queries import STATUS_LABELS, Traces, TracesAsked, traces_asked
+
+ID = r"(?P<id>[^/.]{1,100})"
+LIST_SQL = """\
+select t.trace_id, t.started_us, t.name as asked_for, t.agent_id,
+       (t.ended_us - t.started_us) * 0.001 as duration_ms, count(c.id) as calls,
+       sum(c.outcome in ('error', 'interrupted')) as failed, sum(c.n_tool_calls) as tool_calls,
+       sum(c.tokens_in) as tokens_in, sum(c.tokens_out) as tokens_out,
+       sum(c.cost_nano_usd) as cost_nano_usd
+from traces t left join llm_calls c on c.trace_id = t.trace_id and c.kind in ('llm', 'auxiliary')
+where t.started_us >= :since_us and t.started_us < :until_us
+group by t.trace_id order by t.started_us desc limit 100
+"""
+ONE_SQL = """\
+select id as call_id, started_at, agent_id, coalesce(response_model, model) as model, outcome,
+       attempt, latency_ms, tokens_in, cache_read_tokens, tokens_out, cost_usd, tool_names
+from llm_calls
+where trace_id = :trace_id and kind in ('llm', 'auxiliary')
+order by started_us
+"""
+
+
+async def view(datasette: Datasette, request: Any) -> Response:
+    """The list."""
+    site = site_of(datasette)
+    asked = traces_asked(arguments_of(request), today())
+    time = {"since_us": asked.since_us, "until_us": asked.until_us}
+    context: dict[str, Any] = {
+        "asked": asked,
+        "ranges": [(label, name, asked.address(range=name)) for name, label in LABELS.items()],
+        "statuses": STATUS_LABELS,
+        "figures": figures,
+        "data_address": "traces.json" + asked.address(),
+        "sql_address": query_address(datasette, site.database, LIST_SQL, **time),
+    }
+    try:
+        traces = await _list(datasette, asked)
+    except TooSlow as slow:
+        context |= {"traces": None, "problem": str(slow)}
+        return await render(datasette, request, "agenttrace_traces.html", context, status=503)
+    older = asked.address(before=traces.older) if traces.older else None
+    context |= {"traces": traces, "older": older}
+    return await render(datasette, request, "agenttrace_traces.html", context)
+
+
+async def data(datasette: Datasette, request: Any) -> Response:
+    """The list as JSON."""
+    try:
+        traces = await _list(datasette, traces_asked(arguments_of(request), today()))
+    except TooSlow as slow:
+        return Response.json({"ok": False, "error": str(slow)}, status=503)
+    return Response.json(traces.model_dump(mode="json"))
+
+
+async def view_one(datasette: Datasette, request: Any) -> Response:
+    """A trace."""
+    found = await _one(datasette, request)
+    database = site_of(datasette).database
+    context = {
+        "found": found,
+        "figures": figures,
+        "page_spans": one.PAGE_SPANS,
+        "sql_address": query_address(datasette, database, ONE_SQL, trace_id=found.trace_id),
+    }
+    return await render(datasette, request, "agenttrace_trace.html", context)
+
+
+async def data_one(datasette: Datasette, request: Any) -> Response:
+    """A trace as JSON."""
+    found = await _one(datasette, request)
+    return Response.json(found.model_dump(mode="json"))
+
+
+async def share(datasette: Datasette, request: Any) -> Response:
+    """A trace as a file."""
+    trace_id, tier = unquote(request.url_vars["id"]), tier_of(request)
+    found = await reading(datasette, lambda db: one.load(db, trace_id, cap=tier, most=WHOLE_SHARED))
+    if found is None:
+        raise NotFound("There is no trace with this id")
+    context = {"found": found, "tier": tier}
+    name = f"trace-{trace_id}"
+    return await shared(datasette, request, "agenttrace_share_trace.html", name, context)
+
+
+async def _list(datasette: Datasette, asked: TracesAsked) -> Traces:
+    return await reading(datasette, lambda db: queries.load(db, asked))
+
+
+async def _one(datasette: Datasette, request: Any) -> one.OneTrace:
+    trace_id, first = unquote(request.url_vars["id"]), arguments_of(request).get("from", "")
+
+    def load(db: sqlite3.Connection) -> one.OneTrace | None:
+        return one.load(db, trace_id, int(first) if first.isdecimal() and len(first) < 7 else 0)
+
+    found = await reading(datasette, load)
+    if found is None:
+        raise NotFound("There is no trace with this id")
+    return found
+
+
+PATH = f"{PREFIX}/traces/{ID}"
+PAGE = Page(
+    "traces",
+    "Traces",
+    view,
+    data,
+    more=((PATH, view_one), (rf"{PATH}\.json", data_one), (f"{PATH}/share", share)),
+)

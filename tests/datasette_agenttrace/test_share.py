@@ -1,0 +1,120 @@
+"""Traces, sessions and calls as files: whole in themselves, inert, never more than is stored."""
+
+import base64
+import re
+from hashlib import sha256
+
+import pytest
+
+from agenttrace_mitm import clock
+from agenttrace_mitm.store import open_database
+from tests.datasette_agenttrace.test_costs import NOON, Page
+from tests.datasette_agenttrace.test_traces import BAD
+from tests.store.test_sessions import _task
+from tests.traces.talks import Recording
+
+PLACES = ("traces", "sessions", "calls")
+SAID = ("Mend the parser", "pytest", "text.split", "I left it")
+
+
+@pytest.fixture(autouse=True)
+def _noon(monkeypatch):
+    monkeypatch.setattr(clock, "now_us", lambda: NOON)
+
+
+@pytest.fixture
+def talk(database):
+    db = open_database(database)
+    recording = Recording(db.conn)
+    _task(recording)
+    yield recording
+    db.close()
+
+
+@pytest.fixture
+def get(talk, database, headers, serve):
+    served = serve(database)
+    first = talk.row("select trace_id from llm_calls order by started_us limit 1")[0]
+    ids = {"traces": first, "sessions": "s-1", "calls": _last_of(talk, first)}
+
+    async def got(place, query):
+        path = f"/-/agenttrace/{place}/{ids[place]}/share{query}"
+        return await served.client.get(path, headers=headers)
+
+    return got
+
+
+def _last_of(talk: Recording, trace: str) -> str:
+    sql = "select id from llm_calls where trace_id = ? order by started_us desc limit 1"
+    return talk.row(sql, trace)[0]
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize(
+    "query, kept",
+    [("", 0), ("?tier=1", 0), ("?tier=2", 3), ("?tier=3", 4), ("?tier=9", 0), ("?tier=x", 0)],
+)
+async def test_a_file_holds_what_its_tier_allows(get, place, query, kept):
+    text = (await get(place, query)).text
+    for word in SAID[kept:]:
+        assert word not in text, word
+    for word in SAID[:kept]:
+        assert word in text.replace("&#39;", "'"), word
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("tier, kept", [(1, 0), (2, 3)])
+async def test_a_file_holds_no_more_than_is_stored(talk, get, place, tier, kept):
+    talk.db.execute("update llm_calls set privacy_tier = ?", (tier,))
+    text = (await get(place, "?tier=3")).text
+    for word in SAID[kept:]:
+        assert word not in text, word
+    for word in SAID[:kept]:
+        assert word in text, word
+
+
+@pytest.mark.parametrize("place", PLACES)
+async def test_a_file_is_whole_in_itself_and_inert(talk, get, place):
+    """Hostile names included: no script, nothing to load, no link out; a policy says so."""
+    talk.db.execute(
+        "update llm_calls set agent_id = ?1, error_message = ?1, error_type = ?1", (BAD,)
+    )
+    talk.db.execute("update spans set name = ?1, agent_id = ?1", (BAD,))
+    talk.db.execute("update tool_calls set result = ?1", (BAD,))
+    answer = await get(place, "?tier=3")
+    assert answer.status_code == 200
+    assert re.fullmatch(
+        r'attachment; filename="[A-Za-z0-9_.-]+\.html"', answer.headers["content-disposition"]
+    )
+    style = re.search("<style>(.*?)</style>", answer.text, re.DOTALL)[1]
+    digest = base64.b64encode(sha256(style.encode()).digest()).decode()
+    page = Page(answer.text)
+    policies = [a["content"] for tag, a in page.tags if a.get("http-equiv")]
+    assert len(policies) == 1
+    for policy in (*policies, answer.headers["content-security-policy"]):
+        assert policy.startswith(f"default-src 'none'; style-src 'sha256-{digest}';")
+    assert "url(" not in style
+    assert "@import" not in style
+    for tag, attributes in page.tags:
+        assert tag not in ("script", "link", "img", "iframe", "form", "object")
+        assert not {"src", "style"} & set(attributes)
+        assert not [name for name in attributes if name.startswith("on")]
+        assert attributes.get("href", "#").startswith("#")
+    assert "127.0.0.1" not in answer.text
+
+
+@pytest.mark.parametrize("place", PLACES)
+async def test_what_is_not_there_is_not_found(database, headers, serve, place):
+    path = f"/-/agenttrace/{place}/nowhere/share?tier=3"
+    served = serve(database)
+    assert (await served.client.get(path, headers=headers)).status_code == 404
+    assert (await served.client.get(path)).status_code == 401
+
+
+async def test_pages_offer_what_is_stored(talk, database, headers, serve):
+    served = serve(database)
+    path = "/-/agenttrace/sessions/s-1"
+    for tier in (3, 2, 1):
+        talk.db.execute("update llm_calls set privacy_tier = ?", (tier,))
+        page = (await served.client.get(path, headers=headers)).text
+        assert [f"/share?tier={n}" in page for n in (1, 2, 3)] == [n <= tier for n in (1, 2, 3)]
