@@ -75,6 +75,9 @@ class Settings(BaseSettings):
         default_factory=dict,
         description="further hosts to decrypt: host -> provider, or -> {speaks, provider}",
     )
+    git: bool = Field(
+        True, description="ask git which commits a session made; never at privacy tier 1"
+    )
     alerts: bool = Field(True, description="`start` checks the alert rules every minute")
     ingest_per_minute: int = Field(
         1000, ge=1, description="events a minute that the API takes from one token"

@@ -7,7 +7,7 @@ import click
 from . import options
 
 if TYPE_CHECKING:
-    from ..traces.stories import Prompt, Step, Story
+    from ..traces.stories import Commit, Prompt, Ref, Step, Story
 
 WIDTH = 100
 
@@ -49,11 +49,22 @@ def list_(most: int, **given: str | None) -> None:
             count(one.prompts),
             count(one.calls),
             money(one.cost_nano_usd),
+            count(one.commits),
             " ".join((one.first_prompt or "").split())[:50],
         )
         for one in found
     ]
-    columns = ("session", "agent", "began", "took", "prompts", "calls", "cost", "first prompt")
+    columns = (
+        "session",
+        "agent",
+        "began",
+        "took",
+        "prompts",
+        "calls",
+        "cost",
+        "commits",
+        "first prompt",
+    )
     click.echo(table(columns, rows))
 
 
@@ -63,7 +74,7 @@ def list_(most: int, **given: str | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @options.settings("db")
 def show(session_id: str, diff: bool, as_json: bool, **given: str | None) -> None:
-    """Tell a session: prompts, commands, changes, sub-agents, replies, cost and time.
+    """Tell a session: prompts, commands, changes, commits, replies, cost and time.
 
     \b
     agenttrace-mitm sessions show ID --diff
@@ -90,6 +101,11 @@ def _print(told: "Story", *, diff: bool) -> None:
     click.echo(f"{printable(told.agent_id or told.client)}  {moment(told.started_us)}  {told.cwd}")
     for number, prompt in enumerate(told.prompts, 1):
         _print_prompt(number, prompt, diff=diff)
+    between = [one for one in told.commits if not any(one in p.commits for p in told.prompts)]
+    if between:
+        click.echo("\nBetween the prompts")
+    for commit in between:
+        click.echo(f"   {_commit(commit)}")
     bill = told.bill
     click.echo(
         f"\n{plural(bill.calls, 'call')} ({told.aside.calls:,} aside),"
@@ -101,6 +117,12 @@ def _print(told: "Story", *, diff: bool) -> None:
         f" +{told.lines_added} -{told.lines_removed};"
         f" {plural(told.tool_failures, 'tool failure')}, {plural(told.compactions, 'compaction')}"
     )
+    if told.commits:
+        made = told.agent_commits
+        click.echo(
+            f"{plural(len(made), 'commit')}, +{sum(one.lines_added or 0 for one in made)}"
+            f" -{sum(one.lines_removed or 0 for one in made)}"
+        )
 
 
 def _print_prompt(number: int, prompt: "Prompt", *, diff: bool) -> None:
@@ -112,6 +134,10 @@ def _print_prompt(number: int, prompt: "Prompt", *, diff: bool) -> None:
         for change in step.action.changes if diff else ():
             lines = change.diff.split("\n")
             click.echo("\n".join(f"      {printable(line)}" for line in lines))
+    for commit in prompt.commits:
+        click.echo(f"   {_commit(commit)}")
+    for ref in prompt.refs:
+        click.echo(f"   {_ref(ref)}")
     if prompt.reply:
         click.echo(f"   > {_line(prompt.reply)}")
     times = prompt.times
@@ -131,6 +157,28 @@ def _step(step: "Step") -> str:
     told += [f"+{change.added} -{change.removed}" for change in action.changes]
     told += [f"{status or '-'}: {what}" for what, status in action.plan]
     return ("  " if step.in_sub_agent else "") + " ".join(filter(None, told))
+
+
+def _commit(commit: "Commit") -> str:
+    from .text import printable
+
+    counts = commit.lines_added, commit.lines_removed
+    told = [
+        "commit",
+        commit.sha[:7],
+        f"({printable(commit.branch)})" if commit.branch else "",
+        _line(commit.message.partition("\n")[0]),
+        "" if None in counts else "+{} -{}".format(*counts),
+        "" if commit.is_of_agent else "[meanwhile, by no tool call]",
+        "[replaced since]" if commit.replaced else "",
+    ]
+    return " ".join(filter(None, told))
+
+
+def _ref(ref: "Ref") -> str:
+    from .text import printable
+
+    return f"{'new ' if ref.made else ''}{ref.kind.replace('_', ' ')} {printable(ref.name)}"
 
 
 def _line(text: str) -> str:

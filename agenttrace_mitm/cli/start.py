@@ -25,9 +25,12 @@ TIERS = {
 @click.command()
 @options.settings(*options.OPTIONS)
 @click.option("--no-open", is_flag=True, help="Do not open the pages in a browser.")
+@click.option("--no-git", is_flag=True, help="Do not ask git which commits a session made.")
 @click.option("--reset-token", is_flag=True, help="Make a new access token; old links end.")
 @click.option("--detach", is_flag=True, help="Go on in the background; `stop` ends it.")
-def command(no_open: bool, reset_token: bool, detach: bool, **given: str | None) -> None:
+def command(
+    no_open: bool, no_git: bool, reset_token: bool, detach: bool, **given: str | None
+) -> None:
     """Record LLM calls through the proxy and show them.  Ctrl-C ends it.
 
     \b
@@ -36,7 +39,7 @@ def command(no_open: bool, reset_token: bool, detach: bool, **given: str | None)
     """
     from .. import access
 
-    settings = prepared(given)
+    settings = prepared(given | {"git": "no"} if no_git else given)
     if reset_token:
         access.reset_token(settings.token_file)
     browser = settings.open_browser and not no_open and sys.stdout.isatty()

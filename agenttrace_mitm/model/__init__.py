@@ -17,6 +17,7 @@ from .call import (
     StoredToolCall,
     StoredToolResult,
 )
+from .commits import StoredCommit, StoredRef
 from .conversation import (
     Ask,
     Failure,
@@ -74,10 +75,12 @@ __all__ = [
     "Reply",
     "Severity",
     "SocketMessage",
+    "StoredCommit",
     "StoredEvent",
     "StoredMedium",
     "StoredMessage",
     "StoredPrompt",
+    "StoredRef",
     "StoredSession",
     "StoredSpan",
     "StoredThread",

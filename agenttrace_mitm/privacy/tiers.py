@@ -18,10 +18,12 @@ from ..model import (
     Payload,
     Placement,
     Record,
+    StoredCommit,
     StoredEvent,
     StoredMedium,
     StoredMessage,
     StoredPrompt,
+    StoredRef,
     StoredSession,
     StoredSpan,
     StoredThread,
@@ -114,6 +116,15 @@ KEEPS: Mapping[type[Row], Mapping[str, Tier]] = {
         ),
         **_fields(2, "message"),
     },
+    # At tier 1 nobody asks git.
+    StoredCommit: _fields(
+        2,
+        """
+        sha session_id repository branch message author_us committed_us files lines_added
+        lines_removed numstat call_id position how confidence found_us
+        """,
+    ),
+    StoredRef: _fields(2, "session_id kind name made call_id position at_us"),
     StoredMedium: _fields(3, "sha256 mime_type size width height duration_ms token_estimate data"),
     Payload: _fields(
         3, "request_headers response_headers request_body response_body arrivals media"

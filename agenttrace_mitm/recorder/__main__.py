@@ -28,6 +28,7 @@ from ..relink import relink
 from ..settings import Settings
 from ..store import Answers, Event, KnownContent, Reading, Spool, Writer, set_aside
 from ..traces import Fingerprinter
+from .outcomes import Outcomes
 from .service import Service
 
 log = logging.getLogger(__name__)
@@ -119,9 +120,14 @@ async def _run(settings: Settings) -> None:
     )
     if damaged:
         writer.put(_set_aside(damaged))
-    service = Service(pipeline, known, writer)
+    # At tier 1 commands are not kept: there is nothing to look for.
+    looks = settings.git and settings.privacy_tier > 1
+    outcomes = Outcomes(settings.database, writer) if looks else None
+    service = Service(pipeline, known, writer, outcomes)
     server = await service.listen(settings.recorder_socket)
     writer.start()
+    if outcomes:
+        outcomes.start()
     # What is made per call has no cycles, and what is remembered of earlier calls stays: to look
     # for garbage as often as Python does by itself costs a tenth of the calls a second.
     gc.freeze()
@@ -138,6 +144,8 @@ async def _run(settings: Settings) -> None:
     settings.recorder_socket.unlink(missing_ok=True)
     await service.hear_out(stop, HEAR_OUT_S)
     await service.finish()
+    if outcomes:
+        await asyncio.to_thread(outcomes.stop)
     await asyncio.to_thread(writer.stop)
     reading.close()
 

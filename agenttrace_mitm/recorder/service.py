@@ -20,6 +20,7 @@ from ..model import Exchange, Record, StoredEvent
 from ..pipeline import Pipeline
 from ..store import BlindSpot, Event, KnownContent, Relink, Writer
 from .assembly import Assembly, ExchangeFrame
+from .outcomes import Outcomes
 
 log = logging.getLogger(__name__)
 
@@ -39,10 +40,17 @@ VISIBLE_AFTER_US = 1_000_000
 class Service:
     """Connects capture processes with the pipeline and the writer."""
 
-    def __init__(self, pipeline: Pipeline, known: KnownContent, writer: Writer) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        known: KnownContent,
+        writer: Writer,
+        outcomes: Outcomes | None = None,
+    ) -> None:
         self._pipeline = pipeline
         self._known = known
         self._writer = writer
+        self._outcomes = outcomes
         self._workers: dict[str, Assembly] = {}
         self._links: dict[str, asyncio.StreamWriter] = {}
         self._waiting: dict[str, asyncio.StreamWriter] = {}
@@ -71,6 +79,8 @@ class Service:
 
     def saved(self, ids: Sequence[str]) -> None:
         """Tell capture that the calls *ids* are safe.  Runs in the event loop."""
+        if self._outcomes:
+            self._outcomes.saved(ids)
         by_link: dict[asyncio.StreamWriter, list[str]] = {}
         for id_ in ids:
             self._settle(id_)
@@ -183,6 +193,8 @@ class Service:
     def _record(self, exchange: Exchange) -> None:
         self._shown.discard(exchange.id)
         for record in self._pipeline.records(exchange):
+            if self._outcomes:
+                self._outcomes.expect(record, exchange.credential_digests)
             self._write(record)
             self._known.remember(record)
             if record.awaited:

@@ -6,7 +6,7 @@ call's column means the same, and is not described again.
 
 from collections.abc import Iterable, Mapping
 
-from . import alert_tables, api_tables, prompts
+from . import alert_tables, api_tables, commit_tables, prompts
 from .descriptions import CALL_COLUMNS, GENERATED_COLUMNS
 
 CALLS = {**CALL_COLUMNS, **GENERATED_COLUMNS}
@@ -153,6 +153,7 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
     **alert_tables.COLUMNS,
     **api_tables.COLUMNS,
     **prompts.COLUMNS,
+    **commit_tables.COLUMNS,
     "unpriced": _MODEL
     | {
         "calls": "how many",

@@ -4,7 +4,7 @@
 `columns`.
 """
 
-from . import alert_tables, api_tables, prompts
+from . import alert_tables, api_tables, commit_tables, prompts
 
 CALL_COLUMNS = {
     "id": "UUIDv7; sorts by time",
@@ -114,6 +114,7 @@ TABLES = {
     **prompts.TABLES,
     **alert_tables.TABLES,
     **api_tables.TABLES,
+    **commit_tables.TABLES,
 }
 
 VIEWS = {

@@ -80,6 +80,8 @@ def forget_calls(database: Path, spool: Spool, what: str, name: str) -> dict[str
             ("events", f"{key} = :name"),
             ("sessions", _unused("sessions", "session_id", key)),
             ("traces", _unused("traces", "trace_id", key)),
+            ("commits", _LOST),
+            ("git_refs", _LOST),
             ("threads", _unused("threads", "thread_id", key)),
             ("messages", "id not in (select message_id from call_messages)"),
             ("media", f"first_call_id in {_GONE} and {_MEDIA_UNUSED}"),
@@ -107,6 +109,8 @@ def _unused(table: str, id_: str, key: str) -> str:
     return f"{key} = :name and {id_} not in (select {id_} from llm_calls where {id_} is not null)"
 
 
+# What a forgotten call's command did, and what was seen in a session that is no more.
+_LOST = f"call_id in {_GONE} or session_id not in (select session_id from sessions)"
 _MEDIA_UNUSED = "not exists (select 1 from messages m where instr(m.content, media.sha256))"
 
 

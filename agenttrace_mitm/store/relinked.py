@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from . import rollups
+from .commits import link_again
 from .places import write_placement
 from .prompts import write_prompt
 from .retraced import PLACED
@@ -126,6 +127,7 @@ class Relinking:
             self._hours.add(call.started_us // 3_600_000_000)
 
     def finish(self) -> None:
-        """What is counted by agent."""
+        """What hangs on the calls' places: commits, and what is counted by agent."""
+        link_again(self._db, {talk.call.session_id or "" for talk in self.talks})
         if self._hours:
             rollups.recount(self._db, self._hours)

@@ -34,6 +34,14 @@ where id in (
 )
 """
 
+_COMMITS = """
+update commits set message = null, numstat = null
+where (session_id, sha) in (
+    select session_id, sha from commits
+    where found_us < :before_us and (message is not null or numstat is not null) limit :step
+)
+"""
+
 # privacy_tier 0: should the message come again, its content is stored again.
 _MESSAGES = """
 with recursive continued (id) as (
@@ -67,7 +75,8 @@ def let_go(db: sqlite3.Connection, before_us: int) -> int:
     db.execute("begin immediate")
     try:
         changed = _let_payloads_go(db, given)
-        changed += sum(_changes(db, sql, given) for sql in (_MEDIA, _TOOL_CALLS, _MESSAGES, LET_GO))
+        steps = (_MEDIA, _TOOL_CALLS, _COMMITS, _MESSAGES, LET_GO)
+        changed += sum(_changes(db, sql, given) for sql in steps)
         db.execute("commit")
     except BaseException:
         if db.in_transaction:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ..errors import StoreError
 from . import rollups
+from .commits import link_again
 from .places import write_placement
 from .prompts import UNUSED, write_prompt
 from .rows import result_text
@@ -211,6 +212,7 @@ def _put_in(db: sqlite3.Connection, scratch: Path) -> int:
         [[changed]] = db.execute(f"select count(*) from ({_CHANGED})")
         for sql in _PUT:
             db.execute(sql)
+        link_again(db)
         if hours:
             rollups.recount(db, hours)
         db.execute("commit")

@@ -16,6 +16,7 @@ from ..model import LlmCall
 from . import (
     alert_tables,
     api_tables,
+    commit_tables,
     graph,
     indexes,
     places,
@@ -414,6 +415,12 @@ def m061_prompts(db: Database) -> None:
 def m063_waste(db: Database) -> None:
     """Who broke a cache, by the versions of prompts; tools that nobody calls; loops."""
     waste.look_closer(db)
+
+
+@migrations()
+def m060_commits(db: Database) -> None:
+    """What came of sessions in git."""
+    commit_tables.create(db.conn)
 
 
 def open_database(path: Path) -> Database:

@@ -25,6 +25,9 @@ class SessionSums:
     unpriced: int
     tool_calls: int
     tool_failures: int
+    commits: int = 0
+    commit_lines_added: int = 0
+    commit_lines_removed: int = 0
 
 
 _LAST = """
@@ -47,6 +50,10 @@ _TOOLS = """
     select count(*), coalesce(sum(is_error = 1), 0)
     from llm_calls c join tool_calls t on t.call_id = c.id where c.session_id = ?
 """
+_COMMITS = """
+    select count(*), coalesce(sum(lines_added), 0), coalesce(sum(lines_removed), 0)
+    from commits where session_id = ? and call_id is not null and not replaced
+"""
 
 
 def sums(database: Path, session: str | None) -> SessionSums:
@@ -61,6 +68,7 @@ def sums(database: Path, session: str | None) -> SessionSums:
                 session = found[0] if found else ""
             row = db.execute(_SUMS, (session,)).fetchone()
             tools = db.execute(_TOOLS, (session,)).fetchone()
+            commits = db.execute(_COMMITS, (session,)).fetchone()
     except sqlite3.Error as error:
         raise StoreError(f"{database} cannot be read ({error})", "Try again") from error
     if not row or row[0] is None:
@@ -68,4 +76,4 @@ def sums(database: Path, session: str | None) -> SessionSums:
             f"There is no session {session!r}" if session else "No session was recorded",
             "Sessions: agenttrace-mitm query 'select session_id from sessions'",
         )
-    return SessionSums(*row, *tools)
+    return SessionSums(*row, *tools, *commits)

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
@@ -13,6 +13,7 @@ from ..traces.content import parsed, plain_text
 from ..traces.edits import Files
 from ..traces.spoken import user_text
 from ..traces.stories import Bill, Prompt, Step, Story, split
+from .commits import commits_of, refs_of
 
 _LIST = """
 with billed as (
@@ -25,7 +26,9 @@ select s.session_id, coalesce(s.agent_id, s.client, s.process, '') as agent, s.s
        s.ended_us, b.calls, b.failed, b.cost_nano_usd,
        (select count(*) from traces t where t.session_id = s.session_id) as prompts,
        (select name from traces t where t.session_id = s.session_id
-        order by started_us limit 1) as first_prompt
+        order by started_us limit 1) as first_prompt,
+       (select count(*) from commits k where k.session_id = s.session_id
+        and k.call_id is not null and not k.replaced) as commits
 from sessions s join billed b using (session_id)
 where s.started_us >= :since_us
 order by s.started_us desc limit :most
@@ -66,6 +69,7 @@ class Listed:
     cost_nano_usd: int | None
     prompts: int
     first_prompt: str | None
+    commits: int = 0
 
 
 def sessions(db: sqlite3.Connection, since_us: int = 0, most: int = 50) -> list[Listed]:
@@ -89,8 +93,13 @@ def story(db: sqlite3.Connection, session_id: str) -> Story | None:
     for call in calls:
         if call["kind"] == "llm" and call["trace_id"]:
             by_trace.setdefault(call["trace_id"], []).append(call)
+    commits, refs = commits_of(db, session_id), refs_of(db, session_id)
     prompts = tuple(
-        _prompt(db, trace, by_trace[trace["trace_id"]], made, files)
+        replace(
+            _prompt(db, trace, by_trace[trace["trace_id"]], made, files),
+            commits=tuple(commit for of, commit in commits if of == trace["trace_id"]),
+            refs=tuple(ref for of, ref in refs if of == trace["trace_id"]),
+        )
         for trace in _rows(db, _TRACES, session_id)
         if trace["trace_id"] in by_trace
     )
@@ -104,6 +113,8 @@ def story(db: sqlite3.Connection, session_id: str) -> Story | None:
         prompts=prompts,
         bill=_bill(calls),
         aside=_bill(call for call in calls if call["kind"] == "auxiliary"),
+        commits=tuple(commit for _, commit in commits),
+        refs=tuple(ref for _, ref in refs),
     )
 
 

@@ -18,8 +18,9 @@ from pathlib import Path
 
 from ..clock import now_us
 from ..errors import StoreError
-from ..model import Record, StoredEvent
+from ..model import Record, StoredCommit, StoredEvent, StoredRef
 from .chains import Recent
+from .commits import OnBranches, write_commit, write_on_branches, write_ref
 from .retention import let_go
 from .rows import Batch, json_text
 from .schema import open_database
@@ -74,7 +75,9 @@ values ({", ".join(f":{name}" for name in StoredEvent.model_fields)})
 on conflict (id) do nothing
 """
 
-type Item = Record | StoredEvent | Event | BlindSpot | Relink
+type Item = (
+    Record | StoredEvent | StoredCommit | StoredRef | OnBranches | Event | BlindSpot | Relink
+)
 
 
 class Writer:
@@ -355,6 +358,12 @@ def _write(db: sqlite3.Connection, item: Item, records: Batch) -> None:
             pass  # once everything is written
         case StoredEvent():
             db.execute(INSERT_EVENT, item.__dict__ | {"tags": json_text(item.tags)})
+        case StoredCommit():
+            write_commit(db, item)
+        case StoredRef():
+            write_ref(db, item)
+        case OnBranches():
+            write_on_branches(db, item)
         case Event():
             db.execute(
                 "insert into recorder_events (at_us, kind, detail) values (?, ?, ?)",

@@ -46,6 +46,43 @@ class Bill:
 
 
 @dataclass(frozen=True, slots=True)
+class Commit:
+    """A git commit made during a session; counts and times are None where they are not known.
+
+    `how` says what links it to the tool call that made it (`output`, `time`); `meanwhile`: no tool
+    call did, so it is not the agent's.  `replaced`: an amend or a rebase put another one there.
+    """
+
+    sha: str
+    repository: str
+    branch: str
+    message: str
+    author_us: int | None
+    committed_us: int | None
+    files: int | None
+    lines_added: int | None
+    lines_removed: int | None
+    replaced: bool
+    call_id: str | None
+    how: str
+    confidence: float
+
+    @property
+    def is_of_agent(self) -> bool:
+        """True when a tool call made it."""
+        return self.call_id is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """A branch or pull request (its address) that an output named; `made` by the command."""
+
+    kind: str
+    name: str
+    made: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Prompt:
     """What somebody asked for, what was done, and what was answered."""
 
@@ -61,6 +98,8 @@ class Prompt:
     context_tokens: int
     """The most that one call of the main conversation read."""
     compactions: int
+    commits: tuple[Commit, ...] = ()
+    refs: tuple[Ref, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +116,9 @@ class Story:
     bill: Bill
     aside: Bill
     """The part of the bill that is nobody's turn: titles, quota probes, monitors."""
+    commits: tuple[Commit, ...] = ()
+    """All of the session, also those between its prompts."""
+    refs: tuple[Ref, ...] = ()
 
     @property
     def steps(self) -> list[Step]:
@@ -102,6 +144,11 @@ class Story:
     def tool_failures(self) -> int:
         """Tool calls that failed, commands with another exit than 0 included."""
         return sum(step.action.failed for step in self.steps)
+
+    @property
+    def agent_commits(self) -> list[Commit]:
+        """What tool calls committed and what is still there."""
+        return [one for one in self.commits if one.is_of_agent and not one.replaced]
 
     @property
     def compactions(self) -> int:

@@ -4,7 +4,9 @@ import json
 
 import pytest
 
+from agenttrace_mitm.model import StoredCommit, StoredRef
 from agenttrace_mitm.store import open_database
+from agenttrace_mitm.store.commits import write_commit, write_ref
 
 from ..traces.talks import Recording, says, tool_result, tool_use
 from ..traces.talks import user as asks
@@ -40,6 +42,30 @@ def test_list_and_show(worker):
     assert "1 file touched, +1 -0" in shown.stdout
     told = json.loads(worker.types("sessions", "show", "s-1", "--json").stdout)
     assert told["prompts"][0]["steps"][0]["action"]["kind"] == "write"
+
+
+def test_show_tells_commits_and_what_is_not_the_agents(worker):
+    db = open_database(worker.home / "data.db").conn
+    [call_id] = db.execute("select call_id from tool_calls").fetchone()
+    shared = {"session_id": "s-1", "branch": "main", "found_us": 1, "lines_removed": 0}
+    made = {"call_id": call_id, "position": 0, "how": "output", "lines_added": 3}
+    for commit in (
+        StoredCommit(sha="1a2b3c4d" * 5, message="Write hello\n\nIt greets.", **made, **shared),
+        StoredCommit(sha="9f8e7d6c" * 5, message="By hand", how="meanwhile", **shared),
+    ):
+        write_commit(db, commit)
+    url = "https://github.com/o/r/pull/1"
+    ref = {"session_id": "s-1", "call_id": call_id, "position": 0, "at_us": 1}
+    write_ref(db, StoredRef(kind="pull_request", name=url, made=True, **ref))
+    db.close()
+    shown = worker.types("sessions", "show", "s-1").stdout
+    assert "   commit 1a2b3c4 (main) Write hello +3 -0\n" in shown
+    assert "   commit 9f8e7d6 (main) By hand [meanwhile, by no tool call]\n" in shown
+    assert f"   new pull request {url}\n" in shown
+    assert "1 commit, +3 -0\n" in shown
+    told = json.loads(worker.types("sessions", "show", "s-1", "--json").stdout)
+    assert [one["message"] for one in told["commits"]] == ["Write hello\n\nIt greets.", "By hand"]
+    assert len(told["prompts"][0]["commits"]) == 1
 
 
 def test_an_unknown_session_is_one_sentence(worker):

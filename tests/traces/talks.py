@@ -45,13 +45,15 @@ def says(text: str) -> Json:
 class Recording:
     """A recorder without processes: calls go through the pipeline into a database."""
 
-    def __init__(self, db: sqlite3.Connection | None = None, tier: Any = 3) -> None:
+    def __init__(
+        self, db: sqlite3.Connection | None = None, tier: Any = 3, at_us: int = NOON_US
+    ) -> None:
         database = Database(memory=True)
         migrations.apply(database)
         self.db: sqlite3.Connection = db or database.conn
         self._known = KnownContent(self.db)
         self._pipeline = Pipeline(tier, PRINTS, self._known)
-        self._now = NOON_US
+        self._now = at_us
 
     def call(
         self,
@@ -63,6 +65,7 @@ class Recording:
         status: int = 200,
         agent: str = "",
         tools: list[Json] | None = None,
+        cwd: str = "",
         **headers: str,
     ) -> str:
         """Record a call that takes a second, a second after the one before; its id."""
@@ -74,6 +77,7 @@ class Recording:
             status=status,
             agent=agent,
             tools=tools,
+            cwd=cwd,
             **headers,
         )
         self.add(exchange)
@@ -89,6 +93,7 @@ class Recording:
         status: int = 200,
         agent: str = "",
         tools: list[Json] | None = None,
+        cwd: str = "",
         **headers: str,
     ) -> Exchange:
         """As `call`, not recorded yet."""
@@ -120,7 +125,7 @@ class Recording:
             status=status,
             response_headers=Headers((("content-type", "application/json"),)),
             response=Body.of(json.dumps(answer).encode()),
-            caller=Caller(pid=pid, agent=agent),
+            caller=Caller(pid=pid, agent=agent, cwd=cwd),
         )
 
     def add(self, exchange: Exchange) -> Record:
