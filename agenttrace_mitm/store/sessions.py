@@ -85,7 +85,7 @@ def story(db: sqlite3.Connection, session_id: str) -> Story | None:
         return None
     [session] = found
     calls = _rows(db, _CALLS, session_id)
-    files = Files()
+    files = Files(session["cwd"] or "")
     made: dict[str, list[Row]] = {}
     for tool in _rows(db, _TOOLS, session_id):
         made.setdefault(tool["call_id"], []).append(tool)

@@ -28,8 +28,9 @@ _GOES_TO = re.compile(rf"(?:(?:^|[;&|(\n])\s*cd|\bgit\s+(?:\S+\s+){{0,6}}?-C)\s+
 _FOLDERS = ("workdir", "cwd", "dir_path", "repo_path", "directory")
 
 _COMMITTED = re.compile(
-    r"^\[(?P<branch>detached HEAD|[^\s\]]+)(?: \(root-commit\))? (?P<sha>[0-9a-f]{7,40})\]"
-    r" (?P<subject>.*)"
+    # Gemini CLI writes "Output: " before what a command printed.
+    r"^(?:Output: )?\[(?P<branch>detached HEAD|[^\s\]]+)(?: \(root-commit\))?"
+    r" (?P<sha>[0-9a-f]{7,40})\] (?P<subject>.*)"
     r"(?P<counts>(?:\n (?:Author|Date|Committer): .*)*"
     r"\n \d+ files? changed(?:, \d+ insertions?\(\+\))?(?:, \d+ deletions?\(-\))?)?",
     re.MULTILINE,
@@ -39,9 +40,9 @@ _FILES, _ADDED, _REMOVED = (
     re.compile(rf"(\d+) {what}") for what in ("files? changed", r"insertions?\(", r"deletions?\(")
 )
 _NEW_BRANCH = re.compile(
-    r"^Switched to a new branch '(.+)'$|^ \* \[new branch\]\s+(\S+)\s+->", re.MULTILINE
+    r"^(?:Output: )?Switched to a new branch '(.+)'$|^ \* \[new branch\]\s+(\S+)\s+->", re.MULTILINE
 )
-_BRANCH = re.compile(r"^(?:Switched to|Already on)(?: branch)? '(.+)'$", re.MULTILINE)
+_BRANCH = re.compile(r"^(?:Output: )?(?:Switched to|Already on)(?: branch)? '(.+)'$", re.MULTILINE)
 _PULL_REQUEST = re.compile(
     r"https?://[^\s\"'<>()\\]{1,300}/(?:pull|merge_requests|pull-requests)/\d+(?![\w/-])"
 )
@@ -221,11 +222,14 @@ def _json(text: str) -> Any:
 
 
 def _strings(value: Any, depth: int = 0) -> Iterator[str]:
-    """The texts in a result, also where they stand in JSON within JSON."""
+    """The texts in a result, also where they stand in JSON within JSON, or in lines of it."""
     if isinstance(value, str):
         inner = _json(value) if value[:1] in ("{", "[") and depth < _DEEPEST else None
         if isinstance(inner, dict | list):
             yield from _strings(inner, depth + 1)
+        elif "\n{" in value and depth < _DEEPEST:  # Codex's scripts
+            for line in value.split("\n"):
+                yield from _strings(line, depth + 1)
         else:
             yield value
     elif isinstance(value, dict):

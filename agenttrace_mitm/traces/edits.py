@@ -6,7 +6,6 @@ a file was not seen whole, the old and the new text stand alone, and the hunk be
 
 import difflib
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 _LINE_NUMBER = re.compile(r"^ *\d+(?:\t|→|\|)", re.MULTILINE)
@@ -30,9 +29,13 @@ class Change:
 
 
 class Files:
-    """Files as an agent last saw them; unknown ones are missing."""
+    """Files as an agent last saw them; unknown ones are missing.
 
-    def __init__(self) -> None:
+    Diffs name them from *folder* on, where they are in it, as git does.
+    """
+
+    def __init__(self, folder: str = "") -> None:
+        self._folder = folder.rstrip("/") + "/"
         self._texts: dict[str, str] = {}
         self._results: dict[str, str] = {}
 
@@ -44,7 +47,7 @@ class Files:
         """*path* got *text* as its whole content."""
         before = self._seen(path) or ""
         self._texts[path] = text
-        return _change(path, before, text)
+        return self._change(path, before, text)
 
     def edited(self, path: str, old: str, new: str, *, everywhere: bool = False) -> Change:
         """*old* was replaced by *new* in *path*."""
@@ -52,10 +55,10 @@ class Files:
         if text is None or not old or old not in text:
             if not old and text is None:
                 return self.written(path, new)
-            return _change(path, old, new)
+            return self._change(path, old, new)
         after = text.replace(old, new) if everywhere else text.replace(old, new, 1)
         self._texts[path] = after
-        return _change(path, text, after)
+        return self._change(path, text, after)
 
     def patched(self, patch: str) -> list[Change]:
         """The changes of an `apply_patch` text (`*** Begin Patch`)."""
@@ -94,7 +97,7 @@ class Files:
             case "Delete":
                 before = self._seen(path) or ""
                 self._texts.pop(path, None)
-                return [_change(path, before, "")]
+                return [self._change(path, before, "")]
             case "Update":
                 change = self._updated(path, body)
                 if to:
@@ -116,11 +119,26 @@ class Files:
             after = after.replace(old, new, 1) if known and after is not None else None
         if before is not None and after is not None:
             self._texts[path] = after
-            return _change(path, before, after)
+            return self._change(path, before, after)
         self._texts.pop(path, None)
         olds = "".join(f"{line[1:]}\n" for h in hunks for line in h if not line.startswith("+"))
         news = "".join(f"{line[1:]}\n" for h in hunks for line in h if not line.startswith("-"))
-        return _change(path, olds, news)
+        return self._change(path, olds, news)
+
+    def _change(self, path: str, before: str, after: str) -> Change:
+        name = path.removeprefix(self._folder)
+        lines = list(
+            difflib.unified_diff(
+                before.splitlines(), after.splitlines(), f"a/{name}", f"b/{name}", lineterm=""
+            )
+        )
+        body = lines[2:]
+        return Change(
+            path,
+            "\n".join(lines),
+            sum(line.startswith("+") for line in body),
+            sum(line.startswith("-") for line in body),
+        )
 
 
 def patched_paths(patch: str) -> list[str]:
@@ -136,41 +154,3 @@ def _hunks(body: list[str]) -> list[list[str]]:
         else:
             hunks[-1].append(line or " ")
     return hunks
-
-
-def _change(path: str, before: str, after: str) -> Change:
-    old, new = before.splitlines(), after.splitlines()
-    # An edit leaves most of a file as it was, and comparing costs the square of what is compared.
-    head = max(_alike(old, new) - _CONTEXT, 0)
-    tail = max(_alike(old[head:][::-1], new[head:][::-1]) - _CONTEXT, 0)
-    lines = list(
-        difflib.unified_diff(
-            old[head : len(old) - tail],
-            new[head : len(new) - tail],
-            f"a/{path}",
-            f"b/{path}",
-            lineterm="",
-            n=_CONTEXT,
-        )
-    )
-    body = lines[2:]
-    return Change(
-        path,
-        "\n".join([*lines[:2], *(_moved(line, head) for line in body)]),
-        sum(line.startswith("+") for line in body),
-        sum(line.startswith("-") for line in body),
-    )
-
-
-def _alike(one: Sequence[str], other: Sequence[str]) -> int:
-    """How many lines are the same from the beginning."""
-    pairs = zip(one, other, strict=False)
-    shorter = min(len(one), len(other))
-    return next((n for n, (a, b) in enumerate(pairs) if a != b), shorter)
-
-
-def _moved(line: str, by: int) -> str:
-    """A hunk's header with its line numbers *by* lines further down; other lines as they are."""
-    if not by or not line.startswith("@@"):
-        return line
-    return _HUNK.sub(lambda found: f"{found[1]}{int(found[2]) + by}", line, count=2)

@@ -442,12 +442,12 @@ def _latest(asked: Sequence[Placed]) -> list[Message]:
 
 def _agent_id(finding: Finding, before: Seen | None, parent: Parent | None) -> str:
     own = finding.identity
-    if own.agent_is_explicit:
-        return own.agent_id
-    if parent:
-        return parent.agent_id or own.agent_id
     # A sub-agent that was found by its first message stays one.
-    return before.agent_id if before and before.parent_span_id else own.agent_id
+    below = before.agent_id if before and before.parent_span_id else ""
+    found = parent.agent_id if parent else below
+    # A label of the whole run does not tell a sub-agent from who started it.
+    is_told = own.agent_is_explicit and not found.startswith(f"{own.agent_id}/")
+    return own.agent_id if is_told else found or own.agent_id
 
 
 def _session(finding: Finding) -> StoredSession | None:

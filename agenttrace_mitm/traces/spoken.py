@@ -17,7 +17,12 @@ TELLING = 40
 """Characters from which on words are hardly said twice by accident."""
 PROMPT = 12
 """Characters from which on an argument may be somebody's first message."""
-_INJECTED = ("<system-reminder>", "<task-notification>", "<command-", "<local-command-")
+_INJECTED = (
+    *("<system-reminder>", "<task-notification>", "<command-", "<local-command-"),  # Claude Code
+    *("<environment_context>", "<user_instructions>", "# AGENTS.md instructions"),  # Codex
+    "<session_context>",  # Gemini CLI
+)
+"""How texts begin that a client puts among the user's words."""
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder(order="deterministic").encode

@@ -71,7 +71,7 @@ class SubAgents:
 
 
 def _first_words(asked: Sequence[Placed]) -> str:
-    """The first user message's own words, where they are enough to be told from others."""
-    first = next((p.message for p in asked if p.message.role == "user"), None)
-    text = user_text([first]) if first else ""
+    """The first words of a user's own, where they are enough to be told from others."""
+    said = (user_text([p.message]) for p in asked if p.message.role == "user")
+    text = next(filter(None, said), "")
     return text if len(text) >= PROMPT else ""

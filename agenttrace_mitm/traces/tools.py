@@ -150,9 +150,9 @@ class Pairing:
             if how:
                 self._open.remove(tool)
                 return Answer(tool, result, *how)
-        if not result.tool_call_id and result.name:
+        if result.name:
             for tool in self._open:
-                if tool.name == result.name:
+                if tool.name == result.name and not (result.tool_call_id and tool.id):
                     self._open.remove(tool)
                     return Answer(tool, result, "name", 0.8)
         return None
@@ -189,10 +189,14 @@ def _match(tool: MadeTool, result: ToolResultPart, spelling: str) -> tuple[str, 
 
 
 def _asked_for(result: ToolResultPart, calls: list[ToolCallPart]) -> ToolCallPart | None:
-    """The call in the same request that *result* answers; it is taken off *calls*."""
+    """The call in the same request that *result* answers; it is taken off *calls*.
+
+    Gemini CLI's sub-agents give the result an id that the call does not have.
+    """
     key = result.tool_call_id
     for call in calls:
-        if (key and key in (call.id, call.item_id)) or (not key and call.name == result.name):
+        is_named = call.name == result.name and not (key and call.id)
+        if (key and key in (call.id, call.item_id)) or is_named:
             calls.remove(call)
             return call
     return None

@@ -5,11 +5,16 @@ Side calls (titles, probes, routing) get an answer that lets the agent go on.
 """
 
 import json
+import zlib
 from typing import Any
 
 COMMAND = "echo made-by-the-agent > made.txt"
 DONE = "The file is there now."
+TITLE = '{"title": "Make a file"}'
 USED_IN, USED_OUT = 1200, 34
+
+type Call = tuple[str, str, dict[str, Any]]
+"""A tool's name, the id of the call (where the wire has one), its arguments."""
 
 
 def _events(*events: dict[str, Any], named: bool = True) -> bytes:
@@ -25,17 +30,24 @@ def anthropic(body: dict[str, Any]) -> bytes:
     has_tools = any(tool.get("name") == "Bash" for tool in body.get("tools", ()))
     is_done = "tool_result" in json.dumps(body["messages"][-2:])
     if has_tools and not is_done:
-        arguments = {"command": COMMAND, "description": "Make the file"}
-        block = {"type": "tool_use", "id": "toolu_1", "name": "Bash", "input": {}}
+        call = {"command": COMMAND, "description": "Make the file"}
+        return anthropic_answer(body, ("Bash", "toolu_1", call))
+    return anthropic_answer(body, DONE if has_tools else TITLE)
+
+
+def anthropic_answer(body: dict[str, Any], says: str | Call) -> bytes:
+    """An answer that says a text, or calls a tool."""
+    if isinstance(says, str):
+        block: dict[str, Any] = {"type": "text", "text": ""}
+        delta = {"type": "text_delta", "text": says}
+        reason = "end_turn"
+    else:
+        name, id_, arguments = says
+        block = {"type": "tool_use", "id": id_, "name": name, "input": {}}
         delta = {"type": "input_json_delta", "partial_json": json.dumps(arguments)}
         reason = "tool_use"
-    else:
-        words = DONE if has_tools else '{"title": "Make a file"}'
-        block = {"type": "text", "text": ""}
-        delta = {"type": "text_delta", "text": words}
-        reason = "end_turn"
     message = {
-        "id": f"msg_{len(body['messages'])}_{has_tools}",
+        "id": f"msg_{len(body['messages'])}_{zlib.crc32(json.dumps(body).encode())}",
         "type": "message",
         "role": "assistant",
         "model": body["model"],
@@ -65,16 +77,23 @@ def openai(body: dict[str, Any]) -> bytes:
     """A Responses stream: a call of whichever tool runs commands, or a message."""
     is_done = any(str(item.get("type")).endswith("_call_output") for item in body["input"])
     tools = {tool.get("name"): tool for tool in body.get("tools", ())}
-    item: dict[str, Any] = {
-        "type": "message",
-        "id": "msg_1",
-        "role": "assistant",
-        "status": "completed",
-        "content": [{"type": "output_text", "text": DONE, "annotations": []}],
-    }
-    if not is_done:
-        item = _command(tools)
-    identity = f"resp_{len(body['input'])}"
+    return openai_answer(body, DONE if is_done else _command(tools))
+
+
+def openai_answer(body: dict[str, Any], says: str | dict[str, Any]) -> bytes:
+    """A stream that says a text, or brings an item such as a tool call."""
+    item = (
+        says
+        if isinstance(says, dict)
+        else {
+            "type": "message",
+            "id": "msg_1",
+            "role": "assistant",
+            "status": "completed",
+            "content": [{"type": "output_text", "text": says, "annotations": []}],
+        }
+    )
+    identity = f"resp_{zlib.crc32(json.dumps(body['input']).encode())}"
     usage = {
         "input_tokens": USED_IN,
         "input_tokens_details": {"cached_tokens": 0},
@@ -123,9 +142,17 @@ def google(body: dict[str, Any]) -> bytes:
     declared = [f for tool in body.get("tools", ()) for f in tool.get("functionDeclarations", ())]
     runs = any(function["name"] == "run_shell_command" for function in declared)
     is_done = "functionResponse" in json.dumps(body["contents"][-1])
-    part: dict[str, Any] = {"text": DONE}
     if runs and not is_done:
-        part = {"functionCall": {"name": "run_shell_command", "args": {"command": COMMAND}}}
+        return google_answer(body, ("run_shell_command", "", {"command": COMMAND}))
+    return google_answer(body, DONE)
+
+
+def google_answer(body: dict[str, Any], says: str | Call) -> bytes:
+    """An answer that says a text, or calls a tool."""
+    part: dict[str, Any] = {"text": says}
+    if not isinstance(says, str):
+        name, _, arguments = says
+        part = {"functionCall": {"name": name, "args": arguments}}
     answer = {
         "candidates": [
             {"content": {"role": "model", "parts": [part]}, "finishReason": "STOP", "index": 0}

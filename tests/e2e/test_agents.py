@@ -5,9 +5,11 @@
 
 import asyncio
 import contextlib
+import functools
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -20,10 +22,20 @@ from typing import Any
 
 import pytest
 
+from agenttrace_mitm.access import fingerprint_key
+from agenttrace_mitm.retrace import retrace
+from agenttrace_mitm.store.graph import Edge, communication
+from agenttrace_mitm.store.queries import reading
+from agenttrace_mitm.store.sessions import story
+from agenttrace_mitm.traces import Fingerprinter
+from agenttrace_mitm.traces.stories import Story
 from tests.support.fake_upstream import PROVIDERS, Exchange, Upstream
+from tests.support.git import Git
 from tests.support.instance import select
 
 from . import agent_scripts as scripts
+from . import agent_task as task
+from . import transcripts
 
 INSTALLED = Path(__file__).parent / "agents" / "node_modules" / ".bin"
 COMMAND = [sys.executable, "-m", "agenttrace_mitm"]
@@ -54,7 +66,7 @@ class Agent:
 AGENTS = (
     Agent(
         "claude",
-        ("-p", PROMPT, "--allowedTools", "Bash"),
+        ("-p", PROMPT, "--allowedTools", "Bash,Edit,Read,Agent"),
         {"ANTHROPIC_API_KEY": "sk-ant-api03-not-a-key"},
         "claude-code",
         "claude-cli/2.1.329",
@@ -152,17 +164,19 @@ def _rows(environ: dict[str, str], agent: Agent) -> list[dict[str, Any]]:
     return found
 
 
-@pytest.mark.parametrize("agent", AGENTS, ids=lambda agent: agent.name)
-def test_a_coding_agent_is_recorded(agent: Agent, environ: dict[str, str], tmp_path: Path) -> None:
-    """It works as without us; its calls have client, version, session, tokens and the tool call."""
-    program = INSTALLED / agent.name
-    if not program.exists():
+def _skip_unless_installed(agent: Agent) -> None:
+    if not (INSTALLED / agent.name).exists():
         pytest.skip(f"{agent.name} is not installed: scripts/agents")
-    work, home = tmp_path / "work", tmp_path / "home"
-    work.mkdir()
-    home.mkdir()
+
+
+def _run(
+    agent: Agent, environ: dict[str, str], work: Path, home: Path, prompt: str = PROMPT
+) -> str:
+    """What the agent prints when it is asked in *work*."""
+    arguments = [prompt if argument == PROMPT else argument for argument in agent.arguments]
+    program = str(INSTALLED / agent.name)
     done = subprocess.run(
-        [*COMMAND, "run", "--quiet", "--agent", agent.name, "--", str(program), *agent.arguments],
+        [*COMMAND, "run", "--quiet", "--agent", agent.name, "--", program, *arguments],
         cwd=work,
         env=environ | agent.environ | {"HOME": str(home), "IS_SANDBOX": "1", "CI": "1"},
         stdin=subprocess.DEVNULL,
@@ -172,6 +186,17 @@ def test_a_coding_agent_is_recorded(agent: Agent, environ: dict[str, str], tmp_p
     )
     said = (done.stdout + done.stderr).decode(errors="replace")
     assert done.returncode == 0, said
+    return said
+
+
+@pytest.mark.parametrize("agent", AGENTS, ids=lambda agent: agent.name)
+def test_a_coding_agent_is_recorded(agent: Agent, environ: dict[str, str], tmp_path: Path) -> None:
+    """It works as without us; its calls have client, version, session, tokens and the tool call."""
+    _skip_unless_installed(agent)
+    work, home = tmp_path / "work", tmp_path / "home"
+    work.mkdir()
+    home.mkdir()
+    said = _run(agent, environ, work, home)
     assert scripts.DONE in said
     assert (work / "made.txt").read_text() == "made-by-the-agent\n", said
 
@@ -189,3 +214,147 @@ def test_a_coding_agent_is_recorded(agent: Agent, environ: dict[str, str], tmp_p
     assert scripts.COMMAND in (tool["arguments"] or "").replace("\\", "")
     assert tool["answered_by_call_id"] == told["id"]
     assert agent.tool in ("", tool["name"])
+
+
+ASKED = "Split at commas, not at blanks, and commit that."
+
+
+@dataclass(frozen=True)
+class Work:
+    """What an agent does of the task, and where it writes that down itself."""
+
+    says: Callable[[Path, dict[str, Any]], bytes]
+    transcript: Callable[[Path], transcripts.Transcript]
+    kinds: tuple[str, ...]
+    sub_agent: str = ""
+    is_priced: bool = True
+
+
+WORK = {
+    "claude": Work(
+        task.anthropic,
+        transcripts.claude,
+        ("read", "edit", "command", "subagent", "command", "command"),
+        "claude/Agent",
+    ),
+    "codex": Work(
+        task.openai,
+        transcripts.codex,
+        ("command", "patch", "command", "command"),
+        is_priced=False,  # a model that no price list has
+    ),
+    "gemini": Work(
+        task.google,
+        transcripts.gemini,
+        ("read", "edit", "command", "subagent", "command", "other", "command"),
+        "gemini/invoke_agent",
+    ),
+}
+
+
+def _told(environ: dict[str, str], work: Path) -> tuple[Story, list[Edge], list[dict[str, Any]]]:
+    """The story of the session in *work*, who called whom, and its tool calls; once it is whole."""
+    database = Path(environ["AGENTTRACE_HOME"]) / "data.db"
+    end = time.monotonic() + 30
+    while True:
+        ids = select(
+            database,
+            "select distinct session_id from llm_calls where cwd = ? and kind = 'llm'",
+            str(work),
+        )
+        with reading(database) as db:
+            told = story(db, ids[0]["session_id"]) if ids else None
+            edges = communication(db).edges
+        if told and told.commits and told.prompts[-1].reply == task.DONE:
+            break
+        assert time.monotonic() < end, told
+        time.sleep(0.05)
+    tools = select(
+        database,
+        "select t.* from tool_calls t join llm_calls c on c.id = t.call_id where session_id = ?"
+        " order by t.started_us",
+        told.session_id,
+    )
+    return told, list(edges), tools
+
+
+@pytest.mark.parametrize("agent", AGENTS, ids=lambda agent: agent.name)
+def test_a_session_is_told_as_it_was(
+    agent: Agent, environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Prompt, steps, diff, commit, sub-agent and cost: as scripted, as git and the agent say."""
+    _skip_unless_installed(agent)
+    does = WORK[agent.name]
+    for path, (_, kind) in list(ANSWERS.items()):
+        monkeypatch.setitem(ANSWERS, path, (functools.partial(does.says, tmp_path / "work"), kind))
+    home = tmp_path / "home"
+    home.mkdir()
+    git = Git(tmp_path / "work")
+    git("config", "user.name", "A")
+    git("config", "user.email", "a@example.org")
+    git.commit("Begin", 0, parse_py=task.BEFORE)
+    said = _run(agent, environ, git.folder, home, ASKED)
+    assert task.DONE in said
+    assert (git.folder / task.FILE).read_text() == task.AFTER, said
+    own = does.transcript(home)
+
+    told, edges, tools = _told(environ, git.folder)
+    [prompt] = told.prompts
+    assert own.session_id in ("", told.session_id)
+    assert [prompt.text] == own.prompts == [ASKED]
+    assert prompt.reply == own.reply == task.DONE
+    assert tuple(step.action.kind for step in prompt.steps) == does.kinds
+    assert sorted(tool["name"] for tool in tools) == sorted(own.tools)
+    commands = [step for step in prompt.steps if step.action.kind == "command"]
+    assert all(step.action.exit_code == 0 for step in commands)
+    ran = next(step.action for step in commands if step.action.target == task.RUN)
+    assert task.PRINTED in ran.output
+    assert all(tool["answered_by_call_id"] for tool in tools if tool["name"] != "complete_task")
+
+    [change] = [change for step in prompt.steps for change in step.action.changes]
+    theirs = git("show", "--format=", "HEAD").splitlines()
+    assert change.diff.splitlines() == [
+        line for line in theirs if not line.startswith(("diff ", "index "))
+    ]
+    body = change.diff.splitlines()[3:]
+    assert own.diff == body[: len(own.diff)]  # Codex keeps a line of context
+    assert [line for line in own.diff if line[0] != " "] == [
+        line for line in body if line[0] != " "
+    ]
+
+    [commit] = prompt.commits
+    assert told.commits == (commit,)
+    assert (commit.sha, commit.message, commit.branch) == (git.head, task.SUBJECT, "main")
+    assert (commit.files, commit.lines_added, commit.lines_removed) == (1, 1, 1)
+    assert (commit.how, commit.repository) == ("output", "work")
+    [made] = [tool for tool in tools if "git commit" in (tool["arguments"] or "")]
+    assert commit.call_id == made["call_id"]
+
+    assert prompt.sub_agents == ((does.sub_agent,) if does.sub_agent else ())
+    below = [step for step in prompt.steps if step.in_sub_agent]
+    assert [step.action.target for step in below][:1] == [task.LOOK] * bool(does.sub_agent)
+    assert {step.agent_id for step in below} == set(prompt.sub_agents)
+    assert own.below == [task.ASKED_BELOW] * bool(does.sub_agent)
+    mine = [edge for edge in edges if edge.caller == agent.name]
+    assert [(e.callee, e.times, e.calls) for e in mine] == [(does.sub_agent, 1, 2)] * len(own.below)
+
+    bill = told.bill
+    assert (bill.tokens_in, bill.tokens_out) == (own.tokens_in, own.tokens_out)
+    assert bill.calls == own.tokens_out // scripts.USED_OUT
+    assert (bill.cost_nano_usd is not None) == does.is_priced
+    if own.cost_usd is not None:
+        assert bill.cost_nano_usd == round(own.cost_usd * 1e9)
+    assert _rebuilt(environ, tmp_path / "copy.db", told.session_id) == told
+
+
+def _rebuilt(environ: dict[str, str], copy: Path, session_id: str) -> Story | None:
+    """The session's story when everything is inferred anew, in a copy of the database."""
+    instance = Path(environ["AGENTTRACE_HOME"])
+    with (
+        contextlib.closing(sqlite3.connect(instance / "data.db")) as live,
+        contextlib.closing(sqlite3.connect(copy)) as to,
+    ):
+        live.backup(to)
+    retrace(copy, Fingerprinter(fingerprint_key(instance / "fingerprint.key")))
+    with reading(copy) as db:
+        return story(db, session_id)

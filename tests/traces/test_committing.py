@@ -174,3 +174,13 @@ def test_long_odd_commands_cost_no_time():
     """Quadratic patterns would take minutes here."""
     for text in ("git " + "-c " * 5_000, "git x " * 20_000, "cd " * 50_000, "https://" * 20_000):
         work(text, "git " + text)
+
+
+def test_what_clients_write_around_an_output_hides_nothing():
+    """Gemini CLI puts words before it; Codex's scripts print JSON after lines of their own."""
+    line = "[main 1a2b3c4] Mend it\n 1 file changed, 1 insertion(+)"
+    named = (Named("1a2b3c4", "main", "Mend it", 1, 1, 0),)
+    gemini = f"<untrusted_context>\nOutput: {line}\nProcess Group PGID: 7\n</untrusted_context>"
+    codex = f"Script completed\nOutput:\n\n{json.dumps({'exit_code': 0, 'output': line})}"
+    assert work(output=gemini).named == named
+    assert work(output=codex).named == named

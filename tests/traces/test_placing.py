@@ -2,7 +2,12 @@
 
 import re
 
-from .talks import SECOND, Recording, says, tool_result, tool_use, user
+from agenttrace_mitm.model import Message, ToolCallPart, ToolResultPart
+from agenttrace_mitm.store import KnownContent
+from agenttrace_mitm.traces import MadeTool, Seen
+from agenttrace_mitm.traces.tools import Pairing
+
+from .talks import PRINTS, SECOND, Recording, says, tool_result, tool_use, user
 
 TASK = "Find out who wrote the parser and when."
 
@@ -165,3 +170,52 @@ def test_ids_are_hex_of_the_documented_lengths() -> None:
     assert all(re.fullmatch("[0-9a-f]{16}", id_) for id_ in spans + made + prompts)
     assert len(spans) == 4
     assert set(made) < set(spans)
+
+
+def test_a_label_of_the_whole_run_does_not_hide_sub_agents() -> None:
+    """Who is started by a labelled agent has its name and the tool's, not just the label."""
+    talk = Recording()
+    asked = [user("Who wrote it?")]
+    call = tool_use("t1", "Task", prompt="Look into the history of parse.py.")
+    lead = talk.call(asked, call, agent="mine")
+    below = [user("Look into the history of parse.py.")]
+    look = tool_use("t2", "Bash", command="git log")
+    first = talk.call(below, look, agent="mine")
+    second = talk.call([*below, look, tool_result("t2", "Ada")], says("Ada did."), agent="mine")
+    last = talk.call([*asked, call, tool_result("t1", "Ada")], says("Ada."), agent="mine")
+    assert [talk.of(one, "agent_id") for one in (lead, first, second, last)] == [
+        "mine",
+        "mine/Task",
+        "mine/Task",
+        "mine",
+    ]
+
+
+def test_a_sub_agent_that_names_itself_keeps_its_name() -> None:
+    talk = Recording()
+    talk.call([user("Who?")], tool_use("t1", "Task", prompt="Look into it all."), agent="lead")
+    child = talk.call([user("Look into it all.")], says("Ada."), agent="researcher")
+    assert talk.of(child, "agent_id") == "researcher"
+
+
+def test_what_clients_put_among_the_words_is_no_prompt() -> None:
+    talk = Recording()
+    for notes in ("<environment_context>a</environment_context>", "<session_context>b"):
+        call = talk.call([user(notes), user("Mend it.")], says("Done."))
+        trace = talk.of(call, "trace_id")
+        assert talk.row("select name from traces where trace_id = ?", trace) == ("Mend it.",)
+
+
+def test_a_result_may_have_an_id_that_its_call_has_not() -> None:
+    """Gemini CLI's sub-agents give ids to the results alone."""
+    known = KnownContent(Recording().db)
+    made = tuple(
+        MadeTool("c", n, "", "", name, PRINTS.of("tool", f"{name} {{}}"), False, 1)
+        for n, name in enumerate(("look", "run"))
+    )
+    parent = Seen("c", tools=made)
+    calls = Message("assistant", tuple(ToolCallPart("", tool.name, "{}") for tool in made))
+    results = [ToolResultPart(f"x#{n}", "ok", name=tool.name) for n, tool in enumerate(made)]
+    pairing = Pairing(known, PRINTS, parent, "s", 2)
+    found = pairing.answers([calls, Message("user", tuple(results))])
+    assert [answer.made.name for answer in found] == ["look", "run"]
