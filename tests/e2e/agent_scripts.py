@@ -35,6 +35,11 @@ def anthropic(body: dict[str, Any]) -> bytes:
     return anthropic_answer(body, DONE if has_tools else TITLE)
 
 
+def anthropic_hello(body: dict[str, Any]) -> bytes:
+    """Words and no tool calls; a title where one is asked for."""
+    return anthropic_answer(body, DONE if body.get("tools") else TITLE)
+
+
 def anthropic_answer(body: dict[str, Any], says: str | Call) -> bytes:
     """An answer that says a text, or calls a tool."""
     if isinstance(says, str):

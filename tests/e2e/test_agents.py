@@ -9,6 +9,7 @@ import functools
 import json
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -40,6 +41,7 @@ from . import transcripts
 INSTALLED = Path(__file__).parent / "agents" / "node_modules" / ".bin"
 COMMAND = [sys.executable, "-m", "agenttrace_mitm"]
 PROMPT = "Make the file made.txt"
+KEY = "sk-ant-api03-not-a-key"
 PATIENCE_S = 180.0
 ANSWERS: dict[str, tuple[Callable[[dict[str, Any]], bytes], str]] = {
     "/v1/messages": (scripts.anthropic, "text/event-stream"),
@@ -67,7 +69,8 @@ AGENTS = (
     Agent(
         "claude",
         ("-p", PROMPT, "--allowedTools", "Bash,Edit,Read,Agent"),
-        {"ANTHROPIC_API_KEY": "sk-ant-api03-not-a-key"},
+        # It would install its next version for the whole machine.
+        {"ANTHROPIC_API_KEY": KEY, "DISABLE_AUTOUPDATER": "1"},
         "claude-code",
         "claude-cli/2.1.329",
         "anthropic",
@@ -358,3 +361,82 @@ def _rebuilt(environ: dict[str, str], copy: Path, session_id: str) -> Story | No
     retrace(copy, Fingerprinter(fingerprint_key(instance / "fingerprint.key")))
     with reading(copy) as db:
         return story(db, session_id)
+
+
+def test_side_calls_of_claude_code_are_no_turns(
+    environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At a terminal it asks for a title: in the bill, never among the prompts."""
+    agent = AGENTS[0]
+    _skip_unless_installed(agent)
+    pty = pytest.importorskip("pty")
+    path = "/v1/messages"
+    monkeypatch.setitem(ANSWERS, path, (scripts.anthropic_hello, ANSWERS[path][1]))
+    home, work = tmp_path / "home", tmp_path / "work"
+    home.mkdir()
+    work.mkdir()
+    (home / ".claude.json").write_text(json.dumps(_at_home(work)))
+    ours, theirs = pty.openpty()
+    program = subprocess.Popen(
+        [*COMMAND, "run", "--quiet", "--agent", "seated", "--", str(INSTALLED / "claude"), ASKED],
+        cwd=work,
+        env=environ | agent.environ | {"HOME": str(home), "IS_SANDBOX": "1", "TERM": "xterm"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    reading_on = threading.Thread(target=_read_to_the_end, args=(ours,), daemon=True)
+    reading_on.start()
+    try:
+        calls = _calls_in(environ, work, enough={"llm", "auxiliary"})
+    finally:
+        os.killpg(program.pid, signal.SIGKILL)
+        program.wait()
+        reading_on.join()
+        os.close(ours)
+    asked, aside = (
+        [call for call in calls if call["kind"] == kind] for kind in ("llm", "auxiliary")
+    )
+    assert [call["session_id"] for call in aside] == [asked[0]["session_id"]] * len(aside)
+    with reading(Path(environ["AGENTTRACE_HOME"]) / "data.db") as db:
+        told = story(db, asked[0]["session_id"])
+    assert told
+    assert [prompt.text for prompt in told.prompts] == [ASKED]
+    assert (told.bill.calls, told.aside.calls) == (len(calls), len(aside))
+    assert told.prompts[0].bill.calls == len(asked)
+    assert told.aside.cost_nano_usd
+    costs = [prompt.bill.cost_nano_usd or 0 for prompt in told.prompts]
+    assert told.bill.cost_nano_usd == sum(costs) + told.aside.cost_nano_usd
+
+
+def _at_home(work: Path) -> dict[str, Any]:
+    """Settings of somebody who has used it before, and trusts *work*."""
+    return {
+        "hasCompletedOnboarding": True,
+        "theme": "dark",
+        "customApiKeyResponses": {"approved": [KEY[-20:]], "rejected": []},
+        "projects": {str(work): {"hasTrustDialogAccepted": True}},
+    }
+
+
+def _read_to_the_end(terminal: int) -> None:
+    with contextlib.suppress(OSError):
+        while os.read(terminal, 65536):
+            pass
+
+
+def _calls_in(environ: dict[str, str], work: Path, enough: set[str]) -> list[dict[str, Any]]:
+    """The ended calls of the program in *work*, once each kind is there."""
+    sql = """
+        select * from llm_calls
+        where cwd = ? and kind in ('llm', 'auxiliary') and outcome = 'ok' order by started_us
+    """
+    end = time.monotonic() + PATIENCE_S
+    while True:
+        found = select(Path(environ["AGENTTRACE_HOME"]) / "data.db", sql, str(work))
+        if enough <= {call["kind"] for call in found}:
+            return found
+        assert time.monotonic() < end, found
+        time.sleep(0.05)

@@ -5,6 +5,8 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from agenttrace_mitm.store.sessions import sessions, story
 
 from ..traces.talks import SECOND, Json, Recording, says, tool_result, tool_use, user
@@ -137,3 +139,34 @@ def test_a_session_without_content_has_names_and_times() -> None:
 
 def test_an_unknown_session_is_none() -> None:
     assert story(Recording().db, "nobody") is None
+
+
+@pytest.mark.parametrize(
+    "marks",
+    [
+        {"x_claude_code_request_class": "auxiliary"},  # a title, on the provider's own host
+        {"x_claude_code_auxiliary_type": "security_monitor"},
+        {"anthropic_beta": "claude-code-20250219,claude-code-side-query-2026-09-29"},
+    ],
+    ids=lambda marks: next(iter(marks)),
+)
+def test_no_side_call_is_a_turn_and_each_is_billed(marks: dict[str, str]) -> None:
+    """Not even one that says the person's own words, before, amid or after the turns."""
+    talk = Recording()
+    asked = [user("Mend the parser.")]
+    edit = tool_use("b", "Bash", command="ls")
+    for messages, reply in (
+        (asked, edit),
+        ([*asked, edit, tool_result("b", "p.py")], says("Mended.")),
+    ):
+        talk.call(asked, says("Aside."), **SESSION, **marks)
+        talk.call(messages, reply, **SESSION)
+    talk.call(asked, says("Aside."), **SESSION, **marks)
+    told = story(talk.db, "s-1")
+    assert told
+    [prompt] = told.prompts
+    assert (prompt.text, prompt.reply, len(prompt.steps)) == ("Mend the parser.", "Mended.", 1)
+    assert (told.bill.calls, told.aside.calls, prompt.bill.calls) == (5, 3, 2)
+    assert told.bill.cost_nano_usd == (told.aside.cost_nano_usd or 0) + (
+        prompt.bill.cost_nano_usd or 0
+    )
