@@ -21,7 +21,7 @@ from ..errors import StoreError
 from ..model import Record, StoredCommit, StoredRef
 from ..privacy import Redactor
 from ..store import Reading, Writer
-from ..store.commits import WORKS, OnBranches, works
+from ..store.commits import ONE_WORK, WORKS, OnBranches, works
 from ..traces.committing import Claim, Named, Work, claim
 from . import repository
 from .repository import Commit, Repository
@@ -47,7 +47,7 @@ type Credential = tuple[int, str]
 type Brought = tuple[list[Tool], Sequence[Credential]]
 """The tool calls whose results a call brought, and what is secret in its exchange."""
 
-_OF_TOOL = """
+_OF_CALL = """
 select c.session_id, c.cwd, c.source, s.started_us from llm_calls c
 join sessions s on s.session_id = c.session_id where c.id = ?
 """
@@ -140,18 +140,16 @@ class Outcomes:
         return tools
 
     def _look(self, reading: Reading, tools: list[Tool]) -> None:
-        """Look into the sessions of *tools*."""
-        sessions: dict[str, tuple[_Session, set[Tool]]] = {}
+        """Look at what *tools* did, and into the repositories of those that made commits."""
+        sessions: dict[str, tuple[_Session, list[Work]]] = {}
         for tool in tools:
-            row = reading.execute(_OF_TOOL, (tool[0],)).fetchone()
-            if row:
-                # Only who came through the proxy works on this machine.
-                folder = row[1] if row[1] and row[2] == "proxy" else ""
-                session = _Session(row[0], folder, row[3])
-                sessions.setdefault(row[0], (session, set()))[1].add(tool)
-        for session, answered in sessions.values():
-            done = works(reading.execute(WORKS, (session.id,)).fetchall())
-            new = [work for work in done if (work.call_id, work.position) in answered]
+            for work in works(reading.execute(ONE_WORK, tool).fetchall()):
+                for row in reading.execute(_OF_CALL, (work.call_id,)):
+                    session = _session(*row)
+                    sessions.setdefault(session.id, (session, []))[1].append(work)
+        for session, new in sessions.values():
+            makes = any(work.makes_commits for work in new)
+            done = works(reading.execute(WORKS, (session.id,)).fetchall()) if makes else []
             for found in _found(session, done, new):
                 self._writer.put(found if isinstance(found, OnBranches) else self._redacted(found))
 
@@ -163,6 +161,11 @@ class Outcomes:
 
 
 _IDS = {"sha", "session_id", "call_id", "how", "kind"}
+
+
+def _session(id_: str, folder: str | None, source: str, started_us: int) -> _Session:
+    """Only who came through the proxy works on this machine."""
+    return _Session(id_, (folder or "") if source == "proxy" else "", started_us)
 
 
 def _found(

@@ -59,15 +59,18 @@ on conflict (session_id, kind, name) do update set
         iif(b, excluded.call_id, git_refs.call_id), iif(b, excluded.position, git_refs.position),
         min(excluded.at_us, git_refs.at_us) from (select excluded.at_us < git_refs.at_us as b))
 """
-WORKS = """
+_WORK = """
 select t.call_id, t.position, t.started_us, t.ended_us, t.name, t.arguments, t.result,
        t.calls_inside, t.is_error
 from llm_calls c join tool_calls t on t.call_id = c.id
-where c.session_id = ? and t.ended_us is not null and t.arguments is not null and not t.server
+where {of} and t.ended_us is not null and t.arguments is not null and not t.server
+  and (t.arguments like '%git%' or t.arguments like '%gh %' or t.arguments like '%glab %'
+       or t.arguments like '%hub %' or t.name like '%git%')
 order by t.started_us, t.call_id, t.position
 """
-
-
+# Only those that may speak of git: results are large, and sessions have thousands.
+WORKS = _WORK.format(of="c.session_id = ?")
+ONE_WORK = _WORK.format(of="t.call_id = ? and t.position = ?")
 _LINKED = "select sha, committed_us, call_id, position from commits where session_id = ?"
 _LINK = """
 update commits set call_id = ?, position = ?, how = ?, confidence = ?
@@ -133,7 +136,7 @@ def refs_of(db: sqlite3.Connection, session_id: str) -> list[tuple[str | None, R
 
 
 def works(rows: Iterable[Sequence[Any]]) -> list[Work]:
-    """The commands of a session, from the rows of `WORKS`."""
+    """The commands of a session, from the rows of `WORKS` or `ONE_WORK`."""
     found = map(_work, rows)
     return [work for work in found if work]
 

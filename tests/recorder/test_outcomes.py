@@ -5,9 +5,10 @@ import hashlib
 import pytest
 
 from agenttrace_mitm.clock import now_us
-from agenttrace_mitm.recorder.outcomes import Outcomes
+from agenttrace_mitm.recorder.outcomes import _OF_CALL, Outcomes
 from agenttrace_mitm.retrace import retrace
 from agenttrace_mitm.store import Spool, Writer, open_database
+from agenttrace_mitm.store.commits import ONE_WORK, WORKS
 from agenttrace_mitm.store.forgetting import forget_calls, forget_text
 from agenttrace_mitm.store.pruning import prune
 from agenttrace_mitm.store.retention import let_go
@@ -330,3 +331,18 @@ def test_only_programs_of_this_machine_have_their_repository_read(desk):
     desk.db.execute("update llm_calls set source = 'sdk'")
     desk.end()
     assert desk.commits("sha, lines_added, committed_us") == [(desk.git.head[:7], 1, None)]
+
+
+def test_a_look_costs_the_same_however_much_was_done_before(desk):
+    """Results are large and many: only commands that speak of git are read again."""
+    for _ in range(3):
+        desk.commands(("ls", "a.py"), ("git status", "clean"))
+    desk.commands(("git commit -am x", desk.commit("Mend it", a_py="2\n")))
+    desk.end()
+    assert desk.commits() == [("Mend it", "output", 1)]
+    plans = {}
+    for name, sql in {"one": ONE_WORK, "all": WORKS, "session": _OF_CALL}.items():
+        given = ("x",) * sql.count("?")
+        plans[name] = [row[3] for row in desk.db.execute(f"explain query plan {sql}", given)]
+    assert not [step for plan in plans.values() for step in plan if step.startswith("SCAN")]
+    assert len(desk.db.execute(WORKS, ("s-1",)).fetchall()) == 4
