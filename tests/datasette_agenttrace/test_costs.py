@@ -12,10 +12,11 @@ from agenttrace_mitm import clock
 from agenttrace_mitm.model import LlmCall, Record
 from agenttrace_mitm.store import open_database
 from agenttrace_mitm.store.rows import write_record
+from datasette_agenttrace import sums
 from datasette_agenttrace.asking import DAY_US, asked_of
-from datasette_agenttrace.costs import queries
-from datasette_agenttrace.costs.queries import load, quantile
+from datasette_agenttrace.costs.queries import load
 from datasette_agenttrace.site import find
+from datasette_agenttrace.sums import quantile
 from tests.support import sample_db
 
 TODAY = 20_777  # 2026-11-20
@@ -177,7 +178,7 @@ async def test_many_calls_have_near_percentiles(database, monkeypatch, range_):
     sample_db.build(database, end_us=NOON, calls_a_day=60)
     db = sqlite3.connect(database)
     exact = load(db, asked_of({"range": range_}, TODAY))
-    monkeypatch.setattr(queries, "EXACT_CALLS", 10)
+    monkeypatch.setattr(sums, "EXACT_CALLS", 10)
     rough = load(db, asked_of({"range": range_}, TODAY))
     assert exact.latency_is_exact
     assert not rough.latency_is_exact
@@ -208,7 +209,7 @@ async def test_unpriced_is_never_nothing(get):
 @pytest.mark.parametrize("exact_calls", [10_000, -1])
 async def test_plans_use_an_index(database, monkeypatch, exact_calls):
     """No pass over all calls, whatever is asked."""
-    monkeypatch.setattr(queries, "EXACT_CALLS", exact_calls)
+    monkeypatch.setattr(sums, "EXACT_CALLS", exact_calls)
     seen = []
     db = sqlite3.connect(database)
     db.set_trace_callback(seen.append)

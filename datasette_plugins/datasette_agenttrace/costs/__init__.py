@@ -13,7 +13,8 @@ from .. import canned, charts, figures
 from ..asking import LABELS, Asked, arguments_of, asked_of
 from ..page import PREFIX, Page, TooSlow, reading, render, site_of, today
 from ..site import Datasette
-from .queries import OTHER, Costs, Step, load
+from ..sums import Step
+from .queries import OTHER, Costs, load
 
 CHART_PRESET = (
     "#g.mark=bar&g.x_column=day_utc&g.x_type=ordinal"
