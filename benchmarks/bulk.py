@@ -74,8 +74,6 @@ def _load(path: Path, bites: Iterable[Prepared]) -> None:
         for sql in indexes:
             db.execute(sql)
         rollups.rebuild(db)
-        db.execute("pragma analysis_limit = 1000")
-        db.execute("analyze")
         db.execute("pragma wal_checkpoint(truncate)")
     finally:
         db.close()

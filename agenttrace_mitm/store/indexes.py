@@ -110,3 +110,13 @@ def _cluster_messages(db: Database) -> None:
     db.execute("insert into call_messages select * from call_messages_before")
     db.execute("drop table call_messages_before")
     db.execute("create index call_messages_of_message on call_messages (message_id)")
+
+
+def unpriced(db: Database) -> None:
+    """Calls without a price: few, and asked for by model and reason, which the index holds."""
+    db.execute(
+        "create index llm_calls_unpriced on llm_calls"
+        " (provider, response_model, model, unpriced_reason, tokens_in, tokens_out, started_us)"
+        " where cost_nano_usd is null and kind in ('llm', 'auxiliary')"
+        " and outcome not in ('error', 'in_flight') and duplicate_of is null"
+    )

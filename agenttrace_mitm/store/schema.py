@@ -403,6 +403,12 @@ def m062_prints(db: Database) -> None:
     prints.shorten(db.conn)
 
 
+@migrations()
+def m070_unpriced(db: Database) -> None:
+    """Unpriced calls are found without looking at the others."""
+    indexes.unpriced(db)
+
+
 def open_database(path: Path) -> Database:
     """The database at *path*, created or brought up to date; safe for several processes at once.
 

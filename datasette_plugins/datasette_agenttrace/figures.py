@@ -48,7 +48,7 @@ def size(number: float | None) -> str:
 
 
 def duration(ms: float | None) -> str:
-    """A time span: 850 ms, 1.2 s, 2 m 5 s."""
+    """A time span: 850 ms, 1.2 s, 2 m 5 s, 3 h 12 m."""
     if ms is None:
         return UNKNOWN
     if ms < 999.5:
@@ -57,6 +57,8 @@ def duration(ms: float | None) -> str:
     if seconds < 99.95:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
+    if minutes >= 120:
+        return f"{minutes // 60} h {minutes % 60} m"
     return f"{minutes} m {rest} s"
 
 

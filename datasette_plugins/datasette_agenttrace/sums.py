@@ -9,6 +9,7 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from types import MappingProxyType
 from typing import Literal
 
@@ -23,6 +24,7 @@ from .asking import DAY_US, HOUR_US, Asked, Value, clauses
 EXACT_CALLS = 10_000  # beyond, percentiles come from histograms
 
 type Samples = list[tuple[float, int]]
+type Times = Samples | histograms.Histogram
 type Names = tuple[str, ...]
 type Cell = tuple[int, Names]
 
@@ -83,13 +85,13 @@ class Sums:
     """Sums of each hour or day and name, and how long the calls behind them took."""
 
     parts: Mapping[Cell, Figures]
-    times: Mapping[Cell, Samples]
+    times: Mapping[Cell, Times]
     exact: bool
     """Whether the times are those of the calls; else they are off by 2.5 % at most."""
 
     def all(self) -> Figures:
         """Over everything."""
-        return Figures(**summed(list(self.parts.values()), _flat(self.times.values())))
+        return Figures(**summed(list(self.parts.values()), samples_of(self.times.values())))
 
     def by_name(self) -> dict[Names, JsonObject]:
         """The fields of `Figures` for each name."""
@@ -106,20 +108,19 @@ class Sums:
 
     def _by[Key: Hashable](self, key: Callable[[Cell], Key]) -> dict[Key, JsonObject]:
         parts: dict[Key, list[Figures]] = defaultdict(list)
-        times: dict[Key, list[Samples]] = defaultdict(list)
+        times: dict[Key, list[Times]] = defaultdict(list)
         for cell, part in self.parts.items():
             parts[key(cell)].append(part)
-        for cell, samples in self.times.items():
-            times[key(cell)].append(samples)
-        return {one: summed(some, _flat(times[one])) for one, some in parts.items()}
+        for cell, took in self.times.items():
+            times[key(cell)].append(took)
+        return {one: summed(some, samples_of(times[one])) for one, some in parts.items()}
 
 
 def load(db: sqlite3.Connection, asked: Asked, by: Names) -> Sums:
     """What was asked for, by hour or day and by the names *by* (of `ROLLED`)."""
     parts = _parts(db, asked, by)
     exact = sum(part.calls for part in parts.values()) <= EXACT_CALLS
-    times = _exact_times(db, asked, by) if exact else _rough_times(db, asked, by)
-    return Sums(parts, times, exact)
+    return Sums(parts, (_exact_times if exact else _rough_times)(db, asked, by), exact)
 
 
 # ------------------------------------------------------------------ SQL
@@ -191,22 +192,18 @@ def _parts(db: sqlite3.Connection, asked: Asked, by: Names) -> dict[Cell, Figure
     }
 
 
-def _exact_times(db: sqlite3.Connection, asked: Asked, by: Names) -> dict[Cell, Samples]:
+def _exact_times(db: sqlite3.Connection, asked: Asked, by: Names) -> Mapping[Cell, Times]:
     found: dict[Cell, Samples] = defaultdict(list)
     for place, *names, ms in db.execute(from_calls(_EXACT, asked, by), parameters(asked)):
         found[place, tuple(names)].append((ms, 1))
     return found
 
 
-def _rough_times(db: sqlite3.Connection, asked: Asked, by: Names) -> dict[Cell, Samples]:
-    added: dict[Cell, histograms.Histogram] = defaultdict(int)
+def _rough_times(db: sqlite3.Connection, asked: Asked, by: Names) -> Mapping[Cell, Times]:
+    found: dict[Cell, histograms.Histogram] = defaultdict(int)
     for place, *names, stored in db.execute(from_rollups(_ROUGH, asked, by), parameters(asked)):
-        added[place, tuple(names)] += histograms.unpack(stored)
-    return {cell: _samples(histogram) for cell, histogram in added.items()}
-
-
-def _samples(histogram: histograms.Histogram) -> Samples:
-    return [(histograms.latency_of(b), count) for b, count in histograms.counts(histogram)]
+        found[place, tuple(names)] += histograms.unpack(stored)
+    return found
 
 
 # ------------------------------------------------------------------ adding up
@@ -248,10 +245,16 @@ def _label(place: int, step: Literal["hour", "day"]) -> str:
     return f"{figures.date_of(day)}T{hour:02d}:00Z"
 
 
-def _flat(many: Iterable[Samples]) -> Samples:
-    """All samples together, equal values counted once."""
-    counts: dict[float, int] = defaultdict(int)
-    for samples in many:
-        for value, count in samples:
-            counts[value] += count
-    return list(counts.items())
+def samples_of(times: Iterable[Times]) -> Samples:
+    """All *times* together."""
+    whole: histograms.Histogram = 0
+    found: Samples = []
+    for one in times:
+        if isinstance(one, int):
+            whole += one
+        else:
+            found += one
+    return found + [(_latency_of(bucket), count) for bucket, count in histograms.counts(whole)]
+
+
+_latency_of = cache(histograms.latency_of)
