@@ -36,7 +36,6 @@ RATIO = "<= 2"
 # Pages of one thing: SQL that finds a recent one, by the name of their page.
 ONE = {
     "calls": "select id from llm_calls order by started_us desc limit 1",
-    "agents": "select agent_id from llm_calls order by started_us desc limit 1",
     "traces": "select trace_id from traces order by started_us desc limit 1",
     "sessions": "select session_id from sessions order by started_us desc limit 1",
 }

@@ -26,7 +26,7 @@ def usd(nano_usd: int | None) -> str:
 
 
 def compact(number: float | None) -> str:
-    """A count: 950, 1.2k, 34.5M.  None is not known."""
+    """A count: 2.5, 950, 1.2k, 34.5M.  None is not known."""
     if number is None:
         return UNKNOWN
     for size, unit in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
@@ -34,7 +34,7 @@ def compact(number: float | None) -> str:
         if abs(number) >= size * 0.99995:
             scaled = number / size
             return f"{scaled:.0f}{unit}" if abs(scaled) >= 99.95 else f"{scaled:.1f}{unit}"
-    return f"{number:.0f}"
+    return f"{number:.0f}" if number == round(number) or abs(number) >= 9.95 else f"{number:.1f}"
 
 
 def size(number: float | None) -> str:

@@ -1,7 +1,14 @@
 """The pages there are.  A new one is a folder beside this file and a line here."""
 
-from . import agents, alerts, calls, costs, overview
+from . import agents, alerts, calls, costs, latency, overview
 from .page import Page
 
-PAGES: tuple[Page, ...] = (overview.PAGE, costs.PAGE, calls.PAGE, agents.PAGE, alerts.PAGE)
+PAGES: tuple[Page, ...] = (
+    overview.PAGE,
+    costs.PAGE,
+    calls.PAGE,
+    agents.PAGE,
+    latency.PAGE,
+    alerts.PAGE,
+)
 HOME = overview.PAGE

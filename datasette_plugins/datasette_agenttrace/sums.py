@@ -169,7 +169,7 @@ def from_calls(template: str, asked: Asked, by: Names = ()) -> str:
 
 def parameters(asked: Asked) -> dict[str, int | str]:
     """The parameters of statements on rollups and on calls."""
-    size = HOUR_US if asked.step == "hour" else DAY_US
+    size = place_us(asked)
     return {
         "since": asked.since_us,
         "until": asked.until_us,
@@ -231,9 +231,14 @@ def summed(parts: list[Figures], samples: Samples) -> JsonObject:
     return added | {"p50_ms": quantile(samples, 0.5), "p95_ms": quantile(samples, 0.95)}
 
 
+def place_us(asked: Asked) -> int:
+    """How long the hours or days asked for are."""
+    return HOUR_US if asked.step == "hour" else DAY_US
+
+
 def places(asked: Asked) -> list[tuple[int, str]]:
     """The hours or days asked for, each with its label."""
-    size = HOUR_US if asked.step == "hour" else DAY_US
+    size = place_us(asked)
     found = range(asked.since_us // size, asked.until_us // size)
     return [(place, _label(place, asked.step)) for place in found]
 
