@@ -111,6 +111,7 @@ TABLES = {
     "recorder_events": "what an operator should know: drops, spool, restarts",
     "rollup_hour": "ended calls added up by UTC hour, model, agent, project, kind and billing",
     "rollup_day": "the same as rollup_hour by UTC day",
+    "rollup_session": "the same by session and prompt as well, without latencies",
     **alert_tables.TABLES,
     **api_tables.TABLES,
 }

@@ -248,6 +248,12 @@ def m020_rollups(db: Database) -> None:
 
 
 @migrations()
+def m021_session_rollups(db: Database) -> None:
+    """Sums per day of each session and prompt."""
+    rollups.create_of_sessions(db.conn)
+
+
+@migrations()
 def m007_numbers(db: Database) -> None:
     """Media, and views that tell what the figures leave out."""
     db.table("media").create(
@@ -404,9 +410,9 @@ def m062_prints(db: Database) -> None:
 
 
 @migrations()
-def m070_unpriced(db: Database) -> None:
-    """Unpriced calls are found without looking at the others."""
-    indexes.unpriced(db)
+def m070_page_indexes(db: Database) -> None:
+    """Unpriced and failed calls are found without looking at the others."""
+    indexes.for_pages(db)
 
 
 def open_database(path: Path) -> Database:

@@ -6,12 +6,14 @@ missing: None, never 0.
 """
 
 import sqlite3
+from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import accumulate
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import computed_field
 
@@ -80,11 +82,24 @@ class Step(Figures):
     at: str
 
 
+class Part(NamedTuple):
+    """What `Figures` adds up, of one cell: a tuple, for there are thousands."""
+
+    calls: int = 0
+    running: int = 0
+    failed: int = 0
+    unpriced: int = 0
+    cost_nano_usd: int | None = None
+    tokens_in: int | None = None
+    cache_read_tokens: int | None = None
+    tokens_out: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Sums:
     """Sums of each hour or day and name, and how long the calls behind them took."""
 
-    parts: Mapping[Cell, Figures]
+    parts: Mapping[Cell, Part]
     times: Mapping[Cell, Times]
     exact: bool
     """Whether the times are those of the calls; else they are off by 2.5 % at most."""
@@ -107,7 +122,7 @@ class Sums:
         return tuple(Step(at=at, **known.get(place, nothing)) for place, at in places(asked))
 
     def _by[Key: Hashable](self, key: Callable[[Cell], Key]) -> dict[Key, JsonObject]:
-        parts: dict[Key, list[Figures]] = defaultdict(list)
+        parts: dict[Key, list[Part]] = defaultdict(list)
         times: dict[Key, list[Times]] = defaultdict(list)
         for cell, part in self.parts.items():
             parts[key(cell)].append(part)
@@ -147,10 +162,6 @@ _RUNNING = """
 """
 _EXACT = "select {step}, {names}, latency_ms from llm_calls {calls} and latency_ms is not null"
 _ROUGH = "select {step}, {names}, latencies {calls}"
-_COLUMNS = (
-    "calls", "running", "failed", "unpriced", "cost_nano_usd", "tokens_in", "cache_read_tokens",
-    "tokens_out",
-)  # fmt: skip
 
 
 def from_rollups(template: str, asked: Asked, by: Names = ()) -> str:
@@ -179,17 +190,14 @@ def parameters(asked: Asked) -> dict[str, int | str]:
     }
 
 
-def _parts(db: sqlite3.Connection, asked: Asked, by: Names) -> dict[Cell, Figures]:
-    found: dict[Cell, list[Figures]] = defaultdict(list)
+def _parts(db: sqlite3.Connection, asked: Asked, by: Names) -> dict[Cell, Part]:
+    found: dict[Cell, Part] = {}
     for statement in (from_rollups(_SUMS, asked, by), from_calls(_RUNNING, asked, by)):
         for row in db.execute(statement, parameters(asked)):
-            names, values = row[1 : len(by) + 1], row[len(by) + 1 :]
-            part = dict(zip(_COLUMNS, values, strict=True))
-            found[row[0], names].append(Figures.model_construct(**part))
-    return {
-        cell: some[0] if len(some) == 1 else Figures(**summed(some, []))
-        for cell, some in found.items()
-    }
+            cell, part = (row[0], row[1 : len(by) + 1]), Part._make(row[len(by) + 1 :])
+            before = found.get(cell)
+            found[cell] = Part(**_added([before, part])) if before else part
+    return found
 
 
 def _exact_times(db: sqlite3.Connection, asked: Asked, by: Names) -> Mapping[Cell, Times]:
@@ -211,24 +219,33 @@ def _rough_times(db: sqlite3.Connection, asked: Asked, by: Names) -> Mapping[Cel
 
 def quantile(samples: Samples, share: float) -> float | None:
     """The smallest value that at least *share* of the calls do not exceed (nearest rank)."""
-    total = sum(count for _, count in samples)
-    seen = 0
-    for value, count in sorted(samples):
-        seen += count
-        if seen >= share * total:
-            return value
-    return None
+    return quantiles(samples, share)[0]
 
 
-def summed(parts: list[Figures], samples: Samples) -> JsonObject:
-    """The fields of `Figures` over *parts*; what no part knows is not known."""
+def quantiles(samples: Samples, *shares: float) -> tuple[float | None, ...]:
+    """The quantile of each of *shares*; None of no samples."""
+    ordered = sorted(samples)
+    reached = list(accumulate(count for _, count in ordered))
+    if not reached:
+        return (None,) * len(shares)
+    return tuple(ordered[bisect_left(reached, share * reached[-1])][0] for share in shares)
+
+
+def summed(parts: Sequence[Part], samples: Samples) -> JsonObject:
+    """The fields of `Figures` over *parts*."""
+    p50, p95 = quantiles(samples, 0.5, 0.95)
+    return _added(parts) | {"p50_ms": p50, "p95_ms": p95}
+
+
+def _added(parts: Sequence[Part]) -> JsonObject:
+    """The sums of *parts*; what no part knows is not known."""
+    if not parts:  # nothing was called: nothing was spent, and that is known
+        return dict.fromkeys(Part._fields, 0)
     added: JsonObject = {}
-    for column in _COLUMNS:
-        known = [value for part in parts if (value := getattr(part, column)) is not None]
-        # Nothing was called: nothing was spent, and that is known.
-        added[column] = sum(known) if known or not parts else None
-    samples = sorted(samples)
-    return added | {"p50_ms": quantile(samples, 0.5), "p95_ms": quantile(samples, 0.95)}
+    for name, values in zip(Part._fields, zip(*parts, strict=True), strict=True):
+        known = [value for value in values if value is not None]
+        added[name] = sum(known) if known else None
+    return added
 
 
 def place_us(asked: Asked) -> int:

@@ -18,7 +18,13 @@ QUERIES = (
     "?provider=openai&model=gpt-5.1&agent=claude-code", "?outcome=failed", "?session=s", "?q=cache",
 )  # fmt: skip
 # Indexes of a part of the calls, or read from their end and no further than a limit.
-PARTIAL = ("llm_calls_running", "llm_calls_failed", "llm_calls_unpriced", "llm_calls_retried")
+PARTIAL = (
+    "llm_calls_running",
+    "llm_calls_failed",
+    "llm_calls_unpriced",
+    "llm_calls_retried",
+    "llm_calls_refused",
+)
 NEWEST = re.compile(r"from llm_calls\s+order by started_us desc\s+limit \d+", re.IGNORECASE)
 AFTER = re.compile(r"\bllm_calls\s+(?:as\s+)?([a-z_]\w*)", re.IGNORECASE)
 

@@ -118,10 +118,9 @@ def _failures(db: sqlite3.Connection, asked: Asked) -> tuple[Failure, ...]:
     sql = f"""
         with failed as materialized (
             select id, started_us, status_code, error_type, outcome
-            from llm_calls
+            from llm_calls indexed by llm_calls_refused
             where started_us >= :since and started_us < :until
               and outcome in ('error', 'interrupted')
-              and outcome in ('error', 'cancelled', 'interrupted', 'in_flight')
               and kind in ('llm', 'auxiliary') {clauses(asked)}
             order by started_us desc limit :most
         )

@@ -11,7 +11,7 @@ from typing import Literal
 
 from .. import figures, sums
 from ..asking import Asked, Choices, Value, choices
-from ..sums import Cell, Figures, Step
+from ..sums import Cell, Figures, Part, Step
 
 NAMED = 7  # in the stacked chart; the others are one
 OTHER = "other models"
@@ -85,7 +85,7 @@ def _named(models: Iterable[ModelFigures]) -> tuple[str, ...]:
 
 
 def _spent(
-    parts: Mapping[Cell, Figures], named: tuple[str, ...], places: Mapping[int, str]
+    parts: Mapping[Cell, Part], named: tuple[str, ...], places: Mapping[int, str]
 ) -> tuple[Spent, ...]:
     bars: dict[tuple[int, str], int] = defaultdict(int)
     for (place, (_, said)), part in parts.items():

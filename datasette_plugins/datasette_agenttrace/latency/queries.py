@@ -13,11 +13,11 @@ from pydantic import computed_field
 
 from .. import sums
 from ..asking import Asked, Choices, Value, choices, clauses
-from ..sums import Figures, Samples, Step, quantile, samples_of
+from ..sums import Figures, Samples, Step, quantile, quantiles, samples_of
 from .limits import Limit, limits
 
-NEWEST_CALLS = 5_000
-NEWEST_REFUSALS = 5_000
+NEWEST_CALLS = 2_000
+NEWEST_REFUSALS = 10_000
 SHOWN_INCIDENTS = 30
 NAMED = 6
 QUIET_US = 15 * 60_000_000
@@ -158,12 +158,13 @@ def _models(found: sums.Sums, paces: dict[Names, _Pace]) -> tuple[Model, ...]:
         times[names].append(took)
     models = []
     for names, said in found.by_name().items():
-        pace, samples = paces.get(names) or _Pace(), sorted(samples_of(times[names]))
+        pace = paces.get(names) or _Pace()
+        whole = quantiles(samples_of(times[names]), *SHARES.values())
         models.append(
             Model(
                 provider=names[0], model=names[1] or NO_MODEL, calls=said["calls"],
                 failed=said["failed"],
-                **{name: quantile(samples, share) for name, share in SHARES.items()},
+                **dict(zip(SHARES, whole, strict=True)),
                 first_p50_ms=quantile(pace.first, 0.5), first_p95_ms=quantile(pace.first, 0.95),
                 tokens_per_second=quantile(pace.rates, 0.5), paced=len(pace.rates),
             )
@@ -187,16 +188,16 @@ def _courses(found: sums.Sums, asked: Asked, models: tuple[Model, ...]) -> tuple
 
 type Refusal = tuple[int, str, str, Trouble, str]
 
-# `outcome in` in the words of the index of calls that did not go well.
+# `outcome in` in the words of the index, which holds all that is asked for.
 _REFUSALS = """
     select started_us, provider, coalesce(response_model, model, ''), case
              when status_code = 429 then 'rate limited'
              when status_code in (529, 503) or error_type like '%overloaded%' then 'overloaded'
              else 'server error' end,
            id
-    from llm_calls
+    from llm_calls indexed by llm_calls_refused
     where started_us >= :since and started_us < :until
-      and outcome in ('error', 'cancelled', 'interrupted', 'in_flight') and outcome = 'error'
+      and outcome in ('error', 'interrupted') and outcome = 'error'
       and (status_code = 429 or status_code >= 500 or error_type like '%overloaded%')
       and kind in ('llm', 'auxiliary') {filters}
     order by started_us desc limit :most
