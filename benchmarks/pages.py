@@ -101,13 +101,15 @@ def _addresses(file: Path) -> dict[str, str]:
             found[page.name] = page.path
             queries = [{name: value} for name, value in said.items()]
             queries += [{"range": name} for name in RANGES]
+            if page.name == "costs":
+                queries += [{"by": name} for name in ("agent", "session")]
             if page.name == "calls":
                 session = one("select session_id from llm_calls order by started_us desc limit 1")
                 queries += [{"outcome": "failed"}, {"session": session}, {"kind": "all"}]
                 queries += [{"q": "cache"}, {"q": '"compiler version" case1*'}]
             for query in queries:
                 name, value = next(iter(query.items()))
-                short = f"{page.name}?{name}={value if name in ('range', 'q') else ''}"
+                short = f"{page.name}?{name}={value if name in ('range', 'q', 'by') else ''}"
                 found[short] = f"{page.path}?{urlencode(query)}"
             if sql := ONE.get(page.name):
                 found[f"{page.name}/one"] = f"{page.path}/{quote(one(sql), safe='')}"

@@ -27,7 +27,7 @@ SUMS = (
 
 type Step = Literal["hour", "day"]
 
-_OF_A_CALL = """
+OF_A_CALL = """
     select started_us / 3600000000 as hour, provider,
            coalesce(nullif(response_model, ''), model, '') as model,
            coalesce(agent_id, '') as agent_id, coalesce(project, '') as project, kind,
@@ -42,6 +42,7 @@ _OF_A_CALL = """
     from llm_calls
     where outcome <> 'in_flight'
 """
+"""Ended calls, each as a rollup of its own; conditions can be added."""
 
 
 def create(db: sqlite3.Connection) -> None:
@@ -222,7 +223,7 @@ def _forget(db: sqlite3.Connection, table: str, given: dict[str, int]) -> None:
 def _count_hours(db: sqlite3.Connection, given: dict[str, int]) -> None:
     bounds = " and started_us >= :first * 3600000000 and started_us < (:last + 1) * 3600000000"
     db.create_aggregate("agenttrace_histogram", 1, _OfCalls)  # type: ignore[arg-type]  # typeshed: int
-    db.execute(_counting("hour", "agenttrace_histogram(latency_ms)", _OF_A_CALL + bounds), given)
+    db.execute(_counting("hour", "agenttrace_histogram(latency_ms)", OF_A_CALL + bounds), given)
 
 
 def _count_days(db: sqlite3.Connection, given: dict[str, int]) -> None:
@@ -244,7 +245,7 @@ def _count_sessions(db: sqlite3.Connection, given: dict[str, int]) -> None:
     sums = ", ".join(f"sum({name})" for name in COUNTS + SUMS)
     db.execute(
         f"insert into rollup_session (day, {names}, {columns})"
-        f" select hour / 24 as day, {names}, {sums} from ({_OF_A_CALL}{bounds})"
+        f" select hour / 24 as day, {names}, {sums} from ({OF_A_CALL}{bounds})"
         f" group by hour / 24, {names}",
         hours,
     )

@@ -12,6 +12,7 @@ from agenttrace_mitm import clock
 from agenttrace_mitm.model import LlmCall, Record
 from agenttrace_mitm.store import open_database
 from agenttrace_mitm.store.rows import write_record
+from benchmarks import bulk
 from datasette_agenttrace import sums
 from datasette_agenttrace.asking import DAY_US, asked_of
 from datasette_agenttrace.costs.queries import load
@@ -282,7 +283,7 @@ async def test_the_page_can_be_read(get):
     assert [tag for tag, _ in page.tags].count("main") == 1
     assert [tag for tag, _ in page.tags].count("h1") == 1
     labelled = re.findall(r"<label>[^<]+<(?:input|select)", answer.text)
-    assert len(labelled) == 5
+    assert len(labelled) == 6
     for chart in ("plot-cost", "plot-tokens", "plot-calls", "plot-latency", "plot-errors"):
         assert f'id="{chart}"' in answer.text
     assert answer.text.count("<svg") == 5, "charts are there without JavaScript"
@@ -361,3 +362,42 @@ async def test_every_canned_query_runs(recorded, headers, serve):
         ).status_code == 200
     unpriced = await served.client.get("/data/unpriced_calls.json?_shape=array", headers=headers)
     assert [(row["model"], row["calls"]) for row in unpriced.json()] == [("m2-real", 1)]
+
+
+@pytest.mark.parametrize("by", ["provider", "agent", "project", "session", "prompt"])
+@pytest.mark.parametrize("range_", ["today", "90d"])
+async def test_stacks_add_up_to_all_spend(database, headers, serve, by, range_):
+    bulk.build(database, 900, days=3, end_us=NOON)
+    column = {"agent": "agent_id", "session": "session_id", "prompt": "prompt_id"}.get(by, by)
+    address = f"{COSTS}.json?range={range_}&by={by}"
+    costs = (await serve(database).client.get(address, headers=headers)).json()
+    since = NOON // DAY_US * DAY_US if range_ == "today" else 0
+    rows = (
+        sqlite3.connect(database)
+        .execute(
+            f"select {column}, sum(cost_nano_usd), count(*), sum(tokens_in) from llm_calls"
+            f" where started_us >= ? group by 1 order by 2 desc, 3 desc, 1",
+            (since,),
+        )
+        .fetchall()
+    )
+    groups = costs["stack"]["groups"]
+    assert [
+        (one["name"], one["cost_nano_usd"], one["calls"], one["tokens_in"]) for one in groups
+    ] == rows[:50]
+    assert costs["stack"]["more"] == max(len(rows) - 50, 0)
+    assert len(costs["stack"]["names"]) <= 8
+    spent = sum(one["cost_usd"] for one in costs["stack"]["pieces"])
+    assert spent == pytest.approx(costs["totals"]["cost_usd"])
+    assert spent == pytest.approx(sum(row[1] or 0 for row in rows) / 1e9)
+    page = (await serve(database).client.get(address.replace(".json", ""), headers=headers)).text
+    assert f"Spend by {by}" in page
+    assert f"by={by}" in page, "kept by the ranges"
+
+
+async def test_an_unknown_stack_is_that_of_models(get):
+    costs = (await get(f"{COSTS}.json?by=nonsense")).json()
+    assert costs["stack"]["by"] == "model"
+    assert [one["cost_usd"] for one in costs["stack"]["pieces"]] == [
+        one["cost_usd"] for one in costs["spent"]
+    ]

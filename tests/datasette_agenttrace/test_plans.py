@@ -80,7 +80,9 @@ async def test_no_page_scans_all_calls(
             assert full_scan(db, statement) is None, statement
 
 
-MORE: dict[str, tuple[str, ...]] = {}
+MORE = {
+    "costs": tuple(f"?by={by}" for by in ("provider", "agent", "project", "session", "prompt")),
+}
 
 
 @pytest.mark.parametrize("query", CANNED_QUERIES, ids=lambda query: query.name)

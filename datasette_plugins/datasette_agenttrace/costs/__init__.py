@@ -10,11 +10,12 @@ from urllib.parse import urlencode
 from datasette.utils.asgi import Response
 
 from .. import canned, charts, figures
-from ..asking import LABELS, Asked, arguments_of, asked_of
+from ..asking import LABELS, Asked, arguments_of
 from ..page import PREFIX, Page, TooSlow, reading, render, site_of, today
 from ..site import Datasette
 from ..sums import Step
-from .queries import OTHER, Costs, load
+from . import stack
+from .queries import Costs, costs_asked, load
 
 CHART_PRESET = (
     "#g.mark=bar&g.x_column=day_utc&g.x_type=ordinal"
@@ -25,7 +26,7 @@ CHART_PRESET = (
 async def view(datasette: Datasette, request: Any) -> Response:
     """The page."""
     site = site_of(datasette)
-    asked = asked_of(arguments_of(request), today())
+    asked = costs_asked(arguments_of(request), today())
     context: dict[str, Any] = {
         "asked": asked,
         "ranges": [(label, name, asked.address(range=name)) for name, label in LABELS.items()],
@@ -33,6 +34,7 @@ async def view(datasette: Datasette, request: Any) -> Response:
         "figures": figures,
         "database": site.database,
         "links": _links(datasette, site.database, asked),
+        "stacks": ("model", *stack.COLUMNS),
         "data_address": "costs.json" + asked.address(),
     }
     try:
@@ -47,7 +49,7 @@ async def view(datasette: Datasette, request: Any) -> Response:
 async def data(datasette: Datasette, request: Any) -> Response:
     """What the page shows, as JSON."""
     try:
-        costs = await _load(datasette, asked_of(arguments_of(request), today()))
+        costs = await _load(datasette, costs_asked(arguments_of(request), today()))
     except TooSlow as slow:
         return Response.json({"ok": False, "error": str(slow)}, status=503)
     return Response.json(costs.model_dump(mode="json"))
@@ -123,15 +125,19 @@ def drawings(costs: Costs) -> dict[str, charts.Chart]:
 
 
 def _spending(costs: Costs) -> list[charts.Series]:
-    spent = {(one.at, one.model): one.cost_usd for one in costs.spent}
+    spent = {(one.at, one.name): one.cost_usd for one in costs.stack.pieces}
     return [
         charts.Series(
-            model,
-            "other" if model == OTHER else f"c{rank}",
-            [spent.get((step.at, model)) for step in costs.steps],
+            name,
+            "other" if _is_rest(costs, name) else f"c{rank}",
+            [spent.get((step.at, name)) for step in costs.steps],
         )
-        for rank, model in enumerate(costs.named_models)
+        for rank, name in enumerate(costs.stack.names)
     ]
+
+
+def _is_rest(costs: Costs, name: str) -> bool:
+    return name == f"other {costs.stack.by}s"
 
 
 def _fresh(step: Step) -> int | None:
@@ -168,9 +174,12 @@ def _drawn(costs: Costs) -> dict[str, Any]:
     return {
         "step": costs.step,
         "steps": steps,
-        "models": costs.named_models,
-        "other": OTHER,
-        "spent": [one.model_dump() for one in costs.spent],
+        "models": costs.stack.names,
+        "other": f"other {costs.stack.by}s",
+        "spent": [
+            {"at": one.at, "model": one.name, "cost_usd": one.cost_usd}
+            for one in costs.stack.pieces
+        ],
     }
 
 

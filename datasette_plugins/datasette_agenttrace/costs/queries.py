@@ -10,10 +10,11 @@ from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from .. import figures, sums
-from ..asking import Asked, Choices, Value, choices
+from ..asking import Asked, Choices, Value, asked_of, choices
 from ..sums import Cell, Figures, Part, Step
+from . import stack
+from .stack import NAMED, Stack
 
-NAMED = 7  # in the stacked chart; the others are one
 OTHER = "other models"
 NO_MODEL = "(no model)"
 
@@ -33,6 +34,17 @@ class Spent(Value):
     cost_usd: float
 
 
+class CostsAsked(Asked):
+    """What to stack spend by, besides what every page is asked."""
+
+    by: str = "model"
+
+    def address(self, **changed: str) -> str:
+        """The query string that asks for this, with some of it changed."""
+        own = {} if self.by == "model" else {"by": self.by}
+        return super().address(**(own | changed))
+
+
 class Costs(Value):
     """The page."""
 
@@ -44,9 +56,17 @@ class Costs(Value):
     models: tuple[ModelFigures, ...]
     named_models: tuple[str, ...]
     spent: tuple[Spent, ...]
+    stack: Stack
     latency_is_exact: bool
     choices: Choices
     anything_recorded: bool
+
+
+def costs_asked(arguments: Mapping[str, str], today: int) -> CostsAsked:
+    """What a query string asks for."""
+    common = asked_of(arguments, today).model_dump(exclude={"first_date", "last_date"})
+    by = arguments.get("by", "")
+    return CostsAsked(**common, by=by if by in stack.COLUMNS else "model")
 
 
 def load(db: sqlite3.Connection, asked: Asked) -> Costs:
@@ -54,6 +74,7 @@ def load(db: sqlite3.Connection, asked: Asked) -> Costs:
     found = sums.load(db, asked, ("provider", "model"))
     models = _models(found)
     named = _named(models)
+    spent = _spent(found.parts, named, dict(sums.places(asked)))
     return Costs(
         asked=asked,
         step=asked.step,
@@ -61,11 +82,27 @@ def load(db: sqlite3.Connection, asked: Asked) -> Costs:
         steps=found.steps(asked),
         models=models,
         named_models=named,
-        spent=_spent(found.parts, named, dict(sums.places(asked))),
+        spent=spent,
+        stack=_stack(db, asked, found, named, spent),
         latency_is_exact=found.exact,
         choices=choices(db),
         anything_recorded=bool(db.execute("select 1 from llm_calls limit 1").fetchone()),
     )
+
+
+def _stack(
+    db: sqlite3.Connection,
+    asked: Asked,
+    found: sums.Sums,
+    named: tuple[str, ...],
+    spent: tuple[Spent, ...],
+) -> Stack:
+    by = asked.by if isinstance(asked, CostsAsked) else "model"
+    if by != "model":
+        totals = {place: said["cost_nano_usd"] or 0 for place, said in found.by_place().items()}
+        return stack.load(db, asked, by, totals)
+    pieces = (stack.Piece(at=one.at, name=one.model, cost_usd=one.cost_usd) for one in spent)
+    return Stack(by=by, names=named, pieces=tuple(pieces))
 
 
 def _models(found: sums.Sums) -> tuple[ModelFigures, ...]:
