@@ -81,7 +81,12 @@ async def test_no_page_scans_all_calls(
 
 
 MORE = {
-    "costs": tuple(f"?by={by}" for by in ("provider", "agent", "project", "session", "prompt")),
+    "costs": (
+        *(f"?by={by}" for by in ("provider", "agent", "project", "session", "prompt")),
+        "/savings",
+        "/savings?agent=claude-code",
+        "/savings?range=90d&instead=openai/gpt-5-mini",
+    ),
 }
 
 

@@ -14,7 +14,7 @@ from ..asking import LABELS, Asked, arguments_of
 from ..page import PREFIX, Page, TooSlow, reading, render, site_of, today
 from ..site import Datasette
 from ..sums import Step
-from . import stack
+from . import savings, stack
 from .queries import Costs, costs_asked, load
 
 CHART_PRESET = (
@@ -74,6 +74,7 @@ def _links(datasette: Datasette, database: str, asked: Asked) -> dict[str, str]:
     slowest = urlencode({name: value for name, value in rows.items() if value})
     return {
         "calls": calls + asked.address(),
+        "savings": urls.path(f"{PREFIX}/costs/savings") + asked.address(),
         "failed": calls + asked.address(outcome="failed"),
         "slowest": urls.table(database, "llm_calls") + "?" + slowest,
         "unpriced": urls.query(database, canned.UNPRICED.name),
@@ -183,4 +184,63 @@ def _drawn(costs: Costs) -> dict[str, Any]:
     }
 
 
-PAGE = Page("costs", "Costs", view, data)
+# ------------------------------------------------------------------ where spend could be less
+
+SAVINGS_SQL = """\
+select provider, model, sum(calls) as calls, sum(tokens_in) as tokens_in,
+       sum(cache_read_tokens) as cache_read_tokens, sum(cache_write_tokens) as cache_write_tokens,
+       sum(tokens_out) as tokens_out, sum(cost_nano_usd) * 1e-9 as cost_usd
+from rollup_day
+where kind in ('llm', 'auxiliary') and billing in ('metered', '')
+  and day >= :first_day and day <= :last_day
+group by provider, model
+order by cost_usd desc"""
+
+
+async def view_savings(datasette: Datasette, request: Any) -> Response:
+    """What caches saved and tries in vain cost, and what if."""
+    urls, name = datasette.urls, site_of(datasette).database
+    asked = savings.savings_asked(arguments_of(request), today())
+    days = {"sql": SAVINGS_SQL, "first_day": asked.first_day, "last_day": asked.last_day}
+    context: dict[str, Any] = {
+        "asked": asked,
+        "ranges": [
+            (label, preset, asked.address(range=preset)) for preset, label in LABELS.items()
+        ],
+        "figures": figures,
+        "costs_at": urls.path(f"{PREFIX}/costs"),
+        "data_address": "savings.json" + asked.address(),
+        "sql_address": f"{urls.database(name)}?{urlencode(days)}",
+        "links": {
+            "retries": urls.table(name, "retries"),
+            "cancelled": urls.table(name, "billed_but_cancelled"),
+        },
+    }
+    try:
+        found = await reading(datasette, lambda db: savings.load(db, asked))
+    except TooSlow as slow:
+        context |= {"found": None, "problem": str(slow)}
+        return await render(datasette, request, "agenttrace_savings.html", context, status=503)
+    return await render(datasette, request, "agenttrace_savings.html", context | {"found": found})
+
+
+async def data_savings(datasette: Datasette, request: Any) -> Response:
+    """The same as JSON."""
+    asked = savings.savings_asked(arguments_of(request), today())
+    try:
+        found = await reading(datasette, lambda db: savings.load(db, asked))
+    except TooSlow as slow:
+        return Response.json({"ok": False, "error": str(slow)}, status=503)
+    return Response.json(found.model_dump(mode="json"))
+
+
+PAGE = Page(
+    "costs",
+    "Costs",
+    view,
+    data,
+    more=(
+        (rf"{PREFIX}/costs/savings", view_savings),
+        (rf"{PREFIX}/costs/savings\.json", data_savings),
+    ),
+)
