@@ -167,3 +167,49 @@ async def test_a_bottleneck_is_named(database):
     assert _bottlenecks((edge("a", "slow", 5, 900), edge("a", "quick", 5, 1))) == ["slow"]
     assert _bottlenecks((edge("a", "only", 5, 900),)) == []
     open_database(database).close()
+
+
+PROMPTS = """
+create table if not exists prompts (
+    prompt_id text primary key, agent_id text not null, first_seen_us integer not null,
+    system_print text not null, tools_print text not null, system text, tools text,
+    system_chars integer not null, tools_chars integer not null, n_tools integer not null,
+    privacy_tier integer not null
+)
+"""
+
+
+async def test_versions_of_a_prompt_show_their_calls_and_what_changed(database, ask):
+    fill(
+        database,
+        call(1, agent_id="a", prompt_id="p1", cost_nano_usd=10_000_000, tokens_in=100),
+        call(2, agent_id="a", prompt_id="p2", cost_nano_usd=30_000_000, tokens_in=300),
+        call(3, agent_id="a", prompt_id="p2", outcome="error"),
+        call(4, agent_id="b", prompt_id="p2", cost_nano_usd=5, days_ago=1),
+    )  # fmt: skip
+    db = sqlite3.connect(database)
+    db.execute(PROMPTS)
+    for number, (id_, system, print_) in enumerate(
+        (
+            ("p1", "You help.\nBe brief.", "x"),
+            ("p2", f"You help.\n{HOSTILE}", "y"),
+            ("p3", None, "z"),
+        )
+    ):
+        db.execute(
+            "insert into prompts values (?, 'a', ?, ?, 't', ?, null, 9, 0, 0, 3)",
+            (id_, NOON + number, print_, system),
+        )
+    db.commit()
+    third, second, first = (await ask(database, ".json?range=7d&agent=a")).json()["prompts"]
+    assert [one["version"] for one in (first, second, third)] == [1, 2, 3]
+    assert (first["calls"], first["cost_nano_usd"], first["tokens_in"]) == (1, 10_000_000, 100)
+    assert (second["calls"], second["failed"], second["cost_nano_usd"]) == (2, 1, 30_000_000)
+    assert (first["changed"], second["changed"]) == ([], ["system"])
+    assert [line["text"] for line in second["difference"] if line["mark"] in ("plus", "minus")] == [
+        "-Be brief.", f"+{HOSTILE}",
+    ]  # fmt: skip
+    assert first["difference"] is None and third["difference"] is None
+    page = (await ask(database, "?range=7d&agent=a")).text
+    assert "What version 2 changed" in page and "are not kept" in page
+    assert "<img" not in page

@@ -63,6 +63,9 @@ def _pages(database: Path) -> dict[str, str]:
         "overview": "/-/agenttrace?nolive",
         "costs": "/-/agenttrace/costs",
         "calls": "/-/agenttrace/calls?nolive",
+        "agents": "/-/agenttrace/agents",
+        "latency": "/-/agenttrace/latency",
+        "savings": "/-/agenttrace/costs/savings?instead=gpt-5-mini",
         "call": f"/-/agenttrace/calls/{call}",
     }
 

@@ -8,6 +8,7 @@ from ..asking import Asked, Value, clauses, rows_of
 from ..costs import queries as costs_queries
 from ..costs.queries import Costs
 from . import queries
+from .prompts import Version, versions
 from .queries import Health, Network
 
 MOST_CALLS = 2_000
@@ -57,6 +58,7 @@ class OneAgent(Value):
     """Of how many calls these tools are: the newest with tool calls."""
     tools_are_all: bool
     failures: tuple[Failure, ...]
+    prompts: tuple[Version, ...]
     sessions: tuple[Session, ...]
     network: Network
 
@@ -71,6 +73,7 @@ def load(db: sqlite3.Connection, asked: Asked, now_us: int) -> OneAgent:
         tools_of_calls=calls,
         tools_are_all=calls < MOST_CALLS,
         failures=_failures(db, asked),
+        prompts=versions(db, asked),
         sessions=_sessions(db, asked),
         network=queries.network(db, asked, []),
         **queries.health(db, asked.agent, now_us),
