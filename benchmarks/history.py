@@ -217,7 +217,7 @@ class History:
             "prompt_id": f"{thread.agent}@{1 + int(at > self._end_us - 20 * DAY_US)}",
             "continues_call_id": before.id if before else None,
             "continues_how": "prefix" if before else None,
-            "request_chain": self._hex(32), "n_messages": thread.position + 1,
+            "request_chain": self._hex(16), "n_messages": thread.position + 1,
             "params": {"max_tokens": 4096}, "tags": {"env": "bench"},
         }  # fmt: skip
         chance = draw.random()
@@ -278,7 +278,7 @@ class History:
     def _message(self, position: int, direction: str, role: str) -> StoredMessage:
         text = f"{self._draw.choice(self._texts)} case{self._number}"
         return StoredMessage(
-            fingerprint=self._hex(32), position=position, direction=direction, role=role,
+            fingerprint=self._hex(16), position=position, direction=direction, role=role,
             content=[{"type": "text", "content": text}], text=text, size=len(text),
         )  # fmt: skip
 
@@ -286,7 +286,7 @@ class History:
         return tuple(
             StoredToolCall(
                 tool_call_id=f"toolu_{self._hex(20)}", position=place,
-                name=self._draw.choice(TOOLS), fingerprint=self._hex(32), span_id=self._hex(16),
+                name=self._draw.choice(TOOLS), fingerprint=self._hex(16), span_id=self._hex(16),
                 arguments=json.dumps({"path": "src/build.py", "limit": self._number}),
             )
             for place in range(call.n_tool_calls)

@@ -13,7 +13,7 @@ from agenttrace_mitm.model import LlmCall, Record
 from agenttrace_mitm.store import open_database
 from agenttrace_mitm.store.rows import write_record
 from benchmarks import bulk
-from datasette_agenttrace import sums
+from datasette_agenttrace import charts, figures, sums
 from datasette_agenttrace.asking import DAY_US, asked_of
 from datasette_agenttrace.costs.queries import load
 from datasette_agenttrace.site import find
@@ -401,3 +401,22 @@ async def test_an_unknown_stack_is_that_of_models(get):
     assert [one["cost_usd"] for one in costs["stack"]["pieces"]] == [
         one["cost_usd"] for one in costs["spent"]
     ]
+
+
+def test_a_spark_needs_something_to_show():
+    assert charts.spark([], str) is charts.spark([0, None], str) is charts.spark([5], str) is None
+    drawn = charts.spark([0, None, 10.0], str)
+    assert drawn.line == "0.0,23.0 50.0,23.0 100.0,1.0"
+    assert drawn.words == "up to 10.0, at last 10.0"
+
+
+@pytest.mark.parametrize(
+    "number, said", [(0, "0"), (2.5, "2.5"), (7.0, "7"), (12.4, "12"), (None, figures.UNKNOWN)]
+)
+def test_counts_below_ten_keep_a_half(number, said):
+    assert figures.compact(number) == said
+
+
+@pytest.mark.parametrize("ms, said", [(119 * 60_000, "119 m 0 s"), (7_500_000, "2 h 5 m")])
+def test_long_spans_are_hours(ms, said):
+    assert figures.duration(ms) == said
