@@ -11,6 +11,7 @@ from agenttrace_mitm.cli import COMMANDS
 from agenttrace_mitm.cli.options import OPTIONS
 from agenttrace_mitm.settings import Settings
 from agenttrace_mitm.store.descriptions import TABLES, VIEWS
+from datasette_agenttrace.pages import PAGES
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -53,6 +54,13 @@ def test_every_table_and_view_is_documented(name):
 @pytest.mark.parametrize("name", [rule.name for rule in RULE_TYPES])
 def test_every_rule_type_is_documented(name):
     assert f"## {name}\n" in (DOCS / "rules.md").read_text()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_page_is_documented(page):
+    text = (DOCS / "pages.md").read_text()
+    assert f"## {page.label}\n" in text
+    assert f"`{page.path}`" in text
 
 
 @pytest.mark.parametrize("name", OPTIONS)

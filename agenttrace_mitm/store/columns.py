@@ -150,6 +150,7 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
     },
     "rollup_hour": _SUMS,
     "rollup_day": _SUMS,
+    "rollup_session": {name: said for name, said in _SUMS.items() if name != "latencies"},
     **alert_tables.COLUMNS,
     **api_tables.COLUMNS,
     **prompts.COLUMNS,

@@ -49,6 +49,43 @@ order by times desc, caller, callee
 """
 
 
+# The newest agent spans of a time, and the newest of them that another agent's tool started: what
+# a page can look at however many there are.
+_RECENT_SPANS = 5_000
+_RECENT_CALLS = 1_000
+RECENT_EDGES = f"""
+with spanned as materialized (
+    select span_id, parent_span_id, trace_id, thread_id, agent_id, started_us, ended_us, outcome
+    from spans indexed by spans_agents
+    where kind = 'agent' and started_us >= :since_us and started_us < :until_us
+    order by started_us desc limit {_RECENT_SPANS}
+),
+started as materialized (
+    select t.agent_id as caller, s.agent_id as callee, s.trace_id, s.thread_id, s.outcome,
+           (s.ended_us - s.started_us) * 0.001 as latency_ms
+    from spanned s cross join spans t on t.span_id = s.parent_span_id
+    where t.kind = 'tool' and s.parent_span_id is not null
+    order by s.started_us desc limit {_RECENT_CALLS}
+),
+took as materialized (
+    select s.*, (
+        select json_array(count(*), sum(tokens_in), sum(tokens_out), sum(cost_nano_usd))
+        from llm_calls c where c.thread_id = s.thread_id and c.trace_id = s.trace_id
+    ) as sums
+    from started s
+)
+select coalesce(caller, '(unknown)') as caller, coalesce(callee, '(unknown)') as callee,
+       count(*) as times, sum(outcome = 'error') as failed,
+       sum(json_extract(sums, '$[0]')) as calls,
+       coalesce(sum(json_extract(sums, '$[1]')), 0) as tokens_in,
+       coalesce(sum(json_extract(sums, '$[2]')), 0) as tokens_out,
+       sum(json_extract(sums, '$[3]')) as cost_nano_usd, avg(latency_ms) as mean_latency_ms
+from took
+group by 1, 2
+order by times desc, caller, callee
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Edge:
     """How often *caller* called *callee*, and what that took; cost is None where none is known."""
@@ -91,6 +128,28 @@ def communication(db: sqlite3.Connection, since_us: int = 0) -> Graph:
     linked = {name for edge in edges for name in (edge.caller, edge.callee)}
     isolated = tuple(name for name in known if name not in linked)
     return Graph(edges, frozenset(_in_cycles(edges)), isolated)
+
+
+def recent(
+    db: sqlite3.Connection, since_us: int, until_us: int, agents: Iterable[str] = ()
+) -> tuple[Graph, bool]:
+    """Who called whom in a time, *agents* being those known; and whether that was all of it.
+
+    Looks at the newest calls from agent to agent only, so that it takes as long for a year.
+    """
+    given = {"since_us": since_us, "until_us": until_us}
+    edges = tuple(Edge(*row) for row in db.execute(RECENT_EDGES, given))
+    spans = """
+        select count(*) from (
+            select 1 from spans indexed by spans_agents
+            where kind = 'agent' and started_us >= ? and started_us < ? limit ?
+        )
+    """
+    seen = db.execute(spans, (since_us, until_us, _RECENT_SPANS)).fetchone()[0]
+    whole = seen < _RECENT_SPANS and sum(edge.times for edge in edges) < _RECENT_CALLS
+    linked = {name for edge in edges for name in (edge.caller, edge.callee)}
+    isolated = tuple(name for name in agents if name not in linked)
+    return Graph(edges, frozenset(_in_cycles(edges)), isolated), whole
 
 
 def _in_cycles(edges: Sequence[Edge]) -> Iterable[str]:

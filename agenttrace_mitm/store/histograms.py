@@ -44,8 +44,8 @@ def unpack(stored: bytes | None) -> Histogram:
     """The histogram that was packed."""
     if not stored:
         return 0
-    first = int.from_bytes(stored[:2], "little")
-    return int.from_bytes(stored[2:], "little") << BITS * first
+    whole = int.from_bytes(stored, "little")
+    return whole >> 16 << BITS * (whole & 0xFFFF)
 
 
 def counts(histogram: Histogram) -> Iterator[tuple[int, int]]:

@@ -110,3 +110,21 @@ def _cluster_messages(db: Database) -> None:
     db.execute("insert into call_messages select * from call_messages_before")
     db.execute("drop table call_messages_before")
     db.execute("create index call_messages_of_message on call_messages (message_id)")
+
+
+def for_pages(db: Database) -> None:
+    """Calls that pages look for among all others: few, so indexes hold what is shown of them."""
+    # Columns of the condition as well: without, SQLite 3.40 reads the row to be sure of it.
+    db.execute(
+        "create index llm_calls_unpriced on llm_calls"
+        " (provider, response_model, model, unpriced_reason, tokens_in, tokens_out, started_us,"
+        " cost_nano_usd, kind, outcome, duplicate_of)"
+        " where cost_nano_usd is null and kind in ('llm', 'auxiliary')"
+        " and outcome not in ('error', 'in_flight') and duplicate_of is null"
+    )
+    db.execute(
+        "create index llm_calls_refused on llm_calls"
+        " (started_us, outcome, kind, provider, status_code, error_type, response_model, model,"
+        " agent_id, id)"
+        " where outcome in ('error', 'interrupted')"
+    )

@@ -13,6 +13,7 @@ import msgspec
 
 from ..errors import StoreError
 from ..model import Json, StoredPrompt
+from . import rollups
 
 MOST_OF_AN_AGENT = 1_000
 """Versions of one agent that are kept: a program that writes its data into the system prompt has a
@@ -208,6 +209,7 @@ def create(db: sqlite3.Connection) -> None:
     db.execute("create index prompts_of_agent on prompts (agent_id, first_seen_us)")
     # What stood there were the clients' own ids.
     db.execute("update llm_calls set prompt_id = null where prompt_id is not null")
+    rollups.rebuild(db)  # sums by prompt have counted those
 
 
 def write_prompt(db: sqlite3.Connection, prompt: StoredPrompt, at_us: int, tier: int) -> None:

@@ -118,6 +118,7 @@ _CHANGED = f"select c.id from scratch.placed p join llm_calls c on c.id = p.id w
 _HOURS = """
 select distinct c.hour from scratch.placed p join llm_calls c on c.id = p.id
 where c.agent_id is not p.agent_id
+    or c.prompt_id is not p.prompt_id
 """
 _PUT = (
     # Calls run, and some have ended since the last was read: what they belong to stays.

@@ -3,7 +3,8 @@
 The writer adds its calls in the transaction that writes them, once they have ended; a running call
 is in no rollup.  Columns that nobody reported stay NULL, which is not 0; a missing name is ''.
 `latencies` is a histogram (see `histograms`): those of any hours, models and agents can be added
-up, and a percentile read from them is off by 2.5 % at most.
+up, and a percentile read from them is off by 2.5 % at most.  `rollup_session` tells days apart by
+session and prompt as well, and has no histograms: a session has few calls.
 """
 
 import sqlite3
@@ -17,6 +18,7 @@ HOUR_US = 3_600_000_000
 DAY_HOURS = 24
 
 NAMES = ("provider", "model", "agent_id", "project", "kind", "billing")
+SESSION_NAMES = ("session_id", "prompt_id", *NAMES)
 COUNTS = ("calls", "failed", "cancelled", "unpriced")
 SUMS = (
     "cost_nano_usd", "tokens_in", "tokens_out", "cache_read_tokens", "cache_write_tokens",
@@ -25,10 +27,11 @@ SUMS = (
 
 type Step = Literal["hour", "day"]
 
-_OF_A_CALL = """
+OF_A_CALL = """
     select started_us / 3600000000 as hour, provider,
            coalesce(nullif(response_model, ''), model, '') as model,
            coalesce(agent_id, '') as agent_id, coalesce(project, '') as project, kind,
+           coalesce(session_id, '') as session_id, coalesce(prompt_id, '') as prompt_id,
            coalesce(billing, '') as billing, latency_ms,
            1 as calls,
            outcome in ('error', 'interrupted') as failed,
@@ -39,6 +42,7 @@ _OF_A_CALL = """
     from llm_calls
     where outcome <> 'in_flight'
 """
+"""Ended calls, each as a rollup of its own; conditions can be added."""
 
 
 def create(db: sqlite3.Connection) -> None:
@@ -52,6 +56,18 @@ def create(db: sqlite3.Connection) -> None:
             f" latencies blob,"
             f" primary key ({step}, {', '.join(NAMES)})) without rowid"
         )
+
+
+def create_of_sessions(db: sqlite3.Connection) -> None:
+    """The table of sessions and prompts, with the calls that are there."""
+    names = ", ".join(f"{name} text not null" for name in SESSION_NAMES)
+    counts = ", ".join(f"{name} integer not null" for name in COUNTS)
+    sums = ", ".join(f"{name} integer" for name in SUMS)
+    db.execute(
+        f"create table rollup_session (day integer not null, {names}, {counts}, {sums},"
+        f" primary key (day, {', '.join(SESSION_NAMES)})) without rowid"
+    )
+    _count_sessions(db, _EVERYTHING)
 
 
 def outcome_before(db: sqlite3.Connection, call_id: str) -> str | None:
@@ -68,6 +84,7 @@ class Counts:
 
     def __init__(self) -> None:
         self._sums: dict[tuple[int, tuple[str, ...]], _Sums] = {}
+        self._of_sessions: dict[tuple[int, tuple[str, ...]], _Sums] = {}
         self._again: set[int] = set()
 
     def add(self, call: LlmCall, before: str | None) -> None:
@@ -75,8 +92,11 @@ class Counts:
         match before:
             case None | "in_flight":
                 if call.outcome != "in_flight":
-                    key = call.started_us // HOUR_US, _names_of(call)
-                    self._sums.setdefault(key, _Sums()).add(call)
+                    hour, names = call.started_us // HOUR_US, _names_of(call)
+                    self._sums.setdefault((hour, names), _Sums()).add(call)
+                    session = call.session_id or "", call.prompt_id or ""
+                    key = hour // DAY_HOURS, (*session, *names)
+                    self._of_sessions.setdefault(key, _Sums()).add(call)
             case "interrupted":
                 self._again.add(call.started_us // HOUR_US)
             case _:
@@ -86,9 +106,11 @@ class Counts:
         """Write the sums, inside the caller's transaction, and begin anew."""
         for (hour, names), sums in self._sums.items():
             sums.write(db, hour, names)
+        for (day, names), sums in self._of_sessions.items():
+            db.execute(_UPSERT_SESSION, (day, *names, *sums.counts, *sums.sums))
         if self._again:
             recount(db, self._again)
-        self._sums, self._again = {}, set()
+        self._sums, self._of_sessions, self._again = {}, {}, set()
 
 
 class _Sums:
@@ -136,8 +158,10 @@ def recount(db: sqlite3.Connection, hours: Iterable[int]) -> None:
         _count_hours(db, given)
     for day in {hour // DAY_HOURS for hour in hours}:
         given = {"first": day, "last": day}
-        _forget(db, "day", given)
+        for table in ("day", "session"):
+            _forget(db, table, given)
         _count_days(db, given)
+        _count_sessions(db, given)
 
 
 def rebuild(db: sqlite3.Connection) -> None:
@@ -146,11 +170,12 @@ def rebuild(db: sqlite3.Connection) -> None:
     if not outer:
         db.execute("begin immediate")
     try:
-        everything = {"first": -(2**62) // HOUR_US, "last": 2**62 // HOUR_US}
-        for step in ("hour", "day"):
-            _forget(db, step, everything)
-        _count_hours(db, everything)
-        _count_days(db, everything)
+        for table in ("hour", "day", *(("session",) if _has_sessions(db) else ())):
+            _forget(db, table, _EVERYTHING)
+        _count_hours(db, _EVERYTHING)
+        _count_days(db, _EVERYTHING)
+        if _has_sessions(db):
+            _count_sessions(db, _EVERYTHING)
         if not outer:
             db.execute("commit")
     except BaseException:
@@ -159,15 +184,25 @@ def rebuild(db: sqlite3.Connection) -> None:
         raise
 
 
-def _upsert(step: Step) -> str:
-    columns = (step, *NAMES, *COUNTS, *SUMS, "latencies")
-    more = [f"{name} = {name} + excluded.{name}" for name in COUNTS]
-    more += [f"{n} = coalesce({n} + excluded.{n}, {n}, excluded.{n})" for n in SUMS]
+def _has_sessions(db: sqlite3.Connection) -> bool:
+    """False within the migrations before its own."""
+    sql = "select 1 from sqlite_master where type = 'table' and name = 'rollup_session'"
+    return db.execute(sql).fetchone() is not None
+
+
+def _upsert(table: str, columns: tuple[str, ...], more: str = "") -> str:
+    added = [f"{name} = {name} + excluded.{name}" for name in COUNTS]
+    added += [f"{n} = coalesce({n} + excluded.{n}, {n}, excluded.{n})" for n in SUMS]
     return (
-        f"insert into rollup_{step} ({', '.join(columns)})"
+        f"insert into rollup_{table} ({', '.join(columns)})"
         f" values ({', '.join('?' * len(columns))})"
-        f" on conflict do update set {', '.join(more)}, latencies = excluded.latencies"
+        f" on conflict do update set {', '.join(added)}{more}"
     )
+
+
+def _upsert_step(step: Step) -> str:
+    columns = (step, *NAMES, *COUNTS, *SUMS, "latencies")
+    return _upsert(step, columns, ", latencies = excluded.latencies")
 
 
 def _latencies(step: Step) -> str:
@@ -175,17 +210,20 @@ def _latencies(step: Step) -> str:
     return f"select latencies from rollup_{step} where {known}"
 
 
-_STEPS = tuple((_latencies(step), _upsert(step)) for step in ("hour", "day"))
+_STEPS = tuple((_latencies(step), _upsert_step(step)) for step in ("hour", "day"))
+_UPSERT_SESSION = _upsert("session", ("day", *SESSION_NAMES, *COUNTS, *SUMS))
+_EVERYTHING = {"first": -(2**62) // HOUR_US, "last": 2**62 // HOUR_US}
 
 
-def _forget(db: sqlite3.Connection, step: Step, given: dict[str, int]) -> None:
-    db.execute(f"delete from rollup_{step} where {step} between :first and :last", given)
+def _forget(db: sqlite3.Connection, table: str, given: dict[str, int]) -> None:
+    step = "hour" if table == "hour" else "day"
+    db.execute(f"delete from rollup_{table} where {step} between :first and :last", given)
 
 
 def _count_hours(db: sqlite3.Connection, given: dict[str, int]) -> None:
     bounds = " and started_us >= :first * 3600000000 and started_us < (:last + 1) * 3600000000"
     db.create_aggregate("agenttrace_histogram", 1, _OfCalls)  # type: ignore[arg-type]  # typeshed: int
-    db.execute(_counting("hour", "agenttrace_histogram(latency_ms)", _OF_A_CALL + bounds), given)
+    db.execute(_counting("hour", "agenttrace_histogram(latency_ms)", OF_A_CALL + bounds), given)
 
 
 def _count_days(db: sqlite3.Connection, given: dict[str, int]) -> None:
@@ -196,6 +234,21 @@ def _count_days(db: sqlite3.Connection, given: dict[str, int]) -> None:
     """
     db.create_aggregate("agenttrace_histograms", 1, _OfHistograms)  # type: ignore[arg-type]  # ditto
     db.execute(_counting("day", "agenttrace_histograms(latencies)", hours), given)
+
+
+def _count_sessions(db: sqlite3.Connection, given: dict[str, int]) -> None:
+    # As hours: days of everything would not fit 64 bits in microseconds.
+    hours = {"first": max(given["first"], -(10**6)) * DAY_HOURS, "last": 0}
+    hours["last"] = min(given["last"], 10**6) * DAY_HOURS + DAY_HOURS - 1
+    bounds = " and started_us >= :first * 3600000000 and started_us < (:last + 1) * 3600000000"
+    names, columns = ", ".join(SESSION_NAMES), ", ".join(COUNTS + SUMS)
+    sums = ", ".join(f"sum({name})" for name in COUNTS + SUMS)
+    db.execute(
+        f"insert into rollup_session (day, {names}, {columns})"
+        f" select hour / 24 as day, {names}, {sums} from ({OF_A_CALL}{bounds})"
+        f" group by hour / 24, {names}",
+        hours,
+    )
 
 
 def _counting(step: Step, latencies: str, source: str) -> str:

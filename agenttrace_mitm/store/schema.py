@@ -250,6 +250,12 @@ def m020_rollups(db: Database) -> None:
 
 
 @migrations()
+def m021_session_rollups(db: Database) -> None:
+    """Sums per day of each session and prompt."""
+    rollups.create_of_sessions(db.conn)
+
+
+@migrations()
 def m007_numbers(db: Database) -> None:
     """Media, and views that tell what the figures leave out."""
     db.table("media").create(
@@ -421,6 +427,12 @@ def m063_waste(db: Database) -> None:
 def m060_commits(db: Database) -> None:
     """What came of sessions in git."""
     commit_tables.create(db.conn)
+
+
+@migrations()
+def m070_page_indexes(db: Database) -> None:
+    """Unpriced and failed calls are found without looking at the others."""
+    indexes.for_pages(db)
 
 
 def open_database(path: Path) -> Database:

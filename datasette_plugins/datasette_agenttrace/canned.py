@@ -25,19 +25,19 @@ class CannedQuery:
 COST_PER_DAY = CannedQuery(
     "cost_per_day_and_model",
     "Cost per day and model",
-    "Metered spend in US dollars by UTC day over the last 90 days; NULL means unpriced, not free.",
+    "Metered spend of ended calls in US dollars by UTC day, 90 days; NULL is unpriced, not free.",
     """\
-select min(substr(started_at, 1, 10)) as day_utc,
-       coalesce(response_model, model) as model,
-       sum(case when coalesce(billing, 'metered') = 'metered' then cost_usd end) as cost_usd,
-       count(*) as calls,
+select date(day * 86400, 'unixepoch') as day_utc,
+       model,
+       sum(case when billing in ('metered', '') then cost_nano_usd end) * 1e-9 as cost_usd,
+       sum(calls) as calls,
        sum(tokens_in) as tokens_in,
        sum(cache_read_tokens) as cache_read_tokens,
        sum(tokens_out) as tokens_out
-from llm_calls
+from rollup_day
 where kind in ('llm', 'auxiliary')
-  and started_us >= (select max(started_us) from llm_calls) - 90 * 86400000000
-group by day, coalesce(response_model, model)
+  and day > (select max(day) from rollup_day) - 90
+group by day, model
 order by day_utc desc, cost_usd desc
 """,
 )
@@ -45,14 +45,18 @@ order by day_utc desc, cost_usd desc
 SLOWEST = CannedQuery(
     "slowest_calls",
     "Slowest calls",
-    "The hundred answered calls of the last 7 recorded days that took longest; times in ms.",
+    "The hundred of the last 10,000 calls that took longest to answer; times in ms.",
     """\
-select id, started_at, provider, coalesce(response_model, model) as model,
-       latency_ms, ttft_ms, tokens_out, agent_id, client
-from llm_calls
-where kind in ('llm', 'auxiliary')
-  and outcome = 'ok'
-  and started_us >= (select max(started_us) from llm_calls) - 7 * 86400000000
+with recent as (
+    select id, started_at, provider, coalesce(response_model, model) as model, kind, outcome,
+           latency_ms, ttft_ms, tokens_out, agent_id, client
+    from llm_calls
+    order by started_us desc
+    limit 10000
+)
+select id, started_at, provider, model, latency_ms, ttft_ms, tokens_out, agent_id, client
+from recent
+where kind in ('llm', 'auxiliary') and outcome = 'ok'
 order by latency_ms desc
 limit 100
 """,
@@ -67,6 +71,7 @@ select id, started_at, provider, coalesce(response_model, model) as model, outco
        status_code, error_type, error_code, error_message, agent_id, client
 from llm_calls
 where outcome in ('error', 'interrupted', 'cancelled')
+  and outcome in ('error', 'cancelled', 'interrupted', 'in_flight')  -- as their index says it
 order by started_us desc
 limit 200
 """,
@@ -79,7 +84,7 @@ UNPRICED = CannedQuery(
     """\
 select provider, coalesce(response_model, model) as model, unpriced_reason,
        count(*) as calls, sum(tokens_in) as tokens_in, sum(tokens_out) as tokens_out,
-       max(started_at) as last_seen
+       datetime(max(started_us) * 0.000001, 'unixepoch') as last_seen_utc
 from llm_calls
 where cost_nano_usd is null
   and kind in ('llm', 'auxiliary')
@@ -93,20 +98,20 @@ order by calls desc
 TOKENS_PER_AGENT = CannedQuery(
     "tokens_per_agent",
     "Tokens per agent",
-    "What each agent read, wrote and spent over the last 30 recorded days.",
+    "What each agent read, wrote and spent over the last 30 recorded days, ended calls.",
     """\
-select coalesce(agent_id, '(none)') as agent,
-       count(*) as calls,
+select case when agent_id = '' then '(none)' else agent_id end as agent,
+       sum(calls) as calls,
        sum(tokens_in) as tokens_in,
        sum(cache_read_tokens) as cache_read_tokens,
        sum(tokens_out) as tokens_out,
        sum(reasoning_tokens) as reasoning_tokens,
-       sum(case when coalesce(billing, 'metered') = 'metered' then cost_usd end) as cost_usd,
-       max(started_at) as last_seen
-from llm_calls
+       sum(case when billing in ('metered', '') then cost_nano_usd end) * 1e-9 as cost_usd,
+       date(max(day) * 86400, 'unixepoch') as last_day_utc
+from rollup_day
 where kind in ('llm', 'auxiliary')
-  and started_us >= (select max(started_us) from llm_calls) - 30 * 86400000000
-group by coalesce(agent_id, '(none)')
+  and day > (select max(day) from rollup_day) - 30
+group by agent_id
 order by tokens_in desc
 """,
 )
@@ -114,17 +119,22 @@ order by tokens_in desc
 CALLS_PER_CLIENT = CannedQuery(
     "calls_per_client",
     "Calls per client",
-    "Which programs called which provider over the last 30 recorded days, and how many failed.",
+    "Which programs made the last 10,000 calls, to which provider, and how many failed.",
     """\
+with recent as (
+    select client, process, provider, kind, outcome, billing, cost_usd, started_at
+    from llm_calls
+    order by started_us desc
+    limit 10000
+)
 select coalesce(client, process, '(unknown)') as client,
        provider,
        count(*) as calls,
        sum(outcome in ('error', 'interrupted')) as failed,
        sum(case when coalesce(billing, 'metered') = 'metered' then cost_usd end) as cost_usd,
        max(started_at) as last_seen
-from llm_calls
+from recent
 where kind in ('llm', 'auxiliary')
-  and started_us >= (select max(started_us) from llm_calls) - 30 * 86400000000
 group by coalesce(client, process, '(unknown)'), provider
 order by calls desc
 """,
@@ -133,15 +143,22 @@ order by calls desc
 TOOL_CALLS = CannedQuery(
     "tool_calls_by_name",
     "Tool calls",
-    "Tools the models asked for: how often, how often they failed, how long they took (ms).",
+    "Of the last 10,000: how often each tool was asked for, how often it failed, its time in ms.",
     """\
+with recent as (
+    select name, is_error, result is null as without_result,
+           (ended_us - started_us) * 0.001 as took_ms
+    from tool_calls
+    order by id desc
+    limit 10000
+)
 select name,
        count(*) as calls,
        sum(is_error) as failed,
-       sum(result is null) as without_result,
-       round(avg((ended_us - started_us) * 0.001), 1) as mean_ms,
-       round(max((ended_us - started_us) * 0.001), 1) as longest_ms
-from tool_calls
+       sum(without_result) as without_result,
+       round(avg(took_ms), 1) as mean_ms,
+       round(max(took_ms), 1) as longest_ms
+from recent
 group by name
 order by calls desc
 """,
@@ -152,15 +169,15 @@ CONVERSATION = CannedQuery(
     "Conversation of a call",
     "Every message that the call with this id sent, history included, and what it was answered.",
     """\
-with recursive source (id, below) as (
-    select id, 1000000000 from llm_calls where id = :call_id
+with recursive source (id, below, continued) as (
+    select id, 1000000000, continues_call_id from llm_calls where id = :call_id
     union all
-    select c.continues_call_id, (
+    select s.continued, (
         select min(n.position) from call_messages n
-        where n.call_id = c.id and n.direction = 'in'
-    )
-    from source s join llm_calls c on c.id = s.id
-    where c.continues_call_id is not null
+        where n.call_id = s.id and n.direction = 'in'
+    ), (select c.continues_call_id from llm_calls c where c.id = s.continued)
+    from source s
+    where s.continued is not null
 )
 select m.position, m.direction, t.role, t.content, m.message_id, m.call_id
 from source s

@@ -96,6 +96,34 @@ def lines(
     return _chart(labels, series, top, words, lines=drawn)
 
 
+SPARK_WIDTH, SPARK_HEIGHT = 100.0, 24.0
+
+
+@dataclass(frozen=True, slots=True)
+class Spark:
+    """A line a few words long: points of its line, and of the area below."""
+
+    line: str
+    area: str
+    words: str
+
+
+def spark(values: Sequence[float | None], words: Callable[[float], str]) -> Spark | None:
+    """The course of *values*, nothing counting as 0; None where there is nothing to see."""
+    known = [value or 0.0 for value in values]
+    top = max(known, default=0)
+    if top <= 0 or len(known) < 2:
+        return None
+    step = SPARK_WIDTH / (len(known) - 1)
+    points = [
+        (_r(i * step), _r(SPARK_HEIGHT - 1 - (SPARK_HEIGHT - 2) * value / top))
+        for i, value in enumerate(known)
+    ]
+    line = " ".join(f"{x},{y}" for x, y in points)
+    area = f"0,{SPARK_HEIGHT} {line} {SPARK_WIDTH},{SPARK_HEIGHT}"
+    return Spark(line, area, f"up to {words(top)}, at last {words(known[-1])}")
+
+
 def ceiling(value: float) -> float:
     """The next round number."""
     if value <= 0:

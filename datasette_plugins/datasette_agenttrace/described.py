@@ -22,7 +22,7 @@ DESCRIPTION = "What AI agents do, cost and break, recorded on the wire on this m
 SHOWN: Metadata = {
     "llm_calls": {
         "sort_desc": "started_us",
-        "facets": ["provider", "model", "outcome"],
+        "facets": ["provider", "agent_id"],  # each has an index; without, a facet reads every row
         "label_column": "model",
     },
     "messages": {"sort_desc": "id", "label_column": "role"},

@@ -26,7 +26,7 @@ def usd(nano_usd: int | None) -> str:
 
 
 def compact(number: float | None) -> str:
-    """A count: 950, 1.2k, 34.5M.  None is not known."""
+    """A count: 2.5, 950, 1.2k, 34.5M.  None is not known."""
     if number is None:
         return UNKNOWN
     for size, unit in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
@@ -34,7 +34,7 @@ def compact(number: float | None) -> str:
         if abs(number) >= size * 0.99995:
             scaled = number / size
             return f"{scaled:.0f}{unit}" if abs(scaled) >= 99.95 else f"{scaled:.1f}{unit}"
-    return f"{number:.0f}"
+    return f"{number:.0f}" if number == round(number) or abs(number) >= 9.95 else f"{number:.1f}"
 
 
 def size(number: float | None) -> str:
@@ -48,7 +48,7 @@ def size(number: float | None) -> str:
 
 
 def duration(ms: float | None) -> str:
-    """A time span: 850 ms, 1.2 s, 2 m 5 s."""
+    """A time span: 850 ms, 1.2 s, 2 m 5 s, 3 h 12 m."""
     if ms is None:
         return UNKNOWN
     if ms < 999.5:
@@ -57,6 +57,8 @@ def duration(ms: float | None) -> str:
     if seconds < 99.95:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
+    if minutes >= 120:
+        return f"{minutes // 60} h {minutes % 60} m"
     return f"{minutes} m {rest} s"
 
 

@@ -1,6 +1,6 @@
 """The pages there are.  A new one is a folder beside this file and a line here."""
 
-from . import alerts, calls, costs, overview, sessions, traces
+from . import agents, alerts, calls, costs, latency, overview, sessions, traces
 from .page import Page
 
 PAGES: tuple[Page, ...] = (
@@ -9,6 +9,8 @@ PAGES: tuple[Page, ...] = (
     sessions.PAGE,
     traces.PAGE,
     calls.PAGE,
+    agents.PAGE,
+    latency.PAGE,
     alerts.PAGE,
 )
 HOME = overview.PAGE

@@ -12,10 +12,12 @@ from agenttrace_mitm import clock
 from agenttrace_mitm.model import LlmCall, Record
 from agenttrace_mitm.store import open_database
 from agenttrace_mitm.store.rows import write_record
+from benchmarks import bulk
+from datasette_agenttrace import charts, figures, sums
 from datasette_agenttrace.asking import DAY_US, asked_of
-from datasette_agenttrace.costs import queries
-from datasette_agenttrace.costs.queries import load, quantile
+from datasette_agenttrace.costs.queries import load
 from datasette_agenttrace.site import find
+from datasette_agenttrace.sums import quantile
 from tests.support import sample_db
 
 TODAY = 20_777  # 2026-11-20
@@ -177,7 +179,7 @@ async def test_many_calls_have_near_percentiles(database, monkeypatch, range_):
     sample_db.build(database, end_us=NOON, calls_a_day=60)
     db = sqlite3.connect(database)
     exact = load(db, asked_of({"range": range_}, TODAY))
-    monkeypatch.setattr(queries, "EXACT_CALLS", 10)
+    monkeypatch.setattr(sums, "EXACT_CALLS", 10)
     rough = load(db, asked_of({"range": range_}, TODAY))
     assert exact.latency_is_exact
     assert not rough.latency_is_exact
@@ -208,7 +210,7 @@ async def test_unpriced_is_never_nothing(get):
 @pytest.mark.parametrize("exact_calls", [10_000, -1])
 async def test_plans_use_an_index(database, monkeypatch, exact_calls):
     """No pass over all calls, whatever is asked."""
-    monkeypatch.setattr(queries, "EXACT_CALLS", exact_calls)
+    monkeypatch.setattr(sums, "EXACT_CALLS", exact_calls)
     seen = []
     db = sqlite3.connect(database)
     db.set_trace_callback(seen.append)
@@ -281,7 +283,7 @@ async def test_the_page_can_be_read(get):
     assert [tag for tag, _ in page.tags].count("main") == 1
     assert [tag for tag, _ in page.tags].count("h1") == 1
     labelled = re.findall(r"<label>[^<]+<(?:input|select)", answer.text)
-    assert len(labelled) == 5
+    assert len(labelled) == 6
     for chart in ("plot-cost", "plot-tokens", "plot-calls", "plot-latency", "plot-errors"):
         assert f'id="{chart}"' in answer.text
     assert answer.text.count("<svg") == 5, "charts are there without JavaScript"
@@ -360,3 +362,61 @@ async def test_every_canned_query_runs(recorded, headers, serve):
         ).status_code == 200
     unpriced = await served.client.get("/data/unpriced_calls.json?_shape=array", headers=headers)
     assert [(row["model"], row["calls"]) for row in unpriced.json()] == [("m2-real", 1)]
+
+
+@pytest.mark.parametrize("by", ["provider", "agent", "project", "session", "prompt"])
+@pytest.mark.parametrize("range_", ["today", "90d"])
+async def test_stacks_add_up_to_all_spend(database, headers, serve, by, range_):
+    bulk.build(database, 900, days=3, end_us=NOON)
+    column = {"agent": "agent_id", "session": "session_id", "prompt": "prompt_id"}.get(by, by)
+    address = f"{COSTS}.json?range={range_}&by={by}"
+    costs = (await serve(database).client.get(address, headers=headers)).json()
+    since = NOON // DAY_US * DAY_US if range_ == "today" else 0
+    rows = (
+        sqlite3.connect(database)
+        .execute(
+            f"select {column}, sum(cost_nano_usd), count(*), sum(tokens_in) from llm_calls"
+            f" where started_us >= ? group by 1 order by 2 desc, 3 desc, 1",
+            (since,),
+        )
+        .fetchall()
+    )
+    groups = costs["stack"]["groups"]
+    assert [
+        (one["name"], one["cost_nano_usd"], one["calls"], one["tokens_in"]) for one in groups
+    ] == rows[:50]
+    assert costs["stack"]["more"] == max(len(rows) - 50, 0)
+    assert len(costs["stack"]["names"]) <= 8
+    spent = sum(one["cost_usd"] for one in costs["stack"]["pieces"])
+    assert spent == pytest.approx(costs["totals"]["cost_usd"])
+    assert spent == pytest.approx(sum(row[1] or 0 for row in rows) / 1e9)
+    page = (await serve(database).client.get(address.replace(".json", ""), headers=headers)).text
+    assert f"Spend by {by}" in page
+    assert f"by={by}" in page, "kept by the ranges"
+
+
+async def test_an_unknown_stack_is_that_of_models(get):
+    costs = (await get(f"{COSTS}.json?by=nonsense")).json()
+    assert costs["stack"]["by"] == "model"
+    assert [one["cost_usd"] for one in costs["stack"]["pieces"]] == [
+        one["cost_usd"] for one in costs["spent"]
+    ]
+
+
+def test_a_spark_needs_something_to_show():
+    assert charts.spark([], str) is charts.spark([0, None], str) is charts.spark([5], str) is None
+    drawn = charts.spark([0, None, 10.0], str)
+    assert drawn.line == "0.0,23.0 50.0,23.0 100.0,1.0"
+    assert drawn.words == "up to 10.0, at last 10.0"
+
+
+@pytest.mark.parametrize(
+    "number, said", [(0, "0"), (2.5, "2.5"), (7.0, "7"), (12.4, "12"), (None, figures.UNKNOWN)]
+)
+def test_counts_below_ten_keep_a_half(number, said):
+    assert figures.compact(number) == said
+
+
+@pytest.mark.parametrize("ms, said", [(119 * 60_000, "119 m 0 s"), (7_500_000, "2 h 5 m")])
+def test_long_spans_are_hours(ms, said):
+    assert figures.duration(ms) == said

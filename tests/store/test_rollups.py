@@ -42,7 +42,7 @@ def tables(db: sqlite3.Connection) -> dict[str, list]:
     """All rollups, to compare."""
     return {
         name: sorted(db.execute(f"select * from {name}").fetchall(), key=repr)
-        for name in ("rollup_hour", "rollup_day")
+        for name in ("rollup_hour", "rollup_day", "rollup_session")
     }
 
 

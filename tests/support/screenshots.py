@@ -76,6 +76,9 @@ def _month(database: Path) -> dict[str, str]:
         "overview": "/-/agenttrace?nolive",
         "costs": "/-/agenttrace/costs",
         "calls": "/-/agenttrace/calls?nolive",
+        "agents": "/-/agenttrace/agents",
+        "latency": "/-/agenttrace/latency",
+        "savings": "/-/agenttrace/costs/savings?instead=gpt-5-mini",
         "call": f"/-/agenttrace/calls/{call}",
     }
 

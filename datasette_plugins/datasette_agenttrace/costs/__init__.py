@@ -10,10 +10,12 @@ from urllib.parse import urlencode
 from datasette.utils.asgi import Response
 
 from .. import canned, charts, figures
-from ..asking import LABELS, Asked, arguments_of, asked_of
+from ..asking import LABELS, Asked, arguments_of
 from ..page import PREFIX, Page, TooSlow, reading, render, site_of, today
 from ..site import Datasette
-from .queries import OTHER, Costs, Step, load
+from ..sums import Step
+from . import savings, stack
+from .queries import Costs, costs_asked, load
 
 CHART_PRESET = (
     "#g.mark=bar&g.x_column=day_utc&g.x_type=ordinal"
@@ -24,7 +26,7 @@ CHART_PRESET = (
 async def view(datasette: Datasette, request: Any) -> Response:
     """The page."""
     site = site_of(datasette)
-    asked = asked_of(arguments_of(request), today())
+    asked = costs_asked(arguments_of(request), today())
     context: dict[str, Any] = {
         "asked": asked,
         "ranges": [(label, name, asked.address(range=name)) for name, label in LABELS.items()],
@@ -32,6 +34,7 @@ async def view(datasette: Datasette, request: Any) -> Response:
         "figures": figures,
         "database": site.database,
         "links": _links(datasette, site.database, asked),
+        "stacks": ("model", *stack.COLUMNS),
         "data_address": "costs.json" + asked.address(),
     }
     try:
@@ -46,7 +49,7 @@ async def view(datasette: Datasette, request: Any) -> Response:
 async def data(datasette: Datasette, request: Any) -> Response:
     """What the page shows, as JSON."""
     try:
-        costs = await _load(datasette, asked_of(arguments_of(request), today()))
+        costs = await _load(datasette, costs_asked(arguments_of(request), today()))
     except TooSlow as slow:
         return Response.json({"ok": False, "error": str(slow)}, status=503)
     return Response.json(costs.model_dump(mode="json"))
@@ -71,6 +74,7 @@ def _links(datasette: Datasette, database: str, asked: Asked) -> dict[str, str]:
     slowest = urlencode({name: value for name, value in rows.items() if value})
     return {
         "calls": calls + asked.address(),
+        "savings": urls.path(f"{PREFIX}/costs/savings") + asked.address(),
         "failed": calls + asked.address(outcome="failed"),
         "slowest": urls.table(database, "llm_calls") + "?" + slowest,
         "unpriced": urls.query(database, canned.UNPRICED.name),
@@ -122,15 +126,19 @@ def drawings(costs: Costs) -> dict[str, charts.Chart]:
 
 
 def _spending(costs: Costs) -> list[charts.Series]:
-    spent = {(one.at, one.model): one.cost_usd for one in costs.spent}
+    spent = {(one.at, one.name): one.cost_usd for one in costs.stack.pieces}
     return [
         charts.Series(
-            model,
-            "other" if model == OTHER else f"c{rank}",
-            [spent.get((step.at, model)) for step in costs.steps],
+            name,
+            "other" if _is_rest(costs, name) else f"c{rank}",
+            [spent.get((step.at, name)) for step in costs.steps],
         )
-        for rank, model in enumerate(costs.named_models)
+        for rank, name in enumerate(costs.stack.names)
     ]
+
+
+def _is_rest(costs: Costs, name: str) -> bool:
+    return name == f"other {costs.stack.by}s"
 
 
 def _fresh(step: Step) -> int | None:
@@ -167,10 +175,72 @@ def _drawn(costs: Costs) -> dict[str, Any]:
     return {
         "step": costs.step,
         "steps": steps,
-        "models": costs.named_models,
-        "other": OTHER,
-        "spent": [one.model_dump() for one in costs.spent],
+        "models": costs.stack.names,
+        "other": f"other {costs.stack.by}s",
+        "spent": [
+            {"at": one.at, "model": one.name, "cost_usd": one.cost_usd}
+            for one in costs.stack.pieces
+        ],
     }
 
 
-PAGE = Page("costs", "Costs", view, data)
+# ------------------------------------------------------------------ where spend could be less
+
+SAVINGS_SQL = """\
+select provider, model, sum(calls) as calls, sum(tokens_in) as tokens_in,
+       sum(cache_read_tokens) as cache_read_tokens, sum(cache_write_tokens) as cache_write_tokens,
+       sum(tokens_out) as tokens_out, sum(cost_nano_usd) * 1e-9 as cost_usd
+from rollup_day
+where kind in ('llm', 'auxiliary') and billing in ('metered', '')
+  and day >= :first_day and day <= :last_day
+group by provider, model
+order by cost_usd desc"""
+
+
+async def view_savings(datasette: Datasette, request: Any) -> Response:
+    """What caches saved and tries in vain cost, and what if."""
+    urls, name = datasette.urls, site_of(datasette).database
+    asked = savings.savings_asked(arguments_of(request), today())
+    days = {"sql": SAVINGS_SQL, "first_day": asked.first_day, "last_day": asked.last_day}
+    context: dict[str, Any] = {
+        "asked": asked,
+        "ranges": [
+            (label, preset, asked.address(range=preset)) for preset, label in LABELS.items()
+        ],
+        "figures": figures,
+        "costs_at": urls.path(f"{PREFIX}/costs"),
+        "data_address": "savings.json" + asked.address(),
+        "sql_address": f"{urls.database(name)}?{urlencode(days)}",
+        "links": {
+            "retries": urls.table(name, "retries"),
+            "cancelled": urls.table(name, "billed_but_cancelled"),
+        },
+    }
+    try:
+        found = await reading(datasette, lambda db: savings.load(db, asked))
+    except TooSlow as slow:
+        context |= {"found": None, "problem": str(slow)}
+        return await render(datasette, request, "agenttrace_savings.html", context, status=503)
+    return await render(datasette, request, "agenttrace_savings.html", context | {"found": found})
+
+
+async def data_savings(datasette: Datasette, request: Any) -> Response:
+    """The same as JSON."""
+    asked = savings.savings_asked(arguments_of(request), today())
+    try:
+        found = await reading(datasette, lambda db: savings.load(db, asked))
+    except TooSlow as slow:
+        return Response.json({"ok": False, "error": str(slow)}, status=503)
+    return Response.json(found.model_dump(mode="json"))
+
+
+PAGE = Page(
+    "costs",
+    "Costs",
+    view,
+    data,
+    more=(
+        (rf"{PREFIX}/costs/savings", view_savings),
+        (rf"{PREFIX}/costs/savings\.json", data_savings),
+    ),
+)

@@ -11,6 +11,7 @@ from pydantic import computed_field
 
 from agenttrace_mitm.health import Health, total
 
+from .. import sums
 from ..asking import DAY_US, HOUR_US, Asked, Value, rows_of
 from ..costs import queries as costs_queries
 from ..costs.queries import Costs
@@ -175,7 +176,7 @@ def _agents(db: sqlite3.Connection, asked: Asked) -> tuple[TopAgent, ...]:
         {{calls}}
         group by agent_id order by cost_nano_usd desc, calls desc limit {TOP}
     """
-    rows = db.execute(costs_queries.from_rollups(sql, asked), costs_queries.parameters(asked))
+    rows = db.execute(sums.from_rollups(sql, asked), sums.parameters(asked))
     return tuple(TopAgent(**row) for row in rows_of(rows))
 
 

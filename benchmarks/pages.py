@@ -1,0 +1,194 @@
+"""How long our server takes for each page, at 100,000 calls and at 1,000,000.
+
+Every page and every canned query with its default time and with each single filter: warm, over
+one connection to one process; cold, as the first thing that a new process is asked.  Databases are
+made up once and kept in a folder when one is given.
+"""
+
+import contextlib
+import http.client
+import json
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote, urlencode
+
+from agenttrace_mitm.settings import Settings
+from datasette_agenttrace.canned import CANNED_QUERIES
+from datasette_agenttrace.pages import PAGES
+
+from . import bulk
+from .instance import memory_mb
+from .report import Row, quantile
+
+CALLS = (100_000, 1_000_000)
+LEAST_ROUNDS = 20
+WARM, COLD = "<= 150", "<= 1000"
+SPECIAL = {"costs?range=90d": "<= 50", "calls?q=": "<= 100", "table": "<= 300"}
+MEMORY_MB = "<= 200"
+RATIO = "<= 2"
+
+# Pages of one thing: SQL that finds a recent one, by the name of their page.
+ONE = {
+    "calls": "select id from llm_calls order by started_us desc limit 1",
+    "traces": "select trace_id from traces order by started_us desc limit 1",
+    "sessions": "select session_id from sessions order by started_us desc limit 1",
+}
+FILTERS = {
+    "provider": "select provider from llm_calls order by started_us desc limit 1",
+    "model": "select response_model from llm_calls where outcome = 'ok'"
+    " order by started_us desc limit 1",
+    "agent": "select agent_id from llm_calls order by started_us desc limit 1",
+}
+RANGES = ("today", "7d", "90d")
+
+
+@dataclass(slots=True)
+class Timed:
+    """What one address took, in ms."""
+
+    cold: float = 0.0
+    warm: list[float] = field(default_factory=list)
+
+
+def run(rounds: int, calls: Sequence[int], cache: Path | None) -> list[Row]:
+    """Pages at each number of calls, and how they grow from the first to the last."""
+    found: dict[int, dict[str, Timed]] = {}
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory() as name:
+        for many in calls:
+            file = _database(cache or Path(name), many, rows)
+            addresses = _addresses(file)
+            found[many], memory = _measure(file, addresses, max(rounds, LEAST_ROUNDS))
+            rows += _rows(many, found[many])
+            rows.append(Row(f"{many:,}: memory of the server, MB", memory, MEMORY_MB))
+    first, last = found[calls[0]], found[calls[-1]]
+    if len(found) > 1:
+        rows += [
+            Row(f"{name}: {calls[-1]:,} over {calls[0]:,} calls", _growth(first, last, name), RATIO)
+            for name in last
+        ]
+    return rows
+
+
+def _database(folder: Path, calls: int, rows: list[Row]) -> Path:
+    file = folder / f"pages-{calls}.db"
+    if not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        made = file.with_suffix(".part")
+        began = time.perf_counter()
+        bulk.build(made, calls)
+        rows.append(Row(f"{calls:,}: making the database, s", time.perf_counter() - began))
+        made.rename(file)
+    return file
+
+
+def _addresses(file: Path) -> dict[str, str]:
+    """Everything that is asked for, by its short name."""
+    with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as db:
+
+        def one(sql: str) -> str:
+            return str(db.execute(sql).fetchone()[0])
+
+        said = {name: one(sql) for name, sql in FILTERS.items()}
+        found = {}
+        for page in PAGES:
+            found[page.name] = page.path
+            queries = [{name: value} for name, value in said.items()]
+            queries += [{"range": name} for name in RANGES]
+            if page.name == "costs":
+                queries += [{"by": name} for name in ("agent", "session")]
+            if page.name == "calls":
+                session = one("select session_id from llm_calls order by started_us desc limit 1")
+                queries += [{"outcome": "failed"}, {"session": session}, {"kind": "all"}]
+                queries += [{"q": "cache"}, {"q": '"compiler version" case1*'}]
+            for query in queries:
+                name, value = next(iter(query.items()))
+                short = f"{page.name}?{name}={value if name in ('range', 'q', 'by') else ''}"
+                found[short] = f"{page.path}?{urlencode(query)}"
+            if sql := ONE.get(page.name):
+                found[f"{page.name}/one"] = f"{page.path}/{quote(one(sql), safe='')}"
+        call = one(ONE["calls"])
+    for query in CANNED_QUERIES:
+        given = "?" + urlencode({"call_id": call}) if ":call_id" in query.sql else ""
+        found[f"sql: {query.name}"] = f"/{file.stem}/{query.name}{given}"
+    table = f"/{file.stem}/llm_calls"
+    found["table"] = table
+    found["table, more facets"] = table + "?_facet=provider&_facet=model&_facet=agent_id"
+    return found
+
+
+def _measure(file: Path, addresses: dict[str, str], rounds: int) -> tuple[dict[str, Timed], float]:
+    found = {name: Timed() for name in addresses}
+    for name, address in addresses.items():
+        if "?" not in name:
+            with _server(file) as server:
+                found[name].cold = server.ask(address)
+    with _server(file) as server:
+        for name, address in addresses.items():
+            server.ask(address)
+            found[name].warm = [server.ask(address) for _ in range(rounds)]
+        memory = memory_mb(server.pid)
+    return found, memory
+
+
+def _rows(calls: int, found: dict[str, Timed]) -> list[Row]:
+    rows = []
+    for name, timed in found.items():
+        if timed.cold:
+            rows.append(Row(f"{calls:,}: {name}, cold, ms", timed.cold, COLD))
+        p95 = quantile(timed.warm, 0.95)
+        low, high = quantile(timed.warm, 0.25), quantile(timed.warm, 0.75)
+        goal = next((goal for start, goal in SPECIAL.items() if name.startswith(start)), WARM)
+        rows.append(Row(f"{calls:,}: {name}, p95, ms", p95, goal, low, high))
+    return rows
+
+
+def _growth(first: dict[str, Timed], last: dict[str, Timed], name: str) -> float:
+    return quantile(last[name].warm, 0.5) / quantile(first[name].warm, 0.5)
+
+
+class _Server:
+    """Our web server, and a client that keeps its connection."""
+
+    def __init__(self, process: "subprocess.Popen[str]", port: int, token: str) -> None:
+        self.pid = process.pid
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+        self._headers = {"authorization": f"Bearer {token}"}
+
+    def ask(self, address: str) -> float:
+        """Milliseconds until the last byte of the answer."""
+        began = time.perf_counter()
+        self._connection.request("GET", address, headers=self._headers)
+        answer = self._connection.getresponse()
+        body = answer.read()
+        took = (time.perf_counter() - began) * 1000
+        if answer.status != 200:
+            raise RuntimeError(f"{address} answered {answer.status}: {body[:300]!r}")
+        return took
+
+
+@contextlib.contextmanager
+def _server(file: Path) -> Iterator[_Server]:
+    """`python -m datasette_agenttrace` on *file*, as `start` runs it."""
+    with tempfile.TemporaryDirectory() as name:
+        settings = Settings(home=Path(name), db=file, port=0, alerts=False)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "datasette_agenttrace"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        try:
+            assert process.stdin and process.stdout
+            process.stdin.write(json.dumps(settings.model_dump(mode="json")) + "\n")
+            process.stdin.flush()
+            port = json.loads(process.stdout.readline())["port"]
+            token = settings.token_file.read_text().strip()
+            yield _Server(process, port, token)
+        finally:
+            process.terminate()
+            process.wait()

@@ -1,0 +1,82 @@
+"""The Agents page: how each agent fares and who calls whom; with an agent chosen, all about it."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+from datasette.utils.asgi import Response
+
+from agenttrace_mitm import clock
+
+from .. import charts, figures
+from ..asking import LABELS, Asked, arguments_of, asked_of
+from ..costs import drawings
+from ..page import PREFIX, Page, TooSlow, reading, render, site_of, today
+from ..site import Datasette
+from . import one, queries
+from .drawing import drawing
+from .one import OneAgent
+from .queries import Agents
+
+SQL = """\
+select agent_id, sum(calls) as calls, sum(failed) as failed,
+       sum(case when billing in ('metered', '') then cost_nano_usd end) * 1e-9 as cost_usd,
+       sum(tokens_in) as tokens_in, sum(tokens_out) as tokens_out
+from rollup_day
+where kind in ('llm', 'auxiliary') and day >= :first_day and day <= :last_day
+group by agent_id
+order by cost_usd desc"""
+
+
+async def view(datasette: Datasette, request: Any) -> Response:
+    """The list, or the agent that the address names."""
+    site = site_of(datasette)
+    asked = asked_of(arguments_of(request), today())
+    template = "agenttrace_agent.html" if asked.agent else "agenttrace_agents.html"
+    context: dict[str, Any] = {
+        "asked": asked,
+        "ranges": [(label, name, asked.address(range=name)) for name, label in LABELS.items()],
+        "figures": figures,
+        "database": site.database,
+        "data_address": "agents.json" + asked.address(),
+        "sql_address": _sql_address(datasette, site.database, asked),
+        "everybody": asked.address(agent=""),
+        "calls_at": datasette.urls.path(f"{PREFIX}/calls"),
+    }
+    try:
+        found = await _load(datasette, asked)
+    except TooSlow as slow:
+        context |= {"found": None, "problem": str(slow)}
+        return await render(datasette, request, template, context, status=503)
+    context |= {"found": found, "graph": drawing(found.network)}
+    if isinstance(found, OneAgent):
+        context["charts"] = drawings(found.costs)
+    else:
+        context["sparks"] = [charts.spark(agent.trend, _calls) for agent in found.agents]
+    return await render(datasette, request, template, context)
+
+
+async def data(datasette: Datasette, request: Any) -> Response:
+    """What the page shows, as JSON."""
+    try:
+        found = await _load(datasette, asked_of(arguments_of(request), today()))
+    except TooSlow as slow:
+        return Response.json({"ok": False, "error": str(slow)}, status=503)
+    return Response.json(found.model_dump(mode="json"))
+
+
+async def _load(datasette: Datasette, asked: Asked) -> Agents | OneAgent:
+    load = one.load if asked.agent else queries.load
+    return await reading(datasette, lambda db: load(db, asked, clock.now_us()))
+
+
+def _sql_address(datasette: Datasette, database: str, asked: Asked) -> str:
+    given = {"sql": SQL, "first_day": asked.first_day, "last_day": asked.last_day}
+    path: str = datasette.urls.database(database)
+    return f"{path}?{urlencode(given)}"
+
+
+def _calls(value: float) -> str:
+    return f"{value:,.0f} call" + ("" if value == 1 else "s")
+
+
+PAGE = Page("agents", "Agents", view, data)

@@ -1,0 +1,154 @@
+"""One agent: what it costs, how it fares, its tools, failures, sessions and neighbours."""
+
+import sqlite3
+from collections import defaultdict
+
+from .. import sums
+from ..asking import Asked, Value, clauses, rows_of
+from ..costs import queries as costs_queries
+from ..costs.queries import Costs
+from . import queries
+from .prompts import Version, versions
+from .queries import Health, Network
+
+MOST_CALLS = 2_000
+SHOWN = 12
+
+
+class Tool(Value):
+    """A tool that the agent's models asked for; times are those of calls that were answered."""
+
+    name: str
+    calls: int
+    failed: int
+    unanswered: int
+    p50_ms: float | None
+    p95_ms: float | None
+
+
+class Failure(Value):
+    """A way in which calls failed."""
+
+    status_code: int | None
+    error_type: str | None
+    outcome: str
+    calls: int
+    last_us: int
+    last_call_id: str
+
+
+class Session(Value):
+    """A session in which the agent took part."""
+
+    session_id: str
+    client: str | None
+    started_us: int
+    ended_us: int
+
+
+class OneAgent(Value):
+    """The page."""
+
+    agent: str
+    health: Health
+    last_seen_us: int | None
+    costs: Costs
+    tools: tuple[Tool, ...]
+    tools_of_calls: int
+    """Of how many calls these tools are: the newest with tool calls."""
+    tools_are_all: bool
+    failures: tuple[Failure, ...]
+    prompts: tuple[Version, ...]
+    sessions: tuple[Session, ...]
+    network: Network
+
+
+def load(db: sqlite3.Connection, asked: Asked, now_us: int) -> OneAgent:
+    """Everything the page of one agent shows."""
+    tools, calls = _tools(db, asked)
+    return OneAgent(
+        agent=asked.agent,
+        costs=costs_queries.load(db, asked),
+        tools=tools,
+        tools_of_calls=calls,
+        tools_are_all=calls < MOST_CALLS,
+        failures=_failures(db, asked),
+        prompts=versions(db, asked),
+        sessions=_sessions(db, asked),
+        network=queries.network(db, asked, []),
+        **queries.health(db, asked.agent, now_us),
+    )
+
+
+_TOOLS = """
+    with made as materialized (
+        select id from llm_calls
+        where started_us >= :since and started_us < :until and n_tool_calls > 0
+          and kind in ('llm', 'auxiliary') {filters}
+        order by started_us desc limit :most
+    )
+    select made.id, t.name, coalesce(t.is_error, 0), t.answered_by_call_id is null,
+           (t.ended_us - t.started_us) * 0.001
+    from made join tool_calls t on t.call_id = made.id
+"""
+
+
+def _tools(db: sqlite3.Connection, asked: Asked) -> tuple[tuple[Tool, ...], int]:
+    given = sums.parameters(asked) | {"most": MOST_CALLS}
+    calls: set[str] = set()
+    counts: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
+    times: dict[str, sums.Samples] = defaultdict(list)
+    for call_id, name, failed, open_, ms in db.execute(
+        _TOOLS.format(filters=clauses(asked)), given
+    ):
+        calls.add(call_id)
+        for place, more in enumerate((1, failed, open_)):
+            counts[name][place] += more
+        if ms is not None:
+            times[name].append((ms, 1))
+    tools = [
+        Tool(
+            name=name, calls=made, failed=failed, unanswered=open_,
+            p50_ms=sums.quantile(times[name], 0.5), p95_ms=sums.quantile(times[name], 0.95),
+        )
+        for name, (made, failed, open_) in counts.items()
+    ]  # fmt: skip
+    return tuple(sorted(tools, key=lambda one: (-one.calls, one.name))), len(calls)
+
+
+def _failures(db: sqlite3.Connection, asked: Asked) -> tuple[Failure, ...]:
+    # SQLite takes bare columns from the row with the maximum.
+    sql = f"""
+        with failed as materialized (
+            select id, started_us, status_code, error_type, outcome
+            from llm_calls indexed by llm_calls_refused
+            where started_us >= :since and started_us < :until
+              and outcome in ('error', 'interrupted')
+              and kind in ('llm', 'auxiliary') {clauses(asked)}
+            order by started_us desc limit :most
+        )
+        select status_code, error_type, outcome, count(*) as calls, max(started_us) as last_us,
+               id as last_call_id
+        from failed group by status_code, error_type, outcome
+        order by calls desc limit {SHOWN}
+    """
+    given = sums.parameters(asked) | {"most": MOST_CALLS}
+    return tuple(Failure(**row) for row in rows_of(db.execute(sql, given)))
+
+
+def _sessions(db: sqlite3.Connection, asked: Asked) -> tuple[Session, ...]:
+    sql = f"""
+        with recent as materialized (
+            select session_id, started_us from llm_calls
+            where started_us >= :since and started_us < :until {clauses(asked)}
+            order by started_us desc limit {MOST_CALLS // 4}
+        )
+        select s.session_id, s.client, s.started_us, s.ended_us
+        from (
+            select session_id, max(started_us) as last_us from recent
+            where session_id is not null group by session_id order by last_us desc limit {SHOWN}
+        ) found join sessions s on s.session_id = found.session_id
+        order by last_us desc
+    """
+    rows = rows_of(db.execute(sql, sums.parameters(asked)))
+    return tuple(Session(**row) for row in rows)

@@ -1,0 +1,215 @@
+"""The Agents page: its sums, health, tools, and who calls whom."""
+
+import sqlite3
+
+import pytest
+
+from agenttrace_mitm import clock
+from agenttrace_mitm.store import graph, open_database
+from benchmarks import bulk
+from datasette_agenttrace.agents.drawing import drawing
+from datasette_agenttrace.agents.queries import Edge, Network
+from tests.datasette_agenttrace.test_costs import HOSTILE, NOON, Page, call, fill
+
+AGENTS = "/-/agenttrace/agents"
+
+
+@pytest.fixture(autouse=True)
+def _noon(monkeypatch):
+    monkeypatch.setattr(clock, "now_us", lambda: NOON)
+
+
+@pytest.fixture
+def busy(database):
+    """A team's three months, in small."""
+    bulk.build(database, 1_500, days=80, end_us=NOON)
+    return database
+
+
+@pytest.fixture
+def ask(headers, serve):
+    async def asked(database, query=""):
+        return await serve(database).client.get(AGENTS + query, headers=headers)
+
+    return asked
+
+
+async def test_figures_are_those_of_plain_sql(busy, ask):
+    found = (await ask(busy, ".json?range=90d")).json()
+    rows = sqlite3.connect(busy).execute(
+        """
+        select agent_id, count(*), sum(outcome in ('error', 'interrupted')), sum(cost_nano_usd),
+               sum(tokens_in), sum(tokens_out), max(started_us)
+        from llm_calls where kind in ('llm', 'auxiliary') group by agent_id
+        """
+    )
+    names = ("agent", "calls", "failed", "cost_nano_usd", "tokens_in", "tokens_out", "last_seen_us")
+    expected = sorted(rows)
+    assert len(expected) == 24
+    said = sorted(tuple(one[name] for name in names) for one in found["agents"])
+    assert said == expected
+    for one in found["agents"]:
+        assert sum(one["trend"]) == one["calls"]
+    assert found["totals"]["calls"] == sum(row[1] for row in expected)
+    assert found["totals"]["cost_nano_usd"] == sum(row[3] for row in expected)
+
+
+async def test_edges_are_those_of_the_view(busy, ask):
+    found = (await ask(busy, ".json?range=90d")).json()["network"]
+    db = sqlite3.connect(busy)
+    plain = graph.communication(db)
+    assert found["whole"]
+    assert {(e["caller"], e["callee"]): e["times"] for e in found["edges"]} == {
+        (e.caller, e.callee): e.times for e in plain.edges
+    }
+    assert sum(e["tokens_in"] for e in found["edges"]) == sum(e.tokens_in for e in plain.edges)
+    assert sorted(found["isolated"]) == sorted(plain.isolated)
+
+
+async def test_one_agent_adds_up(busy, ask):
+    found = (await ask(busy, ".json?range=90d&agent=coder-search")).json()
+    db = sqlite3.connect(busy)
+    of_it = "from llm_calls c where agent_id = 'coder-search'"
+    calls, cost = db.execute(f"select count(*), sum(cost_nano_usd) {of_it}").fetchone()
+    assert (found["costs"]["totals"]["calls"], found["costs"]["totals"]["cost_nano_usd"]) == (
+        calls, cost,
+    )  # fmt: skip
+    tools = db.execute(
+        f"select t.name, count(*), sum(coalesce(t.is_error, 0)) from tool_calls t"
+        f" where call_id in (select id {of_it}) group by 1"
+    ).fetchall()
+    assert sorted((t["name"], t["calls"], t["failed"]) for t in found["tools"]) == sorted(tools)
+    assert found["tools_are_all"]
+    failed = db.execute(f"select count(*) {of_it} and outcome = 'error'").fetchone()[0]
+    assert sum(one["calls"] for one in found["failures"]) == failed > 0
+    assert {e["callee"] for e in found["network"]["edges"]} >= {"reviewer-search"}
+    page = (await ask(busy, "?range=90d&agent=coder-search")).text
+    assert "<h1>coder-search</h1>" in page
+    assert page.count("<svg") >= 4
+
+
+async def test_health_goes_by_the_last_calls(database, ask):
+    fill(
+        database,
+        *(call(n, agent_id="bad", outcome="error" if n % 2 else "ok") for n in range(10)),
+        call(20, agent_id="good"), call(21, agent_id="old", days_ago=2),
+    )  # fmt: skip
+    found = (await ask(database, ".json")).json()["agents"]
+    assert {one["agent"]: one["health"] for one in found} == {
+        "bad": "failing", "good": "active", "old": "quiet",
+    }  # fmt: skip
+
+
+async def test_calls_of_nobody_are_listed(database, ask):
+    fill(database, call(1))
+    [one] = (await ask(database, ".json")).json()["agents"]
+    assert (one["agent"], one["calls"], one["health"]) == ("(unknown)", 1, "active")
+    assert (await ask(database)).status_code == 200
+
+
+async def test_empty_states_say_what_to_do(database, ask):
+    assert "agenttrace-mitm demo" in (await ask(database)).text
+    fill(database, call(1, agent_id="a"))
+    assert "did not call" in (await ask(database, "?agent=nobody")).text
+    assert "range=90d" in (await ask(database, "?from=2020-01-01&to=2020-01-02")).text
+
+
+@pytest.mark.parametrize(
+    "query", ["", "?agent=%3Cscript%3E", "?range=today", "?agent=coder-search"]
+)
+async def test_pages_run_no_foreign_script(busy, ask, query):
+    fill(busy, call(1, agent_id=HOSTILE, model=HOSTILE))
+    answer = await ask(busy, query)
+    assert answer.status_code == 200
+    page = Page(answer.text)
+    assert [tag for tag, _ in page.tags].count("h1") == 1
+    assert not [tag for tag, _ in page.tags if tag == "img"]
+    for tag, attributes in page.tags:
+        assert "style" not in attributes
+        assert tag != "script" or attributes["src"].startswith("/-/agenttrace/static/")
+
+
+def edge(caller: str, callee: str, times: int = 1, ms: float = 10.0) -> Edge:
+    return Edge(
+        caller=caller, callee=callee, times=times, failed=0, calls=1, tokens_in=1, tokens_out=1,
+        cost_nano_usd=None, mean_latency_ms=ms,
+    )  # fmt: skip
+
+
+def network(*edges: Edge) -> Network:
+    return Network(edges=edges, in_cycles=(), bottlenecks=(), isolated=(), whole=True)
+
+
+def test_callers_stand_to_the_left():
+    drawn = drawing(network(edge("a", "b"), edge("b", "c"), edge("a", "c")))
+    x = {node.name: node.x for node in drawn.nodes}
+    assert x["a"] < x["b"] < x["c"]
+    assert len(drawn.arcs) == 3
+    for node in drawn.nodes:
+        assert 0 <= node.x <= drawn.width and 0 <= node.y <= drawn.height
+
+
+def test_cycles_are_drawn_and_end():
+    drawn = drawing(network(edge("a", "b"), edge("b", "a"), edge("c", "c")))
+    assert {node.name for node in drawn.nodes} == {"a", "b", "c"}
+    assert drawing(network()) is None
+
+
+def test_a_wide_cycle_of_many_is_drawn_soon():
+    names = [f"agent-{n}" for n in range(14)]
+    drawn = drawing(network(*(edge(a, b) for a in names for b in names)))
+    assert len(drawn.arcs) == 14 * 14
+
+
+async def test_a_bottleneck_is_named(database):
+    from datasette_agenttrace.agents.queries import _bottlenecks
+
+    assert _bottlenecks((edge("a", "slow", 5, 900), edge("a", "quick", 5, 1))) == ["slow"]
+    assert _bottlenecks((edge("a", "only", 5, 900),)) == []
+    open_database(database).close()
+
+
+PROMPTS = """
+create table if not exists prompts (
+    prompt_id text primary key, agent_id text not null, first_seen_us integer not null,
+    system_print text not null, tools_print text not null, system text, tools text,
+    system_chars integer not null, tools_chars integer not null, n_tools integer not null,
+    privacy_tier integer not null
+)
+"""
+
+
+async def test_versions_of_a_prompt_show_their_calls_and_what_changed(database, ask):
+    fill(
+        database,
+        call(1, agent_id="a", prompt_id="p1", cost_nano_usd=10_000_000, tokens_in=100),
+        call(2, agent_id="a", prompt_id="p2", cost_nano_usd=30_000_000, tokens_in=300),
+        call(3, agent_id="a", prompt_id="p2", outcome="error"),
+        call(4, agent_id="b", prompt_id="p2", cost_nano_usd=5, days_ago=1),
+    )  # fmt: skip
+    db = sqlite3.connect(database)
+    db.execute(PROMPTS)
+    for number, (id_, system, print_) in enumerate(
+        (
+            ("p1", "You help.\nBe brief.", "x"),
+            ("p2", f"You help.\n{HOSTILE}", "y"),
+            ("p3", None, "z"),
+        )
+    ):
+        db.execute(
+            "insert into prompts values (?, 'a', ?, ?, 't', ?, null, 9, 0, 0, 3)",
+            (id_, NOON + number, print_, system),
+        )
+    db.commit()
+    third, second, first = (await ask(database, ".json?range=7d&agent=a")).json()["prompts"]
+    assert [one["version"] for one in (first, second, third)] == [1, 2, 3]
+    assert (first["calls"], first["cost_nano_usd"], first["tokens_in"]) == (1, 10_000_000, 100)
+    assert (second["calls"], second["failed"], second["cost_nano_usd"]) == (2, 1, 30_000_000)
+    assert (first["changed"], second["changed"]) == ([], ["system"])
+    assert [line["text"] for line in second["difference"] if line["mark"] in ("plus", "minus")] == [
+        "-Be brief.", f"+{HOSTILE}",
+    ]  # fmt: skip
+    assert first["difference"] is None and third["difference"] is None
+    page = (await ask(database, "?range=7d&agent=a")).text
+    assert "What version 2 changed" in page and "are not kept" in page
+    assert "<img" not in page

@@ -1,0 +1,148 @@
+"""The Latency page: percentiles, pace, incidents and limits."""
+
+import sqlite3
+
+import pytest
+
+from agenttrace_mitm import clock
+from benchmarks import bulk
+from datasette_agenttrace import sums
+from datasette_agenttrace.asking import asked_of
+from datasette_agenttrace.latency.queries import load
+from datasette_agenttrace.sums import quantile
+from tests.datasette_agenttrace.test_costs import HOSTILE, NOON, TODAY, Page, call, fill
+
+LATENCY = "/-/agenttrace/latency"
+MINUTE_US = 60_000_000
+
+
+@pytest.fixture(autouse=True)
+def _noon(monkeypatch):
+    monkeypatch.setattr(clock, "now_us", lambda: NOON)
+
+
+@pytest.fixture
+def ask(database, headers, serve):
+    async def asked(query=""):
+        return await serve(database).client.get(LATENCY + query, headers=headers)
+
+    return asked
+
+
+async def test_percentiles_are_those_of_plain_sql(database, ask):
+    bulk.build(database, 1_200, days=80, end_us=NOON)
+    found = (await ask(".json?range=90d")).json()
+    db = sqlite3.connect(database)
+    assert len(found["models"]) == 9
+    for one in found["models"]:
+        times = db.execute(
+            "select latency_ms from llm_calls where coalesce(response_model, model) = ?"
+            " order by latency_ms",
+            (one["model"],),
+        ).fetchall()
+        assert one["calls"] == len(times)
+        for name, share in (("p50_ms", 0.5), ("p90_ms", 0.9), ("p99_ms", 0.99)):
+            assert one[name] == quantile([(ms, 1) for (ms,) in times], share)
+        rates = db.execute(
+            "select tokens_out * 1000.0 / (latency_ms - ttft_ms) from llm_calls"
+            " where outcome = 'ok' and response_model = ?",
+            (one["model"],),
+        ).fetchall()
+        assert one["paced"] == len(rates)
+        assert one["tokens_per_second"] == quantile([(rate, 1) for (rate,) in rates], 0.5)
+    refused = db.execute(
+        "select count(*) from llm_calls where status_code = 429 or status_code >= 500"
+    ).fetchone()[0]
+    assert sum(sum(counts) for counts in found["refused"].values()) == refused > 5
+    assert sum(one["calls"] for one in found["incidents"]) <= refused
+    assert len(found["courses"]) == 6
+    assert all(len(one["p95_ms"]) == 90 for one in found["courses"])
+
+
+def test_many_calls_have_near_percentiles(database, monkeypatch):
+    bulk.build(database, 800, days=80, end_us=NOON)
+    db = sqlite3.connect(database)
+    asked = asked_of({"range": "90d"}, TODAY)
+    exact = load(db, asked, NOON)
+    monkeypatch.setattr(sums, "EXACT_CALLS", 1)
+    rough = load(db, asked, NOON)
+    assert (exact.latency_is_exact, rough.latency_is_exact) == (True, False)
+    for one, other in zip(exact.models, rough.models, strict=True):
+        assert other.p99_ms == pytest.approx(one.p99_ms, rel=0.026)
+        assert other.tokens_per_second == one.tokens_per_second
+
+
+async def test_refusals_close_together_are_an_incident(database, ask):
+    def refused(number, minutes_ago, **said):
+        at = NOON - minutes_ago * MINUTE_US
+        return call(number, started_us=at, outcome="error", **said)
+
+    fill(
+        database,
+        refused(1, 90, status_code=429), refused(2, 80, status_code=429, model="m2"),
+        refused(3, 79, status_code=529), refused(4, 60, status_code=429),
+        refused(5, 10, status_code=500), refused(6, 9, status_code=400),
+        refused(7, 5, status_code=200, error_type="overloaded_error", provider="anthropic"),
+        refused(8, 4, status_code=429, kind="telemetry"),
+    )  # fmt: skip
+    found = (await ask(".json?range=today")).json()
+    said = [
+        (one["provider"], one["trouble"], one["calls"], one["lasted_ms"], one["models"])
+        for one in found["incidents"]
+    ]
+    assert said == [
+        ("anthropic", "overloaded", 1, 0, ["m1"]),
+        ("openai", "server error", 1, 0, ["m1"]),
+        ("openai", "rate limited", 1, 0, ["m1"]),
+        ("openai", "overloaded", 1, 0, ["m1"]),
+        ("openai", "rate limited", 2, 600_000, ["m1", "m2"]),
+    ]
+    assert {name: sum(many) for name, many in found["refused"].items()} == {
+        "overloaded": 2, "rate limited": 3, "server error": 1,
+    }  # fmt: skip
+
+
+async def test_limits_are_the_newest_told(database, ask):
+    def told(number, **limits):
+        return call(number, ended_us=NOON - 1_000_000 * (10 - number), rate_limit=limits)
+
+    fill(
+        database,
+        told(1, requests={"limit": 100, "remaining": 1}),
+        told(2, requests={"limit": 100, "remaining": 40, "reset_s": 3600}, tokens={"limit": 0}),
+        call(3, provider="anthropic", model="c", ended_us=NOON - 60_000_000, rate_limit={
+            "unified": {"status": "allowed", "5h": {"utilization": 0.97, "reset_at": 2e9}},
+            "tokens": {"limit": 10, "remaining": 9, "reset_s": 5}, "odd": {"limit": "a"},
+        }),
+        call(4, provider="mistral", rate_limit=None),
+    )  # fmt: skip
+    found = (await ask(".json?range=today")).json()["limits"]
+    said = [(one["provider"], one["meter"], round(one["left"], 2), one["over"]) for one in found]
+    assert said == [
+        ("anthropic", "unified 5h", 0.03, False),
+        ("openai", "requests", 0.4, False),
+        ("anthropic", "tokens", 0.9, True),
+    ]
+    page = (await ask("?range=today")).text
+    assert "40 %" in page and "has begun anew" in page
+    only = (await ask(".json?range=today&provider=openai")).json()["limits"]
+    assert {one["provider"] for one in only} == {"openai"}
+
+
+async def test_the_page_runs_no_foreign_script(database, ask):
+    assert "agenttrace-mitm demo" in (await ask()).text
+    fill(
+        database,
+        call(
+            1, model=HOSTILE, provider=HOSTILE, rate_limit={HOSTILE: {"limit": 2, "remaining": 1}}
+        ),
+        call(2, outcome="error", status_code=500, error_type=HOSTILE, model=HOSTILE),
+    )
+    for query in ("", "?range=90d&model=%3Cimg%3E", "?from=2020-01-01&to=2020-01-02"):
+        answer = await ask(query)
+        assert answer.status_code == 200
+        page = Page(answer.text)
+        assert [tag for tag, _ in page.tags].count("h1") == 1
+        assert not [tag for tag, _ in page.tags if tag == "img"]
+        assert not [1 for _, attributes in page.tags if "style" in attributes]
+        assert 'alert("x")</script>' not in answer.text
