@@ -1,5 +1,6 @@
 """Who is on the other end of a client connection: the process, the run, what it says of itself."""
 
+import contextlib
 import functools
 import ipaddress
 import socket
@@ -152,13 +153,16 @@ def is_local(client: connection.Client) -> bool:
     except ValueError:
         return False
     mapped = getattr(address, "ipv4_mapped", None) or address
-    ours = client.sockname[0]
-    # What arrives on loopback comes from here, also when the system led it there (`redirect`).
-    return mapped.is_loopback or host == ours or _is_loopback(ours)
+    return mapped.is_loopback or host == client.sockname[0] or _is_ours(host)
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host.partition("%")[0]).is_loopback
-    except ValueError:
-        return False
+def _is_ours(host: str) -> bool:
+    """Whether *host* is an address of this machine.
+
+    A connection that `redirect` leads to our loopback keeps the address that it began with.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
+        probe.bind((host, 0))
+        return True
+    return False

@@ -103,7 +103,7 @@ def _change(user: str | None, cgroup: str | None, port: int, pid: int) -> "Chang
             )
         return redirect(here, {"uid": str(uid), "port": str(port)})
     group = (cgroup or "").strip("/")
-    if not here.at(f"/sys/fs/cgroup/{group}").is_dir():
+    if not group or '"' in group or not here.at(f"/sys/fs/cgroup/{group}").is_dir():
         raise AgentTraceError(f"There is no control group {group}", "See /sys/fs/cgroup")
     own = Path(f"/proc/{pid}/cgroup").read_text("utf-8").rpartition("::")[2].strip().strip("/")
     if own == group or own.startswith(f"{group}/"):
