@@ -51,6 +51,7 @@ class Service:
         self._known = known
         self._writer = writer
         self._outcomes = outcomes
+        self._relinking: Relink | None = None  # the last one, perhaps still before the writer
         self._workers: dict[str, Assembly] = {}
         self._links: dict[str, asyncio.StreamWriter] = {}
         self._waiting: dict[str, asyncio.StreamWriter] = {}
@@ -204,10 +205,12 @@ class Service:
         """Have calls placed again that came before one which they go on from.
 
         Nothing is placed meanwhile: it might go on from them.  This is rare, and takes a commit.
+        While one still waits for the writer, as in an outage, the next ones are not waited for.
         """
-        again = Relink(ids)
+        stalled = self._relinking is not None and not self._relinking.done.is_set()
+        again = self._relinking = Relink(ids)
         self._writer.put(again)
-        if again.done.wait(RELINK_S):
+        if not stalled and again.done.wait(RELINK_S):
             self._known.learn_again(again.placed)
 
     def _write(self, record: Record) -> None:
