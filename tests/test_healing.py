@@ -13,8 +13,8 @@ from agenttrace_mitm.providers.openai_chat import OpenAIChat
 from agenttrace_mitm.recorder.assembly import Assembly
 from agenttrace_mitm.reprocess import reprocess
 from agenttrace_mitm.store.healed_tools import OPEN_OR_OURS
+from agenttrace_mitm.store.opening import APPLICATION_ID
 from agenttrace_mitm.store.revise import problems
-from agenttrace_mitm.store.schema import APPLICATION_ID
 
 from . import corpus_cases as corpus
 from . import socket_cases

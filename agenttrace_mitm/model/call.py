@@ -1,6 +1,6 @@
 """What is stored: one `llm_calls` row and the rows that hang on it.
 
-Field names are the column names of the database; `store/schema.py` describes each for people.
+Field names are the column names of the database; `store/descriptions.py` describes each for people.
 """
 
 from typing import Literal

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from .chains import request_of, response_of
     from .damage import set_aside
     from .known import KnownContent
+    from .opening import open_database
     from .reading import Reading
-    from .schema import open_database
     from .spool import DeadLetter, Spool
     from .writer import BlindSpot, Event, Relink, Writer
 
@@ -27,7 +27,7 @@ _HOMES = {
     "Relink": "writer",
     "Spool": "spool",
     "Writer": "writer",
-    "open_database": "schema",
+    "open_database": "opening",
     "request_of": "chains",
     "response_of": "chains",
     "set_aside": "damage",

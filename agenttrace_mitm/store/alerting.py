@@ -66,7 +66,7 @@ class AlertStore:
 
     def _migrate(self) -> None:
         # Costs a third of a second to import: a check from cron does without it.
-        from .schema import open_database  # noqa: PLC0415
+        from .opening import open_database  # noqa: PLC0415
 
         self._db = open_database(self._path).conn
 

@@ -9,7 +9,7 @@ import struct
 import time
 from pathlib import Path
 
-from .schema import APPLICATION_ID
+from .opening import APPLICATION_ID
 
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 COMPANIONS = ("", "-wal", "-shm")

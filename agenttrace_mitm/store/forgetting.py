@@ -16,8 +16,8 @@ from pathlib import Path
 from ..errors import StoreError
 from . import rollups
 from .chains import Bodies, bodies_of, release, replace
+from .opening import open_database
 from .prompts import UNUSED
-from .schema import open_database
 from .spool import Spool
 
 FORGOTTEN = "[forgotten]"

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from ..clock import oldest_id
 from ..errors import StoreError
+from .opening import open_database
 from .retention import let_go
-from .schema import open_database
 
 DAY_US = 86_400_000_000
 

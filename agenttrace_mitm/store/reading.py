@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import StoreError
-from .schema import open_database
+from .opening import open_database
 
 log = logging.getLogger(__name__)
 

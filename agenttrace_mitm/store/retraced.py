@@ -15,10 +15,10 @@ from pathlib import Path
 from ..errors import StoreError
 from . import rollups
 from .commits import link_again
+from .opening import open_database
 from .places import write_placement
 from .prompts import UNUSED, write_prompt
 from .rows import result_text
-from .schema import open_database
 from .talks import Placing, StoredTalk, Talks
 
 BATCH = 500

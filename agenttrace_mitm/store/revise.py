@@ -22,8 +22,8 @@ from . import rollups
 from .chains import bodies_of, unreadable
 from .descriptions import CALL_COLUMNS
 from .healing import Again, heal
+from .opening import BUSY_TIMEOUT_MS, open_database
 from .rows import call_of, call_values
-from .schema import BUSY_TIMEOUT_MS, open_database
 from .search import index_new
 
 BATCH = 200

@@ -21,9 +21,9 @@ from ..errors import StoreError
 from ..model import Record, StoredCommit, StoredEvent, StoredRef
 from .chains import Recent
 from .commits import OnBranches, write_commit, write_on_branches, write_ref
+from .opening import open_database
 from .retention import let_go
 from .rows import Batch, json_text
-from .schema import open_database
 from .spool import Spool
 from .waiting import Waiting, weight
 

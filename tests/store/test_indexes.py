@@ -7,11 +7,12 @@ import pytest
 from sqlite_utils import Database
 
 from agenttrace_mitm.store import KnownContent, open_database
+from agenttrace_mitm.store.opening import APPLICATION_ID
 from agenttrace_mitm.store.relinked import Relinking
 from agenttrace_mitm.store.retention import let_go
 from agenttrace_mitm.store.revise import problems
 from agenttrace_mitm.store.rows import write_record
-from agenttrace_mitm.store.schema import APPLICATION_ID, migrations
+from agenttrace_mitm.store.schema import migrations
 from tests.support.records import NOON_US, record
 from tests.traces.talks import Recording, says, tool_result, tool_use, user
 

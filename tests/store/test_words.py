@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from sqlite_utils import Database
 
 from agenttrace_mitm.store import open_database
+from agenttrace_mitm.store.opening import APPLICATION_ID
 from agenttrace_mitm.store.revise import problems
 from agenttrace_mitm.store.rows import write_record
-from agenttrace_mitm.store.schema import APPLICATION_ID, migrations
+from agenttrace_mitm.store.schema import migrations
 from agenttrace_mitm.traces import plain_text
 from tests.support.records import message, record
 

@@ -124,7 +124,7 @@ def test_a_locked_database_costs_time_not_data(
     tmp_path: Path, kept: Kept, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Calls go to the spool while another program holds the lock, and come home after."""
-    monkeypatch.setattr("agenttrace_mitm.store.schema.BUSY_TIMEOUT_MS", 50)
+    monkeypatch.setattr("agenttrace_mitm.store.opening.BUSY_TIMEOUT_MS", 50)
     monkeypatch.setattr(writer_module, "RETRY_S", 0.05)
     path = tmp_path / "data.db"
     open_database(path).close()
@@ -257,7 +257,7 @@ def test_events_of_an_outage_come_home_too(
     tmp_path: Path, kept: Kept, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was dropped while the database was away is told once it is back."""
-    monkeypatch.setattr("agenttrace_mitm.store.schema.BUSY_TIMEOUT_MS", 50)
+    monkeypatch.setattr("agenttrace_mitm.store.opening.BUSY_TIMEOUT_MS", 50)
     monkeypatch.setattr(writer_module, "RETRY_S", 0.05)
     path = tmp_path / "data.db"
     open_database(path).close()

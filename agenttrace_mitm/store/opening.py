@@ -1,0 +1,90 @@
+"""How the database is opened: ours and no other program's, brought up to date, tuned."""
+
+import sqlite3
+from pathlib import Path
+
+from sqlite_utils import Database
+
+from ..errors import StoreError
+from .schema import migrations
+
+APPLICATION_ID = 0x41547263  # "ATrc", in the file header: tells our file from other programs'
+BUSY_TIMEOUT_MS = 20_000
+
+
+def open_database(path: Path) -> Database:
+    """The database at *path*, created or brought up to date; safe for several processes at once.
+
+    Raises `StoreError` when the file cannot be used or is another program's.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.touch(mode=0o600, exist_ok=True)
+        db = Database(_connect(path))
+    except (sqlite3.Error, OSError) as error:
+        raise StoreError(
+            f"{path} cannot be opened ({error})", "Choose another file with --db"
+        ) from error
+    try:
+        _claim(db, path)
+        _migrate(db)
+    except sqlite3.DatabaseError as error:
+        db.close()
+        raise StoreError(
+            f"{path} is not a usable SQLite database ({error})",
+            "Move it away or choose another file with --db",
+        ) from error
+    except BaseException:  # Ctrl-C as well: no connection is left open
+        db.close()
+        raise
+    return db
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None)
+
+
+def _claim(db: Database, path: Path) -> None:
+    """Refuse a file that belongs to somebody else; mark and prepare an empty one."""
+    mark, has_tables = _owner(db)
+    if mark == APPLICATION_ID:
+        db.execute("pragma synchronous = normal")
+        return
+    if mark or has_tables:
+        raise StoreError(
+            f"{path} is a database of another program", "Choose another file with --db"
+        )
+    db.execute("pragma page_size = 8192")
+    db.execute("pragma auto_vacuum = incremental")
+    db.execute("pragma journal_mode = wal")
+    db.execute("pragma synchronous = normal")
+
+
+def _owner(db: Database) -> tuple[int, bool]:
+    """The file's mark, and whether it has tables.
+
+    In one transaction, hence of one moment: another process may be creating the database, and its
+    tables without its mark would look like somebody else's.
+    """
+    db.execute("begin")
+    try:
+        mark = db.execute("pragma application_id").fetchone()[0]
+        tables = db.execute("select count(*) from sqlite_master").fetchone()[0]
+    finally:
+        db.execute("rollback")
+    return mark, bool(tables)
+
+
+def _migrate(db: Database) -> None:
+    # Two processes may get here at once, and applying is not safe by itself: the second waits
+    # for the lock, then finds nothing left to do.
+    if not migrations.pending(db):
+        return
+    db.execute("begin immediate")
+    try:
+        migrations.apply(db)
+        db.execute(f"pragma application_id = {APPLICATION_ID}")
+        db.execute("commit")
+    except BaseException:  # Ctrl-C as well: half a schema is none
+        db.execute("rollback")
+        raise
