@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 
 from datasette.utils import sqlite_timelimit
 from datasette.utils.asgi import NotFound, Response
+from pydantic import BaseModel
 
 from agenttrace_mitm import clock
 
@@ -100,6 +101,24 @@ def query_address(datasette: Datasette, database: str, sql: str, **given: str | 
     """Datasette's page of *sql*, filled in and run with the parameters *given*."""
     path: str = datasette.urls.database(database)
     return f"{path}?{urlencode({'sql': sql, **given})}"
+
+
+async def one_of[Found](
+    datasette: Datasette, load: Callable[[sqlite3.Connection], Found | None], what: str
+) -> Found:
+    """The *what* that *load* finds.  Not found where there is none."""
+    found = await reading(datasette, load)
+    if found is None:
+        raise NotFound(f"There is no {what} with this id")
+    return found
+
+
+async def as_json(found: Awaitable[BaseModel]) -> Response:
+    """What a page shows, as JSON; 503 where it takes too long."""
+    try:
+        return Response.json((await found).model_dump(mode="json"))
+    except TooSlow as slow:
+        return Response.json({"ok": False, "error": str(slow)}, status=503)
 
 
 async def render(

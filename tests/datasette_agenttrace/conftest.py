@@ -1,6 +1,6 @@
 """A Datasette on one of our databases, and ways to ask it something."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ from datasette.plugins import pm
 import datasette_agenttrace
 from agenttrace_mitm import access
 from agenttrace_mitm.store import open_database
+from tests.datasette_agenttrace.test_costs import NOON
+from tests.traces.talks import Recording
 
 
 @pytest.fixture(autouse=True)
@@ -60,3 +62,24 @@ def serve() -> Callable[..., Datasette]:
         return Datasette([str(file) for file in files], **options)
 
     return made
+
+
+@pytest.fixture
+def get(database: Path, headers: dict[str, str], serve: Callable[..., Datasette]) -> Any:
+    """Asks for a path of a server on the database."""
+    served = serve(database)
+
+    async def got(path: str) -> Any:
+        return await served.client.get(path, headers=headers)
+
+    return got
+
+
+@pytest.fixture
+def talk(database: Path) -> Iterator[Recording]:
+    """A recorder that writes into the database, from an hour before the tests' noon."""
+    db = open_database(database)
+    recording = Recording(db.conn)
+    recording._now = NOON - 3_600_000_000
+    yield recording
+    db.close()

@@ -55,16 +55,6 @@ def store(path, *records: Record) -> None:
     db.close()
 
 
-@pytest.fixture
-def get(database, headers, serve):
-    served = serve(database)
-
-    async def got(path):
-        return await served.client.get(path, headers=headers)
-
-    return got
-
-
 async def ids(get, query: str = "") -> list[str]:
     answer = await get(f"{CALLS}.json?{query}")
     assert answer.status_code == 200, answer.text

@@ -27,26 +27,6 @@ def _noon(monkeypatch):
     monkeypatch.setattr(clock, "now_us", lambda: NOON)
 
 
-@pytest.fixture
-def get(database, headers, serve):
-    served = serve(database)
-
-    async def got(path):
-        return await served.client.get(path, headers=headers)
-
-    return got
-
-
-@pytest.fixture
-def talk(database):
-    """A recorder that writes into the database, an hour before noon."""
-    db = open_database(database)
-    recording = Recording(db.conn)
-    recording._now = NOON - 3_600_000_000
-    yield recording
-    db.close()
-
-
 async def test_the_list_tells_what_a_session_left_behind(talk, get):
     _task(talk)
     [line] = (await get(f"{SESSIONS}.json")).json()["sessions"]

@@ -25,26 +25,6 @@ def _noon(monkeypatch):
     monkeypatch.setattr(clock, "now_us", lambda: NOON)
 
 
-@pytest.fixture
-def get(database, headers, serve):
-    served = serve(database)
-
-    async def got(path):
-        return await served.client.get(path, headers=headers)
-
-    return got
-
-
-@pytest.fixture
-def talk(database):
-    """A recorder that writes into the database, an hour before noon."""
-    db = open_database(database)
-    recording = Recording(db.conn)
-    recording._now = NOON - 3_600_000_000
-    yield recording
-    db.close()
-
-
 def work(talk: Recording, said: str = "Mend the parser.", **session: str) -> str:
     """A prompt with a tool that fails, a sub-agent, and an answer; the trace's id."""
     session = {"x_claude_code_session_id": "s-1"} | session

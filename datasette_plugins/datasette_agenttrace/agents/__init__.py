@@ -1,7 +1,6 @@
 """The Agents page: how each agent fares and who calls whom; with an agent chosen, all about it."""
 
 from typing import Any
-from urllib.parse import urlencode
 
 from datasette.utils.asgi import Response
 
@@ -10,7 +9,7 @@ from agenttrace_mitm import clock
 from .. import charts, figures
 from ..asking import LABELS, Asked, arguments_of, asked_of
 from ..costs import drawings
-from ..page import PREFIX, Page, TooSlow, reading, render, site_of, today
+from ..page import PREFIX, Page, TooSlow, as_json, query_address, reading, render, site_of, today
 from ..site import Datasette
 from . import one, queries
 from .drawing import drawing
@@ -57,11 +56,7 @@ async def view(datasette: Datasette, request: Any) -> Response:
 
 async def data(datasette: Datasette, request: Any) -> Response:
     """What the page shows, as JSON."""
-    try:
-        found = await _load(datasette, asked_of(arguments_of(request), today()))
-    except TooSlow as slow:
-        return Response.json({"ok": False, "error": str(slow)}, status=503)
-    return Response.json(found.model_dump(mode="json"))
+    return await as_json(_load(datasette, asked_of(arguments_of(request), today())))
 
 
 async def _load(datasette: Datasette, asked: Asked) -> Agents | OneAgent:
@@ -70,9 +65,8 @@ async def _load(datasette: Datasette, asked: Asked) -> Agents | OneAgent:
 
 
 def _sql_address(datasette: Datasette, database: str, asked: Asked) -> str:
-    given = {"sql": SQL, "first_day": asked.first_day, "last_day": asked.last_day}
-    path: str = datasette.urls.database(database)
-    return f"{path}?{urlencode(given)}"
+    given = {"first_day": asked.first_day, "last_day": asked.last_day}
+    return query_address(datasette, database, SQL, **given)
 
 
 def _calls(value: float) -> str:

@@ -10,13 +10,14 @@ from typing import Any
 from datasette.utils.asgi import NotFound, Response
 
 from .. import figures
-from ..asking import LABELS, arguments_of
-from ..page import PREFIX, Page, TooSlow, reading, render, site_of, today
+from ..asking import arguments_of
+from ..lists import show_list
+from ..page import PREFIX, Page, as_json, one_of, reading, render, site_of, today
 from ..share import shared, tier_of
 from ..site import Datasette
 from . import one, queries
 from .curl import curl
-from .queries import OUTCOME_LABELS, Calls, CallsAsked, calls_asked
+from .queries import OUTCOME_LABELS, calls_asked
 from .timing import timing
 
 ID = r"(?P<id>[^/.]{1,100})"
@@ -28,33 +29,21 @@ PLAIN = {
 
 async def view(datasette: Datasette, request: Any) -> Response:
     """The list."""
-    site = site_of(datasette)
-    asked = calls_asked(arguments_of(request), today())
-    context: dict[str, Any] = {
-        "asked": asked,
-        "ranges": [(label, name, asked.address(range=name)) for name, label in LABELS.items()],
-        "outcomes": OUTCOME_LABELS,
-        "figures": figures,
-        "database": site.database,
-        "data_address": "calls.json" + asked.address(),
-    }
-    try:
-        calls = await _list(datasette, asked)
-    except TooSlow as slow:
-        context |= {"calls": None, "problem": str(slow)}
-        return await render(datasette, request, "agenttrace_calls.html", context, status=503)
-    older = asked.address(before=calls.older) if calls.older else None
-    context |= {"calls": calls, "older": older}
-    return await render(datasette, request, "agenttrace_calls.html", context)
+    return await show_list(
+        datasette,
+        request,
+        "calls",
+        calls_asked(arguments_of(request), today()),
+        queries.load,
+        outcomes=OUTCOME_LABELS,
+        database=site_of(datasette).database,
+    )
 
 
 async def data(datasette: Datasette, request: Any) -> Response:
     """The list as JSON."""
-    try:
-        calls = await _list(datasette, calls_asked(arguments_of(request), today()))
-    except TooSlow as slow:
-        return Response.json({"ok": False, "error": str(slow)}, status=503)
-    return Response.json(calls.model_dump(mode="json"))
+    asked = calls_asked(arguments_of(request), today())
+    return await as_json(reading(datasette, lambda db: queries.load(db, asked)))
 
 
 async def view_one(datasette: Datasette, request: Any) -> Response:
@@ -77,16 +66,13 @@ async def view_one(datasette: Datasette, request: Any) -> Response:
 
 async def data_one(datasette: Datasette, request: Any) -> Response:
     """A call as JSON."""
-    found = await _one(datasette, request)
-    return Response.json(found.model_dump(mode="json"))
+    return await as_json(_one(datasette, request))
 
 
 async def share(datasette: Datasette, request: Any) -> Response:
     """A call as a file."""
     call_id, tier = request.url_vars["id"], tier_of(request)
-    found = await reading(datasette, lambda db: one.load(db, call_id, whole=True, cap=tier))
-    if found is None:
-        raise NotFound("There is no call with this id")
+    found = await one_of(datasette, lambda db: one.load(db, call_id, whole=True, cap=tier), "call")
     context = {"found": found, "call": found.call, "tier": tier, "outcomes": OUTCOME_LABELS}
     name = f"call-{call_id}"
     return await shared(datasette, request, "agenttrace_share_call.html", name, context)
@@ -110,20 +96,13 @@ async def message(datasette: Datasette, request: Any) -> Response:
     return _plain(text)
 
 
-async def _list(datasette: Datasette, asked: CallsAsked) -> Calls:
-    return await reading(datasette, lambda db: queries.load(db, asked))
-
-
 async def _one(datasette: Datasette, request: Any) -> one.OneCall:
     call_id, whole = request.url_vars["id"], "history" in request.args
 
     def load(db: sqlite3.Connection) -> one.OneCall | None:
         return one.load(db, call_id, whole=whole)
 
-    found = await reading(datasette, load)
-    if found is None:
-        raise NotFound("There is no call with this id")
-    return found
+    return await one_of(datasette, load, "call")
 
 
 def _plain(text: str) -> Response:

@@ -11,7 +11,7 @@ from datasette.utils.asgi import Response
 
 from .. import canned, charts, figures
 from ..asking import LABELS, Asked, arguments_of
-from ..page import PREFIX, Page, TooSlow, reading, render, site_of, today
+from ..page import PREFIX, Page, TooSlow, as_json, reading, render, site_of, today
 from ..site import Datasette
 from ..sums import Step
 from . import savings, stack
@@ -48,11 +48,7 @@ async def view(datasette: Datasette, request: Any) -> Response:
 
 async def data(datasette: Datasette, request: Any) -> Response:
     """What the page shows, as JSON."""
-    try:
-        costs = await _load(datasette, costs_asked(arguments_of(request), today()))
-    except TooSlow as slow:
-        return Response.json({"ok": False, "error": str(slow)}, status=503)
-    return Response.json(costs.model_dump(mode="json"))
+    return await as_json(_load(datasette, costs_asked(arguments_of(request), today())))
 
 
 async def _load(datasette: Datasette, asked: Asked) -> Costs:

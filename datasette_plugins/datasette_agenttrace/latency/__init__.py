@@ -1,7 +1,6 @@
 """The Latency page: how long models take, how fast they write, and how providers fare."""
 
 from typing import Any
-from urllib.parse import urlencode
 
 from datasette.utils.asgi import Response
 
@@ -9,7 +8,7 @@ from agenttrace_mitm import clock
 
 from .. import charts, figures
 from ..asking import LABELS, Asked, arguments_of, asked_of
-from ..page import PREFIX, Page, TooSlow, reading, render, site_of, today
+from ..page import PREFIX, Page, TooSlow, as_json, query_address, reading, render, site_of, today
 from ..site import Datasette
 from .queries import Latency, Trouble, load
 
@@ -52,11 +51,7 @@ async def view(datasette: Datasette, request: Any) -> Response:
 
 async def data(datasette: Datasette, request: Any) -> Response:
     """What the page shows, as JSON."""
-    try:
-        found = await _load(datasette, asked_of(arguments_of(request), today()))
-    except TooSlow as slow:
-        return Response.json({"ok": False, "error": str(slow)}, status=503)
-    return Response.json(found.model_dump(mode="json"))
+    return await as_json(_load(datasette, asked_of(arguments_of(request), today())))
 
 
 async def _load(datasette: Datasette, asked: Asked) -> Latency:
@@ -64,9 +59,8 @@ async def _load(datasette: Datasette, asked: Asked) -> Latency:
 
 
 def _sql_address(datasette: Datasette, database: str, asked: Asked) -> str:
-    given = {"sql": SQL, "since_us": asked.since_us, "until_us": asked.until_us}
-    path: str = datasette.urls.database(database)
-    return f"{path}?{urlencode(given)}{CHART}"
+    given = {"since_us": asked.since_us, "until_us": asked.until_us}
+    return query_address(datasette, database, SQL, **given) + CHART
 
 
 def _charts(found: Latency) -> dict[str, charts.Chart]:

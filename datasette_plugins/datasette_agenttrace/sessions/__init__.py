@@ -7,15 +7,16 @@ import sqlite3
 from typing import Any
 from urllib.parse import unquote
 
-from datasette.utils.asgi import NotFound, Response
+from datasette.utils.asgi import Response
 
 from .. import figures
-from ..asking import LABELS, arguments_of
-from ..page import PREFIX, Page, TooSlow, query_address, reading, render, site_of, today
+from ..asking import arguments_of
+from ..lists import show_list
+from ..page import PREFIX, Page, as_json, one_of, query_address, reading, render, site_of, today
 from ..share import WHOLE_SHARED, shared, tier_of
 from ..site import Datasette
 from . import queries, replay
-from .queries import Sessions, SessionsAsked, sessions_asked
+from .queries import sessions_asked
 
 ID = r"(?P<id>[^/]{1,300}?)"
 LIST_SQL = """\
@@ -41,33 +42,22 @@ order by started_us
 
 async def view(datasette: Datasette, request: Any) -> Response:
     """The list."""
-    site = site_of(datasette)
     asked = sessions_asked(arguments_of(request), today())
     time = {"since_us": asked.since_us, "until_us": asked.until_us}
-    context: dict[str, Any] = {
-        "asked": asked,
-        "ranges": [(label, name, asked.address(range=name)) for name, label in LABELS.items()],
-        "figures": figures,
-        "data_address": "sessions.json" + asked.address(),
-        "sql_address": query_address(datasette, site.database, LIST_SQL, **time),
-    }
-    try:
-        sessions = await _list(datasette, asked)
-    except TooSlow as slow:
-        context |= {"sessions": None, "problem": str(slow)}
-        return await render(datasette, request, "agenttrace_sessions.html", context, status=503)
-    older = asked.address(before=sessions.older) if sessions.older else None
-    context |= {"sessions": sessions, "older": older}
-    return await render(datasette, request, "agenttrace_sessions.html", context)
+    return await show_list(
+        datasette,
+        request,
+        "sessions",
+        asked,
+        queries.load,
+        sql_address=query_address(datasette, site_of(datasette).database, LIST_SQL, **time),
+    )
 
 
 async def data(datasette: Datasette, request: Any) -> Response:
     """The list as JSON."""
-    try:
-        sessions = await _list(datasette, sessions_asked(arguments_of(request), today()))
-    except TooSlow as slow:
-        return Response.json({"ok": False, "error": str(slow)}, status=503)
-    return Response.json(sessions.model_dump(mode="json"))
+    asked = sessions_asked(arguments_of(request), today())
+    return await as_json(reading(datasette, lambda db: queries.load(db, asked)))
 
 
 async def view_one(datasette: Datasette, request: Any) -> Response:
@@ -84,25 +74,18 @@ async def view_one(datasette: Datasette, request: Any) -> Response:
 
 async def data_one(datasette: Datasette, request: Any) -> Response:
     """A session as JSON."""
-    found = await _one(datasette, request)
-    return Response.json(found.model_dump(mode="json"))
+    return await as_json(_one(datasette, request))
 
 
 async def share(datasette: Datasette, request: Any) -> Response:
     """A session as a file."""
     session_id, tier = unquote(request.url_vars["id"]), tier_of(request)
-    found = await reading(
-        datasette, lambda db: replay.load(db, session_id, cap=tier, most=WHOLE_SHARED)
+    found = await one_of(
+        datasette, lambda db: replay.load(db, session_id, cap=tier, most=WHOLE_SHARED), "session"
     )
-    if found is None:
-        raise NotFound("There is no session with this id")
     context = {"found": found, "tier": tier}
     name = f"session-{session_id}"
     return await shared(datasette, request, "agenttrace_share_session.html", name, context)
-
-
-async def _list(datasette: Datasette, asked: SessionsAsked) -> Sessions:
-    return await reading(datasette, lambda db: queries.load(db, asked))
 
 
 async def _one(datasette: Datasette, request: Any) -> replay.Replay:
@@ -112,10 +95,7 @@ async def _one(datasette: Datasette, request: Any) -> replay.Replay:
         number = int(page) if page.isdecimal() and len(page) < 7 else 1
         return replay.load(db, session_id, number)
 
-    found = await reading(datasette, load)
-    if found is None:
-        raise NotFound("There is no session with this id")
-    return found
+    return await one_of(datasette, load, "session")
 
 
 PATH = f"{PREFIX}/sessions/{ID}"

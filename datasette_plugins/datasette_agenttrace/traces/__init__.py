@@ -7,15 +7,16 @@ import sqlite3
 from typing import Any
 from urllib.parse import unquote
 
-from datasette.utils.asgi import NotFound, Response
+from datasette.utils.asgi import Response
 
 from .. import figures
-from ..asking import LABELS, arguments_of
-from ..page import PREFIX, Page, TooSlow, query_address, reading, render, site_of, today
+from ..asking import arguments_of
+from ..lists import show_list
+from ..page import PREFIX, Page, as_json, one_of, query_address, reading, render, site_of, today
 from ..share import WHOLE_SHARED, shared, tier_of
 from ..site import Datasette
 from . import one, queries
-from .queries import STATUS_LABELS, Traces, TracesAsked, traces_asked
+from .queries import STATUS_LABELS, traces_asked
 
 ID = r"(?P<id>[^/.]{1,100})"
 LIST_SQL = """\
@@ -39,34 +40,23 @@ order by started_us
 
 async def view(datasette: Datasette, request: Any) -> Response:
     """The list."""
-    site = site_of(datasette)
     asked = traces_asked(arguments_of(request), today())
     time = {"since_us": asked.since_us, "until_us": asked.until_us}
-    context: dict[str, Any] = {
-        "asked": asked,
-        "ranges": [(label, name, asked.address(range=name)) for name, label in LABELS.items()],
-        "statuses": STATUS_LABELS,
-        "figures": figures,
-        "data_address": "traces.json" + asked.address(),
-        "sql_address": query_address(datasette, site.database, LIST_SQL, **time),
-    }
-    try:
-        traces = await _list(datasette, asked)
-    except TooSlow as slow:
-        context |= {"traces": None, "problem": str(slow)}
-        return await render(datasette, request, "agenttrace_traces.html", context, status=503)
-    older = asked.address(before=traces.older) if traces.older else None
-    context |= {"traces": traces, "older": older}
-    return await render(datasette, request, "agenttrace_traces.html", context)
+    return await show_list(
+        datasette,
+        request,
+        "traces",
+        asked,
+        queries.load,
+        statuses=STATUS_LABELS,
+        sql_address=query_address(datasette, site_of(datasette).database, LIST_SQL, **time),
+    )
 
 
 async def data(datasette: Datasette, request: Any) -> Response:
     """The list as JSON."""
-    try:
-        traces = await _list(datasette, traces_asked(arguments_of(request), today()))
-    except TooSlow as slow:
-        return Response.json({"ok": False, "error": str(slow)}, status=503)
-    return Response.json(traces.model_dump(mode="json"))
+    asked = traces_asked(arguments_of(request), today())
+    return await as_json(reading(datasette, lambda db: queries.load(db, asked)))
 
 
 async def view_one(datasette: Datasette, request: Any) -> Response:
@@ -84,23 +74,18 @@ async def view_one(datasette: Datasette, request: Any) -> Response:
 
 async def data_one(datasette: Datasette, request: Any) -> Response:
     """A trace as JSON."""
-    found = await _one(datasette, request)
-    return Response.json(found.model_dump(mode="json"))
+    return await as_json(_one(datasette, request))
 
 
 async def share(datasette: Datasette, request: Any) -> Response:
     """A trace as a file."""
     trace_id, tier = unquote(request.url_vars["id"]), tier_of(request)
-    found = await reading(datasette, lambda db: one.load(db, trace_id, cap=tier, most=WHOLE_SHARED))
-    if found is None:
-        raise NotFound("There is no trace with this id")
+    found = await one_of(
+        datasette, lambda db: one.load(db, trace_id, cap=tier, most=WHOLE_SHARED), "trace"
+    )
     context = {"found": found, "tier": tier}
     name = f"trace-{trace_id}"
     return await shared(datasette, request, "agenttrace_share_trace.html", name, context)
-
-
-async def _list(datasette: Datasette, asked: TracesAsked) -> Traces:
-    return await reading(datasette, lambda db: queries.load(db, asked))
 
 
 async def _one(datasette: Datasette, request: Any) -> one.OneTrace:
@@ -109,10 +94,7 @@ async def _one(datasette: Datasette, request: Any) -> one.OneTrace:
     def load(db: sqlite3.Connection) -> one.OneTrace | None:
         return one.load(db, trace_id, int(first) if first.isdecimal() and len(first) < 7 else 0)
 
-    found = await reading(datasette, load)
-    if found is None:
-        raise NotFound("There is no trace with this id")
-    return found
+    return await one_of(datasette, load, "trace")
 
 
 PATH = f"{PREFIX}/traces/{ID}"
