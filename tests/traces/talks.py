@@ -55,31 +55,9 @@ class Recording:
         self._pipeline = Pipeline(tier, PRINTS, self._known)
         self._now = at_us
 
-    def call(
-        self,
-        messages: list[Json],
-        reply: Json,
-        *,
-        system: str = "You help.",
-        pid: int = 7,
-        status: int = 200,
-        agent: str = "",
-        tools: list[Json] | None = None,
-        cwd: str = "",
-        **headers: str,
-    ) -> str:
-        """Record a call that takes a second, a second after the one before; its id."""
-        exchange = self.exchange(
-            messages,
-            reply,
-            system=system,
-            pid=pid,
-            status=status,
-            agent=agent,
-            tools=tools,
-            cwd=cwd,
-            **headers,
-        )
+    def call(self, messages: list[Json], reply: Json, **given: Any) -> str:
+        """Record the `exchange` of these; its id."""
+        exchange = self.exchange(messages, reply, **given)
         self.add(exchange)
         return exchange.id
 
@@ -96,7 +74,7 @@ class Recording:
         cwd: str = "",
         **headers: str,
     ) -> Exchange:
-        """As `call`, not recorded yet."""
+        """A call that takes a second, a second after the one before; not recorded yet."""
         self._now += 2 * SECOND
         body: Json = {"model": "claude-sonnet-4-5", "system": system, "messages": messages}
         if tools is not None:
