@@ -2,7 +2,8 @@
 
 A machine has hundreds of processes and a program opens connections one after the other, so what
 was seen last is asked first: the places where the same programs held their last sockets, then all
-files of these programs, and only then all processes of the socket's owner, newest first.
+files of the processes that began last (a program may have ended before we get to it), of those
+programs, and only then of all others of the socket's owner, newest first.
 """
 
 # ruff: noqa: PTH115, PTH116, PTH208
@@ -17,6 +18,8 @@ _PROGRAMS = 64
 """Programs that connected last."""
 _PLACES = 4
 """Descriptors that each of them used last: the lowest free one is taken, so they come again."""
+_NEWEST = 16
+"""Processes that began last, any of which may be about to end."""
 _SEEN = 4096
 """Sockets that were passed on the way, some of which will be asked for next."""
 
@@ -50,20 +53,16 @@ class Holders:
 
     def _in_usual_places(self, wanted: str) -> tuple[int, str] | None:
         for pid, places in reversed(self._programs.items()):
-            for file in places:
+            # Or the one after the last: where several connections are opened, they go up.
+            for file in (*places, str(int(places[0]) + 1)):
                 if self._is(pid, file, wanted):
                     return pid, file
         return None
 
     def _anywhere(self, wanted: str, uid: int) -> tuple[int, str] | None:
-        known = list(reversed(self._programs))
-        for pid in known:
-            if file := self._file(pid, wanted):
-                return pid, file
-        pids = (int(name) for name in os.listdir(_PROC) if name.isdigit())
-        for pid in sorted(pids, reverse=True):
-            if pid in self._programs:
-                continue
+        pids = sorted((int(name) for name in os.listdir(_PROC) if name.isdigit()), reverse=True)
+        known = reversed(self._programs)
+        for pid in dict.fromkeys([*pids[:_NEWEST], *known, *pids]):
             with contextlib.suppress(OSError):
                 if os.stat(f"{_PROC}/{pid}").st_uid == uid and (file := self._file(pid, wanted)):
                     return pid, file

@@ -56,7 +56,7 @@ class Processes:
         """What there is to know about the process *pid*.  Raises `OSError` when it is gone."""
         now = self._clock()
         at, known = self._known.get(pid, (-_FRESH_S, None))
-        if known and now - at < _FRESH_S and known.started == _stat(pid)[0]:
+        if known and now - at < _FRESH_S and _is_still(known):
             return known
         self._known = {k: v for k, v in self._known.items() if now - v[0] < _FRESH_S}
         found = described(pid)
@@ -64,14 +64,26 @@ class Processes:
         return found
 
 
+def _is_still(known: Process) -> bool:
+    """Whether its number is not another process's by now; one that has just ended is still it."""
+    try:
+        return known.started == _stat(known.pid)[0]
+    except OSError:
+        return True
+
+
 def described(pid: int) -> Process:
-    """What there is to know about the process *pid*.  Raises `OSError` when it is gone."""
-    started, parent = _stat(pid)
-    cwd = ""
+    """What there is to know about the process *pid*.  Raises `OSError` when it is gone.
+
+    Its name comes first: a program that ends meanwhile is still called after itself.
+    """
+    name = name_of(pid)
+    started, parent, cwd = "", 0, ""
     with contextlib.suppress(OSError):
+        started, parent = _stat(pid)
         cwd = str((_PROC / str(pid) / "cwd").readlink())
     repository, branch = repository_of(Path(cwd)) if cwd else ("", "")
-    return Process(pid, name_of(pid), cwd, started, _starter(parent), repository, branch)
+    return Process(pid, name, cwd, started, _starter(parent), repository, branch)
 
 
 def name_of(pid: int) -> str:

@@ -66,6 +66,31 @@ def test_a_description_does_not_grow_old(tmp_path, monkeypatch):
     assert processes.of(os.getpid()).cwd == "/"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="there is no /proc")
+def test_a_program_that_ends_is_still_called_after_itself(tmp_path, monkeypatch):
+    """Between two connections, or between two looks at it."""
+    program = tmp_path / "brief.py"
+    program.write_text("print('up', flush=True); input()")
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    processes = Processes()
+    with subprocess.Popen([sys.executable, str(program)], **pipes) as child:
+        assert child.stdout
+        child.stdout.readline()
+        known = processes.of(child.pid)
+        with monkeypatch.context() as gone:
+            gone.setattr("agenttrace_mitm.capture.program._stat", _gone)
+            assert described(child.pid).name == "brief.py"
+        assert child.stdin
+        child.stdin.close()
+    assert processes.of(child.pid) is known
+    with pytest.raises(OSError, match="No such"):
+        described(child.pid)
+
+
+def _gone(pid):
+    raise FileNotFoundError(pid)
+
+
 def _git(folder, head="ref: refs/heads/fix/it\n"):
     folder.mkdir(parents=True)
     (folder / "HEAD").write_text(head)
