@@ -246,6 +246,9 @@ def _run(id_: str, message: Message) -> Run:
 def main() -> None:
     """Run until standard input ends or SIGTERM."""
     wake_once()
+    # Who called is looked up in a thread, by dozens of small reads: after each it would wait for up
+    # to 5 ms until the loop lets it go on, and short calls would be over.
+    sys.setswitchinterval(0.001)
     sys.exit(asyncio.run(_main()))
 
 

@@ -2,8 +2,8 @@
 
 A machine has hundreds of processes and a program opens connections one after the other, so what
 was seen last is asked first: the places where the same programs held their last sockets, then all
-files of the processes that began last (a program may have ended before we get to it), of those
-programs, and only then of all others of the socket's owner, newest first.
+files of the one that connected last, of the processes that began last (which may have ended before
+we get to them), of those programs, and only then of all others of the socket's owner, newest first.
 """
 
 # ruff: noqa: PTH115, PTH116, PTH208
@@ -61,8 +61,8 @@ class Holders:
 
     def _anywhere(self, wanted: str, uid: int) -> tuple[int, str] | None:
         pids = sorted((int(name) for name in os.listdir(_PROC) if name.isdigit()), reverse=True)
-        known = reversed(self._programs)
-        for pid in dict.fromkeys([*pids[:_NEWEST], *known, *pids]):
+        known = list(reversed(self._programs))
+        for pid in dict.fromkeys([*known[:1], *pids[:_NEWEST], *known, *pids]):
             with contextlib.suppress(OSError):
                 if os.stat(f"{_PROC}/{pid}").st_uid == uid and (file := self._file(pid, wanted)):
                     return pid, file

@@ -48,7 +48,11 @@ type Brought = tuple[list[Tool], Sequence[Credential]]
 """The tool calls whose results a call brought, and what is secret in its exchange."""
 
 _OF_CALL = """
-select c.session_id, c.cwd, c.source, s.started_us from llm_calls c
+select c.session_id, coalesce(c.cwd, (
+    -- A call may be over before it is known who made it.
+    select cwd from llm_calls where session_id = c.session_id and cwd is not null
+    order by started_us desc limit 1
+)), c.source, s.started_us from llm_calls c
 join sessions s on s.session_id = c.session_id where c.id = ?
 """
 # Results that came while nobody looked, such as before the recorder was killed.

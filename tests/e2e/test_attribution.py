@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,8 @@ def _answer(request: Request) -> Answer:
     message = {"role": "assistant", "content": said}
     choice = {"index": 0, "finish_reason": "stop", "message": message}
     usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
-    return json_answer({"id": said, "model": "gpt-5.5", "choices": [choice], "usage": usage})
+    answer = json_answer({"id": said, "model": "gpt-5.5", "choices": [choice], "usage": usage})
+    return replace(answer, pause_s=0.1)  # no model answers sooner
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are found by sock_diag, on Linux")

@@ -206,6 +206,13 @@ def test_where_the_repository_cannot_be_read_git_s_answer_is_what_there_is(desk)
     assert desk.commits("sha, lines_added") == [(desk.git.head, 2)]
 
 
+def test_a_call_of_which_nobody_knows_who_made_it(desk):
+    """It may have been over too soon: the session's other calls tell where it worked."""
+    desk.commands(("git commit -am x", desk.commit("Mend it", a_py="2\n3\n")), cwd="")
+    desk.end()
+    assert desk.commits("sha, lines_added") == [(desk.git.head, 2)]
+
+
 def test_two_sessions_in_one_repository_each_have_their_own(desk):
     """A commit belongs to the command that made it, whoever sees it first."""
     other = {"x_claude_code_session_id": "s-2"}
