@@ -40,8 +40,8 @@ ANSWERS = {
 }
 PATIENCE_S = 120.0
 THOUGHT_S = 0.1
-"""No model answers sooner; a call that is over at once can be over before anybody looks who made it,
-where more programs want the processor than it has."""
+"""No model answers sooner; a call that is over at once can be over before anybody looks who made
+it, where more programs want the processor than there are."""
 
 
 async def answer(exchange: Any) -> None:
