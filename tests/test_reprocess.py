@@ -86,7 +86,7 @@ def test_the_second_time_changes_nothing(database):
 
 
 def test_a_dry_run_writes_nothing(database):
-    one = keep(database, unread())
+    one = read(database, keep(database, unread()).id)
     told = again(database, dry_run=True)
     assert (told.changed, told.columns["tokens_in"]) == (1, 1)
     assert read(database, one.id) == one

@@ -7,9 +7,9 @@ call's column means the same, and is not described again.
 from collections.abc import Iterable, Mapping
 
 from . import alert_tables, api_tables, commit_tables, prompts
-from .descriptions import CALL_COLUMNS, GENERATED_COLUMNS
+from .descriptions import CALL_COLUMNS, GENERATED_COLUMNS, TOLD_OF_COLUMNS
 
-CALLS = {**CALL_COLUMNS, **GENERATED_COLUMNS}
+CALLS = {**CALL_COLUMNS, **GENERATED_COLUMNS, **TOLD_OF_COLUMNS}
 
 _SUMS = {
     "calls": "calls that ended",

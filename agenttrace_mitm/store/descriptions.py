@@ -58,7 +58,7 @@ CALL_COLUMNS = {
     "duplicate_of": "call whose response this one only read again; its figures are not repeated",
     "provider_request_id": "request id from the response headers",
     "client_request_id": "request id from the client",
-    "operation_id": "what the program wanted: attempts of one operation share it",
+    "operation_id": "what the program wanted: the id of the first attempt, in all of them",
     "attempt": "1 for the first try, 2 for the first retry",
     "trace_id": "32 hex digits",
     "span_id": "16 hex digits",
@@ -95,6 +95,13 @@ GENERATED_COLUMNS = {
     "hour": "hours since the epoch, UTC; group by it",
     "day": "days since the epoch, UTC; group by it",
     "cost_usd": "cost_nano_usd in dollars",
+}
+
+STORED_COLUMNS = {"operation_id": "retry_of"}
+"""Columns of calls that SQLite tells from others which are stored: what is told, and of which."""
+
+TOLD_OF_COLUMNS = {
+    "retry_of": "the first attempt of the operation that this call tries again; NULL in the first",
 }
 
 TABLES = {

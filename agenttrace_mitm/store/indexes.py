@@ -112,6 +112,16 @@ def _cluster_messages(db: Database) -> None:
     db.execute("create index call_messages_of_message on call_messages (message_id)")
 
 
+def spare_operations(db: Database) -> None:
+    """The id of an operation only in its further attempts: the first has it as its own."""
+    # The indexes and the view of retries go along with the name.
+    db.execute("alter table llm_calls rename column operation_id to retry_of")
+    db.execute(
+        "alter table llm_calls add column operation_id text"
+        " generated always as (coalesce(retry_of, id)) virtual"
+    )
+
+
 def for_pages(db: Database) -> None:
     """Calls that pages look for among all others: few, so indexes hold what is shown of them."""
     # Columns of the condition as well: without, SQLite 3.40 reads the row to be sure of it.

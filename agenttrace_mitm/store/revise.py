@@ -20,7 +20,7 @@ from ..pricing.calls import BILLED_KINDS, priced, reported_in
 from ..wire.media import put_back
 from . import rollups
 from .chains import bodies_of, unreadable
-from .descriptions import CALL_COLUMNS
+from .descriptions import CALL_COLUMNS, STORED_COLUMNS
 from .healing import Again, heal
 from .opening import BUSY_TIMEOUT_MS, open_database
 from .rows import call_of, call_values
@@ -275,7 +275,7 @@ def _update(db: sqlite3.Connection, call: LlmCall, again: LlmCall) -> None:
     before, after = _as_row(call), _as_row(again)
     changed = [name for name in CALL_COLUMNS if before[name] != after[name]]
     if changed:
-        places = ", ".join(f"{name} = :{name}" for name in changed)
+        places = ", ".join(f"{STORED_COLUMNS.get(name, name)} = :{name}" for name in changed)
         db.execute(f"update llm_calls set {places} where id = :id", after)
 
 

@@ -13,7 +13,7 @@ import msgspec
 from ..model import LlmCall, Payload, Record
 from . import rollups
 from .chains import Bodies, Recent, bodies_of, release, replace, stored
-from .descriptions import CALL_COLUMNS
+from .descriptions import CALL_COLUMNS, STORED_COLUMNS
 from .places import write_placement
 from .prompts import write_prompt
 from .search import index_new
@@ -33,16 +33,18 @@ JSON_COLUMNS = frozenset(
     }
 )
 
+_STORED = {name: STORED_COLUMNS.get(name, name) for name in CALL_COLUMNS}
+
 # A row that was written before its exchange ended gives way to the one that knows the end.
 INSERT_CALL = (  # column names are our own constants
-    f"insert into llm_calls ({', '.join(CALL_COLUMNS)})"
+    f"insert into llm_calls ({', '.join(_STORED.values())})"
     f" values ({', '.join('?' * len(CALL_COLUMNS))})"
     " on conflict (id) do nothing"
 )
 UPDATE_CALL = (
     INSERT_CALL.removesuffix("nothing")
     + "update set "
-    + ", ".join(f"{name} = excluded.{name}" for name in CALL_COLUMNS if name != "id")
+    + ", ".join(f"{name} = excluded.{name}" for name in _STORED.values() if name != "id")
     + " where llm_calls.outcome in ('in_flight', 'interrupted')"
 )
 
@@ -104,6 +106,8 @@ values (:sha256, :mime_type, :size, :width, :height, :duration_ms, :token_estima
 on conflict (sha256) do update
 set last_seen_us = max(last_seen_us, excluded.last_seen_us), data = coalesce(data, excluded.data)
 """
+
+_OPERATION = tuple(CALL_COLUMNS).index("operation_id")
 
 _encode = msgspec.json.Encoder().encode
 
@@ -240,14 +244,18 @@ def _write_tools(db: sqlite3.Connection, record: Record) -> None:
 def call_values(call: LlmCall) -> list[Any]:
     """The values of `INSERT_CALL` for *call*, JSON columns as text."""
     values = call.__dict__
-    return [
+    told = [
         json_text(values[name]) if name in JSON_COLUMNS else values[name] for name in CALL_COLUMNS
     ]
+    if call.operation_id == call.id:  # of nearly every call, and 38 bytes
+        told[_OPERATION] = None
+    return told
 
 
 def call_of(row: Mapping[str, Any]) -> LlmCall:
     """The call that a *row* of `llm_calls` holds; the inverse of `call_values`."""
-    return LlmCall(**{name: _value(name, row[name]) for name in CALL_COLUMNS})
+    told = {name: _value(name, row[name]) for name in CALL_COLUMNS}
+    return LlmCall(**told | {"operation_id": told["operation_id"] or told["id"]})
 
 
 def _value(name: str, stored: Any) -> Any:

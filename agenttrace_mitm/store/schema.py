@@ -429,6 +429,12 @@ def m070_page_indexes(db: Database) -> None:
     indexes.for_pages(db)
 
 
+@migrations()
+def m071_operations(db: Database) -> None:
+    """What is no retry does not say so in forty bytes."""
+    indexes.spare_operations(db)
+
+
 def _sql_type(annotation: Any) -> type:
     """The column type for a model's field: int, float or str (JSON and everything else)."""
     choices = (

@@ -11,7 +11,7 @@ from typing import Any
 
 import agenttrace_mitm
 from agenttrace_mitm.store import descriptions
-from agenttrace_mitm.store.columns import COLUMNS
+from agenttrace_mitm.store.columns import CALLS, COLUMNS
 
 from .canned import CANNED_QUERIES
 
@@ -40,7 +40,7 @@ def tables() -> Metadata:
     described: Metadata = {
         "llm_calls": {
             "description": "One row per exchange with a provider host. Times are UTC.",
-            "columns": {**descriptions.CALL_COLUMNS, **descriptions.GENERATED_COLUMNS},
+            "columns": dict(CALLS),
         },
         **{
             name: {

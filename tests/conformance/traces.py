@@ -197,7 +197,7 @@ def _with_corpus_ids(path: Path) -> sqlite3.Connection:
     db.execute("create temp table known (id text primary key, told text)")
     db.execute(_TOLD)
     for table, columns in {
-        "llm_calls": ("continues_call_id", "operation_id", "id"),
+        "llm_calls": ("continues_call_id", "retry_of", "id"),
         "tool_calls": ("call_id", "answered_by_call_id"),
     }.items():
         for column in columns:

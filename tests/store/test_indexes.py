@@ -11,9 +11,9 @@ from agenttrace_mitm.store.opening import APPLICATION_ID
 from agenttrace_mitm.store.relinked import Relinking
 from agenttrace_mitm.store.retention import let_go
 from agenttrace_mitm.store.revise import problems
-from agenttrace_mitm.store.rows import write_record
+from agenttrace_mitm.store.rows import content_text
 from agenttrace_mitm.store.schema import migrations
-from tests.support.records import NOON_US, record
+from tests.support.records import NOON_US
 from tests.traces.talks import Recording, says, tool_result, tool_use, user
 
 
@@ -86,8 +86,13 @@ def test_a_database_from_before_keeps_its_messages(tmp_path: Path) -> None:
     old = Database(path)
     migrations.apply(old, stop_before="m042_indexes")
     old.execute(f"pragma application_id = {APPLICATION_ID}")
-    write_record(old.conn, record("one", "two"))
-    old.conn.commit()
+    call = {"id": "c", "started_us": NOON_US, "provider": "openai", "host": "h", "method": "POST"}
+    old["llm_calls"].insert(call | {"path": "/", "outcome": "ok", "source": "proxy", "kind": "llm"})
+    for number, word in enumerate(("one", "two"), 1):
+        said = {"id": number, "fingerprint": word, "role": "user", "first_seen_us": NOON_US}
+        old["messages"].insert(said | {"content": content_text([{"content": word}])})
+        place = {"call_id": "c", "direction": "in", "position": number, "choice": 0}
+        old["call_messages"].insert(place | {"message_id": number})
     places = old.execute("select * from call_messages").fetchall()
     old.close()
     db = open_database(path).conn

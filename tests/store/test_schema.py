@@ -11,8 +11,8 @@ from sqlite_utils import Database
 from agenttrace_mitm.errors import StoreError
 from agenttrace_mitm.model import LlmCall
 from agenttrace_mitm.store import open_database
-from agenttrace_mitm.store.columns import COLUMNS, columns_of
-from agenttrace_mitm.store.descriptions import CALL_COLUMNS, GENERATED_COLUMNS, TABLES, VIEWS
+from agenttrace_mitm.store.columns import CALLS, COLUMNS, columns_of
+from agenttrace_mitm.store.descriptions import CALL_COLUMNS, STORED_COLUMNS, TABLES, VIEWS
 from agenttrace_mitm.store.schema import migrations
 
 
@@ -20,7 +20,8 @@ def test_every_field_of_a_call_is_a_described_column(tmp_path: Path) -> None:
     """The model, the descriptions and the table name the same columns."""
     db = open_database(tmp_path / "data.db")
     columns = [row[1] for row in db.execute("pragma table_xinfo(llm_calls)")]
-    assert set(columns) == set(LlmCall.model_fields) | set(GENERATED_COLUMNS)
+    assert set(columns) == set(CALLS)
+    assert set(STORED_COLUMNS.values()) < set(CALLS)
     assert set(CALL_COLUMNS) == set(LlmCall.model_fields)
 
 

@@ -97,7 +97,7 @@ class OneCall(Value):
 
 
 # The first attempt has the operation's id, and is not in the index of the others.
-_OF_OPERATION = "((id = :it and operation_id = :it) or (operation_id = :it and operation_id <> id))"
+_OF_OPERATION = "(id = :it or (retry_of = :it and retry_of <> id))"
 
 
 def load(
@@ -120,7 +120,7 @@ def load(
         earlier=earlier,
         tools=_tools(db, call),
         continued_by=_neighbours(db, "continues_call_id = :it", call.id),
-        attempts=_neighbours(db, _OF_OPERATION, call.operation_id),
+        attempts=_neighbours(db, _OF_OPERATION, call.operation_id or call.id),
         wire=_wire(db, call),
     )
 

@@ -186,7 +186,7 @@ def _other(said: str, rows: list[_Row]) -> tuple[str, str]:
 # The try before each further one: the first has the operation's id, the others its number.
 _RETRIED = """
     with again as materialized (
-        select operation_id, attempt from llm_calls indexed by llm_calls_retried
+        select retry_of, attempt from llm_calls indexed by llm_calls_retried
         where attempt > 1 and started_us >= :since and started_us < :until
         order by started_us desc limit :most
     )
@@ -194,10 +194,10 @@ _RETRIED = """
            coalesce(sum(cost_nano_usd), 0) as cost_nano_usd,
            coalesce(sum(latency_ms), 0.0) as lost_ms, (select count(*) from again) < :most as whole
     from again cross join llm_calls c on c.id = case when again.attempt = 2
-        then again.operation_id
+        then again.retry_of
         else (
-            select q.id from llm_calls q where q.operation_id = again.operation_id
-              and q.operation_id <> q.id and q.attempt = again.attempt - 1
+            select q.id from llm_calls q where q.retry_of = again.retry_of
+              and q.retry_of <> q.id and q.attempt = again.attempt - 1
         ) end
     where kind in ('llm', 'auxiliary') and coalesce(billing, '') in ('metered', '') {filters}
 """
