@@ -114,13 +114,15 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
     "payloads": {
         "id": "row number; an earlier payload has a smaller one",
         "call_id": "the call, llm_calls.id",
-        "request_headers": "JSON list of name and value, of the headers that may stay",
+        "request_headers": "names and values of the headers that may stay, as JSON: a byte"
+        " for the form, then zstd with a dictionary. The call's page and exports read it",
         "response_headers": "the same of the response",
         "request_body": "decoded and redacted; a byte for the form, then the body or zstd, alone or"
         " as the difference to another: the call's page and store.request_of read it",
         "response_body": "the same of the response; store.response_of reads it",
         "stored_after": "payloads.id of the call that has to be read first; NULL: stands alone",
-        "arrivals": "JSON list of [microseconds since the start, response bytes by then]",
+        "arrivals": "JSON list of microseconds and response bytes, in turns, each counted from the"
+        " piece before; a byte for the form, then as it is or zstd: the call's page reads it",
     },
     "media": {
         "sha256": "hash of the bytes; message parts name it",

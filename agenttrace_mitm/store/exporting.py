@@ -15,6 +15,7 @@ from typing import Any
 from ..errors import StoreError
 from .chains import bodies_of
 from .descriptions import CALL_COLUMNS
+from .payloads import headers_of
 from .rows import JSON_COLUMNS
 
 BUSY_S = 15.0
@@ -107,7 +108,7 @@ class Export:
         row = self._db.execute(sql, (call_id,)).fetchone()
         if row is None:
             return None
-        sent, got = (json.loads(told) if told else [] for told in row)
+        sent, got = map(headers_of, row)
         bodies = bodies_of(self._db, call_id)
         return Wire(sent, got, bodies.request, bodies.response)
 

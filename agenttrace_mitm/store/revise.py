@@ -11,10 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-
 from ..errors import StoreError
-from ..model import Json, LlmCall
+from ..model import LlmCall
 from ..pricing import read_user_prices, use
 from ..pricing.calls import BILLED_KINDS, priced, reported_in
 from ..wire.media import put_back
@@ -23,6 +21,7 @@ from .chains import bodies_of, unreadable
 from .descriptions import CALL_COLUMNS, STORED_COLUMNS
 from .healing import Again, heal
 from .opening import BUSY_TIMEOUT_MS, open_database
+from .payloads import headers_of
 from .rows import call_of, call_values
 from .search import index_new
 
@@ -73,8 +72,8 @@ def reprice(
 class StoredWire:
     """What is kept of a call's bytes: decoded bodies, None where withheld; headers as pairs."""
 
-    request_headers: Json
-    response_headers: Json
+    request_headers: list[list[str]]
+    response_headers: list[list[str]]
     request: bytes | None
     response: bytes | None
 
@@ -150,8 +149,8 @@ def wire_of(db: sqlite3.Connection, call: LlmCall) -> StoredWire | None:
         return None  # of a WebSocket it is the turns that are calls
     bodies = bodies_of(db, call.id)
     return StoredWire(
-        _decoded(row["request_headers"]),
-        _decoded(row["response_headers"]),
+        headers_of(row["request_headers"]),
+        headers_of(row["response_headers"]),
         _whole(db, bodies.request),
         _whole(db, bodies.response),
     )
@@ -165,10 +164,6 @@ def _whole(db: sqlite3.Connection, body: bytes | None) -> bytes | None:
         return found[0] if found else None
 
     return None if body is None else put_back(body, data_of)
-
-
-def _decoded(text: str | None) -> Json:
-    return msgspec.json.decode(text) if text else None
 
 
 def write(

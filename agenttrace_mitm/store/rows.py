@@ -14,6 +14,7 @@ from ..model import LlmCall, Payload, Record
 from . import rollups
 from .chains import Bodies, Recent, bodies_of, release, replace, stored
 from .descriptions import CALL_COLUMNS, STORED_COLUMNS
+from .payloads import pack_arrivals, pack_headers
 from .places import write_placement
 from .prompts import write_prompt
 from .search import index_new
@@ -192,9 +193,9 @@ def _write_payload(
     db: sqlite3.Connection, call: LlmCall, payload: Payload, recent: Recent, *, is_new: bool
 ) -> None:
     told = (
-        json_text(payload.request_headers),
-        json_text(payload.response_headers),
-        json_text(payload.arrivals),
+        pack_headers(payload.request_headers),
+        pack_headers(payload.response_headers),
+        pack_arrivals(payload.arrivals),
     )
     for medium in payload.media:
         values = medium.__dict__ | {"call_id": call.id, "at_us": call.started_us}

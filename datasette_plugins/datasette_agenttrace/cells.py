@@ -19,8 +19,7 @@ CALL_LINKS = frozenset({"call_id", "answered_by_call_id", "continues_call_id", "
 JSON_COLUMNS = frozenset(
     {
         "params", "rate_limit", "tags", "finish_reasons", "usage_detail", "usage_raw",
-        "cost_detail", "tool_names", "notes", "arrivals", "request_headers", "response_headers",
-        "arguments", "result", "detail",
+        "cost_detail", "tool_names", "notes", "arguments", "result", "detail",
     }
 )  # fmt: skip
 TEXT_COLUMNS = CALL_LINKS | JSON_COLUMNS | {"id", "content"}

@@ -13,6 +13,7 @@ import pytest
 
 from agenttrace_mitm.demo.server import Answer, Request
 from agenttrace_mitm.store import request_of, response_of
+from agenttrace_mitm.store.payloads import headers_of
 from tests.support.instance import Instance
 from tests.support.providers import json_answer, played
 
@@ -97,6 +98,9 @@ def _written(home: Path) -> Iterator[tuple[str, bytes]]:
     for (call_id,) in db.execute("select call_id from payloads"):
         yield "requests", request_of(db, call_id) or b""
         yield "responses", response_of(db, call_id) or b""
+    for pair in db.execute("select request_headers, response_headers from payloads"):
+        for name, value in (header for stored in pair for header in headers_of(stored)):
+            yield "headers", f"{name}: {value}".encode()
 
 
 @pytest.mark.parametrize("tier", [1, 2, 3])

@@ -12,6 +12,7 @@ from agenttrace_mitm.model import LlmCall, Record
 from agenttrace_mitm.model.json import Json, JsonObject
 from agenttrace_mitm.privacy import Tier, keep
 from agenttrace_mitm.store import request_of, response_of
+from agenttrace_mitm.store.payloads import arrivals_of, headers_of
 from agenttrace_mitm.store.rows import call_of
 
 from ..asking import Value, rows_of
@@ -336,18 +337,15 @@ def _beginning(body: bytes | None, *, kept: bool) -> tuple[str | None, bool]:
     return text[:SHOWN_CHARS], len(text) > SHOWN_CHARS or len(body) > SHOWN_CHARS * 4
 
 
-def _headers(stored: str | None) -> tuple[tuple[str, str], ...]:
+def _headers(stored: bytes | str | None) -> tuple[tuple[str, str], ...]:
     try:
-        found: Any = json.loads(stored or "[]")
+        return tuple((name, value) for name, value in headers_of(stored))
     except ValueError:
         return ()
-    pairs = found.items() if isinstance(found, dict) else found
-    return tuple((str(pair[0]), str(pair[1])) for pair in pairs if len(pair) == 2)
 
 
-def _arrivals(stored: str | None) -> tuple[tuple[int, int], ...]:
+def _arrivals(stored: bytes | str | None) -> tuple[tuple[int, int], ...]:
     try:
-        found: Any = json.loads(stored or "[]")
+        return tuple(arrivals_of(stored))
     except ValueError:
         return ()
-    return tuple((int(pair[0]), int(pair[1])) for pair in found if len(pair) == 2)
