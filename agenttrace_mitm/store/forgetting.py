@@ -17,6 +17,7 @@ from ..errors import StoreError
 from . import rollups
 from .chains import Bodies, bodies_of, release, replace
 from .opening import open_database
+from .payloads import headers_of, pack_headers
 from .prompts import UNUSED
 from .spool import Spool
 
@@ -132,7 +133,7 @@ def forget_text(database: Path, spool: Spool, text: str) -> dict[str, int]:
         )
         for (table,) in tables.fetchall():
             counted[table] = _replace(db, table, forms)
-        counted["payloads"] += _drop_bodies(db, forms)
+        counted["payloads"] += _rewrite_headers(db, forms) + _drop_bodies(db, forms)
         if counted["llm_calls"]:
             rollups.rebuild(db)
         return counted
@@ -159,11 +160,37 @@ def _replace(db: sqlite3.Connection, table: str, forms: list[str]) -> int:
     for column in columns:
         for form in forms:
             done = db.execute(
-                f"update {table} set {column} = replace({column}, ?, ?) where instr({column}, ?)",
+                f"update {table} set {column} = replace({column}, ?, ?)"
+                f" where typeof({column}) = 'text' and instr({column}, ?)",
                 (form, FORGOTTEN, form),
             )
             changed += done.rowcount
     return changed
+
+
+def _rewrite_headers(db: sqlite3.Connection, forms: list[str]) -> int:
+    def without(stored: bytes | str | None) -> bytes | str | None:
+        if not isinstance(stored, bytes):
+            return stored
+        try:
+            told = headers_of(stored)
+        except ValueError:  # not readable: better gone than kept
+            return None
+        if not any(form in part for pair in told for part in pair for form in forms):
+            return stored
+        for form in forms:
+            told = [[part.replace(form, FORGOTTEN) for part in pair] for pair in told]
+        return pack_headers(told)
+
+    changed = []
+    for row, *there in db.execute("select id, request_headers, response_headers from payloads"):
+        left = [without(stored) for stored in there]
+        if left != there:
+            changed.append((*left, row))
+    db.executemany(
+        "update payloads set request_headers = ?, response_headers = ? where id = ?", changed
+    )
+    return len(changed)
 
 
 def _drop_bodies(db: sqlite3.Connection, forms: list[str]) -> int:

@@ -13,6 +13,7 @@ from agenttrace_mitm.model.placement import Placement
 from agenttrace_mitm.store import Spool, open_database, request_of
 from agenttrace_mitm.store.chains import Recent
 from agenttrace_mitm.store.forgetting import forget_calls, forget_text
+from agenttrace_mitm.store.payloads import headers_of
 from agenttrace_mitm.store.revise import problems
 from agenttrace_mitm.store.rows import write_record
 from tests.support.records import NOON_US, call, message
@@ -111,6 +112,26 @@ def test_a_text_goes_wherever_it_stands(place, text):
     assert db.execute("select count(*) from payloads where request_body is null").fetchone() == (1,)
     db.close()
     assert problems(place / "data.db") == []
+
+
+def test_a_text_goes_from_headers_and_the_others_stay(home):
+    """They are stored compressed; damaged ones could hold it unseen."""
+    db = open_database(home / "data.db").conn
+    for id_, title in (("a", f"{CANARY} and {CANARY}"), ("b", "nothing"), ("c", "nothing")):
+        payload = Payload(request_headers=[("x-title", title)], response_headers=[("date", "x")])
+        write_record(db, Record(call=call(id=id_), payload=payload))
+    db.execute("update payloads set response_headers = x'03ff' where call_id = 'c'")
+    kept = db.execute("select request_headers from payloads where call_id = 'b'").fetchone()
+    db.close()
+    assert forget_text(home / "data.db", Spool(home / "spool"), CANARY)["payloads"] == 2
+    db = open_database(home / "data.db").conn
+    (a, *rest), b, c = db.execute(
+        "select request_headers, response_headers from payloads order by call_id"
+    ).fetchall()
+    assert headers_of(a) == [["x-title", "[forgotten] and [forgotten]"]]
+    assert headers_of(rest[0]) == [["date", "x"]]
+    assert (b[0], c[1]) == (kept[0], None)
+    db.close()
 
 
 def test_a_kept_call_keeps_the_history_it_continues(home):
