@@ -17,8 +17,8 @@ from ..errors import StoreError
 from . import rollups
 from .chains import Bodies, bodies_of, release, replace
 from .opening import open_database
-from .payloads import headers_of, pack_headers
-from .prompts import UNUSED
+from .payloads import headers_of, pack, pack_headers
+from .prompts import UNUSED, tools_of
 from .spool import Spool
 
 FORGOTTEN = "[forgotten]"
@@ -134,6 +134,7 @@ def forget_text(database: Path, spool: Spool, text: str) -> dict[str, int]:
         for (table,) in tables.fetchall():
             counted[table] = _replace(db, table, forms)
         counted["payloads"] += _rewrite_headers(db, forms) + _drop_bodies(db, forms)
+        counted["prompts"] += _rewrite_tools(db, forms)
         if counted["llm_calls"]:
             rollups.rebuild(db)
         return counted
@@ -190,6 +191,23 @@ def _rewrite_headers(db: sqlite3.Connection, forms: list[str]) -> int:
     db.executemany(
         "update payloads set request_headers = ?, response_headers = ? where id = ?", changed
     )
+    return len(changed)
+
+
+def _rewrite_tools(db: sqlite3.Connection, forms: list[str]) -> int:
+    changed: list[tuple[bytes | None, str]] = []
+    for id_, stored in db.execute("select prompt_id, tools from prompts where tools is not null"):
+        try:
+            encoded = json.dumps(tools_of(stored), ensure_ascii=False)
+        except ValueError:  # not readable: better gone than kept
+            changed.append((None, id_))
+            continue
+        left = encoded
+        for form in forms:
+            left = left.replace(form, FORGOTTEN)
+        if left != encoded:
+            changed.append((pack(left.encode()), id_))
+    db.executemany("update prompts set tools = ? where prompt_id = ?", changed)
     return len(changed)
 
 

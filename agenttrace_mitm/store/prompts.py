@@ -6,7 +6,9 @@ calls, and how two of them differ.
 """
 
 import difflib
+import functools
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import msgspec
@@ -14,6 +16,7 @@ import msgspec
 from ..errors import StoreError
 from ..model import Json, StoredPrompt
 from . import rollups
+from .payloads import pack, unpack
 
 MOST_OF_AN_AGENT = 1_000
 """Versions of one agent that are kept: a program that writes its data into the system prompt has a
@@ -30,11 +33,13 @@ COLUMNS = {
         "system_print": "keyed hash of the system prompt; empty without one",
         "tools_print": "keyed hash of the tools in order of names; empty without",
         "system": "the system prompt; dates, folders, ids and the like are words in brackets",
-        "tools": "JSON list of the tools as they were offered, in order of names",
+        "tools": "JSON list of the tools as they were offered, in order of names: a byte for the"
+        " form, then as it is or zstd. The agent's page and `prompts show` read it",
         "system_chars": "characters of the system prompt",
         "tools_chars": "bytes of the tools as JSON",
         "n_tools": "how many tools",
         "privacy_tier": "tier under which the words were stored; 0 when they were let go",
+        "tool_sizes": "JSON list of name and characters of each tool that has a name",
     },
 }
 
@@ -55,9 +60,9 @@ create table prompts (
 """
 _INSERT = f"""
 insert into prompts (prompt_id, agent_id, first_seen_us, system_print, tools_print, system, tools,
-    system_chars, tools_chars, n_tools, privacy_tier)
+    system_chars, tools_chars, n_tools, privacy_tier, tool_sizes)
 select :prompt_id, :agent_id, :at_us, :system_print, :tools_print, :system, :tools,
-    :system_chars, :tools_chars, :n_tools, :privacy_tier
+    :system_chars, :tools_chars, :n_tools, :privacy_tier, :tool_sizes
 where (select count(*) from prompts where agent_id = :agent_id) < {MOST_OF_AN_AGENT}
     or exists (select 1 from prompts where prompt_id = :prompt_id)
 on conflict (prompt_id) do update set
@@ -66,6 +71,8 @@ on conflict (prompt_id) do update set
         then excluded.system else prompts.system end,
     tools = case when excluded.privacy_tier > prompts.privacy_tier
         then excluded.tools else prompts.tools end,
+    tool_sizes = case when excluded.privacy_tier > prompts.privacy_tier
+        then excluded.tool_sizes else prompts.tool_sizes end,
     privacy_tier = max(prompts.privacy_tier, excluded.privacy_tier)
 """
 # The agent's calls are found by llm_calls' index on agent and time.
@@ -120,7 +127,7 @@ where substr(prompt_id, 1, :n) = :id
 """
 
 LET_GO = """
-update prompts set system = null, tools = null, privacy_tier = 0
+update prompts set system = null, tools = null, tool_sizes = null, privacy_tier = 0
 where first_seen_us < :before_us and privacy_tier > 0
   and not exists (
       select 1 from llm_calls c
@@ -171,7 +178,7 @@ class Version:
         return self.failed / self.calls if self.calls else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Wording:
     """What a version says; `system` is None where its words are not kept."""
 
@@ -180,13 +187,12 @@ class Wording:
     version: int
     first_seen_us: int
     system: str | None
-    tools_json: str | None
+    packed_tools: bytes | str | None
 
-    @property
+    @functools.cached_property
     def tools(self) -> list[Json]:
         """The tools as they were offered; empty where they are not kept."""
-        found: list[Json] = msgspec.json.decode(self.tools_json) if self.tools_json else []
-        return found
+        return tools_of(self.packed_tools)
 
     @property
     def text(self) -> str:
@@ -200,7 +206,7 @@ class Wording:
     @property
     def is_kept(self) -> bool:
         """False at tier 1, and once content was let go."""
-        return self.system is not None or self.tools_json is not None
+        return self.system is not None or self.packed_tools is not None
 
 
 def create(db: sqlite3.Connection) -> None:
@@ -214,9 +220,58 @@ def create(db: sqlite3.Connection) -> None:
 
 def write_prompt(db: sqlite3.Connection, prompt: StoredPrompt, at_us: int, tier: int) -> None:
     """The row of *prompt*, inside the caller's transaction."""
-    tools = None if prompt.tools is None else msgspec.json.encode(prompt.tools).decode()
-    given = prompt.__dict__ | {"tools": tools, "at_us": at_us, "privacy_tier": tier}
+    given = prompt.__dict__ | _stored(prompt.tools) | {"at_us": at_us, "privacy_tier": tier}
     db.execute(_INSERT, given)
+
+
+def pack_tools(db: sqlite3.Connection) -> None:
+    """Tools as zstd, and beside them what queries ask of them."""
+    db.execute("alter table prompts add column tool_sizes text")
+    there = db.execute("select prompt_id, tools from prompts where tools is not null").fetchall()
+    packed = [_stored(tools_of(tools)) | {"prompt_id": id_} for id_, tools in there]
+    db.executemany(
+        "update prompts set tools = :tools, tool_sizes = :tool_sizes where prompt_id = :prompt_id",
+        packed,
+    )
+
+
+def tools_of(stored: bytes | str | None) -> list[Json]:
+    """The tools that a row of `prompts` holds; empty where it holds none.
+
+    Raises `ValueError` when they are damaged.
+    """
+    if stored is None:
+        return []
+    text = stored if isinstance(stored, str) else unpack(stored) or b""
+    try:
+        found: list[Json] = msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        raise ValueError(f"damaged: {error}") from error
+    return found
+
+
+def _stored(tools: Json) -> dict[str, bytes | str | None]:
+    if tools is None:
+        return {"tools": None, "tool_sizes": None}
+    encoded = msgspec.json.encode(tools)
+    sizes = msgspec.json.encode(list(_sizes(tools))).decode()
+    return {"tools": pack(encoded), "tool_sizes": sizes}
+
+
+def _sizes(tools: Json) -> Iterator[tuple[str, int]]:
+    """Name and characters of each tool, whatever the dialect wraps them in."""
+    for tool in tools if isinstance(tools, list) else ():
+        if not isinstance(tool, dict):
+            continue
+        declared = tool.get("functionDeclarations") or tool.get("function_declarations")
+        if isinstance(declared, list):
+            yield from _sizes(declared)
+            continue
+        for wrapped in (tool.get("function"), tool.get("toolSpec"), tool):
+            name = wrapped.get("name") if isinstance(wrapped, dict) else None
+            if isinstance(name, str):
+                yield name, len(msgspec.json.encode(tool).decode())
+                break
 
 
 def versions(db: sqlite3.Connection, agent: str | None = None, since_us: int = 0) -> list[Version]:

@@ -162,7 +162,8 @@ _PUT = (
     insert into prompts
     select n.prompt_id, n.agent_id, n.first_seen_us, n.system_print, n.tools_print,
            coalesce(n.system, o.system), coalesce(n.tools, o.tools),
-           n.system_chars, n.tools_chars, n.n_tools, coalesce(o.privacy_tier, n.privacy_tier)
+           n.system_chars, n.tools_chars, n.n_tools, coalesce(o.privacy_tier, n.privacy_tier),
+           coalesce(n.tool_sizes, o.tool_sizes)
     from scratch.prompts n left join prompts o on o.prompt_id = (
         select prompt_id from prompts p
         where p.system_print = n.system_print and p.tools_print = n.tools_print

@@ -435,6 +435,13 @@ def m071_operations(db: Database) -> None:
     indexes.spare_operations(db)
 
 
+@migrations()
+def m072_tools(db: Database) -> None:
+    """The tools of a prompt's version, compressed."""
+    prompts.pack_tools(db.conn)
+    waste.know_sizes(db)
+
+
 def _sql_type(annotation: Any) -> type:
     """The column type for a model's field: int, float or str (JSON and everything else)."""
     choices = (

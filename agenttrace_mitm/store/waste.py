@@ -85,13 +85,25 @@ order by started_us desc
 """
 )
 
-# Tools of one name each, whatever the dialect wraps them in.
-UNUSED_TOOLS = """
+_UNUSED = """
 with sent as (
     select prompt_id, count(*) as calls, max(started_at) as last_at
     from llm_calls where prompt_id is not null group by prompt_id having count(*) >= 10
 ),
-offered as (
+{named}
+select n.agent_id, n.prompt_id, n.name, n.calls, n.last_at, n.characters,
+       n.calls * n.characters / 4 as estimated_tokens
+from named n
+where n.name is not null and not exists (
+    select 1 from tool_calls t join llm_calls c on c.id = t.call_id
+    where t.name = n.name and c.prompt_id = n.prompt_id
+)
+order by estimated_tokens desc
+"""
+
+# As `prompts.tools` was JSON text: tools of one name each, whatever the dialect wraps them in.
+UNUSED_TOOLS = _UNUSED.format(
+    named="""offered as (
     select s.prompt_id, p.agent_id, s.calls, s.last_at, tool.value as tool
     from sent s join prompts p on p.prompt_id = s.prompt_id, json_each(p.tools) as tool
     where tool.type = 'object' and tool.value ->> '$.functionDeclarations' is null
@@ -104,19 +116,20 @@ offered as (
     where tool.type = 'object'
 ),
 named as (
-    select *, coalesce(tool ->> '$.function.name', tool ->> '$.toolSpec.name', tool ->> '$.name')
+    select *, length(tool) as characters,
+           coalesce(tool ->> '$.function.name', tool ->> '$.toolSpec.name', tool ->> '$.name')
            as name
     from offered
+)"""
 )
-select n.agent_id, n.prompt_id, n.name, n.calls, n.last_at, length(n.tool) as characters,
-       n.calls * length(n.tool) / 4 as estimated_tokens
-from named n
-where n.name is not null and not exists (
-    select 1 from tool_calls t join llm_calls c on c.id = t.call_id
-    where t.name = n.name and c.prompt_id = n.prompt_id
+
+UNUSED_TOOLS_SIZED = _UNUSED.format(
+    named="""named as (
+    select s.prompt_id, p.agent_id, s.calls, s.last_at, tool.value ->> 0 as name,
+           tool.value ->> 1 as characters
+    from sent s join prompts p on p.prompt_id = s.prompt_id, json_each(p.tool_sizes) as tool
+)"""
 )
-order by estimated_tokens desc
-"""
 
 # Calls of one thread in a row: where the two row numbers keep their distance.
 TOOL_LOOPS = """
@@ -156,3 +169,8 @@ def look_closer(db: Database) -> None:
     db.create_view("broken_caches", BROKEN_CACHES_NAMED, replace=True)
     db.create_view("unused_tools", UNUSED_TOOLS)
     db.create_view("tool_loops", TOOL_LOOPS)
+
+
+def know_sizes(db: Database) -> None:
+    """Tools are looked up by name and size."""
+    db.create_view("unused_tools", UNUSED_TOOLS_SIZED, replace=True)

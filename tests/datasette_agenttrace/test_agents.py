@@ -197,7 +197,7 @@ async def test_versions_of_a_prompt_show_their_calls_and_what_changed(database, 
         )
     ):
         db.execute(
-            "insert into prompts values (?, 'a', ?, ?, 't', ?, null, 9, 0, 0, 3)",
+            "insert into prompts values (?, 'a', ?, ?, 't', ?, null, 9, 0, 0, 3, null)",
             (id_, NOON + number, print_, system),
         )
     db.commit()

@@ -14,6 +14,7 @@ import pytest
 from agenttrace_mitm.demo.server import Answer, Request
 from agenttrace_mitm.store import request_of, response_of
 from agenttrace_mitm.store.payloads import headers_of
+from agenttrace_mitm.store.prompts import tools_of
 from tests.support.instance import Instance
 from tests.support.providers import json_answer, played
 
@@ -101,6 +102,8 @@ def _written(home: Path) -> Iterator[tuple[str, bytes]]:
     for pair in db.execute("select request_headers, response_headers from payloads"):
         for name, value in (header for stored in pair for header in headers_of(stored)):
             yield "headers", f"{name}: {value}".encode()
+    for (tools,) in db.execute("select tools from prompts"):
+        yield "prompts", json.dumps(tools_of(tools), ensure_ascii=False).encode()
 
 
 @pytest.mark.parametrize("tier", [1, 2, 3])

@@ -8,12 +8,13 @@ from click.testing import CliRunner
 from agenttrace_mitm.cli import cli
 from agenttrace_mitm.clock import new_id
 from agenttrace_mitm.errors import StoreError
-from agenttrace_mitm.model import Payload, Record, StoredSession, StoredToolCall
+from agenttrace_mitm.model import Payload, Record, StoredPrompt, StoredSession, StoredToolCall
 from agenttrace_mitm.model.placement import Placement
 from agenttrace_mitm.store import Spool, open_database, request_of
 from agenttrace_mitm.store.chains import Recent
 from agenttrace_mitm.store.forgetting import forget_calls, forget_text
 from agenttrace_mitm.store.payloads import headers_of
+from agenttrace_mitm.store.prompts import tools_of
 from agenttrace_mitm.store.revise import problems
 from agenttrace_mitm.store.rows import write_record
 from tests.support.records import NOON_US, call, message
@@ -131,6 +132,23 @@ def test_a_text_goes_from_headers_and_the_others_stay(home):
     assert headers_of(a) == [["x-title", "[forgotten] and [forgotten]"]]
     assert headers_of(rest[0]) == [["date", "x"]]
     assert (b[0], c[1]) == (kept[0], None)
+    db.close()
+
+
+def test_a_text_goes_from_the_tools_of_prompts(home):
+    db = open_database(home / "data.db").conn
+    tools = [{"name": "ls", "description": f"Lists {CANARY}. " * 9}, {"name": "cat"}]
+    prompt = StoredPrompt(prompt_id="p", agent_id="a", tools=tools, n_tools=2)
+    write_record(db, Record(call=call(prompt_id="p", agent_id="a"), prompt=prompt))
+    db.close()
+    assert forget_text(home / "data.db", Spool(home / "spool"), CANARY)["prompts"] == 1
+    db = open_database(home / "data.db").conn
+    [(stored, sizes)] = db.execute("select tools, tool_sizes from prompts").fetchall()
+    assert tools_of(stored) == [
+        {"name": "ls", "description": "Lists [forgotten]. " * 9},
+        {"name": "cat"},
+    ]
+    assert [name for name, _ in json.loads(sizes)] == ["ls", "cat"]
     db.close()
 
 

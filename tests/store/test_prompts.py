@@ -93,7 +93,7 @@ def test_retention_lets_words_go_that_no_call_uses_any_more() -> None:
 
 def test_a_program_that_never_repeats_its_prompt_has_an_end() -> None:
     talk = Recording()
-    row = "insert into prompts select 'p' || value, 'a', 1, '', '', null, null, 0, 0, 0, 3"
+    row = "insert into prompts select 'p' || value, 'a', 1, '', '', null, null, 0, 0, 0, 3, null"
     numbers = [(str(n),) for n in range(MOST_OF_AN_AGENT)]
     talk.db.executemany(row.replace("value", "?"), numbers)
     _asks(talk, "Once more.", agent="a")

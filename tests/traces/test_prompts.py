@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from agenttrace_mitm.store.prompts import tools_of
 from agenttrace_mitm.traces.volatile import lasting
 
 from .talks import Recording, says, user
@@ -145,7 +146,7 @@ def test_a_secret_in_a_prompt_is_redacted() -> None:
     prompt_of(talk, f"Your key is {secret}.", tools=[READ | {"description": f"Use {secret}"}])
     system, tools = talk.row("select system, tools from prompts")
     assert "[redacted" in system
-    assert secret not in system + tools
+    assert secret not in system + str(tools_of(tools))
 
 
 def test_a_call_without_either_has_none() -> None:

@@ -8,9 +8,10 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 from agenttrace_mitm.model.json import Json
+from agenttrace_mitm.store.prompts import tools_of
 
 from ..asking import Asked, Value, rows_of
 
@@ -110,10 +111,10 @@ def _lines(said: Iterator[str]) -> Iterator[Line]:
             yield Line(mark=marks.get(line[:1], ""), text=line.rstrip("\n"))
 
 
-def _text(row: dict[str, Json]) -> str | None:
+def _text(row: dict[str, Any]) -> str | None:
     """System prompt and tools as lines; None where they are not kept."""
     if row["system"] is None and row["tools"] is None:
         return None
-    tools = json.loads(row["tools"]) if row["tools"] else []
+    tools = tools_of(row["tools"])
     parts = [row["system"] or "", *(json.dumps(tool, indent=2, sort_keys=True) for tool in tools)]
     return "\n\n".join(parts)
