@@ -246,26 +246,24 @@ class Threads:
         """The likeliest: of the same session, its tool calls repeated, not continued by another.
 
         Where equal runs go on side by side nothing tells them apart but their manner and their
-        order: of calls that overlap the first, else the latest.
+        order: the latest.  Not which of them overlap: when a reply is complete to the program,
+        and when its connection ends, are two things.
         """
         fit = [s for s in found if s.call_id != request.call_id]
         fit = [s for s in fit if s.started_us <= request.started_us]
         if len(fit) < 2:
             return fit[0] if fit else None
-        latest = max(seen.started_us for seen in fit)
         made = {key for placed in request.asked for key in _tool_ids(placed.message)}
 
-        def rank(seen: Seen) -> tuple[bool, bool, int, bool, bool, bool, int]:
+        def rank(seen: Seen) -> tuple[bool, bool, int, bool, bool, int]:
             ids = {key for tool in seen.tools for key in (tool.id, tool.item_id)}
-            overlaps = seen.ended_us > latest
             return (
                 seen.session_id == request.session_id,
                 bool(ids & made),
                 -self._taken(seen, request),
                 seen.style == request.style,
                 bool(seen.address) and seen.address == request.address,
-                overlaps,
-                latest - seen.started_us if overlaps else seen.started_us - latest,
+                seen.started_us,
             )
 
         return max(fit, key=rank)

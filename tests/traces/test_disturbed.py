@@ -5,6 +5,7 @@ recorded ones.
 """
 
 import sqlite3
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 
 from agenttrace_mitm.retrace import retrace
 from agenttrace_mitm.store import open_database
+from agenttrace_mitm.traces.late import SIDE_BY_SIDE
 from tests.test_retrace import differences, rows
 
 from . import disturbed
@@ -121,3 +123,40 @@ def test_a_late_parent_takes_its_child_and_what_hangs_on_it(tmp_path):
     before = rows(talk.db)
     assert retrace(path, PRINTS).changed == 0
     assert differences(before, rows(talk.db)) == []
+
+
+GREETING = [user("Say hello to everybody in the house."), says("Hello, everybody in the house!")]
+
+
+def test_of_equal_calls_the_later_is_gone_on_from_however_long_the_first_took():
+    """Its connection may have ended long after its reply was complete."""
+    talk = Recording()
+    first = talk.exchange(GREETING[:1], GREETING[1])
+    second = talk.exchange(GREETING[:1], GREETING[1])
+    later = talk.exchange([*GREETING, user("Once more.")], says("Hello."))
+    for one in (second, later, replace(first, ended_us=later.ended_us + 1)):
+        talk.add(one)
+    assert talk.of(later.id, "continues_call_id") == second.id
+
+
+def test_a_call_that_found_its_late_parent_is_found_by_the_likelier_twin_of_it():
+    """Both came after what goes on from one of them."""
+    talk = Recording()
+    first = talk.exchange(GREETING[:1], GREETING[1])
+    second = talk.exchange(GREETING[:1], GREETING[1])
+    later = talk.call([*GREETING, user("Once more.")], says("Hello."))
+    talk.add(first)
+    assert talk.of(later, "continues_call_id") == first.id
+    talk.add(second)
+    assert talk.of(later, "continues_call_id") == second.id
+
+
+def test_the_last_of_many_that_wait_alike_finds_its_late_parent():
+    """Equal runs, one after the other, all look for the same."""
+    talk = Recording()
+    for number in range(SIDE_BY_SIDE):
+        talk.call([*GREETING, user(f"Now in language {number}.")], says("Hello."))
+    late = talk.exchange(GREETING[:1], GREETING[1])
+    last = talk.call([*GREETING, user("Once more.")], says("Hello."))
+    talk.add(late)
+    assert talk.of(last, "continues_call_id") == late.id
