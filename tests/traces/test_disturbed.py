@@ -18,7 +18,7 @@ from tests.test_retrace import differences, rows
 
 from . import disturbed
 from .runs import record_all
-from .talks import PRINTS, Recording, says, tool_result, tool_use, user
+from .talks import NOON_US, PRINTS, SECOND, Recording, says, tool_result, tool_use, user
 from .written import runs
 
 LINKS = """
@@ -82,6 +82,21 @@ def test_the_order_in_which_calls_come_changes_nothing(tmp_path, steady, disturb
 @pytest.mark.parametrize("every", [1, 5])
 def test_a_restart_changes_nothing(tmp_path, steady, every):
     assert told(recorded(tmp_path / "data.db", list, restart_every=every)) == steady
+
+
+def test_a_new_recorder_knows_what_the_one_before_knew():
+    """Ids repeat: the latest that has one, made since, must not hide the earlier."""
+    talk = Recording()
+    asked = [user("Which files of the project are too long?")]
+    look, brought = tool_use("call_1", "lines"), tool_result("call_1", "900 a.py")
+    first = talk.call(asked, look, pid=1)
+    again = Recording(talk.db, at_us=NOON_US + 60 * SECOND)
+    again.call([user("What is the time?")], tool_use("call_1", "date"), pid=2)
+    # Its history was edited: only the id tells.
+    later = again.call([user("Files too long?"), look, brought], says("Only a.py."), pid=1)
+    assert again.of(later, "continues_call_id") == first
+    answered = "select answered_by_call_id from tool_calls where call_id = ?"
+    assert again.row(answered, first) == (later,)
 
 
 def test_calls_that_fail_first_are_where_they_would_be(tmp_path, steady):
