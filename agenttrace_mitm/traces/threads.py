@@ -191,7 +191,10 @@ class Threads:
         # It said something else, or nothing: at best a history retold, by the same caller then.
         if seen.turn_print:
             return 0.5 if seen.style == request.style else 0.0
-        return 0.6 if _is_alike(seen, request) else 0.0
+        if not _is_alike(seen, request):
+            return 0.0
+        # What failed said nothing that could be repeated; another reply may have been lost to us.
+        return 0.5 if seen.outcome == "error" else 0.6
 
     def _is_foreign(self, run: Sequence[Message], seen: Seen) -> bool:
         """True when a tool call of the turn bears the id that another reply gave to one."""

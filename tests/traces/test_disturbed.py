@@ -175,3 +175,26 @@ def test_the_last_of_many_that_wait_alike_finds_its_late_parent():
     last = talk.call([*GREETING, user("Once more.")], says("Hello."))
     talk.add(late)
     assert talk.of(last, "continues_call_id") == late.id
+
+
+def test_a_retry_goes_on_from_what_its_first_attempt_went_on_from():
+    """That one has taken it, but not from its own operation."""
+    talk = Recording()
+    talk.call(GREETING[:1], GREETING[1])
+    second = talk.call(GREETING[:1], GREETING[1])
+    more = [*GREETING, user("Once more.")]
+    failed = talk.call(more, says(""), status=529)
+    again = talk.call(more, says("Hello."))
+    assert talk.of(again, "operation_id") == failed
+    assert [talk.of(id_, "continues_call_id") for id_ in (failed, again)] == [second, second]
+
+
+def test_a_failed_attempt_is_not_taken_for_one_whose_reply_was_lost():
+    """The history was retold: it goes on from the attempt that was answered."""
+    talk = Recording()
+    failed = talk.call(GREETING[:1], says(""), status=529)
+    answered = talk.call(GREETING[:1], GREETING[1])
+    assert talk.of(answered, "operation_id") == failed
+    told = [GREETING[0], says("Good day to all of you in there."), user("Once more.")]
+    later = talk.call(told, says("Hello."))
+    assert talk.of(later, "continues_call_id") == answered
