@@ -1,7 +1,6 @@
 """Calls that end in another order, come late, twice or again: the same threads, tools and agents.
 
-The runs are ours; `scripts/conformance traces --direct --shuffled` and its like ask the same of
-recorded ones.
+The runs are ours; `scripts/conformance traces --disturbed all` asks the same of recorded ones.
 """
 
 import sqlite3
