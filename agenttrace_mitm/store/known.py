@@ -9,28 +9,15 @@ import sqlite3
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 
-import msgspec
-
 from ..model import LlmCall, Record, StoredThread
 from ..traces import MadeTool, Seen, style_of
+from . import recalled
 from .reading import Reading
 
 FEWEST_TOOLS = 1_000
 CANDIDATES = 8
 """Calls that share a key, of which the latest are looked at."""
 
-_COLUMNS = """
-    c.id, c.n_messages, c.request_chain, c.turn_print, c.reply_print, c.response_id, c.provider,
-    c.dialect || ' ' || coalesce(c.model, '') || ' ' || c.streamed || ' '
-        || coalesce(c.user_agent, ''), c.client_address, c.conversation_id, c.operation_id,
-    c.session_id, c.thread_id, c.trace_id, c.agent_id,
-    t.parent_span_id, c.continues_call_id, c.outcome, c.started_us, c.ended_us
-"""
-_CALLS = f"select {_COLUMNS} from llm_calls c left join threads t on t.thread_id = c.thread_id"
-_TOOLS = """
-    select call_id, position, tool_call_id, item_id, name, fingerprint, server, started_us, prompts
-    from tool_calls
-"""
 _IN = "in (select value from json_each(:values))"
 
 
@@ -72,6 +59,7 @@ class KnownContent:
     def with_chain(self, chains: Sequence[str]) -> Sequence[Seen]:
         """Calls whose whole request has one of *chains*; the longest where there are many."""
         near = self._remembered_by("chain", chains)
+        near.sort(key=lambda seen: -seen.n_messages)
         return near or self._select(f"c.request_chain {_IN}", "c.n_messages desc", values=chains)
 
     def with_print(self, prints: Sequence[str]) -> Sequence[Seen]:
@@ -99,8 +87,9 @@ class KnownContent:
         """Tool calls with one of *keys* as id, item id or fingerprint, latest last."""
         found = [tool for key in keys for tool in self._tools.get(key, ())]
         if not found:
-            near = self._made(f"where tool_call_id {_IN}", keys)
-            found = near or self._made(f"where item_id {_IN} or fingerprint {_IN}", keys)
+            near = recalled.tools(self._db, f"tool_call_id {_IN}", keys)
+            either = f"item_id {_IN} or fingerprint {_IN}"
+            found = near or recalled.tools(self._db, either, keys)
         return sorted(found, key=lambda tool: (tool.started_us, tool.position))
 
     def with_prompt(self, fingerprint: str) -> Sequence[MadeTool]:
@@ -211,32 +200,20 @@ class KnownContent:
     def _select(
         self, where: str, order: str = "c.started_us desc", **given: str | Sequence[str]
     ) -> list[Seen]:
-        most = 2 * self._candidates
-        rows = self._db.execute(
-            f"{_CALLS} where {where} and c.kind = 'llm' order by {order} limit {most}",
-            {k: v if isinstance(v, str) else _json(v) for k, v in given.items()},
-        ).fetchall()
-        return [self._seen(row) for row in rows]
-
-    def _seen(self, row: Sequence[str | int | None]) -> Seen:
-        known = [("" if value is None else value) for value in row[:-2]]
-        made = self._made("where call_id in (select value from json_each(:values))", [str(row[0])])
-        began, ended = int(row[-2] or 0), int(row[-1] or row[-2] or 0)
-        return Seen(*known, began, ended, tuple(made))  # type: ignore[call-arg,arg-type]  # as selected
-
-    def _made(self, where: str, keys: Sequence[str]) -> list[MadeTool]:
-        rows = self._db.execute(
-            f"{_TOOLS} {where} order by id desc limit 64", {"values": _json(keys)}
-        ).fetchall()
-        return [_tool(row) for row in reversed(rows)]
+        return recalled.calls(self._db, where, order, 2 * self._candidates, **given)
 
     def _recall(self) -> None:
-        """Remember the tool calls that wait for a result: sub-agents may be working for them."""
-        rows = self._db.execute(
-            f"{_TOOLS} where prompts is not null and answered_by_call_id is null"
-            " order by id desc limit 500"
-        ).fetchall()
-        self._keep_tools(_tool(row) for row in reversed(rows))
+        """Know what the process before this one knew: the last calls, and open tool calls."""
+        latest = recalled.latest(self._db, self._remembered // 2)
+        last = {one.seen.call_id: one for one in latest}
+        open_ = recalled.waiting_for_results(self._db)
+        self._keep_tools(tool for tool in open_ if tool.call_id not in last)
+        for one in last.values():
+            for tool, at_us in zip(one.seen.tools, one.answered_us, strict=True):
+                if at_us is not None:
+                    self._answered[tool.call_id, tool.position] = at_us
+            self._keep(one.seen)
+        _trim(self._answered, self._remembered)
 
 
 def _keys_of(seen: Seen) -> list[str]:
@@ -291,25 +268,6 @@ def _made_by(record: Record) -> tuple[MadeTool, ...]:
         )
         for made in record.tool_calls
     )
-
-
-def _tool(row: Sequence[object]) -> MadeTool:
-    call_id, position, id_, item_id, name, print_, server, started_us, prompts = row
-    return MadeTool(
-        str(call_id),
-        int(str(position)),
-        str(id_ or ""),
-        str(item_id or ""),
-        str(name or ""),
-        str(print_ or ""),
-        bool(server),
-        int(str(started_us or 0)),
-        tuple(msgspec.json.decode(str(prompts))) if prompts else (),
-    )
-
-
-def _json(values: Sequence[str]) -> str:
-    return msgspec.json.encode(list(values)).decode()
 
 
 def _trim[K, V](table: OrderedDict[K, V], limit: int) -> None:

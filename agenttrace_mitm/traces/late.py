@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 REMEMBERED = 20_000
 SIDE_BY_SIDE = 16
-"""Calls that may wait for the same key."""
+"""Calls that may wait for the same key, the last that came."""
 
 
 class Waiting:
@@ -26,19 +26,20 @@ class Waiting:
         """Note that a call looked for *keys*."""
         for key in keys:
             calls = self._by_key.setdefault(key, {})
-            if len(calls) < SIDE_BY_SIDE:
-                calls[call_id] = started_us
+            calls[call_id] = started_us
+            if len(calls) > SIDE_BY_SIDE:
+                del calls[next(iter(calls))]
             self.latest_us = max(self.latest_us, started_us)
         while len(self._by_key) > REMEMBERED:
             self._by_key.popitem(last=False)
 
     def came(self, call_id: str, started_us: int, keys: Iterable[str]) -> tuple[str, ...]:
-        """Those that began after *started_us* and waited for one of *keys*; they do no more."""
+        """Those that began after *started_us* and wait for one of *keys*, the first first.
+
+        They go on waiting: the twin of what came may come yet, and be the likelier.
+        """
         found: dict[str, int] = {}
         for key in keys:
             calls = self._by_key.get(key, {})
-            later = {id_: at for id_, at in calls.items() if at > started_us and id_ != call_id}
-            for id_ in later:
-                del calls[id_]
-            found |= later
+            found |= {id_: at for id_, at in calls.items() if at > started_us and id_ != call_id}
         return tuple(sorted(found, key=lambda id_: (found[id_], id_)))

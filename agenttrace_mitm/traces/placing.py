@@ -124,24 +124,26 @@ class Places:
         if not finding.in_story:
             return self._aside(finding)
         first = self._first_attempt(finding)
-        link = self._link(finding)
+        # A retry asks what its first attempt asked: it knows what that one knew, not that one.
+        began = first.started_us if first else finding.exchange.started_us
+        link = self._link(finding, began)
         if not finding.asked and link is None and first is None:
             return self._alone(finding)
-        return self._in_thread(finding, link, first)
+        return self._in_thread(finding, link, first, began)
 
     def _first_attempt(self, finding: Finding) -> Seen | None:
         operation = finding.operation_id
         return self._known.call(operation) if operation not in ("", finding.call_id) else None
 
-    def _link(self, finding: Finding) -> Link | None:
+    def _link(self, finding: Finding, began: int) -> Link | None:
         if finding.stored and finding.stored.fixed:
             return finding.stored.link
-        return self._threads.find(self._request(finding))
+        return self._threads.find(self._request(finding, began))
 
-    def _request(self, finding: Finding) -> Request:
+    def _request(self, finding: Finding, began: int) -> Request:
         return Request(
             finding.call_id,
-            finding.exchange.started_us,
+            began,
             finding.asked,
             finding.exchange.provider,
             finding.style,
@@ -180,7 +182,9 @@ class Places:
             stored=Placement(session=_session(finding), trace=trace, spans=(span,)),
         )
 
-    def _in_thread(self, finding: Finding, link: Link | None, first: Seen | None) -> Place:
+    def _in_thread(
+        self, finding: Finding, link: Link | None, first: Seen | None, began: int
+    ) -> Place:
         before = first or (link.seen if link else None)
         parent = None if before else self._parent(finding)
         thread_id = before.thread_id if before else finding.call_id
@@ -193,7 +197,8 @@ class Places:
         llm = self._llm_span(finding, trace_id, thread_id, agent.span_id, agent_id)
         told = finding.stored or self._told(finding)
         made = told.made
-        answers = self._answers(finding, link, told)
+        answers = self._answers(finding, link, told, began)
+        request = self._request(finding, began)
         return Place(
             link=link,
             thread_id=thread_id,
@@ -206,8 +211,8 @@ class Places:
             tools=made,
             tool_spans=tuple(tool_span_id(self._prints, tool) for tool in made),
             answers=answers,
-            overtaken=link is not None and self._threads.is_overtaken(link, self._request(finding)),
-            awaits=self._awaited(finding, link, before, parent),
+            overtaken=link is not None and self._threads.is_overtaken(link, request),
+            awaits=self._awaited(finding, request, link, before or parent),
             stored=Placement(
                 session=_session(finding),
                 trace=self._trace(finding, trace_id, thread_id, agent.span_id, agent_id),
@@ -223,12 +228,12 @@ class Places:
         )
 
     def _awaited(
-        self, finding: Finding, link: Link | None, before: Seen | None, parent: Parent | None
+        self, finding: Finding, request: Request, link: Link | None, above: Seen | Parent | None
     ) -> tuple[str, ...]:
         if finding.stored:
             return ()
-        keys = self._threads.missing(self._request(finding), link)
-        if before is None and parent is None:
+        keys = self._threads.missing(request, link)
+        if above is None:
             keys += self._sub_agents.missing(finding.asked)
         return tuple(keys)
 
@@ -261,10 +266,12 @@ class Places:
             return link.seen.trace_id
         return self._prints.id("trace", finding.call_id)
 
-    def _answers(self, finding: Finding, link: Link | None, own: Stored) -> tuple[Answer, ...]:
+    def _answers(
+        self, finding: Finding, link: Link | None, own: Stored, began: int
+    ) -> tuple[Answer, ...]:
         if own.fixed:
             return own.answers
-        told, began = link.told if link else 0, finding.exchange.started_us
+        told = link.told if link else 0
         messages = [placed.message for placed in finding.asked[told:]]
         brings = any(isinstance(p, ToolResultPart) for message in messages for p in message.parts)
         found: list[Answer] = []

@@ -191,7 +191,10 @@ class Threads:
         # It said something else, or nothing: at best a history retold, by the same caller then.
         if seen.turn_print:
             return 0.5 if seen.style == request.style else 0.0
-        return 0.6 if _is_alike(seen, request) else 0.0
+        if not _is_alike(seen, request):
+            return 0.0
+        # What failed said nothing that could be repeated; another reply may have been lost to us.
+        return 0.5 if seen.outcome == "error" else 0.6
 
     def _is_foreign(self, run: Sequence[Message], seen: Seen) -> bool:
         """True when a tool call of the turn bears the id that another reply gave to one."""
@@ -246,26 +249,24 @@ class Threads:
         """The likeliest: of the same session, its tool calls repeated, not continued by another.
 
         Where equal runs go on side by side nothing tells them apart but their manner and their
-        order: of calls that overlap the first, else the latest.
+        order: the latest.  Not which of them overlap: when a reply is complete to the program,
+        and when its connection ends, are two things.
         """
         fit = [s for s in found if s.call_id != request.call_id]
         fit = [s for s in fit if s.started_us <= request.started_us]
         if len(fit) < 2:
             return fit[0] if fit else None
-        latest = max(seen.started_us for seen in fit)
         made = {key for placed in request.asked for key in _tool_ids(placed.message)}
 
-        def rank(seen: Seen) -> tuple[bool, bool, int, bool, bool, bool, int]:
+        def rank(seen: Seen) -> tuple[bool, bool, int, bool, bool, int]:
             ids = {key for tool in seen.tools for key in (tool.id, tool.item_id)}
-            overlaps = seen.ended_us > latest
             return (
                 seen.session_id == request.session_id,
                 bool(ids & made),
                 -self._taken(seen, request),
                 seen.style == request.style,
                 bool(seen.address) and seen.address == request.address,
-                overlaps,
-                latest - seen.started_us if overlaps else seen.started_us - latest,
+                seen.started_us,
             )
 
         return max(fit, key=rank)

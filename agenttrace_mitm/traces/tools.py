@@ -162,8 +162,10 @@ class Pairing:
         keys = [key for key in (result.tool_call_id, spelling) if key]
         for tool in reversed(self._known.with_tool(keys) if keys else ()):
             how = _match(tool, result, spelling)
-            if how and how[0] == "rewritten_id" and not self._parent:
-                continue  # examples that a program wrote itself have ids of its own as well
+            if how and not self._parent and how[0] not in ("id", "item_id"):
+                # Name and arguments are alike in many conversations, and in the examples that
+                # a program wrote itself: alone they tell nothing.
+                continue
             if how and _is_open(self._known, tool, self._at_us) and self._is_ours(tool):
                 return Answer(tool, result, how[0], how[1] - 0.1)
         return None

@@ -50,7 +50,7 @@ def test_a_fork_goes_on_from_where_it_left(tmp_path: Path) -> None:
 
 
 def test_the_longest_known_request_is_continued(tmp_path: Path) -> None:
-    """From memory and, after a restart, from the database."""
+    """From memory, also after a restart, and from the database."""
     db = open_database(tmp_path / "data.db").conn
     prints = Fingerprinter(b"k" * 32)
     talk = [Message("user", (TextPart(str(n)),)) for n in range(4)]
@@ -58,10 +58,11 @@ def test_the_longest_known_request_is_continued(tmp_path: Path) -> None:
     for count, id_ in ((1, "short"), (3, "long")):
         one = call(id=id_, request_chain=chains[count - 1], n_messages=count, started_us=NOON_US)
         write_record(db, record().model_copy(update={"call": one}))
-    known = KnownContent(db)
-    assert known.with_chain(chains)[0].call_id == "long"
+    forgetful, known = KnownContent(db, remembered=0), KnownContent(db)
+    assert [seen.call_id for seen in forgetful.with_chain(chains)] == ["long", "short"]
+    assert [seen.call_id for seen in known.with_chain(chains)] == ["long", "short"]
     newer = call(id="newer", request_chain=chains[3], n_messages=4)
     known.remember(record().model_copy(update={"call": newer}))
-    assert [seen.call_id for seen in known.with_chain(chains)] == ["newer"]
+    assert [seen.call_id for seen in known.with_chain(chains)] == ["newer", "long", "short"]
     other = [p.chain for p in prints.place([Message("user", (TextPart("x"),)), *talk])]
     assert not known.with_chain(other)

@@ -1,10 +1,10 @@
 """Calls that end in another order, come late, twice or again: the same threads, tools and agents.
 
-The runs are ours; `scripts/conformance traces --direct --shuffled` and its like ask the same of
-recorded ones.
+The runs are ours; `scripts/conformance traces --disturbed all` asks the same of recorded ones.
 """
 
 import sqlite3
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -12,11 +12,12 @@ import pytest
 
 from agenttrace_mitm.retrace import retrace
 from agenttrace_mitm.store import open_database
+from agenttrace_mitm.traces.late import SIDE_BY_SIDE
 from tests.test_retrace import differences, rows
 
 from . import disturbed
 from .runs import record_all
-from .talks import PRINTS, Recording, says, tool_result, tool_use, user
+from .talks import NOON_US, PRINTS, SECOND, Recording, says, tool_result, tool_use, user
 from .written import runs
 
 LINKS = """
@@ -82,6 +83,21 @@ def test_a_restart_changes_nothing(tmp_path, steady, every):
     assert told(recorded(tmp_path / "data.db", list, restart_every=every)) == steady
 
 
+def test_a_new_recorder_knows_what_the_one_before_knew():
+    """Ids repeat: the latest that has one, made since, must not hide the earlier."""
+    talk = Recording()
+    asked = [user("Which files of the project are too long?")]
+    look, brought = tool_use("call_1", "lines"), tool_result("call_1", "900 a.py")
+    first = talk.call(asked, look, pid=1)
+    again = Recording(talk.db, at_us=NOON_US + 60 * SECOND)
+    again.call([user("What is the time?")], tool_use("call_1", "date"), pid=2)
+    # Its history was edited: only the id tells.
+    later = again.call([user("Files too long?"), look, brought], says("Only a.py."), pid=1)
+    assert again.of(later, "continues_call_id") == first
+    answered = "select answered_by_call_id from tool_calls where call_id = ?"
+    assert again.row(answered, first) == (later,)
+
+
 def test_calls_that_fail_first_are_where_they_would_be(tmp_path, steady):
     """A retry has the place of its first attempt; what it brings and makes is the same."""
     db = recorded(tmp_path / "data.db", disturbed.retried)
@@ -121,3 +137,63 @@ def test_a_late_parent_takes_its_child_and_what_hangs_on_it(tmp_path):
     before = rows(talk.db)
     assert retrace(path, PRINTS).changed == 0
     assert differences(before, rows(talk.db)) == []
+
+
+GREETING = [user("Say hello to everybody in the house."), says("Hello, everybody in the house!")]
+
+
+def test_of_equal_calls_the_later_is_gone_on_from_however_long_the_first_took():
+    """Its connection may have ended long after its reply was complete."""
+    talk = Recording()
+    first = talk.exchange(GREETING[:1], GREETING[1])
+    second = talk.exchange(GREETING[:1], GREETING[1])
+    later = talk.exchange([*GREETING, user("Once more.")], says("Hello."))
+    for one in (second, later, replace(first, ended_us=later.ended_us + 1)):
+        talk.add(one)
+    assert talk.of(later.id, "continues_call_id") == second.id
+
+
+def test_a_call_that_found_its_late_parent_is_found_by_the_likelier_twin_of_it():
+    """Both came after what goes on from one of them."""
+    talk = Recording()
+    first = talk.exchange(GREETING[:1], GREETING[1])
+    second = talk.exchange(GREETING[:1], GREETING[1])
+    later = talk.call([*GREETING, user("Once more.")], says("Hello."))
+    talk.add(first)
+    assert talk.of(later, "continues_call_id") == first.id
+    talk.add(second)
+    assert talk.of(later, "continues_call_id") == second.id
+
+
+def test_the_last_of_many_that_wait_alike_finds_its_late_parent():
+    """Equal runs, one after the other, all look for the same."""
+    talk = Recording()
+    for number in range(SIDE_BY_SIDE):
+        talk.call([*GREETING, user(f"Now in language {number}.")], says("Hello."))
+    late = talk.exchange(GREETING[:1], GREETING[1])
+    last = talk.call([*GREETING, user("Once more.")], says("Hello."))
+    talk.add(late)
+    assert talk.of(last, "continues_call_id") == late.id
+
+
+def test_a_retry_goes_on_from_what_its_first_attempt_went_on_from():
+    """That one has taken it, but not from its own operation."""
+    talk = Recording()
+    talk.call(GREETING[:1], GREETING[1])
+    second = talk.call(GREETING[:1], GREETING[1])
+    more = [*GREETING, user("Once more.")]
+    failed = talk.call(more, says(""), status=529)
+    again = talk.call(more, says("Hello."))
+    assert talk.of(again, "operation_id") == failed
+    assert [talk.of(id_, "continues_call_id") for id_ in (failed, again)] == [second, second]
+
+
+def test_a_failed_attempt_is_not_taken_for_one_whose_reply_was_lost():
+    """The history was retold: it goes on from the attempt that was answered."""
+    talk = Recording()
+    failed = talk.call(GREETING[:1], says(""), status=529)
+    answered = talk.call(GREETING[:1], GREETING[1])
+    assert talk.of(answered, "operation_id") == failed
+    told = [GREETING[0], says("Good day to all of you in there."), user("Once more.")]
+    later = talk.call(told, says("Hello."))
+    assert talk.of(later, "continues_call_id") == answered

@@ -7,7 +7,7 @@ from agenttrace_mitm.store import KnownContent
 from agenttrace_mitm.traces import MadeTool, Seen
 from agenttrace_mitm.traces.tools import Pairing
 
-from .talks import PRINTS, SECOND, Recording, says, tool_result, tool_use, user
+from .talks import NOON_US, PRINTS, SECOND, Recording, says, tool_result, tool_use, user
 
 TASK = "Find out who wrote the parser and when."
 
@@ -219,3 +219,19 @@ def test_a_result_may_have_an_id_that_its_call_has_not() -> None:
     pairing = Pairing(known, PRINTS, parent, "s", 2)
     found = pairing.answers([calls, Message("user", tuple(results))])
     assert [answer.made.name for answer in found] == ["look", "run"]
+
+
+def test_name_and_arguments_alone_answer_no_call_of_an_unknown_conversation() -> None:
+    """Gemini gives no ids: an equal call of another conversation may wait for its result."""
+    talk = Recording()
+    made = talk.call([user("Weather?")], tool_use("t1", "weather", city="Paris"))
+    known = KnownContent(talk.db)
+    told = [
+        Message("assistant", (ToolCallPart("", "weather", '{"city": "Paris"}'),)),
+        Message("user", (ToolResultPart("", "Rain.", name="weather"),)),
+    ]
+    later = NOON_US * 2
+    session = talk.of(made, "session_id")
+    assert Pairing(known, PRINTS, None, session, later).answers(told) == []
+    [found] = Pairing(known, PRINTS, Seen("x", thread_id=made), session, later).answers(told)
+    assert (found.made.call_id, found.how) == (made, "name+args")
