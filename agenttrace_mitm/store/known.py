@@ -21,6 +21,11 @@ CANDIDATES = 8
 _IN = "in (select value from json_each(:values))"
 
 
+RECALLED = 5_000
+"""Calls that are read back at the start, 30 microseconds each: those of conversations that may
+still be going on.  Older ones are looked up in the database."""
+
+
 class KnownContent:
     """Memory of stored messages, calls and tool calls, with the database behind it.
 
@@ -204,7 +209,7 @@ class KnownContent:
 
     def _recall(self) -> None:
         """Know what the process before this one knew: the last calls, and open tool calls."""
-        latest = recalled.latest(self._db, self._remembered // 2)
+        latest = recalled.latest(self._db, min(self._remembered // 2, RECALLED))
         last = {one.seen.call_id: one for one in latest}
         open_ = recalled.waiting_for_results(self._db)
         self._keep_tools(tool for tool in open_ if tool.call_id not in last)
