@@ -5,7 +5,8 @@ bodies of a call are compressed against those of the call that it continues, or 
 one of its kind: the same place, program and model.  That makes chains, and their rules are these:
 
 - `payloads.stored_after` names the row that has to be read first, always an older one;
-- a chain is cut at `LONGEST`, so that reading one back stays quick;
+- a chain is cut at `LONGEST`, so that reading one back stays quick: what comes next is stored
+  after the first of the chain, which has instructions and tools already, or alone;
 - a frame rests on what the earlier bodies say, not on how they are stored: any row may be made to
   stand alone, and those after it stay as they are;
 - before a row goes, or says something else, those right after it are made to stand alone;
@@ -33,6 +34,7 @@ ROOM = 32 * 1024 * 1024
 MOST_KINDS = 1_000
 MOST_AT_ONCE = 32
 WORTH = 0.2
+WORTH_OF_BEGINNING = 0.3
 WORTH_OF_SHORT_REPLY = 0.5
 """A difference that is a larger part of the body is no use: alone it is hardly larger."""
 
@@ -44,7 +46,7 @@ with recursive chain (request, response, after, step) as (
     union all
     select {{p_request}}, p.response_body, p.stored_after, chain.step + 1
     from chain join payloads p on p.id = chain.after
-    where chain.step < {LONGEST}
+    where chain.step <= {LONGEST}
 )
 select request, response, after from chain order by step desc
 """
@@ -52,6 +54,14 @@ _BOTH = {"request": "request_body", "p_request": "p.request_body"}
 _OF_CALL = _CHAIN.format(which="call_id", **_BOTH)
 _OF_ROW = _CHAIN.format(which="id", **_BOTH)
 _REPLY_OF_CALL = _CHAIN.format(which="call_id", request="null", p_request="null")
+_FIRST = """
+with recursive chain (id, call_id, after) as (
+    select id, call_id, stored_after from payloads where call_id = ?
+    union all
+    select p.id, p.call_id, p.stored_after from chain join payloads p on p.id = chain.after
+)
+select id, call_id from chain where after is null
+"""
 _AFTER = "select id from payloads where stored_after = ? limit ?"
 _HEAD = """
 select id, substr(request_body, 1, 2), substr(response_body, 1, 2) from payloads where call_id = ?
@@ -179,7 +189,24 @@ def stored(db: sqlite3.Connection, call: LlmCall, bodies: Bodies, recent: Recent
             recent.remember(call, bodies, instead_of=earlier)
             return found
     recent.remember(call, bodies, instead_of=None)
-    return alone(bodies)
+    return _after_first(db, call, bodies) or alone(bodies)
+
+
+def _after_first(db: sqlite3.Connection, call: LlmCall, bodies: Bodies) -> Stored | None:
+    """*bodies* after the first of the chain that *call* goes on with; None where that is no use."""
+    asked = bodies.request
+    if not asked or not SMALLEST_REQUEST <= len(asked) <= LARGEST:
+        return None
+    first = db.execute(_FIRST, (call.continues_call_id,)).fetchone()
+    if first is None or first[1] == call.continues_call_id:
+        return None
+    try:
+        before = bodies_of(db, first[1]).before_request
+    except ValueError:  # damaged: nothing new shall rest on it
+        return None
+    # The count to the next cut begins anew: there is one more to read, and no more than one.
+    request = before and _useful(pack_after(asked, before, 0), WORTH_OF_BEGINNING * len(asked))
+    return Stored(request, pack(bodies.response), first[0]) if request else None
 
 
 def alone(bodies: Bodies) -> Stored:

@@ -16,7 +16,7 @@ from .familiar import HEADERS
 
 PLAIN = 0
 ZSTD = 1
-AFTER = 2  # then a byte: how many bodies have to be read before this one
+AFTER = 2  # then a byte: how many bodies lead to this one since its chain began or was cut
 FAMILIAR = 3
 
 SMALL = 200
@@ -37,7 +37,7 @@ def pack(body: bytes | None) -> bytes | None:
 
 
 def pack_after(body: bytes, before: bytes, depth: int) -> bytes:
-    """The stored form of *body* as the difference to *before*; *depth* bodies lead to it."""
+    """The stored form of *body* as the difference to *before*, the *depth*-th of its chain."""
     # The checksum: read after anything else, the frame is refused and says nothing else.
     both = len(body) + len(before)
     if both <= SHORT:  # where a low level finds the same in less time

@@ -28,7 +28,7 @@ from .subagents import Parent, SubAgents
 from .threads import Link, Request, Threads, reply_print, turn_print
 from .tools import Answer, Dropped, Pairing, made_tools, server_answers
 
-NAME_LENGTH = 200
+NAME_LENGTH = 120
 
 
 @dataclass(frozen=True, slots=True)

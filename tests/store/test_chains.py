@@ -91,7 +91,34 @@ def test_chains_are_cut(db: sqlite3.Connection) -> None:
     rows = db.execute("select request_body, stored_after from payloads order by id").fetchall()
     depths = [depth_of(body) for body, _ in rows]
     assert depths == [n % LONGEST for n in range(60)]
-    assert [after for _, after in rows] == [n if n % LONGEST else None for n in range(60)]
+    steps = {None: -1}
+    for row, (_, after) in enumerate(rows, 1):
+        assert after is None or after == row - 1 or row % LONGEST == 1
+        steps[row] = steps[after] + 1
+    assert max(steps.values()) <= LONGEST
+
+
+def test_where_a_chain_is_cut_the_instructions_are_not_stored_again(
+    db: sqlite3.Connection,
+) -> None:
+    """What follows is read after the first of the chain, which may go all the same."""
+    instructions, remembered = turn(400), Recent()
+    said = {}
+    for number in range(2 * LONGEST + 2):
+        id_ = f"{number:02}"
+        said[id_] = instructions + turn(number + 1, "x")
+        before = f"{number - 1:02}" if number else None
+        write_record(db, sent(id_, said[id_], before), remembered)
+    rows = db.execute("select request_body, stored_after from payloads order by id").fetchall()
+    assert [after for _, after in rows] == [
+        n if n % LONGEST else (1 if n else None) for n in range(len(rows))
+    ]
+    assert len(rows[LONGEST][0]) < len(rows[0][0]) / 3
+    assert read(db) == said
+    release(db, [1])
+    db.execute("delete from payloads where id = 1")
+    del said["00"]
+    assert read(db) == said
 
 
 def test_the_same_instructions_in_a_new_conversation_are_stored_once(
