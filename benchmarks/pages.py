@@ -81,6 +81,8 @@ def _database(folder: Path, calls: int, rows: list[Row]) -> Path:
     if not file.exists():
         folder.mkdir(parents=True, exist_ok=True)
         made = file.with_suffix(".part")
+        for ending in ("", "-wal", "-shm"):  # of a build that was stopped
+            made.with_name(made.name + ending).unlink(missing_ok=True)
         began = time.perf_counter()
         bulk.build(made, calls)
         rows.append(Row(f"{calls:,}: making the database, s", time.perf_counter() - began))
@@ -103,6 +105,8 @@ def _addresses(file: Path) -> dict[str, str]:
             queries += [{"range": name} for name in RANGES]
             if page.name == "costs":
                 queries += [{"by": name} for name in ("agent", "session")]
+                found["savings"] = f"{page.path}/savings"
+                found["savings?range=90d"] = f"{page.path}/savings?range=90d"
             if page.name == "calls":
                 session = one("select session_id from llm_calls order by started_us desc limit 1")
                 queries += [{"outcome": "failed"}, {"session": session}, {"kind": "all"}]
