@@ -164,6 +164,11 @@ def recount(db: sqlite3.Connection, hours: Iterable[int]) -> None:
         _count_sessions(db, given)
 
 
+def can_add_histograms(db: sqlite3.Connection) -> None:
+    """Let SQL on *db* add up `latencies` with `agenttrace_histograms`."""
+    db.create_aggregate("agenttrace_histograms", 1, _OfHistograms)  # type: ignore[arg-type]  # typeshed: int
+
+
 def rebuild(db: sqlite3.Connection) -> None:
     """Count every call again, in one transaction; for calls that were changed by hand."""
     outer = db.in_transaction
@@ -232,7 +237,7 @@ def _count_days(db: sqlite3.Connection, given: dict[str, int]) -> None:
         select hour / 24 as day, * from rollup_hour
         where hour >= :first * 24 and hour < (:last + 1) * 24
     """
-    db.create_aggregate("agenttrace_histograms", 1, _OfHistograms)  # type: ignore[arg-type]  # ditto
+    can_add_histograms(db)
     db.execute(_counting("day", "agenttrace_histograms(latencies)", hours), given)
 
 

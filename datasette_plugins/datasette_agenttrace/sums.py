@@ -18,12 +18,12 @@ from typing import Literal, NamedTuple
 from pydantic import computed_field
 
 from agenttrace_mitm.model.json import JsonObject
-from agenttrace_mitm.store import histograms
+from agenttrace_mitm.store import histograms, rollups
 
 from . import figures
 from .asking import DAY_US, HOUR_US, Asked, Value, clauses
 
-EXACT_CALLS = 10_000  # beyond, percentiles come from histograms
+EXACT_CALLS = 2_000  # beyond, percentiles come from histograms: reading more would take longest
 
 type Samples = list[tuple[float, int]]
 type Times = Samples | histograms.Histogram
@@ -133,9 +133,10 @@ class Sums:
 
 def load(db: sqlite3.Connection, asked: Asked, by: Names) -> Sums:
     """What was asked for, by hour or day and by the names *by* (of `ROLLED`)."""
-    parts = _parts(db, asked, by)
+    parts, rough = _rolled_up(db, asked, by)
+    _add_running(db, asked, by, parts)
     exact = sum(part.calls for part in parts.values()) <= EXACT_CALLS
-    return Sums(parts, (_exact_times if exact else _rough_times)(db, asked, by), exact)
+    return Sums(parts, _exact_times(db, asked, by) if exact else rough, exact)
 
 
 # ------------------------------------------------------------------ SQL
@@ -150,7 +151,8 @@ _ROLLED_UP = """
 _SUMS = """
     select {step}, {names}, sum(calls), 0, sum(failed), sum(unpriced),
            sum(case when billing in ('metered', '') then cost_nano_usd end),
-           sum(tokens_in), sum(cache_read_tokens), sum(tokens_out)
+           sum(tokens_in), sum(cache_read_tokens), sum(tokens_out),
+           agenttrace_histograms(latencies)
     {calls}
     group by {step}, {names}
 """
@@ -161,7 +163,6 @@ _RUNNING = """
     group by {step}, {names}
 """
 _EXACT = "select {step}, {names}, latency_ms from llm_calls {calls} and latency_ms is not null"
-_ROUGH = "select {step}, {names}, latencies {calls}"
 
 
 def from_rollups(template: str, asked: Asked, by: Names = ()) -> str:
@@ -190,27 +191,32 @@ def parameters(asked: Asked) -> dict[str, int | str]:
     }
 
 
-def _parts(db: sqlite3.Connection, asked: Asked, by: Names) -> dict[Cell, Part]:
-    found: dict[Cell, Part] = {}
-    for statement in (from_rollups(_SUMS, asked, by), from_calls(_RUNNING, asked, by)):
-        for row in db.execute(statement, parameters(asked)):
-            cell, part = (row[0], row[1 : len(by) + 1]), Part._make(row[len(by) + 1 :])
-            before = found.get(cell)
-            found[cell] = Part(**_added([before, part])) if before else part
-    return found
+def _rolled_up(
+    db: sqlite3.Connection, asked: Asked, by: Names
+) -> tuple[dict[Cell, Part], dict[Cell, Times]]:
+    """The ended calls: what they add up to, and the histograms of how long they took."""
+    rollups.can_add_histograms(db)
+    parts: dict[Cell, Part] = {}
+    times: dict[Cell, Times] = {}
+    for place, *row, took in db.execute(from_rollups(_SUMS, asked, by), parameters(asked)):
+        cell = place, tuple(row[: len(by)])
+        parts[cell] = Part._make(row[len(by) :])
+        if took is not None:
+            times[cell] = histograms.unpack(took)
+    return parts, times
+
+
+def _add_running(db: sqlite3.Connection, asked: Asked, by: Names, parts: dict[Cell, Part]) -> None:
+    for place, *row in db.execute(from_calls(_RUNNING, asked, by), parameters(asked)):
+        cell, part = (place, tuple(row[: len(by)])), Part._make(row[len(by) :])
+        before = parts.get(cell)
+        parts[cell] = Part(**_added([before, part])) if before else part
 
 
 def _exact_times(db: sqlite3.Connection, asked: Asked, by: Names) -> Mapping[Cell, Times]:
     found: dict[Cell, Samples] = defaultdict(list)
     for place, *names, ms in db.execute(from_calls(_EXACT, asked, by), parameters(asked)):
         found[place, tuple(names)].append((ms, 1))
-    return found
-
-
-def _rough_times(db: sqlite3.Connection, asked: Asked, by: Names) -> Mapping[Cell, Times]:
-    found: dict[Cell, histograms.Histogram] = defaultdict(int)
-    for place, *names, stored in db.execute(from_rollups(_ROUGH, asked, by), parameters(asked)):
-        found[place, tuple(names)] += histograms.unpack(stored)
     return found
 
 

@@ -88,6 +88,17 @@ async def test_one_agent_adds_up(busy, ask):
     assert page.count("<svg") >= 4
 
 
+async def test_failures_say_that_the_newest_are_meant(busy, ask, monkeypatch):
+    page = (await ask(busy, "?range=90d&agent=coder-search")).text
+    assert "newest 2,000 failed calls" not in page
+    monkeypatch.setattr("datasette_agenttrace.agents.one.MOST_CALLS", 2)
+    found = (await ask(busy, ".json?range=90d&agent=coder-search")).json()
+    assert not found["failures_are_all"]
+    assert sum(failure["calls"] for failure in found["failures"]) == 2
+    page = (await ask(busy, "?range=90d&agent=coder-search")).text
+    assert "newest 2,000 failed calls" in page
+
+
 async def test_health_goes_by_the_last_calls(database, ask):
     fill(
         database,

@@ -7,6 +7,9 @@ import pytest
 
 from agenttrace_mitm import clock
 from agenttrace_mitm.store import open_database
+from benchmarks import bulk
+from benchmarks.history import History
+from benchmarks.pages import FILTERS, ONE
 from datasette_agenttrace import limits, sums
 from datasette_agenttrace.canned import CANNED_QUERIES
 from datasette_agenttrace.pages import PAGES
@@ -96,6 +99,25 @@ def test_no_canned_query_scans_all_calls(database, query):
     statement = query.sql.replace(":call_id", "'call'")
     assert full_scan(db.conn, statement) is None
     db.close()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+async def test_no_page_of_one_thing_scans_all_calls(database, headers, serve, seen, page):
+    """A call, a trace, a session, an agent; with spans and tools around them."""
+    bulk.load(database, History(300, 3, NOON).records())
+    db = sqlite3.connect(database)
+    agent = db.execute(FILTERS["agent"]).fetchone()[0]
+    addresses = [f"{page.path}?{filters}agent={agent}" for filters in ("", "range=today&")]
+    if page.name in ONE:
+        addresses.append(f"{page.path}/{db.execute(ONE[page.name]).fetchone()[0]}")
+    served = serve(database)
+    for address in addresses:
+        assert (await served.client.get(address, headers=headers)).status_code == 200, address
+    of_calls = [one for one in seen if "llm_calls" in one and "sqlite_master" not in one]
+    assert len(of_calls) >= (0 if page.name == "alerts" else 6)
+    for statement in of_calls:
+        if statement.lstrip().lower().startswith(("select", "with")):
+            assert full_scan(db, statement) is None, statement
 
 
 def test_a_full_scan_is_noticed(database):

@@ -4,7 +4,7 @@ import sqlite3
 from pathlib import Path
 
 from agenttrace_mitm.store import Spool, Writer, open_database, rollups
-from benchmarks import bulk
+from benchmarks import bulk, pages
 from benchmarks.history import History
 
 END_US = 1_795_219_200_000_000
@@ -59,3 +59,16 @@ def test_it_holds_what_pages_show(tmp_path: Path):
         "select count(*) from payloads",
     ):
         assert db.execute(sql).fetchone()[0] > 3, sql
+
+
+def test_a_build_that_was_stopped_is_begun_anew(tmp_path: Path, monkeypatch):
+    """Its file would be taken for the beginning of the next one."""
+    for ending in (".part", ".part-wal"):
+        (tmp_path / f"pages-5{ending}").write_text("half a history")
+
+    def build(file: Path, calls: int) -> None:
+        assert list(tmp_path.iterdir()) == []
+        file.write_text(f"{calls} calls")
+
+    monkeypatch.setattr(pages.bulk, "build", build)
+    assert pages._database(tmp_path, 5, []).read_text() == "5 calls"

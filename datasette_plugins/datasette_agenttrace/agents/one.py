@@ -58,6 +58,8 @@ class OneAgent(Value):
     """Of how many calls these tools are: the newest with tool calls."""
     tools_are_all: bool
     failures: tuple[Failure, ...]
+    failures_are_all: bool
+    """Whether every failed call of the time was looked at; else the newest were."""
     prompts: tuple[Version, ...]
     sessions: tuple[Session, ...]
     network: Network
@@ -66,13 +68,15 @@ class OneAgent(Value):
 def load(db: sqlite3.Connection, asked: Asked, now_us: int) -> OneAgent:
     """Everything the page of one agent shows."""
     tools, calls = _tools(db, asked)
+    failures, failures_are_all = _failures(db, asked)
     return OneAgent(
         agent=asked.agent,
         costs=costs_queries.load(db, asked),
         tools=tools,
         tools_of_calls=calls,
         tools_are_all=calls < MOST_CALLS,
-        failures=_failures(db, asked),
+        failures=failures,
+        failures_are_all=failures_are_all,
         prompts=versions(db, asked),
         sessions=_sessions(db, asked),
         network=queries.network(db, asked, []),
@@ -116,7 +120,7 @@ def _tools(db: sqlite3.Connection, asked: Asked) -> tuple[tuple[Tool, ...], int]
     return tuple(sorted(tools, key=lambda one: (-one.calls, one.name))), len(calls)
 
 
-def _failures(db: sqlite3.Connection, asked: Asked) -> tuple[Failure, ...]:
+def _failures(db: sqlite3.Connection, asked: Asked) -> tuple[tuple[Failure, ...], bool]:
     # SQLite takes bare columns from the row with the maximum.
     sql = f"""
         with failed as materialized (
@@ -128,12 +132,14 @@ def _failures(db: sqlite3.Connection, asked: Asked) -> tuple[Failure, ...]:
             order by started_us desc limit :most
         )
         select status_code, error_type, outcome, count(*) as calls, max(started_us) as last_us,
-               id as last_call_id
+               id as last_call_id, (select count(*) from failed) < :most as whole
         from failed group by status_code, error_type, outcome
         order by calls desc limit {SHOWN}
     """
     given = sums.parameters(asked) | {"most": MOST_CALLS}
-    return tuple(Failure(**row) for row in rows_of(db.execute(sql, given)))
+    rows = rows_of(db.execute(sql, given))
+    whole = [bool(row.pop("whole")) for row in rows]
+    return tuple(Failure(**row) for row in rows), all(whole)
 
 
 def _sessions(db: sqlite3.Connection, asked: Asked) -> tuple[Session, ...]:

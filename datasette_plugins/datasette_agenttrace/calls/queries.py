@@ -4,6 +4,7 @@ A page ends where the next begins: at the time and id of its last call, so nothi
 or skipped while new calls arrive.  Every filter has an index with the time.
 """
 
+import json
 import re
 import sqlite3
 from collections.abc import Mapping
@@ -157,11 +158,7 @@ _LIST = f"""
 """
 # Tiers: a call shows no words that its own tier would not have kept, whoever stored them.
 _FOUND = f"""
-    with found (message_id) as materialized (
-        select rowid from messages_fts
-        where messages_fts match :words {{newest}}
-        order by rowid desc limit :most
-    ),
+    with found (message_id) as materialized (select value from json_each(:found)),
     saying (call_id) as materialized (
         select distinct u.call_id
         from found f
@@ -175,12 +172,14 @@ _FOUND = f"""
     where started_us >= :since and started_us < :until {{calls}}
     order by started_us desc, id desc limit :limit
 """
+_MATCHES = """
+    select rowid from messages_fts where messages_fts match :words {by_then}
+    order by rowid desc limit :most
+"""
 # Only messages that were there by then; with an hour for what was written late.
-_NEWEST = """
-    and rowid <= (
-        select id from messages where first_seen_us < :seen_by and content is not null
-        order by first_seen_us desc limit 1
-    )
+_LAST = """
+    select id from messages where first_seen_us < :seen_by and content is not null
+    order by first_seen_us desc limit 1
 """
 _SAID = """
     select m.role, substr(m.text, 1, :most)
@@ -197,14 +196,16 @@ def _search(
 ) -> tuple[list[dict[str, Any]], bool]:
     """Calls that brought a matching message; and whether all matches were looked at."""
     given = _parameters(asked) | {"words": words, "most": MOST_MATCHES}
-    calls = _conditions(asked)
-    count = "select count(*) from (select 1 from messages_fts where messages_fts match ? limit ?)"
-    matches = db.execute(count, (words, MOST_MATCHES)).fetchone()[0]
-    whole = matches < MOST_MATCHES
-    end = asked.end
-    given["seen_by"] = (end[0] if end else asked.until_us) + HOUR_US
-    found = _FOUND.format(newest="" if whole else _NEWEST, calls=calls)
-    return rows_of(db.execute(found, given)), whole
+    matches = db.execute(_MATCHES.format(by_then=""), given).fetchall()
+    whole = len(matches) < MOST_MATCHES
+    if not whole:
+        end = asked.end
+        given["seen_by"] = (end[0] if end else asked.until_us) + HOUR_US
+        (given["last"],) = db.execute(_LAST, given).fetchone() or (0,)
+        if given["last"] < matches[0][0]:
+            matches = db.execute(_MATCHES.format(by_then="and rowid <= :last"), given).fetchall()
+    given["found"] = json.dumps([number for (number,) in matches])
+    return rows_of(db.execute(_FOUND.format(calls=_conditions(asked)), given)), whole
 
 
 def _conditions(asked: CallsAsked) -> str:

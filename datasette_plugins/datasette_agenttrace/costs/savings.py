@@ -16,7 +16,7 @@ from agenttrace_mitm.pricing import price
 from .. import sums
 from ..asking import Asked, Choices, Value, asked_of, choices, clauses, rows_of
 
-MOST = 10_000
+MOST = 2_000
 NO_MODEL = "(no model)"
 
 
@@ -66,7 +66,7 @@ class Waste(Value):
     cost_nano_usd: int
     lost_ms: float
     all: bool
-    """Whether these are all of the time, or the newest ten thousand."""
+    """Whether these are all of the time, or the newest two thousand."""
 
 
 class Savings(Value):

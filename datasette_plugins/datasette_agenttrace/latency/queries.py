@@ -107,7 +107,7 @@ def load(db: sqlite3.Connection, asked: Asked, now_us: int) -> Latency:
         courses=_courses(found, asked, models),
         latency_is_exact=found.exact,
         paced_all=paced_all,
-        incidents=tuple(_incidents(refusals)[:SHOWN_INCIDENTS]),
+        incidents=_incidents(refusals),
         refused=_refused(refusals, asked),
         refusals_are_all=len(refusals) < NEWEST_REFUSALS,
         limits=limits(db, asked, known.provider, now_us),
@@ -209,8 +209,8 @@ def _refusals(db: sqlite3.Connection, asked: Asked) -> list[Refusal]:
     return db.execute(_REFUSALS.format(filters=clauses(asked)), given).fetchall()
 
 
-def _incidents(refusals: Iterable[Refusal]) -> list[Incident]:
-    """Newest first; *refusals* too."""
+def _incidents(refusals: Iterable[Refusal]) -> tuple[Incident, ...]:
+    """The newest, newest first; *refusals* too."""
     found: list[list[Refusal]] = []
     going_on: dict[tuple[str, str], list[Refusal]] = {}
     for one in refusals:
@@ -219,7 +219,7 @@ def _incidents(refusals: Iterable[Refusal]) -> list[Incident]:
             going_on[key] = []
             found.append(going_on[key])
         going_on[key].append(one)
-    return [_incident(some) for some in found]
+    return tuple(_incident(some) for some in found[:SHOWN_INCIDENTS])
 
 
 def _incident(some: list[Refusal]) -> Incident:
