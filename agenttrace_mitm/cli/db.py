@@ -121,13 +121,19 @@ def spool(requeue: bool) -> None:
 @command.command()
 @click.option("--agent", help="Everything of this agent.")
 @click.option("--session", help="Everything of this session.")
+@click.option("--trace", help="Everything of this trace.")
 @click.option("--text", help="This text, wherever it stands; figures stay.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @options.settings("db")
 def forget(
-    agent: str | None, session: str | None, text: str | None, yes: bool, **given: str | None
+    agent: str | None,
+    session: str | None,
+    trace: str | None,
+    text: str | None,
+    yes: bool,
+    **given: str | None,
 ) -> None:
-    """Remove every trace of an agent, a session or a text, from the file's bytes as well.
+    """Remove all that is left of an agent, a session, a trace or a text, from the file's bytes too.
 
     AgentTrace must not be recording.  Backups and alert rules are yours to look after.
 
@@ -136,9 +142,10 @@ def forget(
     """
     from ..store import Spool, forgetting
 
-    said = [pair for pair in (("agent", agent), ("session", session), ("text", text)) if pair[1]]
+    all_ = (("agent", agent), ("session", session), ("trace", trace), ("text", text))
+    said = [pair for pair in all_ if pair[1]]
     if len(said) != 1:
-        raise click.UsageError("Give one of --agent, --session and --text.")
+        raise click.UsageError("Give one of --agent, --session, --trace and --text.")
     settings = options.load(given)
     _nobody_records(settings)
     ((what, name),) = said

@@ -1,8 +1,8 @@
-"""Forgets an agent, a session, or a text.
+"""Forgets an agent, a session, a trace, or a text.
 
-It goes from every table, the search index, the file's free pages, its log, and the spool.  An
-agent's or session's calls go with everything that hangs on them; messages that a kept call uses,
-itself or as the history that it continues, stay.  A text goes wherever it stands, and
+It goes from every table, the search index, the file's free pages, its log, and the spool.  The
+calls of an agent, session or trace go with everything that hangs on them; messages that a kept call
+uses, itself or as the history that it continues, stay.  A text goes wherever it stands, and
 `[forgotten]` stands there instead; figures stay.  Nobody may record meanwhile: a recorder
 remembers what it has stored.
 """
@@ -10,7 +10,7 @@ remembers what it has stored.
 import contextlib
 import json
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from ..errors import StoreError
@@ -24,11 +24,13 @@ from .spool import Spool
 FORGOTTEN = "[forgotten]"
 SHORTEST_TEXT = 4
 
-_DOOMED = {
-    "agent": "select id, started_us / 3600000000 from llm_calls where agent_id = ?",
-    "session": "select id, started_us / 3600000000 from llm_calls where session_id = ?",
-}
-_KEY = {"agent": "agent_id", "session": "session_id"}
+_KEY = {"agent": "agent_id", "session": "session_id", "trace": "trace_id"}
+_DOOMED = """
+create temp table doomed as
+select id, started_us / 3600000000 as hour, session_id, trace_id, thread_id,
+       prompt_id
+from llm_calls where {key} = ?
+"""
 _GONE = "(select id from temp.doomed)"
 
 # Kept calls that continue a doomed one take over the history that they were sent with.
@@ -51,54 +53,12 @@ _GOING_BODIES = f"select id from payloads where call_id in {_GONE}"
 
 
 def forget_calls(database: Path, spool: Spool, what: str, name: str) -> dict[str, int]:
-    """Forget the *what* (`agent` or `session`) called *name*; how many rows went, by table."""
+    """Forget the *what* (`agent`, `session` or `trace`) called *name*; rows that went, by table."""
 
     def work(db: sqlite3.Connection) -> dict[str, int]:
-        db.execute("create temp table doomed (id text primary key, hour integer)")
-        db.execute(f"insert into temp.doomed {_DOOMED[what]}", (name,))
-        hours = [hour for (hour,) in db.execute("select distinct hour from temp.doomed")]
-        counted = {"llm_calls": db.execute("select count(*) from temp.doomed").fetchone()[0]}
-        db.execute(_HEIRS)
-        # Kept bodies may be stored as the difference to one that goes.
-        release(db, [row for (row,) in db.execute(_GOING_BODIES)])
-        key = _KEY[what]
-        alerts = f"""
-            subject = :name or id in (
-                select f.id from alert_firings f, json_each(f.evidence, '$.calls') as call
-                where call.value in {_GONE})
-        """
-        firings = f"select id from alert_firings where {alerts}"
-        for table, where in (
-            ("feedback", f"trace_id in (select trace_id from llm_calls where id in {_GONE})"),
-            ("alert_deliveries", f"firing_id in ({firings})"),
-            ("alert_firings", alerts),
-            ("payloads", f"call_id in {_GONE}"),
-            ("call_messages", f"call_id in {_GONE}"),
-            ("tool_calls", f"call_id in {_GONE}"),
-            ("spans", f"call_id in {_GONE} or {key} = :name"),
-            ("llm_calls", f"id in {_GONE}"),
-            ("prompts", UNUSED),
-            ("events", f"{key} = :name"),
-            ("sessions", _unused("sessions", "session_id", key)),
-            ("traces", _unused("traces", "trace_id", key)),
-            ("commits", _LOST),
-            ("git_refs", _LOST),
-            ("threads", _unused("threads", "thread_id", key)),
-            ("messages", "id not in (select message_id from call_messages)"),
-            ("media", f"first_call_id in {_GONE} and {_MEDIA_UNUSED}"),
-        ):
-            done = db.execute(f"delete from {table} where {where}", {"name": name})
-            counted[table] = done.rowcount
-        db.execute(
-            f"update llm_calls set continues_call_id = null where continues_call_id in {_GONE}"
-        )
-        db.execute(f"update llm_calls set duplicate_of = null where duplicate_of in {_GONE}")
-        # The result came with a call that is gone, and with it what brought it.
-        db.execute(
-            "update tool_calls set result = null, answered_by_call_id = null"
-            f" where answered_by_call_id in {_GONE}"
-        )
-        rollups.recount(db, hours)
+        counted = delete_calls(db, what, name)
+        for table, where in _ORPHANS:
+            counted[table] += db.execute(f"delete from {table} where {where}").rowcount
         return counted
 
     counted = _forget(database, work)
@@ -106,8 +66,93 @@ def forget_calls(database: Path, spool: Spool, what: str, name: str) -> dict[str
     return {table: number for table, number in counted.items() if number}
 
 
-def _unused(table: str, id_: str, key: str) -> str:
-    return f"{key} = :name and {id_} not in (select {id_} from llm_calls where {id_} is not null)"
+def delete_calls(db: sqlite3.Connection, what: str, name: str) -> dict[str, int]:
+    """Delete the calls of a *what* and all that hangs on them, inside the caller's transaction.
+
+    How many rows went, by table.  Free pages and the search index keep words until they are used
+    again: `forget_calls` sees to these as well.
+    """
+    key = _KEY[what]
+    db.execute("drop table if exists temp.doomed")
+    db.execute("drop table if exists temp.loose")
+    db.execute(_DOOMED.format(key=key), (name,))
+    db.execute("create unique index temp.doomed_ids on doomed (id)")
+    hours = [hour for (hour,) in db.execute("select distinct hour from temp.doomed")]
+    counted = {"llm_calls": db.execute("select count(*) from temp.doomed").fetchone()[0]}
+    db.execute(_HEIRS)
+    db.execute(
+        "create temp table loose as"
+        f" select distinct message_id as id from call_messages where call_id in {_GONE}"
+    )
+    # Kept bodies may be stored as the difference to one that goes.
+    release(db, [row for (row,) in db.execute(_GOING_BODIES)])
+    for table, where in _going(what):
+        done = db.execute(f"delete from {table} where {where}", {"name": name})
+        counted[table] = done.rowcount
+    for column in ("continues_call_id", "duplicate_of"):
+        db.execute(f"update llm_calls set {column} = null where {column} in {_GONE}")
+    # The result came with a call that is gone, and with it what brought it.
+    db.execute(
+        "update tool_calls set result = null, answered_by_call_id = null"
+        f" where answered_by_call_id in {_GONE}"
+    )
+    rollups.recount(db, hours)
+    db.execute("drop table temp.doomed")
+    db.execute("drop table temp.loose")
+    return counted
+
+
+def _going(what: str) -> Iterator[tuple[str, str]]:
+    """What goes from which table, in this order; calls are in `temp.doomed`."""
+    key = _KEY[what]
+    alerts = f"""
+        subject = :name or id in (
+            select f.id from alert_firings f, json_each(f.evidence, '$.calls') as call
+            where call.value in {_GONE})
+    """
+    yield "feedback", "trace_id in (select trace_id from temp.doomed)"
+    yield "alert_deliveries", f"firing_id in (select id from alert_firings where {alerts})"
+    yield "alert_firings", alerts
+    for table in ("payloads", "call_messages", "tool_calls"):
+        yield table, f"call_id in {_GONE}"
+    yield "spans", f"call_id in {_GONE} or {key} = :name"
+    yield "llm_calls", f"id in {_GONE}"
+    yield (
+        "prompts",
+        "prompt_id in (select prompt_id from temp.doomed) and not exists ("
+        " select 1 from llm_calls c where c.agent_id = prompts.agent_id"
+        " and c.prompt_id = prompts.prompt_id)",
+    )
+    if what != "trace":  # events know of none
+        yield "events", f"{key} = :name"
+    for table in ("sessions", "traces"):
+        yield table, _unused(table, key if what != "trace" or table == "traces" else "")
+    yield "commits", _LOST
+    yield "git_refs", _LOST
+    yield "threads", _unused("threads", key if what != "trace" else "")
+    yield (
+        "messages",
+        "id in (select id from temp.loose)"
+        " and not exists (select 1 from call_messages c where c.message_id = messages.id)",
+    )
+    yield "media", f"first_call_id in {_GONE} and {_MEDIA_UNUSED}"
+
+
+_ORPHANS = (
+    ("prompts", UNUSED),
+    ("messages", "id not in (select message_id from call_messages)"),
+)
+"""Rows that nothing led to before either."""
+
+
+def _unused(table: str, key: str) -> str:
+    """Rows of *table* whose calls have gone, those that the *key* names among them."""
+    id_ = f"{table[:-1]}_id"
+    named = f"{key} = :name or " if key else ""
+    return (
+        f"({named}{id_} in (select {id_} from temp.doomed))"
+        f" and not exists (select 1 from llm_calls c where c.{id_} = {table}.{id_})"
+    )
 
 
 # What a forgotten call's command did, and what was seen in a session that is no more.
@@ -253,7 +298,6 @@ def _forget(database: Path, work: Callable[[sqlite3.Connection], dict[str, int]]
                 raise
             # The index keeps the words of deleted texts until its pieces are merged.
             db.execute("insert into messages_fts (messages_fts) values ('optimize')")
-            db.execute("drop table if exists temp.doomed")
             db.execute("vacuum")
             db.execute("pragma wal_checkpoint(truncate)")
     except sqlite3.Error as error:

@@ -7,15 +7,18 @@ import sqlite3
 import pytest
 
 from agenttrace_mitm import clock
+from agenttrace_mitm.model import Record
 from agenttrace_mitm.settings import Settings
 from agenttrace_mitm.store import tokens
+from agenttrace_mitm.store.rows import write_record
 from datasette_agenttrace import site
 from datasette_agenttrace.api import ENDPOINTS
 from datasette_agenttrace.api.events import Bucket
 from datasette_agenttrace.api.openapi import described
 from tests.datasette_agenttrace.test_costs import CALLS, NOON, call, fill
 from tests.ingest.test_events import CALL, Recorder
-from tests.support import sample_db
+from tests.support import records, sample_db
+from tests.support.records import message
 
 
 @pytest.fixture(autouse=True)
@@ -49,6 +52,7 @@ SCOPED = [
     ("ingest", "GET", "/api/stream", 403), ("ingest", "GET", "/api/openapi.json", 403),
     ("ingest", "GET", "/api", 403), ("read", "GET", "/api", 200),
     ("ingest", "POST", "/api/events", 503), ("admin", "GET", "/api/events", 200),
+    ("read", "DELETE", "/api/traces/x", 403), ("admin", "DELETE", "/api/traces/x", 404),
     ("admin", "DELETE", "/api/alerts/x", 404), ("read", "DELETE", "/api/alerts/x", 403),
 ]  # fmt: skip
 
@@ -317,6 +321,32 @@ async def test_a_session_that_goes_on_is_in_today(database, api):
     row = db.execute("select id, score, label, who from feedback").fetchone()
     assert row == (stored["id"], 1.0, "good", "owner")
     await api("/traces/nobody/feedback", 404, "POST", json={"score": 1})
+
+
+async def test_a_deleted_trace_is_gone_and_others_keep_their_words(database, api):
+    db = sqlite3.connect(database)
+    shared = message("shared words", 0)
+    for number, trace in enumerate("aab"):
+        said = (shared, message(f"only of {trace}", 1))
+        one = records.call(id=f"c{number}", trace_id=trace, cost_nano_usd=5, started_us=NOON)
+        write_record(db, Record(call=one, messages=said))
+    db.execute("insert into traces (trace_id, started_us) values ('a', 1), ('b', 1)")
+    db.execute("insert into feedback values ('f', 'a', 1, 'good', null, 'owner', 1)")
+    db.execute("update llm_calls set outcome = 'in_flight' where id = 'c2'")
+    db.commit()
+    gone = await api("/traces/a", method="DELETE")
+    assert gone["deleted"]["llm_calls"] == 2
+    assert gone["deleted"]["messages"] == gone["deleted"]["feedback"] == 1
+    texts = [row[0] for row in db.execute("select text from messages order by id")]
+    assert texts == ["shared words", "only of b"]
+    await api("/traces/a", 404)
+    await api("/traces/a", 404, "DELETE")
+    await api("/traces/b", 409, "DELETE")
+    assert (await api("/stats/summary"))["calls"] == db.execute(
+        "select count(*) from llm_calls where outcome <> 'in_flight'"
+    ).fetchone()[0]
+    rows = db.execute("select method, path, status_code from audit").fetchall()
+    assert rows[0] == ("DELETE", "/api/traces/a", 200)
 
 
 # ------------------------------------------------------------------ alerts

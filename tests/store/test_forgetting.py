@@ -27,7 +27,7 @@ def talk(agent, session, *said, call_id=None, continues=None, **values):
     """A call of an agent with everything that can hold its words."""
     one = call(
         id=call_id or new_id(), agent_id=agent, session_id=session, cost_nano_usd=5,
-        continues_call_id=continues, trace_id="0" * 32, **values,
+        continues_call_id=continues, trace_id=("1" if agent == "kept" else "0") * 32, **values,
     )  # fmt: skip
     place = StoredSession(session_id=session, agent_id=agent, started_us=NOON_US, ended_us=NOON_US)
     return Record(
@@ -96,6 +96,17 @@ def test_an_agent_or_session_leaves_no_byte(place, what, name):
     assert problems(place / "data.db") == []
     (file,) = Spool(place / "spool").waiting()
     assert [record.call.agent_id for record in Spool(place / "spool").read(file)] == ["kept"]
+
+
+def test_of_a_trace_only_what_programs_said_of_its_agent_stays(place):
+    """Events know of no trace."""
+    db = open_database(place / "data.db").conn
+    db.execute("delete from events")
+    db.close()
+    counted = forget_calls(place / "data.db", Spool(place / "spool"), "trace", "0" * 32)
+    assert (counted["llm_calls"], counted["spool"]) == (1, 2)
+    assert traces_of(place, PLAIN) == []
+    assert problems(place / "data.db") == []
 
 
 @pytest.mark.parametrize("text", [CANARY, PLAIN])

@@ -12,6 +12,7 @@ from agenttrace_mitm.clock import new_id
 from agenttrace_mitm.model import Json, LlmCall, StoredSession, StoredSpan, StoredTrace
 from agenttrace_mitm.privacy import Redactor
 from agenttrace_mitm.store.columns import columns_of
+from agenttrace_mitm.store.forgetting import delete_calls
 from agenttrace_mitm.store.rows import JSON_COLUMNS
 
 from ..asking import rows_of
@@ -194,6 +195,31 @@ async def _feedback(call: Call) -> Stored:
     return Stored(id=row[0])
 
 
+# ------------------------------------------------------------------ removal
+
+
+class Deleted(Answer):
+    """What went, in rows by table."""
+
+    id: str
+    deleted: dict[str, int]
+
+
+async def _delete(call: Call) -> Deleted:
+    trace = call.path["id"]
+    known = (
+        "select 1 from traces where trace_id = ?"
+        " union all select 1 from llm_calls where trace_id = ? limit 1"
+    )
+    if not await call.reading(lambda db: db.execute(known, (trace, trace)).fetchone()):
+        raise Refused(404, "There is no such trace")
+    running = "select 1 from llm_calls where trace_id = ? and outcome = 'in_flight' limit 1"
+    if await call.reading(lambda db: db.execute(running, (trace,)).fetchone()):
+        raise Refused(409, "A call of it is running", "Wait until it has ended")
+    counted = await call.writing(lambda db: delete_calls(db, "trace", trace))
+    return Deleted(id=trace, deleted={table: n for table, n in counted.items() if n})
+
+
 ENDPOINTS = (
     Endpoint("GET", "/api/calls", "read", "Calls, newest first.", Calls,
              _listing("llm_calls", "calls", Calls, RecordedCall), query=CallsAsked),
@@ -203,6 +229,9 @@ ENDPOINTS = (
              _listing("traces", "traces", Traces, RecordedTrace), query=Asked),
     Endpoint("GET", "/api/traces/{id}", "read", "A trace.", RecordedTrace,
              _one("traces", RecordedTrace)),
+    Endpoint("DELETE", "/api/traces/{id}", "admin",
+             "Delete a trace's calls and what hangs on them; messages of others stay.",
+             Deleted, _delete, others={409: "A call of it is running."}),
     Endpoint("POST", "/api/traces/{id}/feedback", "ingest", "Say what you think of a trace.",
              Stored, _feedback, body=Feedback),
     Endpoint("GET", "/api/sessions", "read", "Sessions, newest first.", Sessions,
