@@ -1,5 +1,6 @@
 """`db`: look after the database: prices made anew, stored bytes read again, checks."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -116,6 +117,51 @@ def spool(requeue: bool) -> None:
         click.echo(f"refused: {printable(letter.reason)}")
     if not letters and not waiting.waiting():
         click.echo("Nothing waits, nothing was refused.")
+
+
+@command.command("slice")
+@click.argument("target", type=click.Path(path_type=Path))
+@click.option("--session", help="The calls of this session.")
+@click.option("--trace", help="The calls of this trace.")
+@click.option("--call", help="This call.")
+@click.option(
+    "--tier",
+    type=click.Choice(["1", "2", "3"]),
+    default="3",
+    show_default=True,
+    help="How much of it: 1 names, times and figures; 2 what people and tools said; 3 everything.",
+)
+@options.settings("db")
+def slice_(
+    target: Path,
+    session: str | None,
+    trace: str | None,
+    call: str | None,
+    tier: str,
+    **given: str | None,
+) -> None:
+    """Write one session, trace or call to a database of its own, to hand on.
+
+    It opens in Datasette, with the same tables, and holds nothing else.
+
+    \b
+    agenttrace-mitm db slice for-my-colleague.db --session 0f3c... --tier 2
+    """
+    from ..privacy import Tier
+    from ..store import open_database, slicing
+
+    of: list[tuple[slicing.What, str | None]]
+    of = [("session", session), ("trace", trace), ("call", call)]
+    said = [(what, name) for what, name in of if name]
+    if len(said) != 1:
+        raise click.UsageError("Give one of --session, --trace and --call.")
+    ((what, name),) = said
+    tiers: dict[str, Tier] = {"1": 1, "2": 2, "3": 3}
+    database = options.load(given).database
+    if database.exists():
+        open_database(database).close()  # brought up to date
+    calls = slicing.cut(database, target, what, name, tiers[tier])
+    click.echo(f"{target}: {calls:,} calls, {target.stat().st_size:,} bytes, tier {tier}.")
 
 
 @command.command()

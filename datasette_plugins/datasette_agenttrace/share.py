@@ -1,22 +1,29 @@
-"""One trace, session or call as a single HTML file to hand on: style inside, no script, no link.
+"""One trace, session or call to hand on, as a single HTML file or as a database of its own.
 
-Whoever shares says how much: a privacy tier, and never more than was stored.  The file forbids
-itself to load anything, wherever it is opened.
+The HTML has its style inside, no script and no link, and forbids itself to load anything, wherever
+it is opened.  Whoever shares says how much: a privacy tier, and never more than was stored.
 """
 
+import asyncio
 import base64
 import re
+import tempfile
 from functools import cache
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
-from datasette.utils.asgi import Response
+from datasette.utils.asgi import NotFound, Response
 
+from agenttrace_mitm.errors import StoreError
 from agenttrace_mitm.privacy import Tier
+from agenttrace_mitm.store import slicing
+from agenttrace_mitm.store.slicing import What
 
 from . import figures
 from .asking import arguments_of
 from .chrome import STYLE
+from .page import site_of
 from .site import Datasette
 
 LEAST: Tier = 1
@@ -42,15 +49,37 @@ async def shared(
     style, policy = _style()
     context |= {"style": style, "policy": policy, "figures": figures, "tiers": TIERS}
     html = await datasette.render_template(template, context, request=request)
+    alone = {"content-security-policy": policy + "; frame-ancestors 'none'; sandbox"}
+    return Response.html(html, headers=alone | _to_keep(name, "html"))
+
+
+async def sliced(datasette: Datasette, request: Any, what: What, name: str) -> Response:
+    """The *what* called *name* as a database of its own.  Raises `NotFound`."""
+    database = Path(datasette.get_database(site_of(datasette).database).path)
+    tier = tier_of(request)
+
+    def cut_out() -> bytes:
+        with tempfile.TemporaryDirectory() as folder:
+            target = Path(folder) / "slice.db"
+            slicing.cut(database, target, what, name, tier)
+            return target.read_bytes()
+
+    try:
+        content = await asyncio.to_thread(cut_out)
+    except StoreError as error:
+        if error.problem.startswith("There is no "):
+            raise NotFound(error.problem) from None
+        return Response.text(str(error), status=503)
+    headers = _to_keep(f"{what}-{name}", "db")
+    return Response(content, headers=headers, content_type="application/vnd.sqlite3")
+
+
+def _to_keep(name: str, kind: str) -> dict[str, str]:
     file = re.sub(r"[^A-Za-z0-9_.-]+", "-", name)[:80].strip("-.") or "shared"
-    return Response.html(
-        html,
-        headers={
-            "content-security-policy": policy + "; frame-ancestors 'none'; sandbox",
-            "content-disposition": f'attachment; filename="{file}.html"',
-            "x-content-type-options": "nosniff",
-        },
-    )
+    return {
+        "content-disposition": f'attachment; filename="{file}.{kind}"',
+        "x-content-type-options": "nosniff",
+    }
 
 
 @cache

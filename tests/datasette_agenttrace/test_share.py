@@ -2,6 +2,7 @@
 
 import base64
 import re
+import sqlite3
 from hashlib import sha256
 
 import pytest
@@ -101,6 +102,23 @@ async def test_a_file_is_whole_in_itself_and_inert(talk, get, place):
         assert not [name for name in attributes if name.startswith("on")]
         assert attributes.get("href", "#").startswith("#")
     assert "127.0.0.1" not in answer.text
+
+
+@pytest.mark.parametrize("place", PLACES)
+async def test_a_database_holds_what_its_tier_allows(get, place, tmp_path):
+    """It is one, and the words of a lower tier are not in its bytes."""
+    for tier, kept in ((1, 0), (2, 3), (3, 4)):
+        answer = await get(place, f".db?tier={tier}")
+        assert answer.headers["content-type"] == "application/vnd.sqlite3"
+        assert f"{place[:-1]}-" in answer.headers["content-disposition"]
+        for word in SAID[kept:]:
+            assert word.encode() not in answer.content, word
+        (tmp_path / "s.db").write_bytes(answer.content)
+        db = sqlite3.connect(tmp_path / "s.db")
+        assert db.execute("select count(*) > 0, max(privacy_tier) from llm_calls").fetchone() == (
+            1, tier,
+        )  # fmt: skip
+        db.close()
 
 
 @pytest.mark.parametrize("place", PLACES)

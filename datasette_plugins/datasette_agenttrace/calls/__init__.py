@@ -13,7 +13,7 @@ from .. import figures
 from ..asking import arguments_of
 from ..lists import show_list
 from ..page import PREFIX, Page, as_json, one_of, reading, render, site_of, today
-from ..share import shared, tier_of
+from ..share import shared, sliced, tier_of
 from ..site import Datasette
 from . import one, queries
 from .curl import curl
@@ -78,6 +78,11 @@ async def share(datasette: Datasette, request: Any) -> Response:
     return await shared(datasette, request, "agenttrace_share_call.html", name, context)
 
 
+async def slice_(datasette: Datasette, request: Any) -> Response:
+    """A call as a database."""
+    return await sliced(datasette, request, "call", request.url_vars["id"])
+
+
 async def raw(datasette: Datasette, request: Any) -> Response:
     """A whole request or reply."""
     call_id, side = request.url_vars["id"], request.url_vars["side"]
@@ -119,6 +124,7 @@ PAGE = Page(
         (rf"{PATH}", view_one),
         (rf"{PATH}\.json", data_one),
         (rf"{PATH}/share", share),
+        (rf"{PATH}/share\.db", slice_),
         (rf"{PATH}/(?P<side>request|response)", raw),
         (rf"{PATH}/messages/(?P<number>\d{{1,18}})", message),
     ),

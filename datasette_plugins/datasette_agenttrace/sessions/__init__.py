@@ -13,7 +13,7 @@ from .. import figures
 from ..asking import arguments_of
 from ..lists import show_list
 from ..page import PREFIX, Page, as_json, one_of, query_address, reading, render, site_of, today
-from ..share import WHOLE_SHARED, shared, tier_of
+from ..share import WHOLE_SHARED, shared, sliced, tier_of
 from ..site import Datasette
 from . import queries, replay
 from .queries import sessions_asked
@@ -88,6 +88,11 @@ async def share(datasette: Datasette, request: Any) -> Response:
     return await shared(datasette, request, "agenttrace_share_session.html", name, context)
 
 
+async def slice_(datasette: Datasette, request: Any) -> Response:
+    """A session as a database."""
+    return await sliced(datasette, request, "session", unquote(request.url_vars["id"]))
+
+
 async def _one(datasette: Datasette, request: Any) -> replay.Replay:
     session_id, page = unquote(request.url_vars["id"]), arguments_of(request).get("page", "")
 
@@ -104,5 +109,10 @@ PAGE = Page(
     "Sessions",
     view,
     data,
-    more=((rf"{PATH}\.json", data_one), (PATH, view_one), (f"{PATH}/share", share)),
+    more=(
+        (rf"{PATH}\.json", data_one),
+        (PATH, view_one),
+        (f"{PATH}/share", share),
+        (rf"{PATH}/share\.db", slice_),
+    ),
 )

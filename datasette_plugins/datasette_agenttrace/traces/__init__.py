@@ -13,7 +13,7 @@ from .. import figures
 from ..asking import arguments_of
 from ..lists import show_list
 from ..page import PREFIX, Page, as_json, one_of, query_address, reading, render, site_of, today
-from ..share import WHOLE_SHARED, shared, tier_of
+from ..share import WHOLE_SHARED, shared, sliced, tier_of
 from ..site import Datasette
 from . import one, queries
 from .queries import STATUS_LABELS, traces_asked
@@ -88,6 +88,11 @@ async def share(datasette: Datasette, request: Any) -> Response:
     return await shared(datasette, request, "agenttrace_share_trace.html", name, context)
 
 
+async def slice_(datasette: Datasette, request: Any) -> Response:
+    """A trace as a database."""
+    return await sliced(datasette, request, "trace", unquote(request.url_vars["id"]))
+
+
 async def _one(datasette: Datasette, request: Any) -> one.OneTrace:
     trace_id, first = unquote(request.url_vars["id"]), arguments_of(request).get("from", "")
 
@@ -103,5 +108,10 @@ PAGE = Page(
     "Traces",
     view,
     data,
-    more=((PATH, view_one), (rf"{PATH}\.json", data_one), (f"{PATH}/share", share)),
+    more=(
+        (PATH, view_one),
+        (rf"{PATH}\.json", data_one),
+        (f"{PATH}/share", share),
+        (rf"{PATH}/share\.db", slice_),
+    ),
 )
