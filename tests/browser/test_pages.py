@@ -4,8 +4,6 @@ AGENTTRACE_BROWSER=full scripts/test tests/browser     every size in every colou
 """
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,21 +13,11 @@ import pytest
 from tests.browser.visiting import EVERY, SHORT, Visit
 from tests.support import hostile_content
 from tests.support.pages import addresses, core_addresses
-from tests.support.web import browser, chromium, signed_in, web
+from tests.support.web import browser, chromium, demo, signed_in, web
 
 pytestmark = pytest.mark.skipif(chromium() is None, reason="chromium is not installed")
 FULL = os.environ.get("AGENTTRACE_BROWSER") == "full"
 LOOKS = EVERY if FULL else SHORT
-
-
-def demo(home: Path) -> Path:
-    """The home folder of the demo, played below *home*."""
-    subprocess.run(
-        [sys.executable, "-m", "agenttrace_mitm", "demo", "--exit", "--no-open"],
-        env=os.environ | {"AGENTTRACE_HOME": str(home)}, cwd=home.parent, check=True,
-        capture_output=True, timeout=120,
-    )  # fmt: skip
-    return home / "demo"
 
 
 def hostile(home: Path) -> Path:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -48,6 +49,16 @@ class Web:
         """A link that signs a browser in, once, and leads to *after*."""
         code = access.login_code(self.token, time.time())
         return f"{self.url}/-/agenttrace/login?code={code}&next={after}"
+
+
+def demo(home: Path) -> Path:
+    """The home folder of the demo, played below *home*."""
+    subprocess.run(
+        [sys.executable, "-m", "agenttrace_mitm", "demo", "--exit", "--no-open"],
+        env=os.environ | {"AGENTTRACE_HOME": str(home)}, cwd=home.parent, check=True,
+        capture_output=True, timeout=120,
+    )  # fmt: skip
+    return home / "demo"
 
 
 @contextlib.contextmanager
