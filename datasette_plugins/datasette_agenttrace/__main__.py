@@ -128,6 +128,9 @@ def build(settings: Settings) -> Server:
     if not pm.has_plugin("agenttrace") and not pm.is_registered(datasette_agenttrace):
         # DATASETTE_LOAD_PLUGINS may leave out installed plugins; here that would be the gate.
         pm.register(datasette_agenttrace, name="agenttrace")
+    # Where rich is installed, Datasette prints all local variables of a request that fails: content
+    # and tokens, into a log.  And it fails itself at a page that is not there: 500 for a 404.
+    pm.get_plugin("datasette.handle_exception").rich = None
     datasette = Datasette(
         [str(settings.database)],
         metadata=file_metadata(),

@@ -113,6 +113,17 @@ def test_own_server_says_when_the_database_is_not_ours(home):
         assert process.wait(5) == 1
 
 
+def test_an_unknown_address_is_not_found_where_rich_is_installed(home, tmp_path, monkeypatch):
+    """Datasette would print every local variable of the request, and fail at it."""
+    (tmp_path / "rich.py").write_text("def get_console():\n    raise ValueError('no console')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with own_server(home) as (_, said):
+        url = f"http://127.0.0.1:{said['port']}"
+        token = (home / "token").read_text().strip()
+        for path in ("/nothing", "/data/nothing", "/-/agenttrace/calls/nothing"):
+            assert httpx.get(url + path, headers={"x-api-key": token}).status_code == 404, path
+
+
 @contextmanager
 def plain_datasette(home: Path, *arguments: str, cwd: Path):
     environment = {**os.environ, "AGENTTRACE_HOME": str(home)}

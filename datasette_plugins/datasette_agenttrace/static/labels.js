@@ -1,9 +1,19 @@
-// Names for the controls that Datasette 0.65 leaves unlabelled, and tables that scroll by keyboard.
-for (const field of document.querySelectorAll("form.filters select, form.filters input:not([type=submit]), form.sql textarea, form.sql input[type=text]")) {
-  if (!field.labels?.length && !field.ariaLabel) field.ariaLabel = (field.name || "field").replace(/^_+/, "").replace(/_/g, " ");
-}
-for (const wrapper of document.querySelectorAll(".table-wrapper")) {
-  wrapper.tabIndex = 0;
-  wrapper.role = "region";
-  wrapper.ariaLabel = "Rows";
-}
+// Names for the controls that Datasette 0.65 leaves unlabelled, and boxes that scroll by keyboard.
+(() => {
+  const label = () => {
+    for (const field of document.querySelectorAll("form.filters select, form.filters input:not([type=submit]), form.sql textarea, form.sql input[type=text]")) {
+      if (!field.labels?.length && !field.ariaLabel) field.ariaLabel = (field.name || "SQL").replace(/^_+/, "").replace(/_/g, " ");
+    }
+    for (const [boxes, name] of [[".table-wrapper", "Rows"], ["dl.column-descriptions", "Columns"], ["#sql-query", "SQL"], ["body.show-json pre", "JSON"]]) {
+      for (const box of document.querySelectorAll(boxes)) {
+        box.tabIndex = 0;
+        if (box.tagName === "DL") continue;  // it stays a list
+        box.role = "region";
+        box.ariaLabel = name;
+      }
+    }
+  };
+  label();
+  // The SQL editor is made when all else is loaded.
+  addEventListener("load", label);
+})();

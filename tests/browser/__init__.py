@@ -1,0 +1,1 @@
+"""The pages in a real browser: the system's chromium, skipped by name where there is none."""

@@ -1,0 +1,104 @@
+"""Every page in chromium, with the demo's calls and with hostile ones: nothing is wrong with any.
+
+AGENTTRACE_BROWSER=full scripts/test tests/browser     every size in every colour scheme
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.browser.visiting import EVERY, SHORT, Visit
+from tests.support import hostile_content
+from tests.support.pages import addresses, core_addresses
+from tests.support.web import browser, chromium, demo, signed_in, web
+
+pytestmark = pytest.mark.skipif(chromium() is None, reason="chromium is not installed")
+FULL = os.environ.get("AGENTTRACE_BROWSER") == "full"
+LOOKS = EVERY if FULL else SHORT
+
+
+def hostile(home: Path) -> Path:
+    home.mkdir(mode=0o700)
+    hostile_content.build(home / "data.db")
+    return home
+
+
+@pytest.mark.parametrize("made", [demo, hostile])
+def test_nothing_is_wrong_with_any_page(tmp_path: Path, made: Callable[[Path], Path]) -> None:
+    home = made(tmp_path / "home")
+    database = home / "data.db"
+    found: dict[str, list[str]] = {}
+    with web(home) as server, browser() as opened:
+        context = signed_in(opened, server)
+        visit = Visit(context)
+        pages, files = told_apart(server.url, server.token, addresses(database), found)
+        # Datasette's own pages have nothing of the demo that they have not of the hostile calls.
+        core = core_addresses(database) if FULL or made is hostile else []
+        for address in [*pages, *core]:
+            status = 404 if address.endswith("nothing-here") else 200
+            if wrong := visit.faults(server.url + address, LOOKS, status):
+                found[address] = wrong
+        for address, content in files.items():
+            file = tmp_path / "shared.html"
+            file.write_bytes(content)
+            if wrong := visit.faults(file.as_uri(), LOOKS):
+                found[address] = wrong
+    assert len(pages) > 20
+    assert files
+    assert found == {}
+
+
+def told_apart(
+    url: str, token: str, asked: list[str], found: dict[str, list[str]]
+) -> tuple[list[str], dict[str, bytes]]:
+    """Pages to visit, and files to open, by address; what does not answer goes into *found*."""
+    pages: list[str] = []
+    files: dict[str, bytes] = {}
+    with httpx.Client(base_url=url, headers={"x-api-key": token}, timeout=30) as client:
+        for address in asked:
+            answer = client.get(address)
+            kind = answer.headers.get("content-type", "")
+            if answer.status_code not in (200, 302, 303):
+                found[address] = [f"answers {answer.status_code} {answer.text[:200]}"]
+            elif "attachment" in answer.headers.get("content-disposition", ""):
+                files[address] = answer.content
+            elif kind.startswith("text/html") or kind == "":
+                pages.append(address)
+            elif kind.startswith("text/plain"):
+                assert answer.headers.get("x-content-type-options") == "nosniff"
+    return pages, files
+
+
+def test_the_tab_notices(tmp_path: Path) -> None:
+    """A page with one fault of each kind: a check that cannot fail is none."""
+    page = tmp_path / "page.html"
+    page.write_text(
+        "<!DOCTYPE html><html lang=en><title>Bad</title><main><h1>Bad</h1>"
+        "<script>window.pwned = 1; console.error('said')</script><img alt='' src='gone.png'>"
+        "<img alt='' src='http://198.51.100.7/x.png'><a href='javascript:alert(1)'>x</a>"
+        "<p style='color: #aaa; background: #bbb; width: 2000px'>Hardly to be read</p></main>"
+    )
+    with browser() as opened:
+        visit = Visit(opened.new_context())
+        told = "\n".join(visit.faults(page.as_uri(), SHORT))
+    for fault in ("console: said", "gone.png", "asked http://198.51.100.7", "script of the data",
+                  "link javascript", "color-contrast", "narrow dark: wider"):  # fmt: skip
+        assert fault in told
+
+
+def test_who_is_not_signed_in_sees_a_page_that_is_well_made(tmp_path: Path) -> None:
+    """The way in, a used link, an address that is not served."""
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    with web(home) as server, browser() as opened:
+        visit = Visit(opened.new_context())
+        for address in ("/", "/-/agenttrace/calls", "/-/agenttrace/login?code=used"):
+            assert visit.faults(server.url + address, EVERY, 401) == []
+        context = signed_in(opened, server)
+        empty = Visit(context)
+        for address in addresses(home / "data.db"):
+            if not address.endswith((".json", "/metrics")):
+                assert empty.faults(server.url + address) == [], address

@@ -1,0 +1,54 @@
+"""Every address that the plugin registers answers at each tier, and nobody without a token."""
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support import hostile_content
+from tests.support.pages import FORMS, addresses, core_addresses
+
+
+@pytest.fixture
+def hostile(home: Path, request: Any) -> Path:
+    path = home / "data.db"
+    hostile_content.build(path, request.param, megabytes=0)
+    return path
+
+
+@pytest.mark.parametrize("hostile", [1, 2], indirect=True)
+async def test_every_page_answers_at_every_tier(hostile: Path, headers: Any, serve: Any) -> None:
+    """Bodies are not kept there, which their addresses say; all else is shown as far as it is."""
+    client = serve(hostile).client
+    for address in [*addresses(hostile), *core_addresses(hostile)]:
+        answer = await client.get(address, headers=headers)
+        raw = address.endswith(("/request", "/response", "nothing-here")) or "/messages/" in address
+        assert answer.status_code in ((200, 404) if raw else (200,)), address
+        if "text/html" in answer.headers["content-type"]:
+            assert "<script>window.pwned" not in answer.text, address
+
+
+@pytest.mark.parametrize("hostile", [3], indirect=True)
+async def test_nobody_sees_a_page_without_a_token_or_from_elsewhere(
+    hostile: Path, headers: Any, serve: Any
+) -> None:
+    datasette = serve(hostile)
+    app = httpx.ASGITransport(app=datasette.app())
+    asked = [*addresses(hostile), *core_addresses(hostile), *FORMS]
+    assert len(asked) > 60
+    async with httpx.AsyncClient(transport=app, base_url="http://localhost:8080") as stranger:
+        for address in asked:
+            refused = {
+                "no token": await stranger.get(address),
+                "a wrong one": await stranger.get(address, headers={"x-api-key": "wrong"}),
+                "a page": await stranger.get(address, headers={"accept": "text/html"}),
+            }
+            for who, answer in refused.items():
+                assert answer.status_code == 401, (who, address)
+                assert "window.pwned" not in answer.text, (who, address)
+            # With the token too: a name that leads here is not enough, nor is a form elsewhere.
+            foreign = await stranger.get(address, headers={**headers, "host": "evil.example"})
+            assert foreign.status_code == 421, address
+            other = {**headers, "origin": "https://evil.example"}
+            assert (await stranger.post(address, headers=other)).status_code == 403, address
