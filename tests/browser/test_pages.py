@@ -63,6 +63,8 @@ def told_apart(
             kind = answer.headers.get("content-type", "")
             if answer.status_code not in (200, 302, 303):
                 found[address] = [f"answers {answer.status_code} {answer.text[:200]}"]
+            elif kind == "application/vnd.sqlite3":
+                assert answer.content.startswith(b"SQLite format 3\0")
             elif "attachment" in answer.headers.get("content-disposition", ""):
                 files[address] = answer.content
             elif kind.startswith("text/html") or kind == "":
