@@ -55,6 +55,9 @@ class Settings(BaseSettings):
         3, description="1 metadata, 2 conversation without model replies, 3 everything"
     )
     retention_days: int = Field(30, ge=0, description="days that content is kept; 0 keeps it")
+    metadata_days: int = Field(
+        0, ge=0, description="days that calls are kept at all, sums stay; 0 keeps them"
+    )
     upstream_ca: Path | None = Field(
         None, description="PEM file trusted for upstream servers besides the system's roots"
     )

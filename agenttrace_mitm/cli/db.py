@@ -212,9 +212,11 @@ def forget(
 @click.option("--days", type=int, help="Older content goes; --retention-days when not given.")
 @click.option("--max-size", metavar="SIZE", help="Oldest content goes until this, such as 2GB.")
 @click.option("--dry-run", is_flag=True, help="Say what would go by age, write nothing.")
-@options.settings("db", "retention_days")
+@options.settings("db", "retention_days", "metadata_days")
 def prune(days: int | None, max_size: str | None, dry_run: bool, **given: str | None) -> None:
     """Let old content go now; figures stay.  AgentTrace must not be recording.
+
+    Calls older than --metadata-days go altogether, their sums stay; sessions on hold stay whole.
 
     \b
     agenttrace-mitm db prune --days 14 --dry-run
@@ -229,9 +231,18 @@ def prune(days: int | None, max_size: str | None, dry_run: bool, **given: str | 
         days = settings.retention_days or None
     if not dry_run:
         _nobody_records(settings)
-    found = let_go(settings.database, now_us(), days=days, max_bytes=most, dry_run=dry_run)
+    found = let_go(
+        settings.database,
+        now_us(),
+        days=days,
+        max_bytes=most,
+        dry_run=dry_run,
+        metadata_days=settings.metadata_days or None,
+    )
     verb = "would go" if dry_run else "went"
     click.echo(f"{found.payloads:,} payloads and {found.messages:,} messages {verb}.")
+    if settings.metadata_days:
+        click.echo(f"{found.calls:,} calls {verb}.")
     if dry_run:
         click.echo("Nothing was written. Messages that a kept conversation goes on from stay.")
     else:

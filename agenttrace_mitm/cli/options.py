@@ -24,6 +24,7 @@ OPTIONS = {
     "db": ("FILE", "~/.agenttrace/data.db", "Database file."),
     "privacy_tier": ("1|2|3", "3", "1 metadata, 2 without model replies, 3 everything."),
     "retention_days": ("DAYS", "30", "How long content is kept; 0 keeps it."),
+    "metadata_days": ("DAYS", "0", "How long calls are kept at all, sums stay; 0 keeps them."),
     "upstream_ca": ("FILE", "", "PEM file trusted upstream besides the system's roots."),
     "upstream_proxy": ("URL", "HTTPS_PROXY", "Proxy through which providers are reached."),
     "log_level": ("LEVEL", "warning", "What the log files hold: debug, info, warning, error."),

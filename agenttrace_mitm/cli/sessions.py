@@ -1,5 +1,6 @@
 """`sessions`: what agents did, prompt by prompt."""
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import click
@@ -7,6 +8,9 @@ import click
 from . import options
 
 if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator
+
     from ..traces.stories import Commit, Prompt, Ref, Step, Story
 
 WIDTH = 100
@@ -186,3 +190,62 @@ def _line(text: str) -> str:
 
     words = " ".join(printable(text.replace("\n", " ")).split())
     return words if len(words) <= WIDTH else words[: WIDTH - 1] + "…"
+
+
+@command.command()
+@click.argument("session_id", required=False)
+@click.option("--note", help="Why.")
+@options.settings("db")
+def hold(session_id: str | None, note: str | None, **given: str | None) -> None:
+    """Let retention leave a session alone; without an id, list those on hold.
+
+    \b
+    agenttrace-mitm sessions hold 0f3c... --note "for the audit"
+    """
+    from ..clock import now_us
+    from ..errors import AgentTraceError
+    from ..store import aging
+    from .text import moment, printable
+
+    with _writing(given) as db:
+        if session_id is None:
+            for id_, since_us, why in aging.held(db):
+                click.echo(f"{id_}  since {moment(since_us)}  {printable(why or '')}".rstrip())
+        elif not aging.hold(db, session_id, now_us(), note):
+            raise AgentTraceError(
+                f"There is no session {session_id}", "See: agenttrace-mitm sessions list"
+            )
+        else:
+            click.echo(f"{session_id} stays until: agenttrace-mitm sessions release {session_id}")
+
+
+@command.command()
+@click.argument("session_id")
+@options.settings("db")
+def release(session_id: str, **given: str | None) -> None:
+    """Let retention have a session again.
+
+    \b
+    agenttrace-mitm sessions release 0f3c...
+    """
+    from ..errors import AgentTraceError
+    from ..store import aging
+
+    with _writing(given) as db:
+        if not aging.release(db, session_id):
+            raise AgentTraceError(
+                f"{session_id} is not on hold", "See: agenttrace-mitm sessions hold"
+            )
+    click.echo(f"{session_id} goes when its time comes.")
+
+
+@contextlib.contextmanager
+def _writing(given: "dict[str, str | None]") -> "Iterator[sqlite3.Connection]":
+    from ..errors import StoreError
+    from ..store import open_database
+
+    database = options.load(given).database
+    if not database.exists():
+        raise StoreError(f"There is no database at {database}", "Name one with --db")
+    with contextlib.closing(open_database(database).conn) as db:
+        yield db

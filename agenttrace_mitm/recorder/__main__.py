@@ -114,6 +114,7 @@ async def _run(settings: Settings) -> None:
         spool,
         saved,
         retention_days=settings.retention_days,
+        metadata_days=settings.metadata_days,
         forgotten=forgotten,
         replaced=replaced,
         relink=lambda db, ids: relink(db, placing_prints, ids),

@@ -6,7 +6,7 @@ call's column means the same, and is not described again.
 
 from collections.abc import Iterable, Mapping
 
-from . import alert_tables, api_tables, commit_tables, prompts
+from . import alert_tables, api_tables, commit_tables, kept_tables, prompts
 from .descriptions import CALL_COLUMNS, GENERATED_COLUMNS, TOLD_OF_COLUMNS
 
 CALLS = {**CALL_COLUMNS, **GENERATED_COLUMNS, **TOLD_OF_COLUMNS}
@@ -157,6 +157,7 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
     **api_tables.COLUMNS,
     **prompts.COLUMNS,
     **commit_tables.COLUMNS,
+    **kept_tables.COLUMNS,
     "unpriced": _MODEL
     | {
         "calls": "how many",

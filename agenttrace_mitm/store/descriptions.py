@@ -4,7 +4,7 @@
 `columns`.
 """
 
-from . import alert_tables, api_tables, commit_tables, prompts
+from . import alert_tables, api_tables, commit_tables, kept_tables, prompts
 
 CALL_COLUMNS = {
     "id": "UUIDv7; sorts by time",
@@ -123,6 +123,7 @@ TABLES = {
     **alert_tables.TABLES,
     **api_tables.TABLES,
     **commit_tables.TABLES,
+    **kept_tables.TABLES,
 }
 
 VIEWS = {

@@ -76,8 +76,22 @@ def delete_calls(db: sqlite3.Connection, what: str, name: str) -> dict[str, int]
     db.execute("drop table if exists temp.doomed")
     db.execute("drop table if exists temp.loose")
     db.execute(_DOOMED.format(key=key), (name,))
-    db.execute("create unique index temp.doomed_ids on doomed (id)")
     hours = [hour for (hour,) in db.execute("select distinct hour from temp.doomed")]
+    counted = remove_doomed(db, what, name)
+    rollups.recount(db, hours)
+    return counted
+
+
+def remove_doomed(
+    db: sqlite3.Connection, what: str | None = None, name: str = ""
+) -> dict[str, int]:
+    """Delete the calls in the table `temp.doomed` and all that hangs on them; rows by table.
+
+    They are all of a *what* called *name*, or, without, the oldest: what they rest on has gone
+    before them.  The table goes as well; rollups stay as they are.
+    """
+    db.execute("drop table if exists temp.loose")
+    db.execute("create unique index temp.doomed_ids on doomed (id)")
     counted = {"llm_calls": db.execute("select count(*) from temp.doomed").fetchone()[0]}
     db.execute(_HEIRS)
     db.execute(
@@ -89,53 +103,72 @@ def delete_calls(db: sqlite3.Connection, what: str, name: str) -> dict[str, int]
     for table, where in _going(what):
         done = db.execute(f"delete from {table} where {where}", {"name": name})
         counted[table] = done.rowcount
-    for column in ("continues_call_id", "duplicate_of"):
-        db.execute(f"update llm_calls set {column} = null where {column} in {_GONE}")
-    # The result came with a call that is gone, and with it what brought it.
-    db.execute(
-        "update tool_calls set result = null, answered_by_call_id = null"
-        f" where answered_by_call_id in {_GONE}"
-    )
-    rollups.recount(db, hours)
+    db.execute(f"update llm_calls set continues_call_id = null where continues_call_id in {_GONE}")
+    if what:
+        db.execute(f"update llm_calls set duplicate_of = null where duplicate_of in {_GONE}")
+        # The result came with a call that is gone, and with it what brought it.
+        db.execute(
+            "update tool_calls set result = null, answered_by_call_id = null"
+            f" where answered_by_call_id in {_GONE}"
+        )
     db.execute("drop table temp.doomed")
     db.execute("drop table temp.loose")
     return counted
 
 
-def _going(what: str) -> Iterator[tuple[str, str]]:
+def _going(what: str | None) -> Iterator[tuple[str, str]]:
     """What goes from which table, in this order; calls are in `temp.doomed`."""
-    key = _KEY[what]
-    alerts = f"""
-        subject = :name or id in (
-            select f.id from alert_firings f, json_each(f.evidence, '$.calls') as call
-            where call.value in {_GONE})
-    """
-    yield "feedback", "trace_id in (select trace_id from temp.doomed)"
-    yield "alert_deliveries", f"firing_id in (select id from alert_firings where {alerts})"
-    yield "alert_firings", alerts
+    key = _KEY[what] if what else ""
+    if not what:
+        yield "feedback", _all_gone("feedback", "trace_id")
+    else:
+        yield "feedback", "trace_id in (select trace_id from temp.doomed)"
+        alerts = f"""
+            subject = :name or id in (
+                select f.id from alert_firings f, json_each(f.evidence, '$.calls') as call
+                where call.value in {_GONE})
+        """
+        yield "alert_deliveries", f"firing_id in (select id from alert_firings where {alerts})"
+        yield "alert_firings", alerts
     for table in ("payloads", "call_messages", "tool_calls"):
         yield table, f"call_id in {_GONE}"
-    yield "spans", f"call_id in {_GONE} or {key} = :name"
+    yield "spans", f"call_id in {_GONE}" + (f" or {key} = :name" if key else "")
     yield "llm_calls", f"id in {_GONE}"
+    if not what:  # what opened it is gone
+        yield "spans", f"call_id is null and {_all_gone('spans', 'trace_id')}"
     yield (
         "prompts",
         "prompt_id in (select prompt_id from temp.doomed) and not exists ("
         " select 1 from llm_calls c where c.agent_id = prompts.agent_id"
         " and c.prompt_id = prompts.prompt_id)",
     )
-    if what != "trace":  # events know of none
+    if key in ("agent_id", "session_id"):  # events know of no trace
         yield "events", f"{key} = :name"
     for table in ("sessions", "traces"):
         yield table, _unused(table, key if what != "trace" or table == "traces" else "")
-    yield "commits", _LOST
-    yield "git_refs", _LOST
+    if what:
+        yield "commits", _LOST
+        yield "git_refs", _LOST
+    else:
+        for table in ("commits", "git_refs"):
+            yield table, f"session_id in (select session_id from temp.doomed) and {_LOST}"
     yield "threads", _unused("threads", key if what != "trace" else "")
     yield (
         "messages",
         "id in (select id from temp.loose)"
         " and not exists (select 1 from call_messages c where c.message_id = messages.id)",
     )
-    yield "media", f"first_call_id in {_GONE} and {_MEDIA_UNUSED}"
+    if what:
+        yield "media", f"first_call_id in {_GONE} and {_MEDIA_UNUSED}"
+
+
+def _all_gone(table: str, id_: str) -> str:
+    """Rows of *table* that belong to a trace or session of which no call is left."""
+    return (
+        f"{id_} in (select {id_} from temp.doomed)"
+        f" and not exists (select 1 from llm_calls c where c.{id_} = {table}.{id_}"
+        f" and c.id not in {_GONE})"
+    )
 
 
 _ORPHANS = (
@@ -148,11 +181,11 @@ _ORPHANS = (
 def _unused(table: str, key: str) -> str:
     """Rows of *table* whose calls have gone, those that the *key* names among them."""
     id_ = f"{table[:-1]}_id"
-    named = f"{key} = :name or " if key else ""
-    return (
-        f"({named}{id_} in (select {id_} from temp.doomed))"
-        f" and not exists (select 1 from llm_calls c where c.{id_} = {table}.{id_})"
-    )
+    gone = _all_gone(table, id_)
+    if not key:
+        return gone
+    left = f"select 1 from llm_calls c where c.{id_} = {table}.{id_}"
+    return f"({gone}) or ({key} = :name and not exists ({left}))"
 
 
 # What a forgotten call's command did, and what was seen in a session that is no more.

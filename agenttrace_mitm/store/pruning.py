@@ -1,7 +1,7 @@
 """Lets content go by hand: by age, or the oldest first until the file is small enough.
 
-Figures stay, as with daily retention, whose steps these are.  Nobody may record meanwhile: a
-recorder remembers which messages it has stored.
+Figures stay, as with daily retention, whose steps these are, unless calls are to go as well.
+Nobody may record meanwhile: a recorder remembers which messages it has stored.
 """
 
 import contextlib
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ..clock import oldest_id
 from ..errors import StoreError
+from .aging import let_calls_go
 from .opening import open_database
 from .retention import let_go
 
@@ -27,6 +28,7 @@ class Pruned:
     messages: int
     size_before: int
     size_after: int | None
+    calls: int = 0
 
 
 _PAYLOADS = """
@@ -46,10 +48,17 @@ _OLDEST = """
 
 
 def prune(
-    database: Path, now_us: int, *, days: int | None, max_bytes: int | None, dry_run: bool
+    database: Path,
+    now_us: int,
+    *,
+    days: int | None,
+    max_bytes: int | None,
+    dry_run: bool,
+    metadata_days: int | None = None,
 ) -> Pruned:
     """Let content go that is older than *days*, then the oldest until *max_bytes* are enough.
 
+    Calls older than *metadata_days* go altogether; sums stay, and sessions on hold.
     The last day stays whatever its size.  With *dry_run* nothing is written, and only *days* can
     be answered for: how small a file gets is known when it is.
     """
@@ -58,16 +67,21 @@ def prune(
         before_us = now_us - days * DAY_US if days is not None else 0
         payloads, messages = _counts(db, before_us)
         if dry_run:
-            return Pruned(before_us, payloads, messages, before, None)
+            calls = _calls_before(db, now_us, metadata_days)
+            return Pruned(before_us, payloads, messages, before, None, calls)
         total = _contents(db)
         _let_go_until(db, before_us)
         if max_bytes is not None:
             before_us = max(before_us, _shrink(db, now_us, max_bytes))
+        calls = _calls(db)
+        while metadata_days and let_calls_go(db, now_us - metadata_days * DAY_US):
+            pass
+        calls -= _calls(db)
         left = _contents(db)
         gone = [was - now for was, now in zip(total, left, strict=True)]
         db.execute("pragma incremental_vacuum").fetchall()  # a page a row: read them all
         db.execute("pragma wal_checkpoint(truncate)")
-        return Pruned(before_us, gone[0], gone[1], before, _size(db))
+        return Pruned(before_us, gone[0], gone[1], before, _size(db), calls)
 
 
 def _shrink(db: sqlite3.Connection, now_us: int, max_bytes: int) -> int:
@@ -91,6 +105,19 @@ def _counts(db: sqlite3.Connection, before_us: int) -> tuple[int, int]:
     given = {"before_us": before_us, "oldest": oldest_id(max(before_us, 0))}
     payloads, messages = (db.execute(sql, given).fetchone()[0] for sql in (_PAYLOADS, _MESSAGES))
     return payloads, messages
+
+
+def _calls(db: sqlite3.Connection) -> int:
+    return int(db.execute("select count(*) from llm_calls").fetchone()[0])
+
+
+def _calls_before(db: sqlite3.Connection, now_us: int, days: int | None) -> int:
+    before_us = (now_us - days * DAY_US) // DAY_US * DAY_US if days else -(2**62)
+    sql = (
+        "select count(*) from llm_calls where started_us < ?"
+        " and (session_id is null or session_id not in (select session_id from holds))"
+    )
+    return int(db.execute(sql, (before_us,)).fetchone()[0])
 
 
 def _contents(db: sqlite3.Connection) -> tuple[int, int]:

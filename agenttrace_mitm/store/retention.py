@@ -2,7 +2,7 @@
 
 Works in small steps, each a short transaction, so that new calls never wait for it.  Call ids
 sort by time, so "older than" is a comparison of ids.  A message goes when no kept call uses it,
-neither itself nor through the conversation that it continues.
+neither itself nor through the conversation that it continues.  Sessions on hold keep theirs.
 """
 
 import sqlite3
@@ -14,22 +14,26 @@ from .prompts import LET_GO
 STEP = 200
 
 # Newest first: what is stored after another request mostly goes before it, or in the same step.
-_OLD_PAYLOADS = """
-select id from payloads where call_id < :oldest order by call_id desc limit :step
+_HELD = "(select id from llm_calls where session_id in (select session_id from holds))"
+_OLD_PAYLOADS = f"""
+select id from payloads where call_id < :oldest and call_id not in {_HELD}
+order by call_id desc limit :step
 """
 
-_MEDIA = """
+_MEDIA = f"""
 update media set data = null
 where sha256 in (
-    select sha256 from media where last_seen_us < :before_us and data is not null limit :step
+    select sha256 from media where last_seen_us < :before_us and data is not null
+      and first_call_id not in {_HELD} limit :step
 )
 """
 
-_TOOL_CALLS = """
+_TOOL_CALLS = f"""
 update tool_calls set arguments = null, result = null
 where id in (
     select id from tool_calls
     where call_id < :oldest and (arguments is not null or result is not null)
+      and call_id not in {_HELD}
     limit :step
 )
 """
@@ -38,7 +42,8 @@ _COMMITS = """
 update commits set message = null, numstat = null
 where (session_id, sha) in (
     select session_id, sha from commits
-    where found_us < :before_us and (message is not null or numstat is not null) limit :step
+    where found_us < :before_us and (message is not null or numstat is not null)
+      and session_id not in (select session_id from holds) limit :step
 )
 """
 
@@ -47,6 +52,8 @@ _MESSAGES = """
 with recursive continued (id) as (
     select continues_call_id from llm_calls
     where id >= :oldest and continues_call_id < :oldest
+    union
+    select id from llm_calls where session_id in (select session_id from holds)
     union
     select c.continues_call_id from continued join llm_calls c on c.id = continued.id
     where c.continues_call_id is not null

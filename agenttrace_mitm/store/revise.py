@@ -221,7 +221,9 @@ _CHECKS = {
             select hour, sum(calls) as n from rollup_hour group by hour
         ) r left join (
             select hour, count(*) as n from llm_calls where outcome <> 'in_flight' group by hour
-        ) c using (hour) where c.n is not r.n""",
+        ) c using (hour)
+        where c.n is not r.n
+          and hour >= coalesce((select since_us / 3600000000 from horizon), hour)""",
 }
 
 

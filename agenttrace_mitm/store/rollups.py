@@ -15,6 +15,7 @@ from ..model import LlmCall
 from . import histograms
 
 HOUR_US = 3_600_000_000
+DAY_US = 24 * HOUR_US
 DAY_HOURS = 24
 
 NAMES = ("provider", "model", "agent_id", "project", "kind", "billing")
@@ -67,7 +68,7 @@ def create_of_sessions(db: sqlite3.Connection) -> None:
         f"create table rollup_session (day integer not null, {names}, {counts}, {sums},"
         f" primary key (day, {', '.join(SESSION_NAMES)})) without rowid"
     )
-    _count_sessions(db, _EVERYTHING)
+    _count_sessions(db, {"first": _FIRST_HOUR, "last": _LAST_HOUR})
 
 
 def outcome_before(db: sqlite3.Connection, call_id: str) -> str | None:
@@ -150,8 +151,12 @@ def _names_of(call: LlmCall) -> tuple[str, ...]:
 
 
 def recount(db: sqlite3.Connection, hours: Iterable[int]) -> None:
-    """Count the calls of *hours* again, inside the caller's transaction."""
-    hours = set(hours)
+    """Count the calls of *hours* again, inside the caller's transaction.
+
+    Hours whose calls have gone are left as they are: nobody knows better any more.
+    """
+    kept = _kept_since(db)
+    hours = {hour for hour in hours if hour >= kept}
     for hour in hours:
         given = {"first": hour, "last": hour}
         _forget(db, "hour", given)
@@ -175,18 +180,29 @@ def rebuild(db: sqlite3.Connection) -> None:
     if not outer:
         db.execute("begin immediate")
     try:
-        for table in ("hour", "day", *(("session",) if _has_sessions(db) else ())):
-            _forget(db, table, _EVERYTHING)
-        _count_hours(db, _EVERYTHING)
-        _count_days(db, _EVERYTHING)
+        since = _kept_since(db)
+        hours = {"first": since, "last": _LAST_HOUR}
+        days = {"first": since // DAY_HOURS, "last": _LAST_HOUR}
+        _forget(db, "hour", hours)
+        _count_hours(db, hours)
+        for table in ("day", *(("session",) if _has_sessions(db) else ())):
+            _forget(db, table, days)
+        _count_days(db, days)
         if _has_sessions(db):
-            _count_sessions(db, _EVERYTHING)
+            _count_sessions(db, days)
         if not outer:
             db.execute("commit")
     except BaseException:
         if not outer and db.in_transaction:
             db.rollback()
         raise
+
+
+def _kept_since(db: sqlite3.Connection) -> int:
+    """The hour from which on calls are kept (`aging`): the first of a day, or long ago."""
+    sql = "select 1 from sqlite_master where type = 'table' and name = 'horizon'"
+    known = db.execute(sql).fetchone() and db.execute("select since_us from horizon").fetchone()
+    return int(known[0]) // HOUR_US if known else _FIRST_HOUR
 
 
 def _has_sessions(db: sqlite3.Connection) -> bool:
@@ -217,7 +233,7 @@ def _latencies(step: Step) -> str:
 
 _STEPS = tuple((_latencies(step), _upsert_step(step)) for step in ("hour", "day"))
 _UPSERT_SESSION = _upsert("session", ("day", *SESSION_NAMES, *COUNTS, *SUMS))
-_EVERYTHING = {"first": -(2**62) // HOUR_US, "last": 2**62 // HOUR_US}
+_FIRST_HOUR, _LAST_HOUR = -(2**62) // HOUR_US, 2**62 // HOUR_US
 
 
 def _forget(db: sqlite3.Connection, table: str, given: dict[str, int]) -> None:

@@ -16,6 +16,7 @@ from . import (
     commit_tables,
     graph,
     indexes,
+    kept_tables,
     places,
     prints,
     prompts,
@@ -440,6 +441,12 @@ def m072_tools(db: Database) -> None:
     """The tools of a prompt's version, compressed."""
     prompts.pack_tools(db.conn)
     waste.know_sizes(db)
+
+
+@migrations()
+def m073_aging(db: Database) -> None:
+    """Calls may go by age; sessions may be put on hold."""
+    kept_tables.create(db.conn)
 
 
 def _sql_type(annotation: Any) -> type:

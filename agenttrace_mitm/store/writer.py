@@ -19,6 +19,7 @@ from pathlib import Path
 from ..clock import now_us
 from ..errors import StoreError
 from ..model import Record, StoredCommit, StoredEvent, StoredRef
+from .aging import let_calls_go
 from .chains import Recent
 from .commits import OnBranches, write_commit, write_on_branches, write_ref
 from .opening import open_database
@@ -84,7 +85,8 @@ class Writer:
     """A thread that owns the only writing connection.
 
     *saved* is called, on that thread, with the ids of calls that are committed or spooled.
-    Content older than *retention_days* is let go, 0 keeps it; *forgotten* is called after;
+    Content older than *retention_days* is let go, calls older than *metadata_days* altogether, 0
+    keeps them; *forgotten* is called after;
     *replaced* when the file turned out to be another one than before.  *relink* places calls
     again in its transaction, and says which.
     """
@@ -96,6 +98,7 @@ class Writer:
         saved: Callable[[Sequence[str]], None],
         *,
         retention_days: int = 0,
+        metadata_days: int = 0,
         forgotten: Callable[[], None] = lambda: None,
         replaced: Callable[[], None] = lambda: None,
         relink: Callable[[sqlite3.Connection, Sequence[str]], list[str]] = lambda db, ids: [],
@@ -104,6 +107,7 @@ class Writer:
         self._spool = spool
         self._saved = saved
         self._retention_days = retention_days
+        self._metadata_days = metadata_days
         self._forgotten = forgotten
         self._replaced = replaced
         self._relink = relink
@@ -313,10 +317,14 @@ class Writer:
 
     def _let_go(self) -> None:
         """A step of retention between two batches, every hour until nothing is left to do."""
-        if not self._retention_days or time.monotonic() < self._retention_due:
+        if time.monotonic() < self._retention_due:
             return
+        steps = ((self._retention_days, let_go), (self._metadata_days, let_calls_go))
         try:
-            done = not let_go(self._connection(), now_us() - self._retention_days * DAY_US)
+            # The next step only where one has nothing to do: each is a short transaction.
+            done = not any(
+                step(self._connection(), now_us() - days * DAY_US) for days, step in steps if days
+            )
         except (sqlite3.Error, StoreError) as error:
             log.warning("old content stays for now (%s)", error)
             done = True

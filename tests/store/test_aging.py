@@ -1,0 +1,129 @@
+"""Calls go by age; sums stay, sessions on hold stay, and what is kept stays sound."""
+
+import sqlite3
+
+import pytest
+
+from agenttrace_mitm.clock import new_id
+from agenttrace_mitm.model import Payload, Record, StoredSession, StoredSpan, StoredTrace
+from agenttrace_mitm.model.placement import Placement
+from agenttrace_mitm.store import open_database, rollups
+from agenttrace_mitm.store.aging import STEP, hold, let_calls_go, release
+from agenttrace_mitm.store.retention import let_go
+from agenttrace_mitm.store.revise import problems
+from agenttrace_mitm.store.rows import write_record
+from tests.support.records import NOON_US, call, message
+
+DAY_US = 86_400_000_000
+OLD_US = NOON_US - 40 * DAY_US
+LIMIT_US = NOON_US - 30 * DAY_US
+
+
+@pytest.fixture
+def file(tmp_path):
+    open_database(tmp_path / "data.db").close()
+    return tmp_path / "data.db"
+
+
+def write(file, at_us, session, *, before=None, shared=None):
+    id_ = new_id(at_us)
+    times = {"started_us": at_us, "ended_us": at_us + 1}
+    place = Placement(
+        session=StoredSession(session_id=session, **times),
+        trace=StoredTrace(trace_id=f"t-{session}", call_id=id_, root_span_id="r", **times),
+        spans=(
+            StoredSpan(span_id=f"r-{session}", trace_id=f"t-{session}", kind="agent", **times),
+            StoredSpan(span_id=id_, trace_id=f"t-{session}", kind="llm", call_id=id_, **times),
+        ),
+    )
+    said = [message(f"of {id_}", 2 if before else 1)] + ([message(shared, 0)] if shared else [])
+    one = call(
+        id=id_, session_id=session, trace_id=f"t-{session}", cost_nano_usd=7,
+        continues_call_id=before, **times,
+    )  # fmt: skip
+    payload = Payload(request_body=b"x" * 300)
+    db = sqlite3.connect(file)
+    with db:
+        write_record(db, Record(call=one, messages=tuple(said), payload=payload, placement=place))
+    db.close()
+    return id_
+
+
+def all_gone(file, before_us=LIMIT_US):
+    db = open_database(file).conn
+    while let_calls_go(db, before_us):
+        pass
+    return db
+
+
+def sums(db):
+    return [
+        db.execute(f"select sum(calls), sum(cost_nano_usd) from rollup_{table}").fetchone()
+        for table in ("hour", "day", "session")
+    ]
+
+
+def test_old_calls_go_and_their_sums_stay(file):
+    for number in range(STEP + 5):
+        write(file, OLD_US + number, f"old-{number % 3}", shared="said by all")
+    kept = write(file, NOON_US, "new", shared="said by all")
+    db = open_database(file).conn
+    before = sums(db)
+    db.close()
+    db = all_gone(file)
+    assert db.execute("select id from llm_calls").fetchall() == [(kept,)]
+    assert sums(db) == before
+    for table in ("sessions", "traces", "payloads"):
+        assert db.execute(f"select count(*) from {table}").fetchone() == (1,), table
+    assert db.execute("select count(*) from spans").fetchone() == (2,)
+    assert db.execute("select count(*) from messages").fetchone() == (2,)
+    rollups.rebuild(db)
+    rollups.recount(db, {OLD_US // rollups.HOUR_US})
+    assert sums(db) == before
+    db.close()
+    assert problems(file) == []
+
+
+def test_the_day_that_the_limit_falls_into_stays_whole(file):
+    """Half a day would leave sums that nobody could check."""
+    write(file, LIMIT_US // DAY_US * DAY_US, "that day")
+    write(file, LIMIT_US // DAY_US * DAY_US - 1, "the day before")
+    db = all_gone(file)
+    assert db.execute("select session_id from llm_calls").fetchall() == [("that day",)]
+
+
+def test_a_session_on_hold_stays_with_its_content(file):
+    first = write(file, OLD_US, "held")
+    write(file, OLD_US + 1, "held", before=first)
+    write(file, OLD_US + 2, "other")
+    db = open_database(file).conn
+    assert hold(db, "held", NOON_US, "for the audit")
+    assert not hold(db, "nobody", NOON_US, None)
+    while let_go(db, LIMIT_US):
+        pass
+    db.close()
+    db = all_gone(file)
+    assert db.execute("select distinct session_id from llm_calls").fetchall() == [("held",)]
+    assert db.execute("select count(*) from payloads").fetchone() == (2,)
+    assert db.execute("select count(content), count(*) from messages").fetchone() == (2, 2)
+    assert release(db, "held")
+    assert not release(db, "held")
+    db.close()
+    db = all_gone(file)
+    assert db.execute("select count(*) from llm_calls").fetchone() == (0,)
+    assert db.execute("select count(*) from messages").fetchone() == (0,)
+    db.close()
+    assert problems(file) == []
+
+
+def test_a_kept_call_keeps_the_history_it_continues(file):
+    first = write(file, OLD_US, "s", shared="how it began")
+    kept = write(file, NOON_US, "s", before=first)
+    db = all_gone(file)
+    texts = "select text from call_messages join messages on id = message_id where call_id = ?"
+    assert {row[0] for row in db.execute(texts, (kept,))} == {
+        "how it began", f"of {kept}", f"of {first}",
+    }  # fmt: skip
+    assert db.execute("select continues_call_id from llm_calls").fetchall() == [(None,)]
+    db.close()
+    assert problems(file) == []
