@@ -20,6 +20,7 @@ from ..model import Exchange, Record, StoredEvent
 from ..pipeline import Pipeline
 from ..store import BlindSpot, Event, KnownContent, Relink, Writer
 from .assembly import Assembly, ExchangeFrame
+from .link import Link, serve
 from .outcomes import Outcomes
 
 log = logging.getLogger(__name__)
@@ -53,19 +54,19 @@ class Service:
         self._outcomes = outcomes
         self._relinking: Relink | None = None  # the last one, perhaps still before the writer
         self._workers: dict[str, Assembly] = {}
-        self._links: dict[str, asyncio.StreamWriter] = {}
-        self._waiting: dict[str, asyncio.StreamWriter] = {}
-        self._settling: dict[str, tuple[asyncio.StreamWriter, Settled]] = {}
+        self._links: dict[str, Link] = {}
+        self._waiting: dict[str, Link] = {}
+        self._settling: dict[str, tuple[Link, Settled]] = {}
         self._submitted: dict[str, list[_Submission]] = {}
         self._shown: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._serving: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}
+        self._serving: dict[Link, asyncio.Task[None]] = {}
 
     async def listen(self, path: Path) -> asyncio.Server:
         """Accept capture processes at *path*.  Raises `StoreError` when another recorder does."""
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         _free(path)
-        server = await asyncio.start_unix_server(self._serve, path, limit=READ_BYTES)
+        server = await serve(path, self._serve, READ_BYTES)
         path.chmod(0o600)
         self._spawn(self._show_running())
         return server
@@ -82,7 +83,7 @@ class Service:
         """Tell capture that the calls *ids* are safe.  Runs in the event loop."""
         if self._outcomes:
             self._outcomes.saved(ids)
-        by_link: dict[asyncio.StreamWriter, list[str]] = {}
+        by_link: dict[Link, list[str]] = {}
         for id_ in ids:
             self._settle(id_)
             for submission in self._submitted.pop(id_, ()):
@@ -90,15 +91,13 @@ class Service:
             if link := self._waiting.pop(id_, None):
                 by_link.setdefault(link, []).append(id_)
         for link, safe in by_link.items():
-            with contextlib.suppress(OSError, RuntimeError):
-                link.write(encode(Ack(safe)))
+            link.write(encode(Ack(safe)))
 
     def _settle(self, id_: str) -> None:
         """A turn is safe, and with it those before it: capture may forget their messages."""
         link, settled = self._settling.pop(id_, (None, None))
         if link and settled:
-            with contextlib.suppress(OSError, RuntimeError):
-                link.write(encode(settled))
+            link.write(encode(settled))
 
     async def hear_out(self, stop: asyncio.Event, timeout_s: float) -> None:
         """Wait until every capture process has hung up, unless told to *stop*."""
@@ -121,7 +120,7 @@ class Service:
         for worker in list(self._workers):
             self._lost(worker)
 
-    async def _serve(self, reader: asyncio.StreamReader, link: asyncio.StreamWriter) -> None:
+    async def _serve(self, reader: asyncio.StreamReader, link: Link) -> None:
         task = asyncio.current_task()
         assert task
         self._serving[link] = task
@@ -130,7 +129,7 @@ class Service:
         finally:
             del self._serving[link]
 
-    async def _listen_to(self, reader: asyncio.StreamReader, link: asyncio.StreamWriter) -> None:
+    async def _listen_to(self, reader: asyncio.StreamReader, link: Link) -> None:
         decoder = FrameDecoder()
         worker = f"unnamed-{id(link)}"
         try:
@@ -149,7 +148,7 @@ class Service:
                 self._spawn(self._lost_unless_back(worker, link))
             link.close()
 
-    def _take(self, frame: AnyFrame, worker: str, link: asyncio.StreamWriter) -> None:
+    def _take(self, frame: AnyFrame, worker: str, link: Link) -> None:
         match frame:
             case Hello() | Ack() | Settled():
                 pass
@@ -163,7 +162,7 @@ class Service:
             case _:
                 self._take_exchange(frame, worker, link)
 
-    def _take_submission(self, frame: Submitted, link: asyncio.StreamWriter) -> None:
+    def _take_submission(self, frame: Submitted, link: Link) -> None:
         records = [self._pipeline.submitted(Record.model_validate_json(r)) for r in frame.records]
         told = [StoredEvent.model_validate_json(event) for event in frame.events]
         events = [self._pipeline.submitted_event(event) for event in told]
@@ -176,7 +175,7 @@ class Service:
         for event in events:
             self._writer.put(event)
 
-    def _take_exchange(self, frame: ExchangeFrame, worker: str, link: asyncio.StreamWriter) -> None:
+    def _take_exchange(self, frame: ExchangeFrame, worker: str, link: Link) -> None:
         assembly = self._workers.setdefault(worker, Assembly())
         turns = _turns(assembly, frame)
         for turn in turns:
@@ -216,7 +215,7 @@ class Service:
     def _write(self, record: Record) -> None:
         self._writer.put(record)  # waits when the store lags: capture keeps what we do not read
 
-    async def _lost_unless_back(self, worker: str, link: asyncio.StreamWriter) -> None:
+    async def _lost_unless_back(self, worker: str, link: Link) -> None:
         await asyncio.sleep(GRACE_S)
         if self._links.get(worker) in (None, link):
             self._links.pop(worker, None)
@@ -265,7 +264,7 @@ def _blind_spot(socket: Exchange) -> BlindSpot:
 class _Submission:
     """Waits until everything of one `Submitted` is safe, then says so."""
 
-    def __init__(self, id_: str, waiting: set[str], link: asyncio.StreamWriter) -> None:
+    def __init__(self, id_: str, waiting: set[str], link: Link) -> None:
         self._id = id_
         self._waiting = waiting
         self._link = link
@@ -273,8 +272,7 @@ class _Submission:
     def saved(self, id_: str) -> None:
         self._waiting.discard(id_)
         if not self._waiting:
-            with contextlib.suppress(OSError, RuntimeError):
-                self._link.write(encode(Ack([self._id])))
+            self._link.write(encode(Ack([self._id])))
 
 
 def _free(path: Path) -> None:
