@@ -8,10 +8,19 @@ from click.testing import CliRunner
 from agenttrace_mitm.cli import cli
 from agenttrace_mitm.clock import new_id
 from agenttrace_mitm.errors import StoreError
-from agenttrace_mitm.model import Payload, Record, StoredPrompt, StoredSession, StoredToolCall
+from agenttrace_mitm.model import (
+    Payload,
+    Record,
+    StoredCommit,
+    StoredPrompt,
+    StoredRef,
+    StoredSession,
+    StoredToolCall,
+)
 from agenttrace_mitm.model.placement import Placement
 from agenttrace_mitm.store import Spool, open_database, request_of
 from agenttrace_mitm.store.chains import Recent
+from agenttrace_mitm.store.commits import write_commit, write_ref
 from agenttrace_mitm.store.forgetting import forget_calls, forget_text
 from agenttrace_mitm.store.payloads import headers_of
 from agenttrace_mitm.store.prompts import tools_of
@@ -227,3 +236,45 @@ def test_the_command_asks_first(place):
     assert done.exit_code == 0, done.output
     assert traces_of(place, PLAIN) == []
     assert CliRunner().invoke(cli, ["db", "forget", "--yes"]).exit_code == 2
+
+
+@pytest.mark.parametrize("how", ["agent", "session", "text"])
+def test_prompts_commits_and_sums_forget_too(home, how):
+    """What is told about calls beside them: the agent's prompt, its commits, branches, rollups."""
+    db = open_database(home / "data.db").conn
+    for agent, session, word in (("doomed-zxcanary", "s-zxcanary", CANARY), ("kept", "s2", "kept")):
+        prompt = StoredPrompt(
+            prompt_id=f"p-{session}", agent_id=agent, system=f"You are {word}.",
+            tools=[{"name": "ls", "description": word}],
+        )  # fmt: skip
+        one = talk(agent, session, message(word, 0), prompt_id=prompt.prompt_id)
+        write_record(db, one.model_copy(update={"prompt": prompt}))
+        id_ = one.call.id
+        for n, made_by in enumerate((id_, None)):
+            commit = StoredCommit(
+                sha=f"{n}" * 40, session_id=session, message=f"Say {word}", found_us=NOON_US,
+                numstat=[[1, 2, f"{word}.py"]], how="time", call_id=made_by, position=0,
+            )  # fmt: skip
+            write_commit(db, commit)
+        ref = StoredRef(session_id=session, kind="branch", name=f"fix-{word}", made=True,
+                        call_id=id_, position=0, at_us=NOON_US)  # fmt: skip
+        write_ref(db, ref)
+    db.close()
+    assert "data.db" in traces_of(home, PLAIN)
+    spool = Spool(home / "spool")
+    if how == "text":
+        forget_text(home / "data.db", spool, PLAIN)
+    else:
+        name = {"agent": "doomed-zxcanary", "session": "s-zxcanary"}[how]
+        forget_calls(home / "data.db", spool, how, name)
+    assert traces_of(home, PLAIN) == []
+    db = open_database(home / "data.db").conn
+    left = 2 if how == "text" else 1
+    for table, each in (("prompts", 1), ("commits", 2), ("git_refs", 1), ("rollup_session", 1)):
+        assert db.execute(f"select count(*) from {table}").fetchone() == (each * left,), table
+    assert db.execute("select sum(calls) from rollup_session").fetchone() == (left,)
+    assert db.execute("select system from prompts where agent_id = 'kept'").fetchone() == (
+        "You are kept.",
+    )
+    db.close()
+    assert problems(home / "data.db") == []
