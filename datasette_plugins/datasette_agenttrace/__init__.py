@@ -11,7 +11,7 @@ from typing import Any
 from datasette import hookimpl
 from datasette.utils.asgi import Response, asgi_static
 
-from . import api, cells, chrome, described, limits, live, metrics
+from . import api, cells, chrome, commands, described, limits, live, metrics
 from .gate import App, Gate
 from .page import PREFIX, site_of
 from .pages import HOME, PAGES
@@ -24,6 +24,12 @@ STATIC = Path(__file__).parent / "static"
 def asgi_wrapper(datasette: Datasette) -> Callable[[App], App]:
     """The gate before every page."""
     return lambda app: Gate(datasette, app)
+
+
+@hookimpl
+def register_commands(cli: Any) -> None:
+    """`datasette agenttrace ...`, for those who have Datasette in their crontab already."""
+    commands.register(cli)
 
 
 @hookimpl
