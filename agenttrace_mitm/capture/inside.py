@@ -90,7 +90,7 @@ class Inside:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 env={**os.environ, "PYTHONPATH": path},
-                start_new_session=True,  # Ctrl-C is for mitmproxy; the recorder outlasts it
+                process_group=0,  # Ctrl-C is for mitmproxy; the recorder outlasts it
             )
             assert child.stdin
             assert child.stdout

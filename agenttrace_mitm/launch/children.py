@@ -173,7 +173,10 @@ class Child:
             env=self._environ,
             limit=1 << 20,
             pass_fds=tuple(self._descriptors.values()),
-            start_new_session=True,
+            # A group of its own: Ctrl-C is for us.  Not a session: where these are scheduled as
+            # groups (sched(7), "The autogroup feature"; most desktops) niceness counts only within
+            # one, so the recorder would step back before all the machine, not just before capture.
+            process_group=0,
         )
         if self._stopping.is_set():  # while we were starting it
             await self._finish(process, 0)

@@ -54,15 +54,10 @@ def main() -> None:
 
 
 def _step_back() -> None:
-    """Leave the processor to those whose calls these are."""
+    """Leave the processor to capture, which is in the same session, and scheduling group."""
     with contextlib.suppress(OSError, AttributeError):
         os.nice(NICENESS)
     if sys.platform == "linux":
-        # Where sessions are scheduled as groups (sched(7), "The autogroup feature"; most desktops)
-        # niceness counts only among the processes of a session: that one has to step back as well.
-        if os.getsid(0) == os.getpid():  # else it is somebody else's, too
-            with contextlib.suppress(OSError):
-                Path("/proc/self/autogroup").write_text(str(NICENESS))
         # Does not interrupt others when frames arrive; it has until nobody else wants to run.
         with contextlib.suppress(OSError):
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
