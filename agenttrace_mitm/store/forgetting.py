@@ -33,19 +33,27 @@ from llm_calls where {key} = ?
 """
 _GONE = "(select id from temp.doomed)"
 
+
+def first_of(schema: str, call_id: str) -> str:
+    """SQL: the position of the first message that a call adds; what is before it, others said."""
+    own = f"select min(o.position) from {schema}.call_messages o where o.call_id = {call_id}"
+    return f"coalesce(({own}), 9e18)"
+
+
 # Kept calls that continue a doomed one take over the history that they were sent with.
 _HEIRS = f"""
-with recursive history (heir, id) as (
-    select id, continues_call_id from llm_calls
+with recursive history (heir, id, below) as (
+    select id, continues_call_id, {first_of("main", "llm_calls.id")} from llm_calls
     where continues_call_id in {_GONE} and id not in {_GONE}
     union
-    select history.heir, c.continues_call_id from history join llm_calls c on c.id = history.id
+    select history.heir, c.continues_call_id, min(history.below, {first_of("main", "c.id")})
+    from history join llm_calls c on c.id = history.id
     where c.continues_call_id is not null
 )
 insert or ignore into call_messages (call_id, direction, position, choice, message_id)
 select history.heir, 'in', m.position, 0, m.message_id
 from history join call_messages m on m.call_id = history.id
-where m.choice = 0 and history.id in {_GONE}
+where m.choice = 0 and m.position < history.below and history.id in {_GONE}
 """
 
 
@@ -239,7 +247,7 @@ def _replace(db: sqlite3.Connection, table: str, forms: list[str]) -> int:
     for column in columns:
         for form in forms:
             done = db.execute(
-                f"update {table} set {column} = replace({column}, ?, ?)"
+                f"update or replace {table} set {column} = replace({column}, ?, ?)"
                 f" where typeof({column}) = 'text' and instr({column}, ?)",
                 (form, FORGOTTEN, form),
             )

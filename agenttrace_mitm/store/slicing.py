@@ -34,6 +34,7 @@ from ..privacy import Tier, keep
 from ..privacy.tiers import KEEPS
 from . import rollups
 from .chains import alone, bodies_of
+from .forgetting import first_of
 from .opening import open_database
 from .rows import INSERT_CALL, call_of, call_values, content_text
 from .search import index_new
@@ -43,22 +44,23 @@ What = Literal["session", "trace", "call"]
 
 _KEYS = {"session": "session_id", "trace": "trace_id", "call": "id"}
 _CHOSEN = "(select id from temp.chosen)"
+_WHOLE = "(select id from temp.whole)"
 _OF = "(select {0} from main.llm_calls where {0} is not null)"
 
 # What a call was sent with, but which an earlier call brought that does not come along.
 _HISTORY = f"""
-with recursive history (heir, id) as (
-    select id, continues_call_id from source.llm_calls
-    where id in {_CHOSEN} and continues_call_id not in {_CHOSEN}
+with recursive history (heir, id, below) as (
+    select c.id, c.continues_call_id, {first_of("source", "c.id")} from source.llm_calls c
+    where c.id in {_CHOSEN} and c.continues_call_id not in {_CHOSEN}
     union
-    select history.heir, c.continues_call_id
+    select history.heir, c.continues_call_id, min(history.below, {first_of("source", "c.id")})
     from history join source.llm_calls c on c.id = history.id
     where c.continues_call_id is not null
 )
 insert or ignore into main.call_messages (call_id, direction, position, choice, message_id)
 select history.heir, 'in', m.position, 0, m.message_id
 from history join source.call_messages m on m.call_id = history.id
-where m.choice = 0
+where m.choice = 0 and m.position < history.below
 """
 
 # Table, the values whose tiers apply to its columns, and which rows come along.
@@ -70,9 +72,9 @@ _HANGING: tuple[tuple[str, tuple[type[Row], ...], str], ...] = (
     ("spans", (StoredSpan,), f"trace_id in {_OF.format('trace_id')} and (call_id is null"
      f" or call_id in {_CHOSEN})"),
     ("prompts", (StoredPrompt,), f"prompt_id in {_OF.format('prompt_id')}"),
-    ("commits", (StoredCommit,), f"call_id in {_CHOSEN}"),
-    ("git_refs", (StoredRef,), f"call_id in {_CHOSEN}"),
-    ("events", (StoredEvent,), f"session_id in {_OF.format('session_id')}"),
+    ("commits", (StoredCommit,), f"call_id in {_CHOSEN} or session_id in {_WHOLE}"),
+    ("git_refs", (StoredRef,), f"call_id in {_CHOSEN} or session_id in {_WHOLE}"),
+    ("events", (StoredEvent,), f"session_id in {_WHOLE}"),
 )  # fmt: skip
 _WITH_WORDS = {"prompts": "tool_sizes"}
 """Columns that are told of a value that is not kept."""
@@ -113,6 +115,9 @@ def _filled(db: sqlite3.Connection, database: Path, what: What, name: str, tier:
     db.execute(
         f"insert into temp.chosen select id from source.llm_calls where {_KEYS[what]} = ?", (name,)
     )
+    db.execute("create temp table whole (id text)")  # the session, where all of it is wanted
+    if what == "session":
+        db.execute("insert into temp.whole values (?)", (name,))
     [[calls]] = db.execute("select count(*) from temp.chosen")
     if not calls:
         raise StoreError(f"There is no {what} {name}", f"See: agenttrace-mitm {_LISTS[what]}")

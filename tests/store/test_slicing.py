@@ -106,6 +106,30 @@ def test_what_goes_on_from_another_brings_its_history(database, tmp_path, what, 
     assert column(target, "select continues_call_id from llm_calls") == [None]
 
 
+def test_an_edited_history_is_the_one_that_was_sent(database, tmp_path):
+    """Not what the call before said where this one said something else."""
+    db = open_database(database).conn
+    said = message("said instead", 1, fingerprint="f3")
+    one = call(id="a3", trace_id="three", session_id="s", continues_call_id="a1")
+    write_record(db, Record(call=one, messages=(said,)))
+    db.close()
+    cut(database, tmp_path / "e.db", "call", "a3", 3)
+    texts = "select text from call_messages join messages on id = message_id order by position"
+    assert column(tmp_path / "e.db", texts) == ["shared words", "said instead"]
+
+
+def test_a_session_brings_what_no_call_made_and_a_call_does_not(database, tmp_path):
+    db = open_database(database).conn
+    db.execute("insert into events (id, at_us, session_id, type) values ('e', 1, 's', 'x')")
+    db.execute("insert into git_refs (session_id, kind, name, at_us) values ('s', 'pr', 'u', 1)")
+    db.close()
+    cut(database, tmp_path / "s.db", "session", "s", 3)
+    cut(database, tmp_path / "c.db", "call", "a1", 3)
+    for name, expected in (("s", [1]), ("c", [0])):
+        for table in ("events", "git_refs"):
+            assert column(tmp_path / f"{name}.db", f"select count(*) from {table}") == expected
+
+
 def test_a_lower_tier_holds_no_more(database, tmp_path):
     """Whatever the database has."""
     cut(database, tmp_path / "1.db", "session", "s", 1)
