@@ -74,7 +74,7 @@ class Finding:
         return style_of(
             self.understood.dialect,
             ask.model,
-            self.understood.reply.streamed,
+            self.understood.streamed,
             headers.get("user-agent"),
         )
 

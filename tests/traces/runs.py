@@ -140,6 +140,19 @@ def record_all(
             pipeline = Pipeline(tier, prints, known)
 
 
+def retries(db: sqlite3.Connection) -> Score:
+    """Attempts that we let fail, and which call was told to be the one that tries again.
+
+    What other attempts there are, the recordings do not tell.
+    """
+    score = Score("retries")
+    failed = {id_ for [id_] in db.execute("select id from llm_calls") if id_.endswith(FAILED)}
+    true = {(id_, id_.removesuffix(FAILED)) for id_ in failed}
+    found = db.execute("select operation_id, id from llm_calls where attempt > 1")
+    score.add("all", true, {edge for edge in found if failed & set(edge)})
+    return score
+
+
 def scores(db: sqlite3.Connection, chosen: list[Run]) -> tuple[Score, Score, Score]:
     """Tool links, parents, and calls in a thread whose first call is of another conversation.
 

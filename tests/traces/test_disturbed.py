@@ -3,6 +3,7 @@
 The runs are ours; `scripts/conformance traces --disturbed all` asks the same of recorded ones.
 """
 
+import json
 import sqlite3
 from dataclasses import replace
 from functools import partial
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from agenttrace_mitm.model import Body, Exchange, Headers
 from agenttrace_mitm.retrace import retrace
 from agenttrace_mitm.store import open_database
 from agenttrace_mitm.traces.late import SIDE_BY_SIDE
@@ -197,3 +199,47 @@ def test_a_failed_attempt_is_not_taken_for_one_whose_reply_was_lost():
     told = [GREETING[0], says("Good day to all of you in there."), user("Once more.")]
     later = talk.call(told, says("Hello."))
     assert talk.of(later, "continues_call_id") == answered
+
+
+def test_what_was_retried_is_no_open_end():
+    """A prompt that failed, was answered, and gone on from: who repeats no reply begins anew."""
+    talk = Recording()
+    failed = talk.call(GREETING[:1], says(""), status=529)
+    answered = talk.call(GREETING[:1], GREETING[1])
+    assert talk.of(answered, "operation_id") == failed
+    talk.call([*GREETING, user("Once more.")], says("Hello."))
+    other = talk.call([GREETING[0], user("And to the garden.")], says("Hello, garden!"))
+    assert talk.of(other, "continues_call_id") is None
+
+
+def test_a_failure_is_in_one_piece_and_its_caller_streams_all_the_same():
+    """Equal conversations, one of them streamed: its failed attempt belongs to that one."""
+    talk = Recording()
+    first = talk.exchange(GREETING[:1], GREETING[1])
+    talk.add(_streamed(first, "Hello, everybody in the house!"))
+    talk.call(GREETING[:1], GREETING[1])
+    failed = talk.exchange([*GREETING, user("Once more.")], says(""), status=529)
+    record = talk.add(_streamed(failed))
+    assert record.call.streamed
+    assert talk.of(failed.id, "continues_call_id") == first.id
+
+
+def _streamed(one: Exchange, reply: str = "") -> Exchange:
+    """*one* with a stream asked for, and *reply* streamed where there is one."""
+    request = Body.of(json.dumps({**json.loads(one.request.data), "stream": True}).encode())
+    if not reply:
+        return replace(one, request=request)
+    message = {**json.loads(one.response.data), "content": [], "stop_reason": None}
+    text = {"type": "text_delta", "text": reply}
+    events = [
+        {"type": "message_start", "message": message},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        {"type": "content_block_delta", "index": 0, "delta": text},
+        {"type": "content_block_stop", "index": 0},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}},
+        {"type": "message_stop"},
+    ]
+    lines = (f"event: {one['type']}\ndata: {json.dumps(one)}\n\n" for one in events)
+    stream = Headers((("content-type", "text/event-stream"),))
+    body = Body.of("".join(lines).encode())
+    return replace(one, request=request, response_headers=stream, response=body)
