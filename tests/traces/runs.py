@@ -141,15 +141,18 @@ def record_all(
 
 
 def retries(db: sqlite3.Connection) -> Score:
-    """Attempts that we let fail, and which call was told to be the one that tries again.
+    """Attempts that we let fail, and which call was told to be the next of their operation.
 
-    What other attempts there are, the recordings do not tell.
+    What the recordings hold of retries, nobody has told: they are not counted.
     """
     score = Score("retries")
     failed = {id_ for [id_] in db.execute("select id from llm_calls") if id_.endswith(FAILED)}
     true = {(id_, id_.removesuffix(FAILED)) for id_ in failed}
-    found = db.execute("select operation_id, id from llm_calls where attempt > 1")
-    score.add("all", true, {edge for edge in found if failed & set(edge)})
+    found = db.execute(
+        "select lag(id) over (partition by operation_id order by attempt, started_us), id"
+        " from llm_calls"
+    )
+    score.add("all", true, {edge for edge in found if edge[0] in failed})
     return score
 
 
