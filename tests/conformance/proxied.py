@@ -169,9 +169,12 @@ async def _until(path: Path, rows: int) -> int:
 # A record that stands several times in a run is one to the truth: its first call has the id.
 _TOLD = """
 insert into known
-select id, tags ->> '$.run' || '-' || (tags ->> '$.record') || case when row_number() over (
-    partition by tags ->> '$.run', tags ->> '$.record' order by started_us) > 1 then ' ' || id
-    else '' end
+select id, replace(tags ->> '$.record', '-failed', '') || '-'
+    || printf('%04d', tags ->> '$.run')
+    || case when tags ->> '$.record' like '%-failed' then '-failed' else '' end
+    || case when row_number() over (
+        partition by tags ->> '$.run', tags ->> '$.record' order by started_us) > 1
+    then ' ' || id else '' end
 from llm_calls where tags ->> '$.run' is not null and latency_ms is not null
 """
 

@@ -11,7 +11,9 @@ again changes anything.
 import argparse
 import asyncio
 import random
+import sqlite3
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from agenttrace_mitm.access import fingerprint_key
 from agenttrace_mitm.retrace import retrace
 from agenttrace_mitm.traces import Fingerprinter
 from tests.traces import disturbed
+from tests.traces.inferred import differences, rows
 from tests.traces.runs import Run, Score, drive, retries, runs, scores
 from tests.traces.talks import PRINTS
 
@@ -96,10 +99,18 @@ def _direct(folder: Path, chosen: list[Run], disturbance: str, *, one_process: b
 
 
 def _rebuilt(path: Path, prints: Fingerprinter) -> bool:
-    """Place all calls again, and print what that changes; True where no call moves."""
-    changed = retrace(path, prints).changed
-    print(f"{'rebuilt':<12} {changed} calls have another place")
-    return not changed
+    """Place all calls again, and print every value that it changes; True where it is none."""
+    db = sqlite3.connect(path)
+    before = rows(db)
+    moved = retrace(path, prints).changed
+    found = differences(before, rows(db))
+    db.close()
+    for line in found:
+        print(f"  rebuilt: {line}")
+    tables = Counter(line.partition(" ")[0] for line in found)
+    named = ", ".join(f"{table} {count}" for table, count in tables.items())
+    print(f"{'rebuilt':<12} {moved} calls have another place; values changed: {named or 0}")
+    return not moved and not found
 
 
 def report(links: Score, parents: Score, joined: Score, again: Score) -> bool:

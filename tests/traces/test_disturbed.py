@@ -15,9 +15,9 @@ from agenttrace_mitm.model import Body, Exchange, Headers
 from agenttrace_mitm.retrace import retrace
 from agenttrace_mitm.store import open_database
 from agenttrace_mitm.traces.late import SIDE_BY_SIDE
-from tests.test_retrace import differences, rows
 
 from . import disturbed
+from .inferred import differences, rows
 from .runs import record_all
 from .talks import NOON_US, PRINTS, SECOND, Recording, says, tool_result, tool_use, user
 from .written import runs
@@ -135,6 +135,42 @@ def test_a_late_parent_takes_its_child_and_what_hangs_on_it(tmp_path):
     assert talk.of(child, "continues_call_id") == late.id
     assert talk.of(last, "thread_id") == late.id
     assert talk.row(messages, child) == (2,)
+    assert talk.row("select parent_thread_id from threads where thread_id = ?", below) == (late.id,)
+    before = rows(talk.db)
+    assert retrace(path, PRINTS).changed == 0
+    assert differences(before, rows(talk.db)) == []
+
+
+CELLAR = "Go down into the cellar and write a list of everything that stands there."
+
+
+def test_a_version_that_is_nobodys_any_more_goes():
+    """The sub-agent's prompt is its own once the late call that started it has come."""
+    talk = Recording()
+    task = tool_use("toolu_0123456789abcdef", "Task", prompt=CELLAR)
+    late = talk.exchange([user("What is in the cellar?")], task)
+    below = talk.call([user(CELLAR)], says("Wine."), system="You look into cellars.")
+    versions = "select prompt_id from prompts order by 1"
+    alone = talk.of(below, "prompt_id")
+    talk.add(late)
+    own = sorted(talk.of(id_, "prompt_id") for id_ in (late.id, below))
+    assert [id_ for [id_] in talk.db.execute(versions)] == own
+    # Who asks as that one did before brings its version again.
+    again = talk.call([user("Who are you?")], says("Nobody."), system="You look into cellars.")
+    assert talk.of(again, "prompt_id") == alone
+    assert talk.row("select count(*) from prompts where prompt_id = ?", alone) == (1,)
+
+
+def test_a_sub_agent_goes_to_the_likelier_twin_that_came_late(tmp_path):
+    """Two open tool calls have its first words: the later one started it."""
+    path = tmp_path / "data.db"
+    talk = Recording(open_database(path).conn)
+    first = tool_use("toolu_0123456789abcdef", "Task", prompt=CELLAR)
+    talk.call([user("What is in the cellar?")], first)
+    second = tool_use("toolu_fedcba9876543210", "Task", prompt=CELLAR)
+    late = talk.exchange([user("Is there wine in the cellar?")], second)
+    below = talk.call([user(CELLAR)], says("Wine, coal, a bicycle."))
+    talk.add(late)
     assert talk.row("select parent_thread_id from threads where thread_id = ?", below) == (late.id,)
     before = rows(talk.db)
     assert retrace(path, PRINTS).changed == 0
