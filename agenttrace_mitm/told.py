@@ -19,7 +19,7 @@ def told_by(exchange: Exchange, understood: Understood) -> dict[str, Json]:
         "params": dict(ask.params),
         "model": ask.model or None,
         "response_model": reply.model or None,
-        "streamed": reply.streamed,
+        "streamed": understood.streamed,
         "outcome": outcome(exchange, reply),
         "error_type": failure.type or None if failure else None,
         "error_code": failure.code or None if failure else None,

@@ -1,8 +1,6 @@
 """Stored calls placed again: the same tables as when they came, and twice is once."""
 
-import sqlite3
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -10,48 +8,15 @@ from agenttrace_mitm.model import Exchange
 from agenttrace_mitm.retrace import retrace
 from agenttrace_mitm.store import open_database
 from agenttrace_mitm.traces import Fingerprinter
+from tests.traces import disturbed
+from tests.traces.inferred import differences, rows
 from tests.traces.runs import Run, drive, runs
 from tests.traces.talks import Recording, says, user
 
 ALL = runs()
 needs_corpus = pytest.mark.skipif(not ALL, reason="the recorded runs are not here")
 PRINTS = Fingerprinter(b"k" * 32)
-TABLES = {
-    "llm_calls": "id",
-    "tool_calls": "id",
-    "call_messages": "call_id, direction, position, choice",
-    "sessions": "session_id",
-    "traces": "trace_id",
-    "threads": "thread_id",
-    "spans": "span_id",
-    "prompts": "prompt_id",
-    "rollup_hour": "hour, provider, model, agent_id",
-}
-
-
-def rows(db: sqlite3.Connection) -> dict[str, list[dict[str, Any]]]:
-    """Everything that was inferred."""
-    cursor = db.cursor()
-    cursor.row_factory = sqlite3.Row
-    return {
-        table: [dict(row) for row in cursor.execute(f"select * from {table} order by {order}")]
-        for table, order in TABLES.items()
-    }
-
-
-def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    """What differs, in words."""
-    found = []
-    for table in TABLES:
-        if len(before[table]) != len(after[table]):
-            found.append(f"{table}: {len(before[table])} rows -> {len(after[table])}")
-        for one, other in zip(before[table], after[table], strict=False):
-            found += [
-                f"{table} {next(iter(one.values()))} {name}: {one[name]} -> {other[name]}"
-                for name in one
-                if one[name] != other[name]
-            ]
-    return found
+DROPS = "fde443db8365895e"
 
 
 @needs_corpus
@@ -67,6 +32,20 @@ def test_placing_again_changes_nothing(tmp_path: Path, one_process: bool, tier: 
     assert told.calls == len(before["llm_calls"])
     assert differences(before, rows(db)) == []
     assert told.changed == 0
+
+
+@needs_corpus
+@pytest.mark.parametrize("order", [disturbed.shuffled, disturbed.twice, disturbed.retried])
+def test_placing_again_changes_nothing_of_disturbed_calls(
+    tmp_path: Path, order: disturbed.Disturbance
+) -> None:
+    """The first is a run with equal tool calls, some of them left out by its client."""
+    chosen = [*(run for run in ALL if run["run_id"] == DROPS), *ALL[::27]]
+    path = tmp_path / "data.db"
+    db = drive(path, chosen, one_process=True, order=order)
+    before = rows(db)
+    retrace(path, PRINTS)
+    assert differences(before, rows(db)) == []
 
 
 @needs_corpus

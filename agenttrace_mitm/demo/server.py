@@ -21,13 +21,15 @@ class Request:
 class Answer:
     """A response: the head and each of the `pieces` of the body go out after `pause_s`.
 
-    The body is chunked unless `headers` give a content-length.
+    The body is chunked unless `headers` give a content-length.  The end of a chunked one, which
+    its last piece does not tell, goes out `ends_after_s` later.
     """
 
     status: int = 200
     headers: tuple[tuple[str, str], ...] = ()
     pieces: tuple[bytes, ...] = ()
     pause_s: float = 0.0
+    ends_after_s: float = 0.0
 
 
 async def serve(
@@ -73,5 +75,6 @@ async def _send(writer: asyncio.StreamWriter, answer: Answer, method: str) -> No
         writer.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n" if chunked else piece)
         await writer.drain()
     if chunked:
+        await asyncio.sleep(answer.ends_after_s)
         writer.write(b"0\r\n\r\n")
     await writer.drain()

@@ -181,3 +181,11 @@ class Understood:
     """Decoded request body; None when it could not be decoded."""
     response_body: bytes | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def streamed(self) -> bool:
+        """True for a streamed reply, and where one was asked for and none at all came.
+
+        A failure is told in one piece whatever was asked: it does not change the caller's manner.
+        """
+        return self.reply.streamed or (self.ask.streamed and not self.reply.messages)

@@ -211,6 +211,7 @@ class Service:
         self._writer.put(again)
         if not stalled and again.done.wait(RELINK_S):
             self._known.learn_again(again.placed)
+        self._known.forget_prompts()
 
     def _write(self, record: Record) -> None:
         self._writer.put(record)  # waits when the store lags: capture keeps what we do not read

@@ -27,7 +27,7 @@ CALL_COLUMNS = {
     "path": "path; query secrets are gone",
     "model": "model as asked",
     "response_model": "model as answered",
-    "streamed": "1 when the reply was a stream",
+    "streamed": "1 when the reply was a stream, or should have been one and was none at all",
     "status_code": "HTTP status; NULL when no response came",
     "outcome": "ok, error, cancelled (the client left), interrupted (cut short), in_flight",
     "error_type": "the provider's error type, also from inside a stream",

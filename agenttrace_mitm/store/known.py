@@ -42,6 +42,7 @@ class KnownContent:
         self._db = connection
         self._remembered = remembered
         self._messages: OrderedDict[str, None] = OrderedDict()
+        self._prompts: set[str] = set()
         self._calls: OrderedDict[str, Seen] = OrderedDict()
         self._keys: OrderedDict[str, list[str]] = OrderedDict()
         self._tools: OrderedDict[str, list[MadeTool]] = OrderedDict()
@@ -51,6 +52,8 @@ class KnownContent:
 
     def has_message(self, fingerprint: str) -> bool:
         """True when this process has handed that message, or prompt, to the writer before."""
+        if fingerprint in self._prompts:
+            return True
         if fingerprint in self._messages:
             self._messages.move_to_end(fingerprint)
             return True
@@ -99,7 +102,8 @@ class KnownContent:
 
     def with_prompt(self, fingerprint: str) -> Sequence[MadeTool]:
         """Tool calls of this process that have a text of this print among their arguments."""
-        return self._tools.get(f"prompt {fingerprint}", ())
+        found = self._tools.get(f"prompt {fingerprint}", ())
+        return sorted(found, key=lambda tool: (tool.started_us, tool.position))
 
     def answered_us(self, made: MadeTool) -> int | None:
         """When a result of *made* came; None while it is open."""
@@ -128,6 +132,7 @@ class KnownContent:
 
     def learn_again(self, call_ids: Iterable[str]) -> None:
         """Forget where these calls belonged: the database has other places for them now."""
+        self.forget_prompts()
         parents = set()
         for call_id in call_ids:
             before = self._calls.get(call_id)
@@ -143,7 +148,7 @@ class KnownContent:
         for message in record.messages:
             self._messages[message.fingerprint] = None
         if record.prompt:
-            self._messages[record.prompt.prompt_id] = None
+            self._prompts.add(record.prompt.prompt_id)
         _trim(self._messages, self._remembered)
         answers = (
             (answer.call_id, answer.position, answer.at_us) for answer in record.tool_results
@@ -168,6 +173,11 @@ class KnownContent:
     def forget(self) -> None:
         """Trust no remembered message: content has been let go."""
         self._messages.clear()
+        self.forget_prompts()
+
+    def forget_prompts(self) -> None:
+        """Hand prompts to the writer again: some may be nobody's any more, and gone."""
+        self._prompts.clear()
 
     def _keep(self, seen: Seen) -> None:
         again = seen.call_id in self._calls

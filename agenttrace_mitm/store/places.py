@@ -83,18 +83,21 @@ INSERT_THREAD = _insert(
 )
 # A tool's span ends with the first request that brings its result, the others with the last step.
 # The first row that has an end also says how it ended; a later end of an operation overrides it.
+# How that is known goes with the end; of two that end alike, the surer one tells.
+_TOLD = """spans.ended_us is null or spans.kind = 'tool' and (
+        excluded.ended_us < spans.ended_us
+        or excluded.ended_us = spans.ended_us and excluded.confidence > spans.confidence)"""
 INSERT_SPAN = _insert(
     "spans",
-    """
+    f"""
     outcome = case
         when spans.ended_us is null then excluded.outcome
         when excluded.ended_us is null then spans.outcome
         when (spans.kind = 'tool') = (excluded.ended_us < spans.ended_us)
             and excluded.ended_us <> spans.ended_us then excluded.outcome
         else spans.outcome end,
-    how = case when spans.ended_us is null then excluded.how else spans.how end,
-    confidence = case when spans.ended_us is null then excluded.confidence
-        else spans.confidence end,
+    how = case when {_TOLD} then excluded.how else spans.how end,
+    confidence = case when {_TOLD} then excluded.confidence else spans.confidence end,
     ended_us = case
         when spans.ended_us is null then excluded.ended_us
         when excluded.ended_us is null then spans.ended_us

@@ -56,6 +56,13 @@ _TAKE_UP = (
     where id in {_HERE}
     """,
 )
+_DROP_PROMPTS = """
+delete from prompts where prompt_id in (select value from json_each(?))
+  and not exists (
+    select 1 from llm_calls c
+    where c.agent_id is nullif(prompts.agent_id, '') and c.started_us >= prompts.first_seen_us
+      and c.prompt_id = prompts.prompt_id)
+"""
 _DROP_ADDED = "delete from call_messages where call_id = ? and direction = 'in'"
 _PUT = f"update llm_calls set {', '.join(f'{name} = ?' for name in PLACED)} where id = ?"
 
@@ -79,7 +86,8 @@ class Relinking:
         finally:
             db.row_factory = rows
         self.responses = self._responses()
-        self._agents = {talk.call.id: talk.call.agent_id for talk in self.talks}
+        self._left: set[str] = set()
+        self._before = {talk.call.id: talk.call for talk in self.talks}
         here = json_list(calls)
         taken = (given or {}) | {"calls": here, "near": with_earlier(db, here)}
         for sql in _TAKE_UP if calls else ():
@@ -123,11 +131,16 @@ class Relinking:
             values = {"result": result_text(result), "is_error": is_error, "at_us": at_us}
             of = {"call_id": call.id, "of": made_by, "position": position}
             db.execute(ANSWER_TOOL_CALL, values | of | {"how": how, "confidence": sure})
-        if call.agent_id != self._agents[call.id]:
+        before = self._before[call.id]
+        if before.prompt_id and before.prompt_id != call.prompt_id:
+            self._left.add(before.prompt_id)
+        if call.agent_id != before.agent_id:
             self._hours.add(call.started_us // 3_600_000_000)
 
     def finish(self) -> None:
-        """What hangs on the calls' places: commits, and what is counted by agent."""
+        """What hangs on the calls' places: commits, prompts, and what is counted by agent."""
+        if self._left:
+            self._db.execute(_DROP_PROMPTS, (json_list(sorted(self._left)),))
         link_again(self._db, {talk.call.session_id or "" for talk in self.talks})
         if self._hours:
             rollups.recount(self._db, self._hours)

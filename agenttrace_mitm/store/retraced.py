@@ -145,7 +145,8 @@ _PUT = (
          where a.call_id = t.call_id and a.position = t.position)
     where exists (select 1 from scratch.answered a
         where a.call_id = t.call_id and a.position = t.position
-        and (a.answered_by_call_id, a.how) is not (t.answered_by_call_id, t.how))
+        and (a.answered_by_call_id, a.how, a.confidence)
+            is not (t.answered_by_call_id, t.how, t.confidence))
     """,
     f"""
     update tool_calls as t set ({_ANSWER_COLUMNS}) = (null, null, null, null, null, null)

@@ -9,7 +9,7 @@ import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from ..model import Exchange, Outcome
+from ..model import Caller, Exchange, Outcome
 
 SOON_US = 120_000_000  # SDKs wait 8 s at most, a Retry-After says up to a minute
 COUNTED_US = 600_000_000
@@ -31,6 +31,7 @@ class _Failed:
 
     attempt: Attempt
     where: str
+    caller: Caller
     digest: bytes
     size: int
     ended_us: int
@@ -62,6 +63,7 @@ class Attempts:
             self._failed[exchange.id] = _Failed(
                 attempt,
                 where,
+                exchange.caller,
                 _digest(exchange),
                 exchange.request.size,
                 exchange.ended_us,
@@ -81,6 +83,7 @@ class Attempts:
             (id_, failed)
             for id_, failed in self._failed.items()
             if failed.where == where
+            and _is_same(failed.caller, exchange.caller)
             and 0 <= started - failed.ended_us <= (COUNTED_US if counted else SOON_US)
             and (not counted or failed.attempt.number < told)
             # Who cancels and asks the same again has not retried, unless the SDK says so.
@@ -95,8 +98,15 @@ class Attempts:
             same = [pair for pair in alike if pair[1].size == exchange.request.size]
         if not same:
             return None
-        # Equal requests run side by side: the one whose number comes just before is meant.
-        id_, failed = next((pair for pair in same if pair[1].attempt.number == told - 1), same[0])
+
+        def rank(pair: tuple[str, _Failed]) -> tuple[bool, bool]:
+            failed = pair[1]
+            return failed.attempt.number == told - 1, failed.caller.address == caller.address
+
+        # Equal requests run side by side: the one whose number comes just before is meant, then
+        # the one on this connection, then the first.
+        caller = exchange.caller
+        id_, failed = max(same, key=rank)
         del self._failed[id_]
         return failed
 
@@ -109,11 +119,17 @@ def _worth_a_retry(exchange: Exchange, outcome: Outcome) -> bool:
 
 
 def _where(exchange: Exchange) -> str:
-    """Who asked, and where: address without port, or process."""
+    """As whom a request was made, and where."""
     caller = exchange.caller
-    who = str(caller.pid) if caller.pid is not None else caller.address.rpartition(":")[0]
-    names = (who, caller.agent, caller.session, exchange.request_headers.get("user-agent"))
+    names = (caller.agent, caller.session, exchange.request_headers.get("user-agent"))
     return "\n".join((*names, exchange.method, exchange.host, exchange.target))
+
+
+def _is_same(one: Caller, other: Caller) -> bool:
+    """True for one process; where that of a short call was not found, for one address."""
+    if one.pid is not None and other.pid is not None:
+        return one.pid == other.pid
+    return one.address.rpartition(":")[0] == other.address.rpartition(":")[0]
 
 
 def _digest(exchange: Exchange) -> bytes:

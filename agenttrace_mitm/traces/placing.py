@@ -74,7 +74,7 @@ class Finding:
         return style_of(
             self.understood.dialect,
             ask.model,
-            self.understood.reply.streamed,
+            self.understood.streamed,
             headers.get("user-agent"),
         )
 
@@ -212,7 +212,7 @@ class Places:
             tool_spans=tuple(tool_span_id(self._prints, tool) for tool in made),
             answers=answers,
             overtaken=link is not None and self._threads.is_overtaken(link, request),
-            awaits=self._awaited(finding, request, link, before or parent),
+            awaits=self._awaited(finding, request, link, before),
             stored=Placement(
                 session=_session(finding),
                 trace=self._trace(finding, trace_id, thread_id, agent.span_id, agent_id),
@@ -228,12 +228,12 @@ class Places:
         )
 
     def _awaited(
-        self, finding: Finding, request: Request, link: Link | None, above: Seen | Parent | None
+        self, finding: Finding, request: Request, link: Link | None, before: Seen | None
     ) -> tuple[str, ...]:
         if finding.stored:
             return ()
         keys = self._threads.missing(request, link)
-        if above is None:
+        if before is None:  # also where a parent was found: a likelier one may come late
             keys += self._sub_agents.missing(finding.asked)
         return tuple(keys)
 

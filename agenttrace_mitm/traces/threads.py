@@ -150,7 +150,7 @@ class Threads:
 
     def _at(self, count: int, found: list[Seen], request: Request) -> Link | None:
         """The likeliest of *found*, which all had the first *count* messages of the request."""
-        weighed = [(self._evidence(seen, request), seen) for seen in found]
+        weighed = [(self._evidence(seen, request), seen) for seen in _answered(found, request)]
         fit = [
             (weight, seen)
             for weight, seen in weighed
@@ -291,6 +291,17 @@ class Threads:
 
     def _is_fork(self, link: Link, request: Request) -> bool:
         return link.history == "grown" and self._taken(link.seen, request) == 2
+
+
+def _answered(found: Sequence[Seen], request: Request) -> list[Seen]:
+    """*found* without attempts that failed where a later one of the operation was answered.
+
+    Nothing goes on from those: that they stand untaken says nothing.
+    """
+    began = request.started_us
+    ok = (seen for seen in found if seen.outcome == "ok" and seen.started_us <= began)
+    answered = {seen.operation_id for seen in ok} - {""}
+    return [seen for seen in found if seen.outcome == "ok" or seen.operation_id not in answered]
 
 
 def _is_ours(seen: Seen, request: Request, id_: str) -> bool:

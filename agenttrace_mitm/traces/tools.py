@@ -109,9 +109,12 @@ def _ancestors(known: Known, parent: Seen) -> Iterator[Seen]:
 
 
 def _is_open(known: Known, tool: MadeTool, at_us: int) -> bool:
-    """True when no request that began before *at_us* had its result."""
+    """True when no request that began before *at_us* had its result.
+
+    One that comes again, or is tried again, has brought it itself.
+    """
     answered = known.answered_us(tool)
-    return answered is None or answered > at_us
+    return answered is None or answered >= at_us
 
 
 class Pairing:

@@ -43,6 +43,11 @@ def interleaved(runs: Iterable[Run], width: int) -> Iterator[tuple[int, str]]:
             yield from ((n, ids[step]) for n, ids in side_by_side if step < len(ids))
 
 
+def told_id(number: int, id_: str) -> str:
+    """The id of an exchange in the run of that *number*: its last 16 characters are its own."""
+    return f"{id_}-{number:04}"
+
+
 @dataclass
 class Score:
     """What was found of what is true; misses and surplus as readable lines."""
@@ -100,16 +105,20 @@ def drive(
 
     An exchange that several runs share comes once for each, with an id of its own.
     """
+    seen: set[str] = set()
     wire = exchanges({id_ for run in chosen for id_ in run["exchange_ids"]})
     calls: list[Exchange] = []
     for turn, (number, id_) in enumerate(interleaved(chosen, width)):
         if id_ not in wire:
             continue
         at_us = NOON_US + turn * MOMENT_US
+        name = told_id(number, id_)
+        name += f"-{turn}" if name in seen else ""  # the first has the id that the truth knows
+        seen.add(name)
         calls.append(
             replace(
                 wire[id_],
-                id=f"{number}-{id_}",
+                id=name,
                 started_us=at_us,
                 ended_us=at_us + 1000,
                 caller=Caller(
@@ -140,6 +149,22 @@ def record_all(
             pipeline = Pipeline(tier, prints, known)
 
 
+def retries(db: sqlite3.Connection) -> Score:
+    """Attempts that we let fail, and which call was told to be the next of their operation.
+
+    What the recordings hold of retries, nobody has told: they are not counted.
+    """
+    score = Score("retries")
+    failed = {id_ for [id_] in db.execute("select id from llm_calls") if id_.endswith(FAILED)}
+    true = {(id_, id_.removesuffix(FAILED)) for id_ in failed}
+    found = db.execute(
+        "select lag(id) over (partition by operation_id order by attempt, started_us), id"
+        " from llm_calls"
+    )
+    score.add("all", true, {edge for edge in found if edge[0] in failed})
+    return score
+
+
 def scores(db: sqlite3.Connection, chosen: list[Run]) -> tuple[Score, Score, Score]:
     """Tool links, parents, and calls in a thread whose first call is of another conversation.
 
@@ -160,18 +185,20 @@ def scores(db: sqlite3.Connection, chosen: list[Run]) -> tuple[Score, Score, Sco
         made.setdefault(from_, set()).add((from_, to))
     home: dict[str, tuple[str, int]] = {}
     for number, run in enumerate(chosen):  # what was not recorded cannot be linked
-        ids = [f"{number}-{id_}" for id_ in run["exchange_ids"]]
+        ids = [told_id(number, id_) for id_ in run["exchange_ids"]]
         name = run["run_id"]
-        true = {(f"{number}-{e['from']}", f"{number}-{e['to']}") for e in run["tool_links"]}
+        true = {(told_id(number, e["from"]), told_id(number, e["to"])) for e in run["tool_links"]}
         true = {edge for edge in true if thread.keys() >= set(edge)}
         links.add(name, true, {edge for id_ in ids for edge in made.get(id_, ())})
-        edges = {(f"{number}-{e['parent']}", f"{number}-{e['child']}") for e in run["parents"]}
+        told = ((e["parent"], e["child"]) for e in run["parents"])
+        edges = {(told_id(number, parent), told_id(number, child)) for parent, child in told}
         edges = {edge for edge in edges if thread.keys() >= set(edge)}
         parents.add(name, edges, {(p, c) for c in ids if (p := parent.get(c))})
         for id_, place in zip(ids, run["thread_of_call"], strict=True):
             home[id_] = name, place
     for id_, operation in db.execute("select id, operation_id from llm_calls where attempt > 1"):
-        home[id_] = home.get(operation, home.get(id_, ("", 0)))
+        if id_ in home:  # what we let fail is no call of its own
+            home[id_] = home.get(operation.replace(FAILED, ""), home[id_])
     first: dict[str, str] = {}
     for id_, place in thread.items():
         if place is None or id_ not in home:

@@ -133,3 +133,27 @@ def test_an_attempt_that_comes_twice_has_one_place():
     failed, retried = asked("a", 0, 500), asked("b", 3)
     assert place(attempts, failed) == place(attempts, failed) == ("a", 1)
     assert place(attempts, retried) == place(attempts, retried) == ("a", 2)
+
+
+def test_a_process_that_was_not_found_is_told_by_its_address():
+    """Of a short call nobody learns in time whose it was."""
+    attempts = Attempts()
+    place(attempts, asked("a", 0, 500))
+    found = Caller(address="127.0.0.1:5001", pid=7)
+    assert place(attempts, replace(asked("b", 3, 500), caller=found)) == ("a", 2)
+    assert place(attempts, asked("c", 6)) == ("a", 3)
+    place(attempts, replace(asked("d", 9, 500), caller=found))
+    another = Caller(address="127.0.0.1:5001", pid=8)
+    assert place(attempts, replace(asked("e", 12), caller=another)) == ("e", 1)
+
+
+def test_of_equal_requests_that_failed_the_one_on_this_connection_is_tried_again():
+    attempts = Attempts()
+    second = Caller(address="127.0.0.1:5002")
+    place(attempts, asked("a", 0, 500))
+    place(attempts, replace(asked("b", 0, 500), caller=second))
+    assert place(attempts, replace(asked("b2", 3), caller=second)) == ("b", 2)
+    assert place(attempts, replace(asked("a2", 3), caller=Caller(address="127.0.0.1:5003"))) == (
+        "a",
+        2,
+    )

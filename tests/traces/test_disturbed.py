@@ -3,6 +3,7 @@
 The runs are ours; `scripts/conformance traces --disturbed all` asks the same of recorded ones.
 """
 
+import json
 import sqlite3
 from dataclasses import replace
 from functools import partial
@@ -10,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from agenttrace_mitm.model import Body, Exchange, Headers
 from agenttrace_mitm.retrace import retrace
 from agenttrace_mitm.store import open_database
 from agenttrace_mitm.traces.late import SIDE_BY_SIDE
-from tests.test_retrace import differences, rows
 
 from . import disturbed
+from .inferred import differences, rows
 from .runs import record_all
 from .talks import NOON_US, PRINTS, SECOND, Recording, says, tool_result, tool_use, user
 from .written import runs
@@ -139,6 +141,42 @@ def test_a_late_parent_takes_its_child_and_what_hangs_on_it(tmp_path):
     assert differences(before, rows(talk.db)) == []
 
 
+CELLAR = "Go down into the cellar and write a list of everything that stands there."
+
+
+def test_a_version_that_is_nobodys_any_more_goes():
+    """The sub-agent's prompt is its own once the late call that started it has come."""
+    talk = Recording()
+    task = tool_use("toolu_0123456789abcdef", "Task", prompt=CELLAR)
+    late = talk.exchange([user("What is in the cellar?")], task)
+    below = talk.call([user(CELLAR)], says("Wine."), system="You look into cellars.")
+    versions = "select prompt_id from prompts order by 1"
+    alone = talk.of(below, "prompt_id")
+    talk.add(late)
+    own = sorted(talk.of(id_, "prompt_id") for id_ in (late.id, below))
+    assert [id_ for [id_] in talk.db.execute(versions)] == own
+    # Who asks as that one did before brings its version again.
+    again = talk.call([user("Who are you?")], says("Nobody."), system="You look into cellars.")
+    assert talk.of(again, "prompt_id") == alone
+    assert talk.row("select count(*) from prompts where prompt_id = ?", alone) == (1,)
+
+
+def test_a_sub_agent_goes_to_the_likelier_twin_that_came_late(tmp_path):
+    """Two open tool calls have its first words: the later one started it."""
+    path = tmp_path / "data.db"
+    talk = Recording(open_database(path).conn)
+    first = tool_use("toolu_0123456789abcdef", "Task", prompt=CELLAR)
+    talk.call([user("What is in the cellar?")], first)
+    second = tool_use("toolu_fedcba9876543210", "Task", prompt=CELLAR)
+    late = talk.exchange([user("Is there wine in the cellar?")], second)
+    below = talk.call([user(CELLAR)], says("Wine, coal, a bicycle."))
+    talk.add(late)
+    assert talk.row("select parent_thread_id from threads where thread_id = ?", below) == (late.id,)
+    before = rows(talk.db)
+    assert retrace(path, PRINTS).changed == 0
+    assert differences(before, rows(talk.db)) == []
+
+
 GREETING = [user("Say hello to everybody in the house."), says("Hello, everybody in the house!")]
 
 
@@ -197,3 +235,47 @@ def test_a_failed_attempt_is_not_taken_for_one_whose_reply_was_lost():
     told = [GREETING[0], says("Good day to all of you in there."), user("Once more.")]
     later = talk.call(told, says("Hello."))
     assert talk.of(later, "continues_call_id") == answered
+
+
+def test_what_was_retried_is_no_open_end():
+    """A prompt that failed, was answered, and gone on from: who repeats no reply begins anew."""
+    talk = Recording()
+    failed = talk.call(GREETING[:1], says(""), status=529)
+    answered = talk.call(GREETING[:1], GREETING[1])
+    assert talk.of(answered, "operation_id") == failed
+    talk.call([*GREETING, user("Once more.")], says("Hello."))
+    other = talk.call([GREETING[0], user("And to the garden.")], says("Hello, garden!"))
+    assert talk.of(other, "continues_call_id") is None
+
+
+def test_a_failure_is_in_one_piece_and_its_caller_streams_all_the_same():
+    """Equal conversations, one of them streamed: its failed attempt belongs to that one."""
+    talk = Recording()
+    first = talk.exchange(GREETING[:1], GREETING[1])
+    talk.add(_streamed(first, "Hello, everybody in the house!"))
+    talk.call(GREETING[:1], GREETING[1])
+    failed = talk.exchange([*GREETING, user("Once more.")], says(""), status=529)
+    record = talk.add(_streamed(failed))
+    assert record.call.streamed
+    assert talk.of(failed.id, "continues_call_id") == first.id
+
+
+def _streamed(one: Exchange, reply: str = "") -> Exchange:
+    """*one* with a stream asked for, and *reply* streamed where there is one."""
+    request = Body.of(json.dumps({**json.loads(one.request.data), "stream": True}).encode())
+    if not reply:
+        return replace(one, request=request)
+    message = {**json.loads(one.response.data), "content": [], "stop_reason": None}
+    text = {"type": "text_delta", "text": reply}
+    events = [
+        {"type": "message_start", "message": message},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        {"type": "content_block_delta", "index": 0, "delta": text},
+        {"type": "content_block_stop", "index": 0},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}},
+        {"type": "message_stop"},
+    ]
+    lines = (f"event: {one['type']}\ndata: {json.dumps(one)}\n\n" for one in events)
+    stream = Headers((("content-type", "text/event-stream"),))
+    body = Body.of("".join(lines).encode())
+    return replace(one, request=request, response_headers=stream, response=body)
