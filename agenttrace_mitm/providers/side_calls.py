@@ -1,4 +1,8 @@
-"""Side calls of coding agents: titles, probes, warm-ups.  In the bill, but no turn of the story."""
+"""Side calls of coding agents: titles, probes, monitors, warm-ups.
+
+In the bill, but no turn of the story.  Headers tell them best; where a base URL is not the
+provider's own, Claude Code leaves most of those out, and what the call says has to tell.
+"""
 
 from ..model import Ask, Headers, TextPart
 from .headers import codex_turn
@@ -8,7 +12,8 @@ def is_side_call(headers: Headers, ask: Ask) -> bool:
     """True when an agent's marks say that a call is none of its conversation's turns."""
     marked = any(_marks(name, value) for name, value in headers.items())
     # Over a WebSocket, Codex warms a conversation up without having anything generated.
-    return marked or ask.params.get("generate") is False or _is_quota_probe(ask)
+    warms_up = ask.params.get("generate") is False
+    return marked or warms_up or _is_quota_probe(ask) or _is_security_monitor(ask)
 
 
 def _marks(name: str, value: str) -> bool:
@@ -31,4 +36,17 @@ def _is_quota_probe(ask: Ask) -> bool:
         ask.params.get("max_tokens") == 1
         and len(ask.messages) == 1
         and ask.messages[0].parts == (TextPart("quota"),)
+    )
+
+
+_MONITOR = "You are a security monitor for autonomous AI coding agents."
+
+
+def _is_security_monitor(ask: Ask) -> bool:
+    """Claude Code has a model judge each step in its automatic mode; that call offers no tools."""
+    return not ask.tool_names and any(
+        isinstance(part, TextPart) and part.text.startswith(_MONITOR)
+        for message in ask.messages[:1]
+        if message.role == "system"
+        for part in message.parts
     )

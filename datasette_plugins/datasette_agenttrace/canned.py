@@ -191,10 +191,21 @@ order by m.position, m.direction, m.choice
 DRIFT = CannedQuery(
     "drift_by_dialect",
     "Drift",
-    "Events, fields and members of the wire that were new to us or had another shape.",
+    "What the last 10,000 calls had on the wire that was new to us or had another shape.",
     """\
-select dialect, note, calls, first_seen, last_seen, last_call_id
-from drift
+with recent as (
+    select id, dialect, notes, started_at
+    from llm_calls
+    order by started_us desc
+    limit 10000
+)
+select dialect, note.value as note, count(*) as calls, min(started_at) as first_seen,
+       max(started_at) as last_seen, max(recent.id) as last_call_id
+from recent, json_each(recent.notes) as note
+where notes is not null
+  and (note.value like 'unknown %' or note.value like '%: not %'
+       or note.value like '%is not %' or note.value = 'usage_mismatch')
+group by dialect, note.value
 order by calls desc
 limit 200
 """,
@@ -217,9 +228,68 @@ CANCELLED = CannedQuery(
     "Billed but cancelled",
     "Calls that were cut off after the provider had counted tokens; counts may be a lower bound.",
     """\
-select id, started_at, provider, model, outcome, usage_source, tokens_in, tokens_out,
-       estimated_tokens_out, cost_usd, agent_id
-from billed_but_cancelled
+select id, started_at, provider, coalesce(response_model, model) as model, outcome,
+       usage_source, tokens_in, tokens_out,
+       json_extract(usage_detail, '$.estimated_output_tokens') as estimated_tokens_out,
+       cost_usd, agent_id
+from llm_calls
+where outcome in ('cancelled', 'interrupted')
+  and outcome in ('error', 'cancelled', 'interrupted', 'in_flight')  -- as their index says it
+  and usage_source in ('reported', 'partial') and duplicate_of is null
+order by started_us desc
+limit 200
+""",
+)
+
+BROKEN_CACHES = CannedQuery(
+    "broken_caches_by_cause",
+    "Broken caches",
+    "Of the last 10,000 calls: those that missed what the one before had cached, and why.",
+    """\
+select started_at, id, agent_id, session_id, model, changed, tokens_lost, pause_ms, after_call_id
+from broken_caches
+where started_us >= coalesce(
+    (select started_us from llm_calls order by started_us desc limit 1 offset 9999), 0)
+order by started_us desc
+limit 200
+""",
+)
+
+REPEATED_TOOLS = CannedQuery(
+    "repeated_tool_calls_by_thread",
+    "Repeated tool calls",
+    "Of the last 10,000 tool calls: made again alike in one thread; one result is no news.",
+    """\
+with recent as (
+    select call_id, name, fingerprint, arguments, result
+    from tool_calls
+    where not server
+    order by id desc
+    limit 10000
+)
+select t.name, count(*) as times, count(distinct t.result) as results, c.agent_id,
+       c.session_id, min(c.started_at) as first_at, max(c.started_at) as last_at,
+       min(t.arguments) as arguments, max(t.call_id) as last_call_id
+from recent t join llm_calls c on c.id = t.call_id
+where t.fingerprint is not null and c.thread_id is not null
+group by c.thread_id, t.fingerprint
+having count(*) > 1
+order by times desc, last_at desc
+limit 200
+""",
+)
+
+PROMPTS = CannedQuery(
+    "versions_of_prompts",
+    "Versions of prompts",
+    "Each system prompt and tool set of an agent by first sight, newest first.",
+    """\
+select agent_id,
+       row_number() over (partition by agent_id order by first_seen_us) as version,
+       datetime(first_seen_us * 0.000001, 'unixepoch') as first_seen,
+       system_chars, n_tools, tools_chars, system, prompt_id
+from prompts
+order by first_seen_us desc
 limit 200
 """,
 )
@@ -233,4 +303,10 @@ CANNED_QUERIES = (
     CALLS_PER_CLIENT,
     TOOL_CALLS,
     CONVERSATION,
+    DRIFT,
+    RETRIES,
+    CANCELLED,
+    BROKEN_CACHES,
+    REPEATED_TOOLS,
+    PROMPTS,
 )

@@ -5,8 +5,16 @@ from pathlib import Path
 import pytest
 import yaml
 
+from agenttrace_mitm.store import open_database
 from datasette_agenttrace import described
-from datasette_agenttrace.canned import CANNED_QUERIES
+from datasette_agenttrace.canned import (
+    BROKEN_CACHES,
+    CANCELLED,
+    CANNED_QUERIES,
+    DRIFT,
+    REPEATED_TOOLS,
+)
+from tests.support import sample_db
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -32,3 +40,52 @@ async def test_hook_gives_the_same_to_any_name(database, headers, serve):
     assert {query["name"] for query in page["queries"]} >= {query.name for query in CANNED_QUERIES}
     table = (await served.client.get("/mine/llm_calls", headers=headers)).text
     assert "One row per exchange" in table
+
+
+@pytest.mark.parametrize(
+    ("query", "view", "keys"),
+    [
+        (BROKEN_CACHES, "broken_caches", "id, changed, tokens_lost"),
+        (CANCELLED, "billed_but_cancelled", "id, tokens_in, tokens_out, estimated_tokens_out"),
+        (DRIFT, "drift", "dialect, note, calls, first_seen, last_seen, last_call_id"),
+        (REPEATED_TOOLS, "repeated_tool_calls", "name, times, results, arguments, last_call_id"),
+    ],
+    ids=lambda value: getattr(value, "name", None),
+)
+def test_a_bounded_query_tells_what_its_view_tells(database, query, view, keys):
+    """There is a view over all calls, and the query over the newest of them."""
+    sample_db.build(database, days=3, calls_a_day=60)
+    db = open_database(database)
+    _make_waste(db)
+    told = db.execute(f"select {keys} from ({query.sql})").fetchall()
+    assert told
+    assert sorted(told) == sorted(db.execute(f"select {keys} from {view}").fetchall())
+    db.close()
+
+
+def _make_waste(db):
+    """One call that goes on without the cache of the one before, was cut off and met news."""
+    before, after = db.execute("select id from llm_calls order by started_us limit 2").fetchall()
+    shared = "kind = 'llm', outcome = 'ok', thread_id = 't', session_id = 's'"
+    db.execute(f"update llm_calls set {shared}, cache_read_tokens = 900 where id = ?", before)
+    db.execute(
+        f"update llm_calls set {shared}, cache_read_tokens = 0, tokens_in = 1000,"
+        " continues_call_id = ?, notes = '[\"unknown event x\"]' where id = ?",
+        (*before, *after),
+    )
+    [last] = db.execute("select max(id) from llm_calls").fetchall()
+    db.execute(
+        "update llm_calls set outcome = 'cancelled', usage_source = 'partial' where id = ?", last
+    )
+    for position, call in enumerate((*before, *after)):
+        db["tool_calls"].insert(
+            {
+                "call_id": call,
+                "position": 90 + position,
+                "name": "ls",
+                "server": 0,
+                "fingerprint": "f",
+                "arguments": "{}",
+                "started_us": position,
+            }
+        )

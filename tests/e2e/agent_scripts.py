@@ -9,8 +9,11 @@ import zlib
 from typing import Any
 
 COMMAND = "echo made-by-the-agent > made.txt"
+COMMAND_AS_PROGRAM = 'print("made-by-the-agent", file=open("made.txt", "w"))'
 DONE = "The file is there now."
 TITLE = '{"title": "Make a file"}'
+MONITOR = "You are a security monitor for autonomous AI coding agents."
+ALLOWED = "<block>no"
 USED_IN, USED_OUT = 1200, 34
 
 type Call = tuple[str, str, dict[str, Any]]
@@ -32,7 +35,13 @@ def anthropic(body: dict[str, Any]) -> bytes:
     if has_tools and not is_done:
         call = {"command": COMMAND, "description": "Make the file"}
         return anthropic_answer(body, ("Bash", "toolu_1", call))
-    return anthropic_answer(body, DONE if has_tools else TITLE)
+    return anthropic_answer(body, DONE) if has_tools else anthropic_aside(body)
+
+
+def anthropic_aside(body: dict[str, Any]) -> bytes:
+    """What side calls of Claude Code get: the monitor's consent, a title where one is asked for."""
+    watches = MONITOR in json.dumps(body.get("system", ""))
+    return anthropic_answer(body, ALLOWED if watches else TITLE)
 
 
 def anthropic_hello(body: dict[str, Any]) -> bytes:

@@ -17,7 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -361,6 +361,49 @@ def _rebuilt(environ: dict[str, str], copy: Path, session_id: str) -> Story | No
     retrace(copy, Fingerprinter(fingerprint_key(instance / "fingerprint.key")))
     with reading(copy) as db:
         return story(db, session_id)
+
+
+def _pointed(environ: dict[str, str]) -> dict[str, str]:
+    """What makes Claude Code take the proxy for a provider of its own: it leaves marks out then."""
+    told = subprocess.run(
+        [*COMMAND, "status", "--json"], env=environ, capture_output=True, check=True
+    )
+    facts = json.loads(told.stdout)
+    return {"ANTHROPIC_BASE_URL": f"http://{facts['proxy_host']}:{facts['proxy_port']}"}
+
+
+@pytest.mark.parametrize("way", ["proxy", "base-url"])
+def test_the_security_monitor_of_claude_code_is_no_turn(
+    environ: dict[str, str], tmp_path: Path, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It judges each command in automatic mode: in the bill, never among the prompts."""
+    _skip_unless_installed(AGENTS[0])
+    agent = replace(
+        AGENTS[0],
+        arguments=("-p", PROMPT, "--permission-mode", "auto"),
+        environ=AGENTS[0].environ | (_pointed(environ) if way == "base-url" else {}),
+    )
+    # What writes in the folder alone is not judged; a program of its own is.
+    monkeypatch.setattr(scripts, "COMMAND", f"python3 -c '{scripts.COMMAND_AS_PROGRAM}'")
+    home, work = tmp_path / "home", tmp_path / "work"
+    home.mkdir()
+    work.mkdir()
+    said = _run(agent, environ, work, home)
+    assert scripts.DONE in said
+    assert (work / "made.txt").read_text() == "made-by-the-agent\n", said
+    own = transcripts.claude(home)
+
+    calls = _calls_in(environ, work, enough={"llm", "auxiliary"})
+    watching = [call for call in calls if call["kind"] == "auxiliary"]
+    with reading(Path(environ["AGENTTRACE_HOME"]) / "data.db") as db:
+        told = story(db, own.session_id)
+    assert told
+    assert watching
+    assert {call["session_id"] for call in calls} == {own.session_id}
+    assert [prompt.text for prompt in told.prompts] == [PROMPT]
+    assert told.prompts[0].bill.calls == len(calls) - len(watching) == 2
+    assert (told.bill.calls, told.aside.calls) == (len(calls), len(watching))
+    assert told.aside.tokens_out == len(watching) * scripts.USED_OUT
 
 
 def test_side_calls_of_claude_code_are_no_turns(

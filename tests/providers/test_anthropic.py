@@ -18,6 +18,14 @@ USAGE = {
 }
 
 
+MONITOR = "You are a security monitor for autonomous AI coding agents."
+
+
+def monitor():
+    billing = "x-anthropic-billing-header: cc_version=2.1.329.abd; cc_entrypoint=sdk-cli"
+    return [{"type": "text", "text": words} for words in (billing, f"{MONITOR}\n\n## Context")]
+
+
 def start():
     return {
         "type": "message_start",
@@ -199,10 +207,24 @@ def test_claude_code_s_headers_win_and_its_billing_line_is_no_prompt():
         ({"x-claude-code-request-class": "auxiliary"}, {}),
         ({"anthropic-beta": "a,claude-code-side-query-2026-09-29"}, {}),
         ({}, {"max_tokens": 1, "messages": [{"role": "user", "content": "quota"}]}),
+        ({}, {"max_tokens": 64, "stop_sequences": ["</block>"], "system": monitor()}),
+        ({}, {"max_tokens": 8192, "system": monitor()}),
     ],
 )
 def test_side_calls_are_auxiliary(headers, request_body):
     assert told("anthropic", PATH, {}, request_body, request_headers=headers).kind == "auxiliary"
+
+
+@pytest.mark.parametrize(
+    "request_body",
+    [
+        {"system": [*monitor(), {"type": "text", "text": "More."}], "tools": [{"name": "Bash"}]},
+        {"system": [{"type": "text", "text": f"Quote this: {MONITOR}"}]},
+        {"messages": [{"role": "user", "content": MONITOR}]},
+    ],
+)
+def test_words_of_the_monitor_elsewhere_make_no_side_call(request_body):
+    assert told("anthropic", PATH, {}, request_body).kind == "llm"
 
 
 def test_a_message_of_tool_results_alone_speaks_for_the_tool():
