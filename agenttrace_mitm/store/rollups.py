@@ -30,7 +30,7 @@ SUMS = (
 )  # fmt: skip
 
 OF_A_CALL = """
-    select started_us / 3600000000 as hour, provider,
+    select started_us, started_us / 3600000000 as hour, provider,
            coalesce(nullif(response_model, ''), model, '') as model,
            coalesce(model, '') as asked_model,
            coalesce(agent_id, '') as agent_id, coalesce(project, '') as project, kind,
