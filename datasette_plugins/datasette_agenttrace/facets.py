@@ -29,6 +29,8 @@ ROLLUPS: Sequence[tuple[str, Mapping[str, str]]] = (
 )
 """The rollups, smallest first, with what they call the columns of `llm_calls`."""
 
+# Sums outlive calls that go by age, whole days at once; a table shows what is left.
+_KEPT = "day >= coalesce((select max(since_us) / 86400000000 from horizon), day)"
 _EQUAL = re.compile(r'"(\w+)" = (:\w+)')
 _FACET = re.compile(r"\s*select (\S+) as value, count\(\*\) as count from \(.*limit (\d+)\s*", re.S)
 
@@ -85,7 +87,7 @@ def counting(column: str, where: Conditions, limit: int) -> str | None:
     for table, names in ROLLUPS:
         if known <= names.keys() and "outcome" not in where:
             rolled = "".join(f" and {names[one]} = {name}" for one, name in where.items())
-            source = f"from {table} where true{rolled}"
+            source = f"from {table} where {_KEPT}{rolled}"
             break
     else:
         return None

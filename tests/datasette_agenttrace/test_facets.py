@@ -107,3 +107,17 @@ async def test_other_tables_have_datasettes_own(database, headers, serve):
     """A table of ours without rollups."""
     answer = await serve(database).client.get("/data/tool_calls.json?_facet=name", headers=headers)
     assert answer.json()["facet_results"]["name"]["results"] == []
+
+
+async def test_calls_that_have_gone_by_age_are_in_none(calls, asked):
+    """Their sums stay in the rollups; the table has what is left."""
+    every, _ = await asked("_facet=kind")
+    db = sqlite3.connect(calls)
+    since = NOON // 86_400_000_000 * 86_400_000_000 - 86_400_000_000
+    db.execute("insert into horizon (since_us) values (?)", (since,))
+    db.execute("delete from llm_calls where started_us < ?", (since,))
+    left = db.execute("select kind, count(*) from llm_calls group by 1 order by 2 desc").fetchall()
+    db.commit()
+    shown, _ = await asked("_facet=kind")
+    assert [(one["value"], one["count"]) for one in shown["kind"]["results"]] == left
+    assert shown["kind"]["results"] != every["kind"]["results"]

@@ -134,3 +134,20 @@ def test_models_are_told_apart_by_what_was_asked_too(db) -> None:
     stored = db.execute(times).fetchone()[0]
     assert histograms.unpack(stored) == histograms.of(100) + histograms.of(900)
     assert tables(db) == rebuilt(db)
+
+
+def test_sums_by_model_outlive_calls_that_have_gone_by_age(db) -> None:
+    """Counted again they stay; a database that had none gets them from the other days."""
+    write(db, call(1, model="alias", response_model="m1"), call(2, started_us=AT + rollups.DAY_US))
+    db.execute(
+        "insert into horizon (since_us) values (?)", (HOUR * rollups.HOUR_US + rollups.DAY_US,)
+    )
+    db.execute("delete from llm_calls where id = 'call-1'")
+    before = tables(db)
+    assert before == rebuilt(db)
+    db.execute("drop table rollup_model")
+    rollups.create_of_models(db)
+    sums = "select day, model, calls, cost_nano_usd, latencies from rollup_{} order by day"
+    models, days = (db.execute(sums.format(name)).fetchall() for name in ("model", "day"))
+    assert models == days
+    assert len(models) == 2
