@@ -6,6 +6,7 @@ Colours are classes (`at-c0` ...), because our pages allow no inline style.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from markupsafe import Markup, escape
 
@@ -24,9 +25,8 @@ class Series:
     values: Sequence[float | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """A rectangle, and what it says when pointed at."""
+class Bar(NamedTuple):
+    """A rectangle, and what it says when pointed at: a tuple, for there are a thousand."""
 
     x: float
     y: float
