@@ -152,6 +152,10 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
     },
     "rollup_hour": _SUMS,
     "rollup_day": _SUMS,
+    "rollup_model": {
+        name: said for name, said in _SUMS.items() if name not in ("agent_id", "project")
+    }
+    | {"asked_model": "model as asked, '' if none"},
     "rollup_session": {name: said for name, said in _SUMS.items() if name != "latencies"},
     **alert_tables.COLUMNS,
     **api_tables.COLUMNS,

@@ -119,6 +119,7 @@ TABLES = {
     "rollup_hour": "ended calls added up by UTC hour, model, agent, project, kind and billing",
     "rollup_day": "the same as rollup_hour by UTC day",
     **prompts.TABLES,
+    "rollup_model": "the same by UTC day and model, the one asked for as well, without agents",
     "rollup_session": "the same by session and prompt as well, without latencies",
     **alert_tables.TABLES,
     **api_tables.TABLES,

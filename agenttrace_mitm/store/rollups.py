@@ -4,12 +4,14 @@ The writer adds its calls in the transaction that writes them, once they have en
 is in no rollup.  Columns that nobody reported stay NULL, which is not 0; a missing name is ''.
 `latencies` is a histogram (see `histograms`): those of any hours, models and agents can be added
 up, and a percentile read from them is off by 2.5 % at most.  `rollup_session` tells days apart by
-session and prompt as well, and has no histograms: a session has few calls.
+session and prompt as well, and has no histograms: a session has few calls.  `rollup_model` has
+days without agents and projects: a tenth of the rows where there are many agents, for pages that
+are about everybody.
 """
 
+import operator
 import sqlite3
 from collections.abc import Iterable
-from typing import Literal
 
 from ..model import LlmCall
 from . import histograms
@@ -20,17 +22,17 @@ DAY_HOURS = 24
 
 NAMES = ("provider", "model", "agent_id", "project", "kind", "billing")
 SESSION_NAMES = ("session_id", "prompt_id", *NAMES)
+MODEL_NAMES = ("provider", "model", "asked_model", "kind", "billing")
 COUNTS = ("calls", "failed", "cancelled", "unpriced")
 SUMS = (
     "cost_nano_usd", "tokens_in", "tokens_out", "cache_read_tokens", "cache_write_tokens",
     "reasoning_tokens",
 )  # fmt: skip
 
-type Step = Literal["hour", "day"]
-
 OF_A_CALL = """
-    select started_us / 3600000000 as hour, provider,
+    select started_us, started_us / 3600000000 as hour, provider,
            coalesce(nullif(response_model, ''), model, '') as model,
+           coalesce(model, '') as asked_model,
            coalesce(agent_id, '') as agent_id, coalesce(project, '') as project, kind,
            coalesce(session_id, '') as session_id, coalesce(prompt_id, '') as prompt_id,
            coalesce(billing, '') as billing, latency_ms,
@@ -71,6 +73,23 @@ def create_of_sessions(db: sqlite3.Connection) -> None:
     _count_sessions(db, {"first": _FIRST_HOUR, "last": _LAST_HOUR})
 
 
+def create_of_models(db: sqlite3.Connection) -> None:
+    """The table of models alone, with the calls that are there."""
+    names = ", ".join(f"{name} text not null" for name in MODEL_NAMES)
+    counts = ", ".join(f"{name} integer not null" for name in COUNTS)
+    sums = ", ".join(f"{name} integer" for name in SUMS)
+    db.execute(
+        f"create table rollup_model (day integer not null, {names}, {counts}, {sums},"
+        f" latencies blob, primary key (day, {', '.join(MODEL_NAMES)})) without rowid"
+    )
+    since = _kept_since(db) // DAY_HOURS
+    _count_models(db, {"first": since, "last": _LAST_HOUR})
+    # Of calls that have gone by age nobody knows what was asked.
+    gone = f"select *, model as asked_model from rollup_day where day < {since}"
+    can_add_histograms(db)
+    db.execute(_counting("model", MODEL_NAMES, "agenttrace_histograms(latencies)", gone))
+
+
 def outcome_before(db: sqlite3.Connection, call_id: str) -> str | None:
     """How the call stood before it is written now; None when it was not there."""
     row = db.execute("select outcome from llm_calls where id = ?", (call_id,)).fetchone()
@@ -84,8 +103,9 @@ class Counts:
     """
 
     def __init__(self) -> None:
-        self._sums: dict[tuple[int, tuple[str, ...]], _Sums] = {}
-        self._of_sessions: dict[tuple[int, tuple[str, ...]], _Sums] = {}
+        self._sums: _Rows = {}
+        self._of_sessions: _Rows = {}
+        self._of_models: _Rows = {}
         self._again: set[int] = set()
 
     def add(self, call: LlmCall, before: str | None) -> None:
@@ -93,25 +113,37 @@ class Counts:
         match before:
             case None | "in_flight":
                 if call.outcome != "in_flight":
-                    hour, names = call.started_us // HOUR_US, _names_of(call)
-                    self._sums.setdefault((hour, names), _Sums()).add(call)
-                    session = call.session_id or "", call.prompt_id or ""
-                    key = hour // DAY_HOURS, (*session, *names)
-                    self._of_sessions.setdefault(key, _Sums()).add(call)
+                    self._count(call)
             case "interrupted":
                 self._again.add(call.started_us // HOUR_US)
             case _:
                 pass  # the row stayed as it was
 
+    def _count(self, call: LlmCall) -> None:
+        hour = call.started_us // HOUR_US
+        day = hour // DAY_HOURS
+        asked, served = call.model or "", call.response_model or call.model or ""
+        provider, kind, billing = call.provider, call.kind, call.billing or ""
+        names = (provider, served, call.agent_id or "", call.project or "", kind, billing)
+        session = call.session_id or "", call.prompt_id or "", *names
+        figures = _figures_of(call)
+        self._sums.setdefault((hour, names), _Sums()).add(*figures)
+        self._of_sessions.setdefault((day, session), _Sums()).add(*figures)
+        model = provider, served, asked, kind, billing
+        self._of_models.setdefault((day, model), _Sums()).add(*figures)
+
     def write(self, db: sqlite3.Connection) -> None:
         """Write the sums, inside the caller's transaction, and begin anew."""
         for (hour, names), sums in self._sums.items():
-            sums.write(db, hour, names)
+            sums.write(db, _HOUR, hour, *names)
+            sums.write(db, _DAY, hour // DAY_HOURS, *names)
+        for (day, names), sums in self._of_models.items():
+            sums.write(db, _MODEL, day, *names)
         for (day, names), sums in self._of_sessions.items():
             db.execute(_UPSERT_SESSION, (day, *names, *sums.counts, *sums.sums))
         if self._again:
             recount(db, self._again)
-        self._sums, self._of_sessions, self._again = {}, {}, set()
+        self._sums, self._of_sessions, self._of_models, self._again = {}, {}, {}, set()
 
 
 class _Sums:
@@ -120,34 +152,38 @@ class _Sums:
     __slots__ = ("counts", "histogram", "sums")
 
     def __init__(self) -> None:
-        self.counts = [0] * len(COUNTS)
+        self.counts: list[int] = [0] * len(COUNTS)
         self.sums: list[int | None] = [None] * len(SUMS)
         self.histogram: histograms.Histogram = 0
 
-    def add(self, call: LlmCall) -> None:
-        unpriced = call.cost_nano_usd is None and call.outcome != "error" and not call.duplicate_of
-        failed = call.outcome in ("error", "interrupted")
-        for at, more in enumerate((1, failed, call.outcome == "cancelled", unpriced)):
-            self.counts[at] += more
-        for at, name in enumerate(SUMS):
-            if (value := getattr(call, name)) is not None:
-                self.sums[at] = (self.sums[at] or 0) + value
-        if call.latency_ms is not None:
-            self.histogram += histograms.of(call.latency_ms)
+    def add(
+        self, counts: list[int], sums: list[tuple[int, int]], histogram: histograms.Histogram
+    ) -> None:
+        """Add the figures of one call, as `_figures_of` tells them."""
+        self.counts = list(map(operator.add, self.counts, counts))
+        for at, value in sums:
+            self.sums[at] = (self.sums[at] or 0) + value
+        self.histogram += histogram
 
-    def write(self, db: sqlite3.Connection, hour: int, names: tuple[str, ...]) -> None:
-        for place, (latencies, upsert) in zip((hour, hour // DAY_HOURS), _STEPS, strict=True):
-            before = db.execute(latencies, (place, *names)).fetchone()
-            took = self.histogram + histograms.unpack(before[0] if before else None)
-            row = (place, *names, *self.counts, *self.sums, histograms.pack(took))
-            db.execute(upsert, row)
+    def write(self, db: sqlite3.Connection, statements: "_Statements", *key: int | str) -> None:
+        """Add these to the row of *key*."""
+        before = db.execute(statements.latencies, key).fetchone()
+        took = self.histogram + histograms.unpack(before[0] if before else None)
+        row = (*key, *self.counts, *self.sums, histograms.pack(took))
+        db.execute(statements.upsert, row)
 
 
-def _names_of(call: LlmCall) -> tuple[str, ...]:
-    return (
-        call.provider, call.response_model or call.model or "", call.agent_id or "",
-        call.project or "", call.kind, call.billing or "",
-    )  # fmt: skip
+type _Rows = dict[tuple[int, tuple[str, ...]], _Sums]
+
+
+def _figures_of(call: LlmCall) -> tuple[list[int], list[tuple[int, int]], histograms.Histogram]:
+    """What *call* adds to each of its rows: `COUNTS`, those of `SUMS` that it knows, its time."""
+    unpriced = call.cost_nano_usd is None and call.outcome != "error" and not call.duplicate_of
+    failed = call.outcome in ("error", "interrupted")
+    counts = [1, failed, call.outcome == "cancelled", unpriced]
+    known = enumerate(map(call.__dict__.get, SUMS))
+    sums = [(at, value) for at, value in known if value is not None]
+    return counts, sums, 0 if call.latency_ms is None else histograms.of(call.latency_ms)
 
 
 def recount(db: sqlite3.Connection, hours: Iterable[int]) -> None:
@@ -163,10 +199,11 @@ def recount(db: sqlite3.Connection, hours: Iterable[int]) -> None:
         _count_hours(db, given)
     for day in {hour // DAY_HOURS for hour in hours}:
         given = {"first": day, "last": day}
-        for table in ("day", "session"):
+        for table in ("day", "session", "model"):
             _forget(db, table, given)
         _count_days(db, given)
         _count_sessions(db, given)
+        _count_models(db, given)
 
 
 def can_add_histograms(db: sqlite3.Connection) -> None:
@@ -181,15 +218,14 @@ def rebuild(db: sqlite3.Connection) -> None:
         db.execute("begin immediate")
     try:
         since = _kept_since(db)
-        hours = {"first": since, "last": _LAST_HOUR}
-        days = {"first": since // DAY_HOURS, "last": _LAST_HOUR}
-        _forget(db, "hour", hours)
-        _count_hours(db, hours)
-        for table in ("day", *(("session",) if _has_sessions(db) else ())):
-            _forget(db, table, days)
-        _count_days(db, days)
-        if _has_sessions(db):
-            _count_sessions(db, days)
+        counting = {"hour": _count_hours, "day": _count_days}
+        later = {"session": _count_sessions, "model": _count_models}
+        counting |= {name: count for name, count in later.items() if _has(db, name)}
+        for table, count in counting.items():
+            first = since if table == "hour" else since // DAY_HOURS
+            given = {"first": first, "last": _LAST_HOUR}
+            _forget(db, table, given)
+            count(db, given)
         if not outer:
             db.execute("commit")
     except BaseException:
@@ -205,10 +241,10 @@ def _kept_since(db: sqlite3.Connection) -> int:
     return int(known[0]) // HOUR_US if known else _FIRST_HOUR
 
 
-def _has_sessions(db: sqlite3.Connection) -> bool:
-    """False within the migrations before its own."""
-    sql = "select 1 from sqlite_master where type = 'table' and name = 'rollup_session'"
-    return db.execute(sql).fetchone() is not None
+def _has(db: sqlite3.Connection, table: str) -> bool:
+    """False within the migrations before the table's own."""
+    sql = "select 1 from sqlite_master where type = 'table' and name = ?"
+    return db.execute(sql, (f"rollup_{table}",)).fetchone() is not None
 
 
 def _upsert(table: str, columns: tuple[str, ...], more: str = "") -> str:
@@ -221,18 +257,21 @@ def _upsert(table: str, columns: tuple[str, ...], more: str = "") -> str:
     )
 
 
-def _upsert_step(step: Step) -> str:
-    columns = (step, *NAMES, *COUNTS, *SUMS, "latencies")
-    return _upsert(step, columns, ", latencies = excluded.latencies")
+class _Statements:
+    """How a row with latencies is read and written; *key* names its columns."""
+
+    def __init__(self, table: str, *key: str) -> None:
+        known = " and ".join(f"{name} = ?" for name in key)
+        self.latencies = f"select latencies from rollup_{table} where {known}"
+        columns = (*key, *COUNTS, *SUMS, "latencies")
+        self.upsert = _upsert(table, columns, ", latencies = excluded.latencies")
 
 
-def _latencies(step: Step) -> str:
-    known = " and ".join(f"{name} = ?" for name in (step, *NAMES))
-    return f"select latencies from rollup_{step} where {known}"
-
-
-_STEPS = tuple((_latencies(step), _upsert_step(step)) for step in ("hour", "day"))
+_HOUR = _Statements("hour", "hour", *NAMES)
+_DAY = _Statements("day", "day", *NAMES)
+_MODEL = _Statements("model", "day", *MODEL_NAMES)
 _UPSERT_SESSION = _upsert("session", ("day", *SESSION_NAMES, *COUNTS, *SUMS))
+_OF_HOURS = " and started_us >= :first * 3600000000 and started_us < (:last + 1) * 3600000000"
 _FIRST_HOUR, _LAST_HOUR = -(2**62) // HOUR_US, 2**62 // HOUR_US
 
 
@@ -242,9 +281,9 @@ def _forget(db: sqlite3.Connection, table: str, given: dict[str, int]) -> None:
 
 
 def _count_hours(db: sqlite3.Connection, given: dict[str, int]) -> None:
-    bounds = " and started_us >= :first * 3600000000 and started_us < (:last + 1) * 3600000000"
     db.create_aggregate("agenttrace_histogram", 1, _OfCalls)  # type: ignore[arg-type]  # typeshed: int
-    db.execute(_counting("hour", "agenttrace_histogram(latency_ms)", OF_A_CALL + bounds), given)
+    sql = _counting("hour", NAMES, "agenttrace_histogram(latency_ms)", OF_A_CALL + _OF_HOURS)
+    db.execute(sql, given)
 
 
 def _count_days(db: sqlite3.Connection, given: dict[str, int]) -> None:
@@ -254,29 +293,41 @@ def _count_days(db: sqlite3.Connection, given: dict[str, int]) -> None:
         where hour >= :first * 24 and hour < (:last + 1) * 24
     """
     can_add_histograms(db)
-    db.execute(_counting("day", "agenttrace_histograms(latencies)", hours), given)
+    db.execute(_counting("day", NAMES, "agenttrace_histograms(latencies)", hours), given)
 
 
 def _count_sessions(db: sqlite3.Connection, given: dict[str, int]) -> None:
-    # As hours: days of everything would not fit 64 bits in microseconds.
-    hours = {"first": max(given["first"], -(10**6)) * DAY_HOURS, "last": 0}
-    hours["last"] = min(given["last"], 10**6) * DAY_HOURS + DAY_HOURS - 1
-    bounds = " and started_us >= :first * 3600000000 and started_us < (:last + 1) * 3600000000"
     names, columns = ", ".join(SESSION_NAMES), ", ".join(COUNTS + SUMS)
     sums = ", ".join(f"sum({name})" for name in COUNTS + SUMS)
     db.execute(
         f"insert into rollup_session (day, {names}, {columns})"
-        f" select hour / 24 as day, {names}, {sums} from ({OF_A_CALL}{bounds})"
+        f" select hour / 24 as day, {names}, {sums} from ({OF_A_CALL}{_OF_HOURS})"
         f" group by hour / 24, {names}",
-        hours,
+        _hours_of(given),
     )
 
 
-def _counting(step: Step, latencies: str, source: str) -> str:
-    names, columns = ", ".join(NAMES), ", ".join(COUNTS + SUMS)
+def _count_models(db: sqlite3.Connection, given: dict[str, int]) -> None:
+    db.create_aggregate("agenttrace_histogram", 1, _OfCalls)  # type: ignore[arg-type]  # typeshed: int
+    calls = f"select hour / 24 as day, * from ({OF_A_CALL}{_OF_HOURS})"
+    sql = _counting("model", MODEL_NAMES, "agenttrace_histogram(latency_ms)", calls)
+    db.execute(sql, _hours_of(given))
+
+
+def _hours_of(given: dict[str, int]) -> dict[str, int]:
+    """Days as hours: days of everything would not fit 64 bits in microseconds."""
+    return {
+        "first": max(given["first"], -(10**6)) * DAY_HOURS,
+        "last": min(given["last"], 10**6) * DAY_HOURS + DAY_HOURS - 1,
+    }
+
+
+def _counting(table: str, names_of: tuple[str, ...], latencies: str, source: str) -> str:
+    step = "hour" if table == "hour" else "day"
+    names, columns = ", ".join(names_of), ", ".join(COUNTS + SUMS)
     sums = ", ".join(f"sum({name})" for name in COUNTS + SUMS)
     return (
-        f"insert into rollup_{step} ({step}, {names}, {columns}, latencies)"
+        f"insert into rollup_{table} ({step}, {names}, {columns}, latencies)"
         f" select {step}, {names}, {sums}, {latencies} from ({source}) group by {step}, {names}"
     )
 

@@ -449,6 +449,12 @@ def m073_aging(db: Database) -> None:
     kept_tables.create(db.conn)
 
 
+@migrations()
+def m080_model_rollups(db: Database) -> None:
+    """Sums per day of each model, without agents and projects."""
+    rollups.create_of_models(db.conn)
+
+
 def _sql_type(annotation: Any) -> type:
     """The column type for a model's field: int, float or str (JSON and everything else)."""
     choices = (

@@ -6,6 +6,9 @@ Colours are classes (`at-c0` ...), because our pages allow no inline style.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
+
+from markupsafe import Markup, escape
 
 WIDTH = 1000.0
 HEIGHT = 200.0
@@ -22,9 +25,8 @@ class Series:
     values: Sequence[float | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """A rectangle, and what it says when pointed at."""
+class Bar(NamedTuple):
+    """A rectangle, and what it says when pointed at: a tuple, for there are a thousand."""
 
     x: float
     y: float
@@ -59,6 +61,20 @@ class Chart:
     def empty(self) -> bool:
         """Whether there is nothing to see."""
         return not self.bars and not any(line.stretches or line.dots for line in self.lines)
+
+    @property
+    def shapes(self) -> Markup:
+        """What stands inside `<svg>`; made here, for a template takes ten times as long."""
+        found = [
+            f'<rect class="at-{bar.colour}" x="{bar.x}" y="{bar.y}" width="{bar.width}"'
+            f' height="{bar.height}"><title>{escape(bar.title)}</title></rect>'
+            for bar in self.bars
+        ]
+        for line in self.lines:
+            drawn = f"at-line at-{line.colour}"
+            found += [f'<polyline class="{drawn}" points="{one}"/>' for one in line.stretches]
+            found += [f'<path class="{drawn} at-dot" d="M{x} {y}h0.01"/>' for x, y in line.dots]
+        return Markup("\n".join(found))  # noqa: S704  # what is not ours is escaped
 
 
 def stacked(

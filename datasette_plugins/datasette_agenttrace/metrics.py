@@ -94,7 +94,7 @@ _TOTALS = """
     select provider, sum(calls) as calls, sum(failed) as failed, sum(unpriced) as unpriced,
            sum(tokens_in) as tokens_in, sum(tokens_out) as tokens_out,
            sum(case when billing in ('metered', '') then cost_nano_usd end) as cost_nano_usd
-    from rollup_day where kind in ('llm', 'auxiliary') group by provider order by provider
+    from rollup_model where kind in ('llm', 'auxiliary') group by provider order by provider
 """
 _EVENTS = "select coalesce(kind, ''), count(*) from recorder_events group by kind order by kind"
 

@@ -34,6 +34,7 @@ ROLLED: Mapping[str, str] = MappingProxyType(
     {"provider": "provider", "model": "model", "agent": "agent_id", "project": "project"}
 )
 """What calls can be grouped by, as the rollups say it."""
+_OF_MODELS = frozenset({"provider", "model"})
 _OF_CALLS: Mapping[str, str] = MappingProxyType(
     {
         "provider": "provider",
@@ -145,7 +146,7 @@ _CALLS = """
     where started_us >= :since and started_us < :until and kind in ('llm', 'auxiliary')
 """
 _ROLLED_UP = """
-    from rollup_{step}
+    from rollup_{table}
     where {step} >= :first and {step} <= :last and kind in ('llm', 'auxiliary')
 """
 _SUMS = """
@@ -167,10 +168,16 @@ _EXACT = "select {step}, {names}, latency_ms from llm_calls {calls} and latency_
 
 def from_rollups(template: str, asked: Asked, by: Names = ()) -> str:
     """A statement on the rollups of what was asked: *template* with {step}, {names}, {calls}."""
-    calls = _ROLLED_UP.format(step=asked.step)
+    calls = _ROLLED_UP.format(step=asked.step, table=rollup_of(asked, by))
     calls += "".join(f" and {ROLLED[name]} = :{name}" for name in asked.filters)
     names = ", ".join(ROLLED[name] for name in by)
     return template.format(step=asked.step, names=names, calls=calls)
+
+
+def rollup_of(asked: Asked, by: Names = ()) -> str:
+    """The smallest rollup that tells apart what is asked: the one of models has fewest rows."""
+    told_apart = {*asked.filters, *by}
+    return "model" if asked.step == "day" and told_apart <= _OF_MODELS else asked.step
 
 
 def from_calls(template: str, asked: Asked, by: Names = ()) -> str:

@@ -1,6 +1,7 @@
 """The API: what it answers, to whom, and that its description is true."""
 
 import gzip
+import itertools
 import json
 import sqlite3
 
@@ -9,10 +10,10 @@ import pytest
 from agenttrace_mitm import clock
 from agenttrace_mitm.model import Record
 from agenttrace_mitm.settings import Settings
-from agenttrace_mitm.store import tokens
+from agenttrace_mitm.store import histograms, rollups, tokens
 from agenttrace_mitm.store.rows import write_record
 from datasette_agenttrace import site
-from datasette_agenttrace.api import ENDPOINTS
+from datasette_agenttrace.api import ENDPOINTS, counted
 from datasette_agenttrace.api.events import Bucket
 from datasette_agenttrace.api.openapi import described
 from tests.datasette_agenttrace.test_costs import CALLS, NOON, call, fill
@@ -285,6 +286,38 @@ async def test_totals_equal_sql(database, api):
     mine = await api("/stats/claude-code?range=7d")
     sql = "select count(*) from llm_calls where started_us >= ? and agent_id = 'claude-code'"
     assert mine["calls"] == db.execute(sql, (since,)).fetchone()[0]
+
+
+@pytest.mark.parametrize("names", [[], ["agent_id"], ["provider", "model"]])
+@pytest.mark.parametrize("step", ["hour", "day"])
+def test_a_stretch_of_time_adds_up_from_rollups_and_its_ends(database, names, step):
+    """Whatever it begins and ends at: each call of it once, no other, in its hour or day."""
+    sample_db.build(database, end_us=NOON, days=4, calls_a_day=60)
+    db = sqlite3.connect(database)
+    rollups.can_add_histograms(db)
+    hour, given = 3_600_000_000, {"agent_id": "claude-code", "provider": "openai"}
+    given["model"] = db.execute(
+        "select response_model from llm_calls where provider = 'openai' and response_model > ''"
+    ).fetchone()[0]
+    ends = (NOON - 70 * hour, NOON - 50 * hour + 1, NOON - 49 * hour - 1, NOON - 49 * hour, NOON)
+    figures = "sum(calls), sum(tokens_in), sum(cost_nano_usd), sum(failed), sum(unpriced)"
+    totals = []
+    for since, until in itertools.combinations(ends, 2):
+        at = "hour" if step == "hour" else "hour / 24"
+        by = f"select {at}, {figures} from ({{}}) group by 1 order by 1"
+        told = db.execute(by.format(counted.counted(since, until, names, step)), given).fetchall()
+        plain = db.execute(by.format(counted.calls_of(since, until, names)), given).fetchall()
+        assert told == plain
+        totals.append(sum(row[1] for row in told))
+        times = f"""
+            select agenttrace_histograms(latencies), count(latency_ms)
+            from ({counted.counted(since, until, names, step)})
+        """
+        stored, exact = db.execute(times, given).fetchone()
+        assert sum(n for _, n in histograms.counts(histograms.unpack(stored))) + exact == totals[-1]
+    assert max(totals) > 5
+    nothing = counted.counted(NOON, NOON - 9, names, step)
+    assert db.execute(f"select * from ({nothing})", given).fetchall() == []
 
 
 async def test_no_calls_are_no_division_by_nothing(api):

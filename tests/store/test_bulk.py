@@ -10,7 +10,7 @@ from benchmarks.history import History
 END_US = 1_795_219_200_000_000
 SAME = (
     "llm_calls", "messages", "call_messages", "tool_calls", "sessions", "traces", "threads",
-    "spans", "rollup_hour", "rollup_day", "rollup_session",
+    "spans", "rollup_hour", "rollup_day", "rollup_session", "rollup_model",
 )  # fmt: skip
 
 
@@ -41,9 +41,10 @@ def test_bulk_rows_are_those_of_the_writer(tmp_path: Path):
 def test_its_rollups_are_what_a_rebuild_counts(tmp_path: Path):
     bulk.build(tmp_path / "data.db", 300, end_us=END_US)
     db = open_database(tmp_path / "data.db").conn
-    before = [_rows(db, table) for table in ("rollup_hour", "rollup_day", "rollup_session")]
+    rolled = ("rollup_hour", "rollup_day", "rollup_session", "rollup_model")
+    before = [_rows(db, table) for table in rolled]
     rollups.rebuild(db)
-    assert before == [_rows(db, table) for table in ("rollup_hour", "rollup_day", "rollup_session")]
+    assert before == [_rows(db, table) for table in rolled]
     db.close()
 
 

@@ -42,7 +42,7 @@ def tables(db: sqlite3.Connection) -> dict[str, list]:
     """All rollups, to compare."""
     return {
         name: sorted(db.execute(f"select * from {name}").fetchall(), key=repr)
-        for name in ("rollup_hour", "rollup_day", "rollup_session")
+        for name in ("rollup_hour", "rollup_day", "rollup_session", "rollup_model")
     }
 
 
@@ -117,3 +117,37 @@ def test_a_refused_record_leaves_no_count(db) -> None:
     write(db, call())
     db.rollback()
     assert not any(tables(db).values())
+
+
+def test_models_are_told_apart_by_what_was_asked_too(db) -> None:
+    """An alias and what answered are two names, agents are one row, times are added up."""
+    write(
+        db,
+        call(1, model="alias", response_model="m1", agent_id="a"),
+        call(2, model="alias", response_model="m1", agent_id="b", latency_ms=900.0),
+        call(3, model="alias", response_model=None),
+    )
+    write(db, call(4))
+    rows = db.execute("select asked_model, model, calls from rollup_model order by 1, 2")
+    assert rows.fetchall() == [("alias", "alias", 1), ("alias", "m1", 2), ("m1", "m1", 1)]
+    times = "select latencies from rollup_model where asked_model = 'alias' and model = 'm1'"
+    stored = db.execute(times).fetchone()[0]
+    assert histograms.unpack(stored) == histograms.of(100) + histograms.of(900)
+    assert tables(db) == rebuilt(db)
+
+
+def test_sums_by_model_outlive_calls_that_have_gone_by_age(db) -> None:
+    """Counted again they stay; a database that had none gets them from the other days."""
+    write(db, call(1, model="alias", response_model="m1"), call(2, started_us=AT + rollups.DAY_US))
+    db.execute(
+        "insert into horizon (since_us) values (?)", (HOUR * rollups.HOUR_US + rollups.DAY_US,)
+    )
+    db.execute("delete from llm_calls where id = 'call-1'")
+    before = tables(db)
+    assert before == rebuilt(db)
+    db.execute("drop table rollup_model")
+    rollups.create_of_models(db)
+    sums = "select day, model, calls, cost_nano_usd, latencies from rollup_{} order by day"
+    models, days = (db.execute(sums.format(name)).fetchall() for name in ("model", "day"))
+    assert models == days
+    assert len(models) == 2

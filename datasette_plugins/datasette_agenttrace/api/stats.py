@@ -1,7 +1,8 @@
 """`/api/stats`: sums of a time, over everything or one agent, and how they went over time.
 
-Every figure is a plain sum over `llm_calls`, of calls of the kinds `llm` and `auxiliary`; spend is
-what was metered, or is not known to be otherwise.
+Every figure is what a plain sum over `llm_calls` says, of calls of the kinds `llm` and `auxiliary`;
+spend is what was metered, or is not known to be otherwise.  Percentiles of many calls are those of
+the rollups' histograms, off by 2.5 % at most.
 """
 
 import sqlite3
@@ -10,8 +11,11 @@ from typing import Any, Literal
 from pydantic import Field
 
 from agenttrace_mitm import clock
+from agenttrace_mitm.store import histograms, rollups
 
+from .. import sums
 from ..asking import rows_of
+from .counted import calls_of, counted
 from .endpoint import Answer, Call, Endpoint, Refused, Said
 from .events import moment
 from .times import first_us, last_us
@@ -52,7 +56,10 @@ class ModelSum(Answer):
 
 
 class Stats(Answer):
-    """Sums.  What nobody reported is null, which is not 0; `error_rate` is a share of 1."""
+    """Sums.  What nobody reported is null, which is not 0; `error_rate` is a share of 1.
+
+    Latencies of more than 2,000 calls are off by 2.5 % at most.
+    """
 
     from_: str = Field(alias="from")
     to: str
@@ -88,41 +95,26 @@ class Series(Answer):
 
 
 _SUMS = """
-    count(*) as calls,
-    coalesce(sum(outcome in ('error', 'interrupted')), 0) as failed,
+    coalesce(sum(calls), 0) as calls, coalesce(sum(failed), 0) as failed,
     sum(tokens_in) as tokens_in, sum(tokens_out) as tokens_out,
     sum(cache_read_tokens) as cache_read_tokens,
-    sum(case when coalesce(billing, '') in ('metered', '') then cost_nano_usd end) / 1e9
-        as cost_usd,
-    coalesce(sum(cost_nano_usd is null and outcome <> 'error' and duplicate_of is null), 0)
-        as unpriced
+    sum(case when billing in ('metered', '') then cost_nano_usd end) / 1e9 as cost_usd,
+    coalesce(sum(unpriced), 0) as unpriced
 """
 
 
-def _from(asked: StatsAsked) -> tuple[str, dict[str, Any]]:
-    """The calls that were asked for."""
+def _time(asked: StatsAsked) -> tuple[int, int]:
+    """The first microsecond that was asked for, and the first after."""
     now_us = clock.now_us()
     if asked.range == "custom" or asked.from_ or asked.to:
-        since_us = first_us(asked.from_)
-        until_us = last_us(asked.to) if asked.to else now_us + 1
-    else:
-        since_us, until_us = now_us - RANGES[asked.range] * 1_000_000, now_us + 1
-    given = {
-        "since_us": since_us, "until_us": until_us, "agent_id": asked.agent_id,
-        "provider": asked.provider, "model": asked.model,
-    }  # fmt: skip
-    sql = """
-        from llm_calls
-        where started_us >= :since_us and started_us < :until_us and outcome <> 'in_flight'
-          and kind in ('llm', 'auxiliary')
-    """
-    if asked.agent_id:
-        sql += " and agent_id = :agent_id"
-    if asked.provider:
-        sql += " and provider = :provider"
-    if asked.model:
-        sql += " and coalesce(response_model, model) = :model"
-    return sql, given
+        return first_us(asked.from_), last_us(asked.to) if asked.to else now_us + 1
+    return now_us - RANGES[asked.range] * 1_000_000, now_us + 1
+
+
+def _filters(asked: StatsAsked) -> dict[str, str]:
+    """The filters that are set, by the columns of rollups."""
+    names = ("agent_id", "provider", "model")
+    return {name: value for name in names if (value := getattr(asked, name))}
 
 
 async def _summary(call: Call) -> Stats:
@@ -134,49 +126,70 @@ async def _of_agent(call: Call) -> Stats:
 
 
 async def _stats(call: Call, asked: StatsAsked) -> Stats:
-    source, given = _from(asked)
+    since_us, until_us = _time(asked)
+    given = _filters(asked)
+    source = f"from ({counted(since_us, until_us, list(given))})"
 
-    def load(db: sqlite3.Connection) -> tuple[dict[str, Any], list[dict[str, Any]], list[float]]:
+    def load(db: sqlite3.Connection) -> tuple[dict[str, Any], list[dict[str, Any]], sums.Samples]:
         total = rows_of(db.execute(f"select {_SUMS} {source}", given))[0]
         models = rows_of(
             db.execute(
-                f"select provider, coalesce(response_model, model) as model, {_SUMS} {source}"
+                f"select provider, nullif(model, '') as model, {_SUMS} {source}"
                 " group by 1, 2 order by cost_usd desc, calls desc limit 100",
                 given,
             )
         )
-        sql = f"select latency_ms {source} and latency_ms is not null order by 1"
-        return total, models, [latency for (latency,) in db.execute(sql, given)]
+        if total["calls"] <= sums.EXACT_CALLS:
+            return total, models, _exact(db, since_us, until_us, given)
+        return total, models, _rough(db, source, given)
 
-    total, models, latencies = await call.reading(load)
+    total, models, samples = await call.reading(load)
     calls = total["calls"]
+    p50, p99 = sums.quantiles(samples, 0.5, 0.99)
     found = total | {
-        "from": moment(given["since_us"]),
-        "to": moment(given["until_us"] - 1),
+        "from": moment(since_us),
+        "to": moment(until_us - 1),
         "error_rate": total["failed"] / calls if calls else None,
-        "p50_latency_ms": _quantile(latencies, 0.5),
-        "p99_latency_ms": _quantile(latencies, 0.99),
+        "p50_latency_ms": p50,
+        "p99_latency_ms": p99,
         "by_model": [{name: row[name] for name in ModelSum.model_fields} for row in models],
     }
     return Stats.model_validate(found)
 
 
-def _quantile(ordered: list[float], share: float) -> float | None:
-    """The value that *share* of them do not exceed."""
-    return ordered[max(-(-int(share * 100) * len(ordered) // 100) - 1, 0)] if ordered else None
+def _exact(
+    db: sqlite3.Connection, since_us: int, until_us: int, given: dict[str, str]
+) -> sums.Samples:
+    """How long each call took."""
+    sql = f"select latency_ms from ({calls_of(since_us, until_us, list(given))})"
+    return [(ms, 1) for (ms,) in db.execute(sql, given) if ms is not None]
+
+
+def _rough(db: sqlite3.Connection, source: str, given: dict[str, str]) -> sums.Samples:
+    """How long the calls took, as the rollups tell; those at the edges exactly."""
+    rollups.can_add_histograms(db)
+    (stored,) = db.execute(f"select agenttrace_histograms(latencies) {source}", given).fetchone()
+    edges = db.execute(f"select latency_ms {source} where latency_ms is not null", given)
+    return sums.samples_of([histograms.unpack(stored), [(ms, 1) for (ms,) in edges]])
 
 
 async def _series(call: Call) -> Series:
     asked: SeriesAsked = call.query
-    source, given = _from(asked)
+    since_us, until_us = _time(asked)
     step = STEPS[asked.bucket]
-    if (given["until_us"] - given["since_us"]) // step > MOST_STEPS and given["since_us"]:
+    if (until_us - since_us) // step > MOST_STEPS and since_us:
         raise Refused(400, f"bucket: that is more than {MOST_STEPS:,} steps", "Choose longer ones")
+    given = _filters(asked)
+    if asked.bucket == "minute":
+        at, source = f"started_us / {step}", calls_of(since_us, until_us, list(given))
+    else:
+        at = "hour" if asked.bucket == "hour" else "hour / 24"
+        source = counted(since_us, until_us, list(given), asked.bucket)
 
     def load(db: sqlite3.Connection) -> list[dict[str, Any]]:
         sql = f"""
-            select started_us / {step} as step, {_SUMS} {source}
-            group by 1 order by 1 limit {MOST_STEPS}
+            select {at} as step, {_SUMS} from ({source})
+            group by 1 having calls > 0 order by 1 limit {MOST_STEPS}
         """
         return rows_of(db.execute(sql, given))
 

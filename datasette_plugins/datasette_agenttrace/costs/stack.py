@@ -111,8 +111,8 @@ def _calls(asked: Asked, by: str) -> str:
     if by in _FINER and asked.step == "hour":
         source = f"({OF_A_CALL} and started_us >= :since and started_us < :until)"
         return f"from {source} where {where}"
-    table = "rollup_session" if by in _FINER else f"rollup_{asked.step}"
-    return f"from {table} where {asked.step} >= :first and {asked.step} <= :last and {where}"
+    table = "session" if by in _FINER else sums.rollup_of(asked, (by,))
+    return f"from rollup_{table} where {asked.step} >= :first and {asked.step} <= :last and {where}"
 
 
 def _rest(spent: Mapping[tuple[int, str], int], totals: Mapping[int, int]) -> dict[int, int]:

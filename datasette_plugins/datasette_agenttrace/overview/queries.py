@@ -151,7 +151,7 @@ def spent(db: sqlite3.Connection, since_us: int, until_us: int) -> int:
         "last": hour * HOUR_US, "until": until_us,
     }  # fmt: skip
     sources = (
-        "rollup_day where day >= :since and day < :day",
+        "rollup_model where day >= :since and day < :day",
         "rollup_hour where hour >= :midnight and hour < :hour",
         "llm_calls where started_us >= :last and started_us < :until and outcome <> 'in_flight'",
     )
@@ -176,7 +176,7 @@ def _agents(db: sqlite3.Connection, asked: Asked) -> tuple[TopAgent, ...]:
         {{calls}}
         group by agent_id order by cost_nano_usd desc, calls desc limit {TOP}
     """
-    rows = db.execute(sums.from_rollups(sql, asked), sums.parameters(asked))
+    rows = db.execute(sums.from_rollups(sql, asked, ("agent",)), sums.parameters(asked))
     return tuple(TopAgent(**row) for row in rows_of(rows))
 
 

@@ -1,0 +1,112 @@
+"""Facets of `llm_calls` counted from the rollups: a million rows are not grouped for a page.
+
+In: the facets that Datasette is asked for, as parameters of the address or in metadata.  Out: its
+own answer, with the same links, from a quicker statement.  Whatever the rollups cannot tell (other
+columns, other filters, searches) is left to Datasette and its time limit.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from datasette.facets import ColumnFacet
+
+from .site import Datasette, databases
+
+type Conditions = Mapping[str, str]
+"""The parameter, such as `:p0`, that each column is equal to."""
+
+ROLLUPS: Sequence[tuple[str, Mapping[str, str]]] = (
+    (
+        "rollup_model",
+        MappingProxyType({"provider": "provider", "model": "asked_model", "kind": "kind"}),
+    ),
+    (
+        "rollup_day",
+        MappingProxyType({"provider": "provider", "agent_id": "agent_id", "kind": "kind"}),
+    ),
+)
+"""The rollups, smallest first, with what they call the columns of `llm_calls`."""
+
+# Sums outlive calls that go by age, whole days at once; a table shows what is left.
+_KEPT = "day >= coalesce((select max(since_us) / 86400000000 from horizon), day)"
+_EQUAL = re.compile(r'"(\w+)" = (:\w+)')
+_FACET = re.compile(r"\s*select (\S+) as value, count\(\*\) as count from \(.*limit (\d+)\s*", re.S)
+
+
+class CallsFacet(ColumnFacet):  # type: ignore[misc]  # datasette has no types
+    """Facets by column, as Datasette's own; those of calls are counted from the rollups."""
+
+    ds: Datasette
+
+    async def facet_results(self) -> tuple[list[dict[str, Any]], list[str]]:
+        """The facets, and the columns that took too long."""
+        if self.table == "llm_calls" and self.database in databases(self.ds):
+            where = conditions(self.sql, self.params)
+            if where is not None:
+                self.ds = _Counting(self.ds, where)
+        found: tuple[list[dict[str, Any]], list[str]] = await super().facet_results()
+        return found
+
+
+class _Counting:
+    """A Datasette that counts facets of the calls *where* otherwise; in all else, itself."""
+
+    def __init__(self, datasette: Datasette, where: Conditions) -> None:
+        self._datasette = datasette
+        self._where = where
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._datasette, name)
+
+    async def execute(self, database: str, sql: str, *given: object, **options: object) -> object:
+        """The rows of *sql*, or of what takes its place."""
+        if asked := _FACET.fullmatch(sql):
+            column, limit = asked[1].strip("[]"), int(asked[2])
+            sql = counting(column, self._where, limit) or sql
+        return await self._datasette.execute(database, sql, *given, **options)
+
+
+def conditions(sql: str, given: Mapping[str, Any]) -> Conditions | None:
+    """What the rows of a table's *sql* have in common; None where it is more than equal columns.
+
+    Rollups say '' where a call says nothing, so an empty value is left to Datasette, too.
+    """
+    _, _, where = sql.partition(" where ")
+    found = [_EQUAL.fullmatch(one) for one in where.strip().split(" and ")] if where else []
+    equal = [(one[1], one[2]) for one in found if one]
+    if len(equal) < len(found) or len(dict(equal)) < len(equal):
+        return None
+    return dict(equal) if all(given.get(name[1:]) for _, name in equal) else None
+
+
+def counting(column: str, where: Conditions, limit: int) -> str | None:
+    """The statement that counts the calls *where* by *column*; None where no rollup tells."""
+    known = {*where, column} - ({"outcome"} if column == "outcome" else set())
+    for table, names in ROLLUPS:
+        if known <= names.keys() and "outcome" not in where:
+            rolled = "".join(f" and {names[one]} = {name}" for one, name in where.items())
+            source = f"from {table} where {_KEPT}{rolled}"
+            break
+    else:
+        return None
+    calls = "".join(f" and {one} = {name}" for one, name in where.items())
+    parts = [
+        f"select {column} as value, count(*) as calls from llm_calls indexed by llm_calls_running"
+        f" where outcome = 'in_flight'{calls} group by 1"
+    ]
+    if column == "outcome":
+        parts += [
+            f"select 'ok', sum(calls - failed - cancelled) {source}",
+            f"select 'cancelled', sum(cancelled) {source}",
+            "select outcome, count(*) from llm_calls indexed by llm_calls_refused"
+            f" where outcome in ('error', 'interrupted'){calls} group by 1",
+        ]
+    else:
+        parts.append(f"select {names[column]}, sum(calls) {source} group by 1")
+    return (
+        f"select value, sum(calls) as count from ({' union all '.join(parts)})"
+        " where value <> '' and calls > 0"
+        f" group by value order by count desc, value limit {limit}"
+    )
