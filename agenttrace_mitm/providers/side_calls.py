@@ -13,7 +13,8 @@ def is_side_call(headers: Headers, ask: Ask) -> bool:
     marked = any(_marks(name, value) for name, value in headers.items())
     # Over a WebSocket, Codex warms a conversation up without having anything generated.
     warms_up = ask.params.get("generate") is False
-    return marked or warms_up or _is_quota_probe(ask) or _is_security_monitor(ask)
+    says_so = _is_quota_probe(ask) or _is_security_monitor(ask) or _is_title(headers, ask)
+    return marked or warms_up or says_so
 
 
 def _marks(name: str, value: str) -> bool:
@@ -49,4 +50,12 @@ def _is_security_monitor(ask: Ask) -> bool:
         for message in ask.messages[:1]
         if message.role == "system"
         for part in message.parts
+    )
+
+
+def _is_title(headers: Headers, ask: Ask) -> bool:
+    """Claude Code has a title made as JSON, without tools; its turns and sub-agents have tools."""
+    is_claude_code = any(name == "x-claude-code-session-id" for name, _ in headers.items())
+    return (
+        is_claude_code and not ask.tool_names and ask.params.get("response_format") == "json_schema"
     )

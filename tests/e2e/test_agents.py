@@ -406,12 +406,14 @@ def test_the_security_monitor_of_claude_code_is_no_turn(
     assert told.aside.tokens_out == len(watching) * scripts.USED_OUT
 
 
+@pytest.mark.parametrize("way", ["proxy", "base-url"])
 def test_side_calls_of_claude_code_are_no_turns(
-    environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    environ: dict[str, str], tmp_path: Path, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At a terminal it asks for a title: in the bill, never among the prompts."""
     agent = AGENTS[0]
     _skip_unless_installed(agent)
+    pointed = _pointed(environ) if way == "base-url" else {}
     pty = pytest.importorskip("pty")
     path = "/v1/messages"
     monkeypatch.setitem(ANSWERS, path, (scripts.anthropic_hello, ANSWERS[path][1]))
@@ -423,7 +425,10 @@ def test_side_calls_of_claude_code_are_no_turns(
     program = subprocess.Popen(
         [*COMMAND, "run", "--quiet", "--agent", "seated", "--", str(INSTALLED / "claude"), ASKED],
         cwd=work,
-        env=environ | agent.environ | {"HOME": str(home), "IS_SANDBOX": "1", "TERM": "xterm"},
+        env=environ
+        | agent.environ
+        | pointed
+        | {"HOME": str(home), "IS_SANDBOX": "1", "TERM": "xterm"},
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,

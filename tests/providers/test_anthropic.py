@@ -21,6 +21,9 @@ USAGE = {
 MONITOR = "You are a security monitor for autonomous AI coding agents."
 
 
+TITLED = {"output_config": {"format": {"type": "json_schema", "schema": {}}}}
+
+
 def monitor():
     billing = "x-anthropic-billing-header: cc_version=2.1.329.abd; cc_entrypoint=sdk-cli"
     return [{"type": "text", "text": words} for words in (billing, f"{MONITOR}\n\n## Context")]
@@ -209,6 +212,7 @@ def test_claude_code_s_headers_win_and_its_billing_line_is_no_prompt():
         ({}, {"max_tokens": 1, "messages": [{"role": "user", "content": "quota"}]}),
         ({}, {"max_tokens": 64, "stop_sequences": ["</block>"], "system": monitor()}),
         ({}, {"max_tokens": 8192, "system": monitor()}),
+        ({"X-Claude-Code-Session-Id": "ses"}, TITLED),
     ],
 )
 def test_side_calls_are_auxiliary(headers, request_body):
@@ -221,9 +225,10 @@ def test_side_calls_are_auxiliary(headers, request_body):
         {"system": [*monitor(), {"type": "text", "text": "More."}], "tools": [{"name": "Bash"}]},
         {"system": [{"type": "text", "text": f"Quote this: {MONITOR}"}]},
         {"messages": [{"role": "user", "content": MONITOR}]},
+        TITLED,
     ],
 )
-def test_words_of_the_monitor_elsewhere_make_no_side_call(request_body):
+def test_what_resembles_a_side_call_is_none(request_body):
     assert told("anthropic", PATH, {}, request_body).kind == "llm"
 
 
