@@ -172,15 +172,20 @@ def _account(
 
 
 def _stored(database: Path, wanted: set[int]) -> list[int]:
-    """The numbers of the finished calls in the database, once all that are wanted are there."""
+    """The numbers of the finished calls in the database, once all that are wanted are there.
+
+    Where others want the processors the recorder is slow: it is waited for while more come.
+    """
     deadline = time.monotonic() + SETTLE_S
     found: list[int] = []
     while time.monotonic() < deadline:
         with contextlib.suppress(sqlite3.Error):
-            found = _numbers(database)
+            before, found = len(found), _numbers(database)
             if wanted <= set(found):
                 break
-        time.sleep(0.2)
+            if len(found) > before:
+                deadline = time.monotonic() + SETTLE_S
+        time.sleep(0.5)
     return found
 
 
