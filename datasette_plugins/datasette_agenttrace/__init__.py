@@ -53,7 +53,7 @@ def register_routes(datasette: Datasette) -> list[tuple[str, Any]]:
     """The pages, their data, and our static files."""
     routes: list[tuple[str, Any]] = [
         (rf"^{PREFIX}/static/(?P<path>.*)$", _static()),
-        (live.PATH, live.stream),
+        (live.PATH, live.of_page),
         (metrics.PATH, metrics.view),
     ]
     for page in PAGES:

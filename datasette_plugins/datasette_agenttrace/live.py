@@ -6,20 +6,25 @@ an open stream must not keep it from stopping.
 """
 
 import asyncio
+import contextlib
 import signal
 import sqlite3
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 from weakref import WeakKeyDictionary
 
+from .asking import arguments_of
 from .page import PREFIX, site_of
 from .site import Datasette
 
 PATH = rf"^{PREFIX}/live$"
 EVERY_S = 0.25
 KEEPALIVE_S = 15.0
+TICK_US = 10_000
+"""By so much a file may have been written to later than it says."""
 HEADERS = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
@@ -84,10 +89,26 @@ def poller(datasette: Datasette) -> Poller:
     return _pollers.setdefault(datasette, Poller(str(file)))
 
 
-async def stream(datasette: Datasette, send: Send, receive: Callable[[], Awaitable[Any]]) -> None:
-    """The stream of an open page: an event each time something was recorded."""
+async def of_page(
+    datasette: Datasette, request: Any, send: Send, receive: Callable[[], Awaitable[Any]]
+) -> None:
+    """The stream of a page that was asked for at `since`, microseconds."""
+    said = arguments_of(request).get("since", "")
+    since_us = int(said) if said.isdecimal() and len(said) < 18 else None
+    await stream(datasette, send, receive, since_us)
+
+
+async def stream(
+    datasette: Datasette,
+    send: Send,
+    receive: Callable[[], Awaitable[Any]],
+    since_us: int | None = None,
+) -> None:
+    """An event each time something was recorded; the first at once where that was after a time."""
     watched = poller(datasette)
     heard = watched.join()
+    if since_us is not None and _written_us(watched.file) >= since_us - TICK_US:
+        heard.set()
     gone = asyncio.create_task(_gone(receive), name="agenttrace-live-gone")
     try:
         await send({"type": "http.response.start", "status": 200, "headers": list(HEADERS)})
@@ -113,6 +134,15 @@ def stopping() -> bool:
     """Whether the server in this process was told to stop; it would wait for our streams."""
     handler = signal.getsignal(signal.SIGINT)
     return bool(getattr(getattr(handler, "__self__", None), "should_exit", False))
+
+
+def _written_us(file: str) -> int:
+    """When *file* was last written to, microseconds."""
+    times = [0]
+    for part in (file, file + "-wal"):
+        with contextlib.suppress(OSError):
+            times.append(Path(part).stat().st_mtime_ns // 1000)
+    return max(times)
 
 
 async def _gone(receive: Callable[[], Awaitable[Any]]) -> None:

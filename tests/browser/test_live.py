@@ -81,7 +81,7 @@ async def test_ten_tabs_are_live_and_do_not_hold_up_the_end(tmp_path: Path) -> N
         browser = await playwright.chromium.launch(executable_path=chromium(), args=list(QUIET))
         context = await browser.new_context()
         open_streams: set[Request] = set()
-        context.on("request", lambda one: one.url.endswith("/live") and open_streams.add(one))
+        context.on("request", lambda one: "/agenttrace/live?" in one.url and open_streams.add(one))
         for ended in ("requestfinished", "requestfailed"):
             context.on(ended, lambda one: open_streams.discard(one))  # noqa: PLW0108  # C has no place for a mark
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import time
 
 import pytest
 
@@ -87,10 +88,11 @@ async def test_nothing_recorded_says_what_to_do(database, headers, serve):
 class Open:
     """An open page's end of the stream."""
 
-    def __init__(self, served) -> None:
+    def __init__(self, served, since_us=None) -> None:
         self.said: asyncio.Queue = asyncio.Queue()
         self.closed = asyncio.Event()
-        self.task = asyncio.create_task(live.stream(served, self.said.put, self._receive))
+        stream = live.stream(served, self.said.put, self._receive, since_us)
+        self.task = asyncio.create_task(stream)
 
     async def _receive(self):
         await self.closed.wait()
@@ -119,6 +121,20 @@ async def test_open_pages_hear_of_new_calls_and_leave_nothing_behind(database, s
         await asyncio.gather(*(page.task for page in pages))
     assert live.poller(served).task is None
     assert not live.poller(served).listeners
+
+
+async def test_what_was_recorded_before_the_stream_opened_is_told(database, serve):
+    """A page is asked for, a call is recorded, and only then does the page listen."""
+    asked_us = time.time_ns() // 1000
+    fill(database, call(1))
+    served = serve(database)
+    page, later = Open(served, asked_us), Open(served, asked_us + 3_600_000_000)
+    await page.until(b"event: recorded")
+    await later.until(b"retry")
+    assert later.said.empty()
+    for one in (page, later):
+        one.closed.set()
+    await asyncio.gather(page.task, later.task)
 
 
 async def test_streams_end_when_the_server_is_told_to_stop(database, serve, monkeypatch):

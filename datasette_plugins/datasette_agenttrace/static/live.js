@@ -63,7 +63,8 @@
     const giveUp = new AbortController();
     leave = () => { giveUp.abort(); leave = null; };
     navigator.locks.request("agenttrace-live", { signal: giveUp.signal }, () => new Promise((done) => {
-      const source = new EventSource(document.body.dataset.stream);
+      // Since the page was asked for something may have been recorded that it does not show.
+      const source = new EventSource(`${document.body.dataset.stream}?since=${Math.floor(performance.timeOrigin * 1000)}`);
       source.addEventListener("recorded", () => { others.postMessage("recorded"); refresh(); });
       leave = () => { source.close(); leave = null; done(); };
     })).catch(() => { /* hidden before its turn came */ });
