@@ -45,7 +45,7 @@ def let_calls_go(db: sqlite3.Connection, before_us: int) -> int:
         counted = remove_doomed(db)
         counted["events"] = db.execute(_EVENTS, given).rowcount
         db.execute("commit")
-    except BaseException:
+    except BaseException:  # Ctrl-C as well: nothing is half gone
         if db.in_transaction:
             db.rollback()
         raise

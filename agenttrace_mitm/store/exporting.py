@@ -113,10 +113,10 @@ class Export:
         return Wire(sent, got, bodies.request, bodies.response)
 
 
-def backup(database: Path, target: Path, tell: Callable[[int, int], None]) -> None:
-    """Copy *database* to *target* while it is written to; *tell* gets pages done and in all.
+def make_copy(database: Path, target: Path) -> None:
+    """Make the empty, private file *target* for what comes of *database*.
 
-    Raises `StoreError`; a copy that did not get whole is not left behind.
+    Raises `StoreError` where there is no database, or a file of that name.
     """
     if not database.exists():
         raise StoreError(f"There is no database at {database}", "Name one with --db")
@@ -126,6 +126,14 @@ def backup(database: Path, target: Path, tell: Callable[[int, int], None]) -> No
         raise StoreError(f"{target} is there already", "Name a file that is not") from None
     except OSError as error:
         raise StoreError(f"{target} cannot be written ({error.strerror})") from None
+
+
+def backup(database: Path, target: Path, tell: Callable[[int, int], None]) -> None:
+    """Copy *database* to *target* while it is written to; *tell* gets pages done and in all.
+
+    Raises `StoreError`; a copy that did not get whole is not left behind.
+    """
+    make_copy(database, target)
     try:
         with _explained(database), contextlib.closing(sqlite3.connect(target)) as copy:
             source = sqlite3.connect(database, timeout=BUSY_S)

@@ -6,7 +6,6 @@ tier, and never more than was stored.  Sums are those of the calls in it.
 """
 
 import contextlib
-import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,6 +33,7 @@ from ..privacy import Tier, keep
 from ..privacy.tiers import KEEPS
 from . import rollups
 from .chains import alone, bodies_of
+from .exporting import make_copy
 from .forgetting import first_of
 from .opening import open_database
 from .rows import INSERT_CALL, call_of, call_values, content_text
@@ -85,14 +85,7 @@ def cut(database: Path, target: Path, what: What, name: str, tier: Tier) -> int:
 
     Raises `StoreError`; a file that did not get whole is not left behind.
     """
-    if not database.exists():
-        raise StoreError(f"There is no database at {database}", "Name one with --db")
-    try:
-        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    except FileExistsError:
-        raise StoreError(f"{target} is there already", "Name a file that is not") from None
-    except OSError as error:
-        raise StoreError(f"{target} cannot be written ({error.strerror})") from None
+    make_copy(database, target)
     try:
         with contextlib.closing(open_database(target).conn) as db:
             return _filled(db, database, what, name, tier)

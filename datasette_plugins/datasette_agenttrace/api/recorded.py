@@ -176,6 +176,15 @@ class Stored(Answer):
     id: str
 
 
+async def _must_be_known(call: Call, trace: str) -> None:
+    known = (
+        "select 1 from traces where trace_id = ?"
+        " union all select 1 from llm_calls where trace_id = ? limit 1"
+    )
+    if not await call.reading(lambda db: db.execute(known, (trace, trace)).fetchone()):
+        raise Refused(404, "There is no such trace")
+
+
 async def _feedback(call: Call) -> Stored:
     said: Feedback = call.body
     trace = call.path["id"]
@@ -184,12 +193,7 @@ async def _feedback(call: Call) -> Stored:
         new_id(), trace, said.score, said.label and redactor.text(said.label),
         said.comment and redactor.text(said.comment), call.who, clock.now_us(),
     )  # fmt: skip
-    known = (
-        "select 1 from traces where trace_id = ?"
-        " union all select 1 from llm_calls where trace_id = ? limit 1"
-    )
-    if not await call.reading(lambda db: db.execute(known, (trace, trace)).fetchone()):
-        raise Refused(404, "There is no such trace")
+    await _must_be_known(call, trace)
     sql = "insert into feedback values (?, ?, ?, ?, ?, ?, ?)"
     await call.writing(lambda db: db.execute(sql, row))
     return Stored(id=row[0])
@@ -207,12 +211,7 @@ class Deleted(Answer):
 
 async def _delete(call: Call) -> Deleted:
     trace = call.path["id"]
-    known = (
-        "select 1 from traces where trace_id = ?"
-        " union all select 1 from llm_calls where trace_id = ? limit 1"
-    )
-    if not await call.reading(lambda db: db.execute(known, (trace, trace)).fetchone()):
-        raise Refused(404, "There is no such trace")
+    await _must_be_known(call, trace)
     running = "select 1 from llm_calls where trace_id = ? and outcome = 'in_flight' limit 1"
     if await call.reading(lambda db: db.execute(running, (trace,)).fetchone()):
         raise Refused(409, "A call of it is running", "Wait until it has ended")
