@@ -20,6 +20,7 @@ from agenttrace_mitm import access
 from tests.support.providers import Played, json_answer, played
 from tests.support.web import QUIET, chromium
 
+# The system's browser, which .ci/run installs: a package of tests must not download one.
 pytestmark = pytest.mark.skipif(chromium() is None, reason="chromium is not installed")
 PATIENCE_S = 60
 STRICT = os.environ.get("AGENTTRACE_BROWSER") == "full"

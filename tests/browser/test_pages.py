@@ -15,6 +15,7 @@ from tests.support import hostile_content
 from tests.support.pages import addresses, core_addresses
 from tests.support.web import browser, chromium, demo, signed_in, web
 
+# The system's browser, which .ci/run installs: a package of tests must not download one.
 pytestmark = pytest.mark.skipif(chromium() is None, reason="chromium is not installed")
 FULL = os.environ.get("AGENTTRACE_BROWSER") == "full"
 LOOKS = EVERY if FULL else SHORT

@@ -35,7 +35,7 @@ def of_demo(folder: Path) -> Path:
 def of_corpus(folder: Path) -> Path:
     """Recorded exchanges of every provider, over the two days before now."""
     if corpus.corpus_folder() is None:
-        pytest.skip("the recorded corpus is not on this machine")
+        pytest.skip("the recorded corpus is not on this machine")  # nor part of the repository
     path = folder / "data.db"
     db = open_database(path)
     talk, now_us = Recording(db.conn), clock.now_us()
