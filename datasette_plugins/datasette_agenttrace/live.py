@@ -154,6 +154,10 @@ async def _say(send: Send, text: str) -> None:
     await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
 
 
-def _version(db: sqlite3.Connection) -> int:
-    version: int = db.execute("pragma data_version").fetchone()[0]
+def _version(db: sqlite3.Connection) -> int | None:
+    """Another number after each write of others; nothing where the file cannot be read just now."""
+    try:
+        version: int = db.execute("pragma data_version").fetchone()[0]
+    except sqlite3.OperationalError:
+        return None
     return version

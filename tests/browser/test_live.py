@@ -4,17 +4,20 @@ AGENTTRACE_BROWSER=full also asks how long that takes, which says something on a
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
 import ssl
 import sys
 import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
-from playwright.async_api import BrowserContext, Page, Request, async_playwright
+from playwright.async_api import BrowserContext, Page, Request, Route, async_playwright
 
 from agenttrace_mitm import access
 from tests.support.providers import Played, json_answer, played
@@ -58,18 +61,28 @@ async def _shows(tab: Page, model: str) -> None:
     await tab.locator("main", has_text=model).wait_for(timeout=PATIENCE_S * 1000)
 
 
-async def _tabs(context: BrowserContext, url: str, token: str) -> list[Page]:
-    first = await context.new_page()
-    code = access.login_code(token, time.time())
-    await first.goto(f"{url}/-/agenttrace/login?code={code}&next=/-/agenttrace/calls")
-    others = [await context.new_page() for _ in range(TABS - 1)]
-    for tab in others:  # each whole: a browser opens six connections, and streams hold theirs
-        await tab.goto(f"{url}/-/agenttrace/calls", wait_until="load")
-    return [first, *others]
+@dataclass
+class Running:
+    """A recorder that was started as a user does, and a browser that may look at it."""
+
+    process: asyncio.subprocess.Process
+    context: BrowserContext
+    calls: Calls
+    url: str
+    token: str
+
+    async def calls_page(self) -> Page:
+        """A tab, logged in, with the list of calls."""
+        tab = await self.context.new_page()
+        code = access.login_code(self.token, time.time())
+        await tab.goto(f"{self.url}/-/agenttrace/login?code={code}&next=/-/agenttrace/calls")
+        return tab
 
 
-async def test_ten_tabs_are_live_and_do_not_hold_up_the_end(tmp_path: Path) -> None:
-    async with played(tmp_path, _answer) as providers, async_playwright() as playwright:
+@contextlib.asynccontextmanager
+async def running(folder: Path) -> AsyncIterator[Running]:
+    """A recorder with one call in it."""
+    async with played(folder, _answer) as providers, async_playwright() as playwright:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "agenttrace_mitm", "start", "--no-open",
             env=providers.environ, stdout=asyncio.subprocess.DEVNULL,
@@ -80,17 +93,31 @@ async def test_ten_tabs_are_live_and_do_not_hold_up_the_end(tmp_path: Path) -> N
                 await asyncio.sleep(0.05)
         daemon = json.loads(said.read_text())
         browser = await playwright.chromium.launch(executable_path=chromium(), args=list(QUIET))
-        context = await browser.new_context()
-        open_streams: set[Request] = set()
-        context.on("request", lambda one: "/agenttrace/live?" in one.url and open_streams.add(one))
-        for ended in ("requestfinished", "requestfailed"):
-            context.on(ended, lambda one: open_streams.discard(one))  # noqa: PLW0108  # C has no place for a mark
-
-        token = access.read_or_create_token(providers.home / "token")
         calls = Calls(providers, daemon["proxy_port"])
         await calls.make("warm-up")
-        tabs = await _tabs(context, f"http://127.0.0.1:{daemon['port']}", token)
-        ended = await calls.make("seen-everywhere")
+        token = access.read_or_create_token(providers.home / "token")
+        url = f"http://127.0.0.1:{daemon['port']}"
+        yield Running(process, await browser.new_context(), calls, url, token)
+        if process.returncode is None:
+            process.send_signal(signal.SIGINT)
+            await process.wait()
+        await browser.close()
+
+
+async def test_ten_tabs_are_live_and_do_not_hold_up_the_end(tmp_path: Path) -> None:
+    async with running(tmp_path) as one:
+        open_streams: set[Request] = set()
+        one.context.on(
+            "request", lambda sent: "/agenttrace/live?" in sent.url and open_streams.add(sent)
+        )
+        for ended in ("requestfinished", "requestfailed"):
+            one.context.on(ended, lambda sent: open_streams.discard(sent))  # noqa: PLW0108  # C has no place for a mark
+
+        tabs = [await one.calls_page()]
+        for _ in range(TABS - 1):  # each whole: a browser opens six connections, streams hold some
+            tabs.append(await one.context.new_page())
+            await tabs[-1].goto(f"{one.url}/-/agenttrace/calls", wait_until="load")
+        ended = await one.calls.make("seen-everywhere")
         await _shows(tabs[0], "seen-everywhere")
         took_s = time.monotonic() - ended
         print(f"a call was shown {took_s:.2f} s after it ended")
@@ -100,17 +127,55 @@ async def test_ten_tabs_are_live_and_do_not_hold_up_the_end(tmp_path: Path) -> N
 
         for tab in tabs[:-1]:
             await tab.evaluate(HIDE, True)
-        await calls.make("seen-by-one")
+        await one.calls.make("seen-by-one")
         await _shows(tabs[-1], "seen-by-one")
         assert len(open_streams) == 1, "the tab that is looked at took over"
         assert "seen-by-one" not in await tabs[0].inner_text("main")
         await tabs[0].evaluate(HIDE, False)
         await _shows(tabs[0], "seen-by-one")
 
-        process.send_signal(signal.SIGINT)
+        one.process.send_signal(signal.SIGINT)
         began = time.monotonic()
         async with asyncio.timeout(PATIENCE_S):
-            assert await process.wait() == 0
+            assert await one.process.wait() == 0
         print(f"Ctrl-C with {TABS} tabs open took {time.monotonic() - began:.2f} s")
         assert time.monotonic() - began < (2 if STRICT else PATIENCE_S)
-        await browser.close()
+
+
+async def test_a_page_asks_again_when_the_server_was_too_busy(tmp_path: Path) -> None:
+    """Nothing is recorded after it that would make the page look once more."""
+    async with running(tmp_path) as one:
+        tab = await one.calls_page()
+        refused: list[str] = []
+
+        async def busy(route: Route) -> None:
+            if len(refused) == 2:
+                await route.continue_()
+            else:
+                refused.append(route.request.url)
+                await route.fulfill(status=503)
+
+        await tab.route("**/-/agenttrace/calls", busy)
+        await one.calls.make("seen-late")
+        await _shows(tab, "seen-late")
+        assert len(refused) == 2
+
+
+async def test_a_stream_that_was_refused_is_asked_for_again(tmp_path: Path) -> None:
+    async with running(tmp_path) as one:
+        refused: list[str] = []
+
+        async def busy(route: Route) -> None:
+            if refused:
+                await route.continue_()
+            else:
+                refused.append(route.request.url)
+                await route.fulfill(status=503)
+
+        await one.context.route("**/agenttrace/live?*", busy)
+        tab = await one.calls_page()
+        async with asyncio.timeout(PATIENCE_S):
+            while not refused:
+                await asyncio.sleep(0.05)
+        await one.calls.make("seen-after-all")
+        await _shows(tab, "seen-after-all")

@@ -29,6 +29,9 @@
   document.querySelectorAll("#filters select").forEach((select) => select.addEventListener("change", () => select.form.requestSubmit()));
   if (!live) return;
 
+  const PAUSE_MS = 500;
+  const LONGEST_PAUSE_MS = 30_000;
+  let pause = PAUSE_MS;
   let loading = false;
   let again = false;
   let stale = false;
@@ -38,35 +41,51 @@
     loading = true;
     stale = false;
     try {
-      const answer = await fetch(location.href, { headers: { accept: "text/html" } });
-      if (answer.ok) {
-        const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-        const missing = [...fresh.querySelectorAll("[data-live][id]")].some((part) => !document.getElementById(part.id));
-        if (missing) { location.reload(); return; }
-        for (const part of parts()) {
-          const newer = fresh.getElementById(part.id);
-          // Not while somebody is inside it with the keyboard or marks text.
-          const busy = part.contains(document.activeElement) || (!getSelection().isCollapsed && part.contains(getSelection().anchorNode));
-          if (newer && !busy && newer.innerHTML !== part.innerHTML) part.replaceWith(document.adoptNode(newer));
-        }
-        tick();
+      const answer = await fetch(location.href, { headers: { accept: "text/html" }, signal: AbortSignal.timeout(LONGEST_PAUSE_MS) });
+      if (!answer.ok) throw new Error(answer.statusText);
+      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const missing = [...fresh.querySelectorAll("[data-live][id]")].some((part) => !document.getElementById(part.id));
+      if (missing) { location.reload(); return; }
+      for (const part of parts()) {
+        const newer = fresh.getElementById(part.id);
+        // Not while somebody is inside it with the keyboard or marks text.
+        const busy = part.contains(document.activeElement) || (!getSelection().isCollapsed && part.contains(getSelection().anchorNode));
+        if (newer && !busy && newer.innerHTML !== part.innerHTML) part.replaceWith(document.adoptNode(newer));
       }
-    } catch { /* the server is away; the stream comes back with it */ }
-    setTimeout(() => { loading = false; if (again) { again = false; refresh(); } }, 500);
+      tick();
+      pause = PAUSE_MS;
+    } catch {
+      // The server is away or too busy: nothing may be recorded for long that would make us look again.
+      again = true;
+      pause = Math.min(2 * pause, LONGEST_PAUSE_MS);
+    }
+    setTimeout(() => { loading = false; if (again) { again = false; refresh(); } }, pause);
   };
 
   const others = new BroadcastChannel("agenttrace-live");
   others.onmessage = refresh;
+  // Since the page was asked for something may have been recorded that it does not show.
+  const address = `${document.body.dataset.stream}?since=${Math.floor(performance.timeOrigin * 1000)}`;
+  const listen = () => {
+    let source = null;
+    let retry = 0;
+    const open = () => {
+      source = new EventSource(address);
+      source.addEventListener("recorded", () => { others.postMessage("recorded"); refresh(); });
+      // A browser comes back by itself after a broken stream, but not after an answer that is none.
+      source.addEventListener("error", () => { if (source.readyState === EventSource.CLOSED) retry = setTimeout(open, LONGEST_PAUSE_MS / 10); });
+    };
+    open();
+    return () => { clearTimeout(retry); source.close(); };
+  };
   let leave = null;
   const lead = () => {
     if (document.hidden || leave) return;
     const giveUp = new AbortController();
     leave = () => { giveUp.abort(); leave = null; };
     navigator.locks.request("agenttrace-live", { signal: giveUp.signal }, () => new Promise((done) => {
-      // Since the page was asked for something may have been recorded that it does not show.
-      const source = new EventSource(`${document.body.dataset.stream}?since=${Math.floor(performance.timeOrigin * 1000)}`);
-      source.addEventListener("recorded", () => { others.postMessage("recorded"); refresh(); });
-      leave = () => { source.close(); leave = null; done(); };
+      const stop = listen();
+      leave = () => { stop(); leave = null; done(); };
     })).catch(() => { /* hidden before its turn came */ });
   };
   document.addEventListener("visibilitychange", () => {
