@@ -20,16 +20,10 @@ from ..model import Exchange, Record, StoredEvent
 from ..pipeline import Pipeline
 from ..store import BlindSpot, Event, KnownContent, Relink, Writer
 from .assembly import Assembly, ExchangeFrame
-from .link import Link, serve
+from .link import Hearing, Link, serve
 from .outcomes import Outcomes
 
 log = logging.getLogger(__name__)
-
-READ_BYTES = 256 * 1024
-GATHER_S = 0.01
-GATHER_BYTES = 32 * 1024
-"""Pause after a read that brought less: the frames of a call come in a few pieces, and its
-client, upstream and proxy want the processor right now."""
 
 GRACE_S = 2.0
 HANG_UP_S = 2.0
@@ -66,7 +60,7 @@ class Service:
         """Accept capture processes at *path*.  Raises `StoreError` when another recorder does."""
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         _free(path)
-        server = await serve(path, self._serve, READ_BYTES)
+        server = await serve(path, self._serve)
         path.chmod(0o600)
         self._spawn(self._show_running())
         return server
@@ -120,27 +114,27 @@ class Service:
         for worker in list(self._workers):
             self._lost(worker)
 
-    async def _serve(self, reader: asyncio.StreamReader, link: Link) -> None:
+    async def _serve(self, hearing: Hearing, link: Link) -> None:
         task = asyncio.current_task()
         assert task
         self._serving[link] = task
         try:
-            await self._listen_to(reader, link)
+            await self._listen_to(hearing, link)
         finally:
             del self._serving[link]
 
-    async def _listen_to(self, reader: asyncio.StreamReader, link: Link) -> None:
+    async def _listen_to(self, hearing: Hearing, link: Link) -> None:
         decoder = FrameDecoder()
         worker = f"unnamed-{id(link)}"
         try:
-            while data := await reader.read(READ_BYTES):
+            while data := await hearing.read():
                 for frame in decoder.feed(data):
                     if isinstance(frame, Hello):
                         worker = frame.worker
                         self._links[worker] = link
                     self._take(frame, worker, link)
                 # Acknowledgements get out between two reads of a busy connection, too.
-                await asyncio.sleep(GATHER_S if len(data) < GATHER_BYTES else 0)
+                await asyncio.sleep(0)
         except (OSError, ValueError) as error:
             log.warning("capture %s is gone: %s", worker, error)
         finally:

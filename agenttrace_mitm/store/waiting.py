@@ -32,6 +32,7 @@ class Waiting[T]:
         self._bytes = 0
         self._since: deque[float] = deque()  # when each item came that is not done
         self._room = threading.Condition()
+        self._hurry = threading.Event()
 
     @property
     def count(self) -> int:
@@ -51,8 +52,11 @@ class Waiting[T]:
         except IndexError:
             return 0.0
 
-    def put(self, item: T, timeout_s: float | None = None) -> bool:
-        """Add *item*, whatever it takes when there is nothing else; False when it stayed full."""
+    def put(self, item: T, timeout_s: float | None = None, *, hurry: bool = False) -> bool:
+        """Add *item*, whatever it takes when there is nothing else; False when it stayed full.
+
+        Where there is a *hurry*, somebody waits until it is done.
+        """
         size = self._weigh(item)
         with self._room:
             if not self._room.wait_for(lambda: self._fits(size), timeout_s):
@@ -65,18 +69,27 @@ class Waiting[T]:
             self._since.pop()
             self._release(size)
             return False
+        if hurry:
+            self._hurry.set()
         return True
 
     def end(self) -> None:
         """Nothing more comes."""
         self._items.put(None)
+        self._hurry.set()
 
-    def take(self, most: int, patience_s: float) -> tuple[list[T], bool]:
-        """Up to *most* items, the first of them waited for; and whether the end has come."""
+    def take(self, most: int, patience_s: float, gather_s: float = 0.0) -> tuple[list[T], bool]:
+        """Up to *most* items, and whether the end has come.
+
+        The first is waited for, and then, unless there is a hurry, those of the next *gather_s*.
+        """
         found: list[T] = []
         try:
             while len(found) < most:
                 item = self._items.get(timeout=patience_s) if not found else self._items.get(False)
+                if not found and self._items.qsize() < most:
+                    self._hurry.wait(gather_s)
+                    self._hurry.clear()
                 if item is None:
                     return found, True
                 found.append(item)

@@ -31,6 +31,9 @@ from .waiting import Waiting, weight
 log = logging.getLogger(__name__)
 
 BATCH = 100
+GATHER_S = 0.02
+"""How long a call waits for others to be committed with it: a commit costs more than a row."""
+
 MAX_LATER = 1_000
 """Events and blind spots that wait for the database; the oldest go first."""
 
@@ -127,7 +130,7 @@ class Writer:
 
     def put(self, item: Item, timeout_s: float | None = None) -> bool:
         """Hand over *item*; False when the queue stayed full for *timeout_s*."""
-        return self._items.put(item, timeout_s)
+        return self._items.put(item, timeout_s, hurry=isinstance(item, Relink))
 
     def figures(self) -> dict[str, float]:
         """How it fares: what was committed, what waits, and for how long."""
@@ -147,7 +150,7 @@ class Writer:
     def _run(self) -> None:
         ended = False
         while not ended:
-            batch, ended = self._items.take(BATCH, RETRY_S)
+            batch, ended = self._items.take(BATCH, RETRY_S, GATHER_S)
             # As long as older calls wait in the spool, new ones join them there.
             if self._replay() or not self._spooled(batch):
                 later, self._later = list(self._later), deque(maxlen=MAX_LATER)

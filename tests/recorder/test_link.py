@@ -8,18 +8,22 @@ from agenttrace_mitm.recorder.link import MOST_BYTES, serve
 
 
 @contextlib.asynccontextmanager
-async def connected(folder):
+async def connected(folder, ahead=10_000_000):
     """A capture process's socket, and what the recorder has of it."""
     made: asyncio.Future = asyncio.get_running_loop().create_future()
 
-    async def talk(reader, link):
-        made.set_result((reader, link))
+    over = asyncio.Event()
 
-    server = await serve(folder / "s", talk, 256 * 1024)
+    async def talk(hearing, link):
+        made.set_result((hearing, link))
+        await over.wait()
+
+    server = await serve(folder / "s", talk, ahead)
     peer = socket.socket(socket.AF_UNIX)
     peer.connect(str(folder / "s"))
-    reader, link = await made
-    yield reader, link, peer
+    hearing, link = await made
+    yield hearing, link, peer
+    over.set()
     link.close()
     peer.close()
     server.close()
@@ -27,7 +31,7 @@ async def connected(folder):
 
 async def test_what_came_before_the_end_is_read_after_a_failed_write(tmp_path):
     """Its process is gone, and has not read what was said to it."""
-    async with connected(tmp_path) as (reader, link, peer):
+    async with connected(tmp_path) as (hearing, link, peer):
         link.write(b"taken")
         peer.sendall(b"frames " * 9000)
         peer.close()
@@ -35,7 +39,7 @@ async def test_what_came_before_the_end_is_read_after_a_failed_write(tmp_path):
             link.write(b"taken")
             await asyncio.sleep(0)
         heard = b""
-        while data := await reader.read(20_000):
+        while data := await hearing.read():
             heard += data
         assert heard == b"frames " * 9000
         link.write(b"nobody hears it")
@@ -61,3 +65,40 @@ async def test_what_nobody_reads_has_a_bound(tmp_path):
         for _ in range(40):
             link.write(b"x" * 1_000_000)
         assert len(link._unsent) <= MOST_BYTES + 1_000_000
+
+
+async def test_what_a_peer_sends_is_taken_while_the_loop_is_busy(tmp_path):
+    """It may be killed before the loop has time again: twenty times what a socket holds."""
+    async with connected(tmp_path) as (hearing, _, peer):
+        peer.settimeout(60)
+        peer.sendall(b"frames " * 600_000)  # blocks the loop until somebody has taken most of it
+        peer.close()
+        heard = bytearray()
+        while data := await hearing.read():
+            heard += data
+        assert heard == b"frames " * 600_000
+
+
+async def test_what_is_taken_ahead_has_a_bound(tmp_path):
+    async with connected(tmp_path, ahead=100_000) as (hearing, _, peer):
+        peer.setblocking(False)
+        sent = 0
+        for _ in range(50):  # for a while, and nobody reads
+            with contextlib.suppress(BlockingIOError):
+                sent += peer.send(b"x" * 100_000)
+            await asyncio.sleep(0.02)
+        held = sum(map(len, hearing._pieces))
+        assert 100_000 <= held < 100_000 + 256 * 1024
+        heard = 0
+        while heard < sent:
+            heard += len(await hearing.read())
+        assert heard == sent
+
+
+async def test_who_hangs_up_hears_what_came_and_then_the_end(tmp_path):
+    async with connected(tmp_path) as (hearing, link, peer):
+        peer.sendall(b"frames")
+        link.close()
+        assert await hearing.read() == b"frames"
+        assert await hearing.read() == b""
+        assert await hearing.read() == b""
