@@ -25,6 +25,7 @@ from ..pipeline import Pipeline
 from ..pricing import read_user_prices, use
 from ..pricing.overrides import USER_FILE
 from ..relink import relink
+from ..scheduling import take_short_slices
 from ..settings import Settings
 from ..store import Answers, Event, KnownContent, Reading, Spool, Writer, set_aside
 from ..traces import Fingerprinter
@@ -61,6 +62,7 @@ def _step_back() -> None:
         # Does not interrupt others when frames arrive; it has until nobody else wants to run.
         with contextlib.suppress(OSError):
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    take_short_slices()
 
 
 def _use_prices(path: Path) -> None:

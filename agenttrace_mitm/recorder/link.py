@@ -29,7 +29,7 @@ AHEAD_BYTES = 32 * 1024 * 1024
 
 PIECE_BYTES = 256 * 1024
 GATHER_S = 0.02
-GATHER_BYTES = 32 * 1024
+GATHER_BYTES = 64 * 1024
 """Pause after a piece that was smaller: the frames of a call come in a few pieces, and its
 client, upstream and proxy want the processor right now."""
 
@@ -83,6 +83,11 @@ class Hearing:
         self._room = threading.Condition()
         self._closed = False
         threading.Thread(target=self._take, name="hearing", daemon=True).start()
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether a piece has come that was not read yet."""
+        return bool(self._pieces)
 
     async def read(self) -> bytes:
         """The next piece, up to `PIECE_BYTES`; none when the peer has ended, or broke off."""

@@ -10,12 +10,24 @@ import contextlib
 import logging
 import socket
 import sys
+import time
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
 
 from ..clock import now_us
 from ..errors import StoreError
-from ..frames import Ack, AnyFrame, Blind, FrameDecoder, Hello, Note, Settled, Submitted, encode
+from ..frames import (
+    Ack,
+    AnyFrame,
+    Blind,
+    Ended,
+    FrameDecoder,
+    Hello,
+    Note,
+    Settled,
+    Submitted,
+    encode,
+)
 from ..model import Exchange, Record, StoredEvent
 from ..pipeline import Pipeline
 from ..store import BlindSpot, Event, KnownContent, Relink, Writer
@@ -24,6 +36,9 @@ from .link import Hearing, Link, serve
 from .outcomes import Outcomes
 
 log = logging.getLogger(__name__)
+
+BREATH_S = 0.0001
+"""Pause after a call, unless more wait: who wants the processor has it now, not in a few calls."""
 
 GRACE_S = 2.0
 HANG_UP_S = 2.0
@@ -133,6 +148,8 @@ class Service:
                         worker = frame.worker
                         self._links[worker] = link
                     self._take(frame, worker, link)
+                    if isinstance(frame, Ended) and not hearing.is_behind:
+                        time.sleep(BREATH_S)
                 # Acknowledgements get out between two reads of a busy connection, too.
                 await asyncio.sleep(0)
         except (OSError, ValueError) as error:

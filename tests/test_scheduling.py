@@ -1,0 +1,44 @@
+"""Who wakes up does not wait for this process: what was asked for is what the system says."""
+
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from agenttrace_mitm import scheduling
+
+ASK = """
+import os, threading
+from pathlib import Path
+from agenttrace_mitm.scheduling import take_short_slices
+os.nice(7)
+os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+assert take_short_slices()
+def said(thread):
+    lines = Path(f"/proc/self/task/{thread}/sched").read_text().splitlines()
+    told = [line.split(":")[1].strip() for line in lines if line.startswith("se.slice")]
+    print(thread == os.getpid(), *told)
+said(os.getpid())
+later = threading.Thread(target=lambda: said(threading.get_native_id()))
+later.start()
+later.join()
+print(os.getpriority(os.PRIO_PROCESS, 0), os.sched_getscheduler(0) == os.SCHED_BATCH)
+"""
+release = tuple(map(int, platform.release().split(".")[:2]))
+
+
+@pytest.mark.skipif(sys.platform != "linux" or release < (6, 12), reason="Linux 6.12 has slices")
+def test_slices_are_short_and_the_rest_stays() -> None:
+    said = subprocess.run([sys.executable, "-c", ASK], capture_output=True, text=True, check=True)
+    *slices, rest = said.stdout.splitlines()
+    assert rest == "7 True"
+    assert [line.split()[0] for line in slices] == ["True", "False"]
+    if Path("/proc/self/sched").exists():  # else the kernel does not tell
+        assert [int(line.split()[1]) for line in slices] == [scheduling.SLICE_NS] * 2
+
+
+def test_an_unknown_system_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: "pdp11")
+    assert not scheduling.take_short_slices()
