@@ -32,5 +32,6 @@ def take_short_slices() -> bool:
     policy, nice = os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, 0)
     wanted = _ATTRIBUTES.pack(_ATTRIBUTES.size, policy, 0, nice, 0, SLICE_NS, 0, 0)
     with contextlib.suppress(OSError, AttributeError):  # a C library without `syscall`
-        return ctypes.CDLL(None).syscall(number, 0, ctypes.create_string_buffer(wanted), 0) == 0
+        failed: int = ctypes.CDLL(None).syscall(number, 0, ctypes.create_string_buffer(wanted), 0)
+        return not failed
     return False
