@@ -244,8 +244,9 @@ class Handover:
             batch += held.frames[held.sent :] if held.sent else held.frames
             held.sent = len(held.frames)
         if batch:
-            # The transport tries the socket at once: what it takes survives a kill of ours.
-            link.write(batch[0] if len(batch) == 1 else b"".join(batch))
+            # The transport tries the socket at once: what it takes survives a kill of ours.  Of
+            # the rest asyncio copies bytes again at each further try, but not a view of them.
+            link.write(memoryview(batch[0] if len(batch) == 1 else b"".join(batch)))
 
     def _keep(self, held: Held, encoded: bytes, *, now: bool) -> None:
         if held.id not in self._held:
