@@ -91,7 +91,7 @@ class Threads:
         if link and sure and not _turns(asked, link.told)[1:]:
             # Only its twin may come yet: equal runs side by side are told apart by who began first.
             return [f"print {link.seen.turn_print}"] if link.seen.turn_print else []
-        keys = [f"tool {id_}" for id_ in _answered_ids(asked)] if turns else []
+        keys = [f"tool {id_}" for id_ in _answered_ids(asked)]
         if links.previous_response_id:
             keys.append(f"response {links.previous_response_id}")
         if links.conversation_id and not _is_blanked(links.conversation_id) and link is None:

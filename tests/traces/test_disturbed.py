@@ -141,6 +141,21 @@ def test_a_late_parent_takes_its_child_and_what_hangs_on_it(tmp_path):
     assert differences(before, rows(talk.db)) == []
 
 
+def test_a_late_call_takes_who_brings_its_result_without_the_history():
+    """Of what was said the request repeats nothing: the id of the result alone tells."""
+    talk = Recording()
+    look = tool_use("call_0123456789abcdef", "lines")
+    late = talk.exchange([user("Which files are too long?")], look)
+    brought = tool_result("call_0123456789abcdef", "900 a.py")
+    after = talk.call([brought], says("Only a.py."))
+    assert talk.of(after, "continues_call_id") is None
+    talk.add(late)
+    assert talk.of(after, "continues_call_id") == late.id
+    assert talk.of(after, "history") == "compacted"
+    answered = "select answered_by_call_id from tool_calls where call_id = ?"
+    assert talk.row(answered, late.id) == (after,)
+
+
 CELLAR = "Go down into the cellar and write a list of everything that stands there."
 
 
