@@ -135,8 +135,9 @@ def _addresses(file: Path) -> dict[str, str]:
     table = f"/{file.stem}/llm_calls"
     found["table"] = table
     found["table, more facets"] = table + "?_facet=provider&_facet=model&_facet=agent_id"
-    for name, column in (("provider", "provider"), ("agent", "agent_id")):
-        found[f"table?{name}="] = f"{table}?{urlencode({column + '__exact': said[name]})}"
+    filters = {"provider": said["provider"], "model": said["model"], "agent_id": said["agent"]}
+    for name, value in (filters | {"outcome": "error"}).items():
+        found[f"table?{name}="] = f"{table}?{urlencode({name + '__exact': value})}"
     return found
 
 
