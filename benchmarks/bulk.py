@@ -15,7 +15,7 @@ from typing import Any
 
 from agenttrace_mitm import clock
 from agenttrace_mitm.model import Record, StoredMessage, StoredToolCall, StoredToolResult
-from agenttrace_mitm.store import chains, open_database, places, rollups, rows, search
+from agenttrace_mitm.store import chains, open_database, places, prompts, rollups, rows, search
 from agenttrace_mitm.store.words import own_text
 
 from .history import History
@@ -108,6 +108,7 @@ def _prepared(bite: Sequence[Record]) -> Prepared:
         *((sql, _places(bite, name)) for name, sql in _PLACES),
         (places.INSERT_SPAN, [span.__dict__ for one in bite for span in one.placement.spans]),
         (rows.INSERT_PAYLOAD, [_payload(one) for one in bite if one.payload]),
+        (prompts.INSERT_PROMPT, [_prompt(one) for one in bite if one.prompt]),
     ]
 
 
@@ -146,6 +147,11 @@ def _tool_result(record: Record, answer: StoredToolResult) -> dict[str, Any]:
         "at_us": answer.at_us, "call_id": record.call.id, "of": answer.call_id,
         "position": answer.position, "how": answer.how, "confidence": answer.confidence,
     }  # fmt: skip
+
+
+def _prompt(record: Record) -> dict[str, Any]:
+    assert record.prompt
+    return prompts.prompt_values(record.prompt, record.call.started_us, record.call.privacy_tier)
 
 
 def _payload(record: Record) -> tuple[Any, ...]:

@@ -16,6 +16,7 @@ from agenttrace_mitm.model import (
     Placement,
     Record,
     StoredMessage,
+    StoredPrompt,
     StoredSession,
     StoredSpan,
     StoredThread,
@@ -23,12 +24,17 @@ from agenttrace_mitm.model import (
     StoredToolResult,
     StoredTrace,
 )
+from agenttrace_mitm.model.json import Json
 
 DAY_US = 86_400_000_000
 CONTENT_DAYS = 30
 """Bodies are kept as long as the default retention keeps them."""
 AT_ONCE = 24
 """Sessions that run at the same time."""
+LONG_PROMPTS, LONG_SHARE, LONG_FROM = 750, 0.3, 50_000
+"""A session of some 5,000 calls, three in ten while it lasts, in a history of 50,000 or more."""
+VERSION_DAYS = 6
+"""An agent has another prompt so often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +111,7 @@ class _Session:
     turns: int = 0
     below: list[_Thread] = field(default_factory=list)  # those that wait for a sub-agent
     failed: LlmCall | None = None
+    long: bool = False
 
 
 class History:
@@ -118,6 +125,7 @@ class History:
             " ".join(self._draw.choices(words, k=self._draw.randint(12, 60))) for _ in range(3000)
         ]
         self._number = 0
+        self._prompts: set[str] = set()
 
     def records(self) -> Iterator[Record]:
         """Each call with all that hangs on it."""
@@ -127,21 +135,26 @@ class History:
             self._number = number
             while len(running) < AT_ONCE:
                 running.append(self._session())
+            if number == self._calls * 7 // 10 and self._calls >= LONG_FROM:
+                running.insert(0, self._session(LONG_PROMPTS))
             session = self._draw.choice(running)
+            if running[0].long and self._draw.random() < LONG_SHARE:
+                session = running[0]
             yield self._turn(session, int(first_us + number * step))
             if session.turns <= 0 and session.prompts <= 0 and not session.failed:
                 running.remove(session)
 
     # -------------------------------------------------------------- who and where
 
-    def _session(self) -> _Session:
+    def _session(self, prompts: int = 0) -> _Session:
         project = self._draw.choice(PROJECTS)
         work = self._draw.choice(WORK)
         return _Session(
             id=f"session-{self._hex(8)}",
             project=project,
             thread=self._thread(f"{work}-{project}"),
-            prompts=self._draw.randint(1, 6),
+            prompts=prompts or self._draw.randint(1, 6),
+            long=prompts > 0,
         )
 
     def _thread(self, agent: str, parent: tuple[str, str] | None = None) -> _Thread:
@@ -171,6 +184,7 @@ class History:
             tool_results=results,
             payload=self._payload(call) if at > self._end_us - CONTENT_DAYS * DAY_US else None,
             placement=self._placement(session, call, spans, opening),
+            prompt=self._prompt(call),
         )
         self._go_on(session, record)
         return record
@@ -214,7 +228,7 @@ class History:
             "thread_id": thread.id, "span_id": span, "operation_id": operation,
             "attempt": retried.attempt + 1 if retried else 1, "client": "anthropic-python",
             "user_agent": "python-httpx/0.28", "pid": 4242, "process": "python3",
-            "prompt_id": f"{thread.agent}@{1 + int(at > self._end_us - 20 * DAY_US)}",
+            "prompt_id": f"{thread.agent}@{at // DAY_US // VERSION_DAYS}",
             "continues_call_id": before.id if before else None,
             "continues_how": "prefix" if before else None,
             "request_chain": self._hex(16), "n_messages": thread.position + 1,
@@ -280,6 +294,21 @@ class History:
         return StoredMessage(
             fingerprint=self._hex(16), position=position, direction=direction, role=role,
             content=[{"type": "text", "content": text}], text=text, size=len(text),
+        )  # fmt: skip
+
+    def _prompt(self, call: LlmCall) -> StoredPrompt | None:
+        """The version of the agent's prompt, when it is first seen."""
+        prompt_id = call.prompt_id or ""
+        if prompt_id in self._prompts:
+            return None
+        self._prompts.add(prompt_id)
+        first = len(self._prompts)
+        system = "\n".join(self._texts[first : first + 20])
+        tools: list[Json] = [{"name": name, "description": self._texts[first]} for name in TOOLS]
+        return StoredPrompt(
+            prompt_id=prompt_id, agent_id=call.agent_id or "", system_print=f"{first:016x}",
+            tools_print=f"{first:016x}", system=system, tools=tools, system_chars=len(system),
+            tools_chars=len(json.dumps(tools)), n_tools=len(tools),
         )  # fmt: skip
 
     def _tools(self, call: LlmCall) -> tuple[StoredToolCall, ...]:

@@ -6,7 +6,9 @@ the counts from there on (4 bytes each), all little-endian.
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterator
+from itertools import accumulate
 
 WIDTH = math.log(1.05)
 BITS = 32
@@ -34,7 +36,7 @@ def pack(histogram: Histogram) -> bytes | None:
     """The stored form; None for no calls."""
     if not histogram:
         return None
-    first = ((histogram & -histogram).bit_length() - 1) // BITS
+    first = _first(histogram)
     counts = histogram >> BITS * first
     size = -(-counts.bit_length() // BITS) * BITS // 8
     return first.to_bytes(2, "little") + counts.to_bytes(size, "little")
@@ -50,11 +52,25 @@ def unpack(stored: bytes | None) -> Histogram:
 
 def counts(histogram: Histogram) -> Iterator[tuple[int, int]]:
     """Each bucket in use with its count, quickest first."""
-    first = ((histogram & -histogram).bit_length() - 1) // BITS if histogram else 0
-    rest = histogram >> BITS * first
-    for number, count in enumerate(_words(rest)):
+    if not histogram:
+        return
+    first = _first(histogram)
+    for number, count in enumerate(_words(histogram >> BITS * first)):
         if count:
             yield first + number, count
+
+
+def quantiles(histogram: Histogram, *shares: float) -> tuple[float | None, ...]:
+    """What at least each of *shares* of the calls do not exceed, in ms; None of no calls."""
+    if not histogram:
+        return (None,) * len(shares)
+    first = _first(histogram)
+    reached = list(accumulate(_words(histogram >> BITS * first)))
+    return tuple(latency_of(first + bisect_left(reached, share * reached[-1])) for share in shares)
+
+
+def _first(histogram: Histogram) -> int:
+    return ((histogram & -histogram).bit_length() - 1) // BITS
 
 
 def _words(number: int) -> memoryview:

@@ -58,7 +58,7 @@ create table prompts (
     privacy_tier integer not null
 )
 """
-_INSERT = f"""
+INSERT_PROMPT = f"""
 insert into prompts (prompt_id, agent_id, first_seen_us, system_print, tools_print, system, tools,
     system_chars, tools_chars, n_tools, privacy_tier, tool_sizes)
 select :prompt_id, :agent_id, :at_us, :system_print, :tools_print, :system, :tools,
@@ -220,8 +220,12 @@ def create(db: sqlite3.Connection) -> None:
 
 def write_prompt(db: sqlite3.Connection, prompt: StoredPrompt, at_us: int, tier: int) -> None:
     """The row of *prompt*, inside the caller's transaction."""
-    given = prompt.__dict__ | _stored(prompt.tools) | {"at_us": at_us, "privacy_tier": tier}
-    db.execute(_INSERT, given)
+    db.execute(INSERT_PROMPT, prompt_values(prompt, at_us, tier))
+
+
+def prompt_values(prompt: StoredPrompt, at_us: int, tier: int) -> dict[str, object]:
+    """The parameters of `INSERT_PROMPT`."""
+    return prompt.__dict__ | _stored(prompt.tools) | {"at_us": at_us, "privacy_tier": tier}
 
 
 def pack_tools(db: sqlite3.Connection) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from datasette import hookimpl
 from datasette.utils.asgi import Response, asgi_static
 
-from . import api, cells, chrome, commands, described, limits, live, metrics
+from . import api, cells, chrome, commands, counts, described, limits, live, metrics
 from .gate import App, Gate
 from .page import PREFIX, site_of
 from .pages import HOME, PAGES
@@ -34,9 +34,10 @@ def register_commands(cli: Any) -> None:
 
 @hookimpl
 def startup(datasette: Datasette) -> None:
-    """Limits that suit a growing log, where the user set none."""
+    """Limits that suit a growing log, where the user set none, and counts that do."""
     if find(datasette):
         limits.apply(datasette)
+        counts.install(datasette)
 
 
 @hookimpl

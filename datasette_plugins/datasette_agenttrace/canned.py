@@ -34,9 +34,9 @@ select date(day * 86400, 'unixepoch') as day_utc,
        sum(tokens_in) as tokens_in,
        sum(cache_read_tokens) as cache_read_tokens,
        sum(tokens_out) as tokens_out
-from rollup_day
+from rollup_model
 where kind in ('llm', 'auxiliary')
-  and day > (select max(day) from rollup_day) - 90
+  and day > (select max(day) from rollup_model) - 90
 group by day, model
 order by day_utc desc, cost_usd desc
 """,
@@ -214,11 +214,42 @@ limit 200
 RETRIES = CannedQuery(
     "retried_operations",
     "Retries",
-    "Operations that took several attempts, and what their failed attempts cost in US dollars.",
+    "Operations of the last 500 retries, and what the attempts before the last cost; ms, dollars.",
     """\
-select operation_id, started_at, provider, model, attempts, failed_attempts,
-       retry_cost_usd, cost_usd, lost_ms, outcome, last_call_id
-from retries
+with recent as (
+    select distinct retry_of as operation_id
+    from (
+        select retry_of from llm_calls
+        where attempt > 1 and retry_of is not null
+        order by started_us desc
+        limit 500
+    )
+),
+tried (operation_id, call_id) as (
+    select operation_id, operation_id from recent  -- the first attempt has the operation's id
+    union all
+    select r.operation_id, c.id
+    from recent r join llm_calls c on c.retry_of = r.operation_id and c.retry_of <> c.id
+),
+attempts as (
+    select t.operation_id, c.id, c.started_at, c.provider, c.model, c.outcome, c.cost_usd,
+           c.latency_ms, row_number() over (
+               partition by t.operation_id order by c.attempt desc, c.started_us desc
+           ) as from_last
+    from tried t join llm_calls c on c.id = t.call_id
+)
+select operation_id, min(started_at) as started_at,
+       max(case when from_last = 1 then provider end) as provider,
+       max(case when from_last = 1 then model end) as model,
+       count(*) as attempts, count(*) - 1 as failed_attempts,
+       sum(case when from_last > 1 then cost_usd end) as retry_cost_usd,
+       sum(cost_usd) as cost_usd,
+       sum(case when from_last > 1 then latency_ms end) as lost_ms,
+       max(case when from_last = 1 then outcome end) as outcome,
+       max(case when from_last = 1 then id end) as last_call_id
+from attempts
+group by operation_id
+order by started_at desc
 limit 200
 """,
 )

@@ -107,7 +107,7 @@ class Sums:
 
     def all(self) -> Figures:
         """Over everything."""
-        return Figures(**summed(list(self.parts.values()), samples_of(self.times.values())))
+        return Figures(**summed(list(self.parts.values()), list(self.times.values())))
 
     def by_name(self) -> dict[Names, JsonObject]:
         """The fields of `Figures` for each name."""
@@ -129,7 +129,7 @@ class Sums:
             parts[key(cell)].append(part)
         for cell, took in self.times.items():
             times[key(cell)].append(took)
-        return {one: summed(some, samples_of(times[one])) for one, some in parts.items()}
+        return {one: summed(some, times[one]) for one, some in parts.items()}
 
 
 def load(db: sqlite3.Connection, asked: Asked, by: Names) -> Sums:
@@ -244,9 +244,19 @@ def quantiles(samples: Samples, *shares: float) -> tuple[float | None, ...]:
     return tuple(ordered[bisect_left(reached, share * reached[-1])][0] for share in shares)
 
 
-def summed(parts: Sequence[Part], samples: Samples) -> JsonObject:
-    """The fields of `Figures` over *parts*."""
-    p50, p95 = quantiles(samples, 0.5, 0.95)
+def percentiles(times: Sequence[Times], *shares: float) -> tuple[float | None, ...]:
+    """The quantile of each of *shares* over all *times* together; None of no calls."""
+    whole: histograms.Histogram = 0
+    for one in times:
+        if not isinstance(one, int):
+            return quantiles(samples_of(times), *shares)
+        whole += one
+    return histograms.quantiles(whole, *shares)
+
+
+def summed(parts: Sequence[Part], times: Sequence[Times]) -> JsonObject:
+    """The fields of `Figures` over *parts*, which took *times*."""
+    p50, p95 = percentiles(times, 0.5, 0.95)
     return _added(parts) | {"p50_ms": p50, "p95_ms": p95}
 
 

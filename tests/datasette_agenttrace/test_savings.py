@@ -7,6 +7,7 @@ import pytest
 from agenttrace_mitm import clock
 from agenttrace_mitm.store.rollups import rebuild
 from benchmarks import bulk
+from datasette_agenttrace.canned import RETRIES
 from tests.datasette_agenttrace.test_costs import HOSTILE, NOON, Page, call, fill
 
 SAVINGS = "/-/agenttrace/costs/savings"
@@ -78,6 +79,11 @@ async def test_they_agree_with_the_views(database, ask):
     assert found["retried"]["calls"] == failed > 10
     assert found["retried"]["cost_nano_usd"] == pytest.approx(cost * 1e9)
     assert found["retried"]["lost_ms"] == pytest.approx(lost)
+    names = "operation_id, provider, model, attempts, failed_attempts, outcome, last_call_id"
+    costs = "round(retry_cost_usd * 1e9), round(cost_usd * 1e9), round(lost_ms, 3)"
+    view = db.execute(f"select {names}, {costs} from retries order by 1").fetchall()
+    assert view == db.execute(f"select {names}, {costs} from ({RETRIES.sql}) order by 1").fetchall()
+    assert len(view) < 200
     cancelled = "select count(*), sum(cost_nano_usd) from llm_calls where outcome = 'cancelled'"
     assert (found["cancelled"]["calls"], found["cancelled"]["cost_nano_usd"]) == db.execute(
         cancelled

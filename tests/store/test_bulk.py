@@ -10,7 +10,7 @@ from benchmarks.history import History
 END_US = 1_795_219_200_000_000
 SAME = (
     "llm_calls", "messages", "call_messages", "tool_calls", "sessions", "traces", "threads",
-    "spans", "rollup_hour", "rollup_day", "rollup_session", "rollup_model",
+    "spans", "prompts", "rollup_hour", "rollup_day", "rollup_session", "rollup_model",
 )  # fmt: skip
 
 
@@ -58,6 +58,7 @@ def test_it_holds_what_pages_show(tmp_path: Path):
         "select count(*) from llm_calls where rate_limit is not null",
         "select count(*) from tool_calls where is_error",
         "select count(*) from payloads",
+        "select count(*) from prompts where system is not null",
     ):
         assert db.execute(sql).fetchone()[0] > 3, sql
 

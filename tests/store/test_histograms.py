@@ -1,5 +1,7 @@
 """Latency histograms: what goes in comes out, near enough, and they add up."""
 
+import math
+
 import pytest
 
 from agenttrace_mitm.store import histograms
@@ -20,8 +22,19 @@ def test_histograms_add_up() -> None:
     assert histograms.unpack(histograms.pack(added)) == added
 
 
+@pytest.mark.parametrize("share", [0.01, 0.5, 0.9, 0.95, 0.99, 1.0])
+@pytest.mark.parametrize("calls", [1, 2, 20, 101])
+def test_quantiles_are_the_buckets_of_the_calls(share, calls) -> None:
+    """By nearest rank, as if all calls were sorted."""
+    took = sorted(7.0 * 1.13 ** (i * 37 % 60) for i in range(calls))
+    rank = math.ceil(round(share * calls, 6)) - 1
+    expected = histograms.latency_of(histograms.bucket_of(took[rank]))
+    assert histograms.quantiles(sum(map(histograms.of, took)), 0.5, share)[1] == expected
+
+
 def test_nothing_is_stored_for_no_calls() -> None:
     """NULL, not an empty histogram."""
     assert histograms.pack(0) is None
     assert histograms.unpack(None) == 0
     assert list(histograms.counts(0)) == []
+    assert histograms.quantiles(0, 0.5, 0.95) == (None, None)

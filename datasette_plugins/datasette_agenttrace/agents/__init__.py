@@ -11,6 +11,7 @@ from ..asking import LABELS, Asked, arguments_of, asked_of
 from ..costs import drawings
 from ..page import PREFIX, Page, TooSlow, as_json, query_address, reading, render, site_of, today
 from ..site import Datasette
+from ..sum_cells import cells
 from . import one, queries
 from .drawing import drawing
 from .one import OneAgent
@@ -35,6 +36,7 @@ async def view(datasette: Datasette, request: Any) -> Response:
         "asked": asked,
         "ranges": [(label, name, asked.address(range=name)) for name, label in LABELS.items()],
         "figures": figures,
+        "cells": cells,
         "database": site.database,
         "data_address": "agents.json" + asked.address(),
         "sql_address": _sql_address(datasette, site.database, asked),

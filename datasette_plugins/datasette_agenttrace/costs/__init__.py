@@ -13,6 +13,7 @@ from .. import canned, charts, figures
 from ..asking import LABELS, Asked, arguments_of
 from ..page import PREFIX, Page, TooSlow, as_json, reading, render, site_of, today
 from ..site import Datasette
+from ..sum_cells import cells
 from ..sums import Step
 from . import savings, stack
 from .queries import Costs, costs_asked, load
@@ -32,6 +33,7 @@ async def view(datasette: Datasette, request: Any) -> Response:
         "ranges": [(label, name, asked.address(range=name)) for name, label in LABELS.items()],
         "wider": "?range=90d",
         "figures": figures,
+        "cells": cells,
         "database": site.database,
         "links": _links(datasette, site.database, asked),
         "stacks": ("model", *stack.COLUMNS),

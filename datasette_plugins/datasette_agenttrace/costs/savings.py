@@ -16,7 +16,7 @@ from agenttrace_mitm.pricing import price
 from .. import sums
 from ..asking import Asked, Choices, Value, asked_of, choices, clauses, rows_of
 
-MOST = 2_000
+MOST = 1_000  # retries or cancelled calls, each read where it lies: from disk, a page each
 NO_MODEL = "(no model)"
 
 

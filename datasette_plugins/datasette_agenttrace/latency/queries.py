@@ -13,11 +13,11 @@ from pydantic import computed_field
 
 from .. import sums
 from ..asking import Asked, Choices, Value, choices, clauses
-from ..sums import Figures, Samples, Step, quantile, quantiles, samples_of
+from ..sums import Figures, Samples, Step, percentiles, quantile
 from .limits import Limit, limits
 
 NEWEST_CALLS = 2_000
-NEWEST_REFUSALS = 10_000
+NEWEST_REFUSALS = 5_000
 SHOWN_INCIDENTS = 30
 NAMED = 6
 QUIET_US = 15 * 60_000_000
@@ -159,7 +159,7 @@ def _models(found: sums.Sums, paces: dict[Names, _Pace]) -> tuple[Model, ...]:
     models = []
     for names, said in found.by_name().items():
         pace = paces.get(names) or _Pace()
-        whole = quantiles(samples_of(times[names]), *SHARES.values())
+        whole = percentiles(times[names], *SHARES.values())
         models.append(
             Model(
                 provider=names[0], model=names[1] or NO_MODEL, calls=said["calls"],
@@ -179,7 +179,7 @@ def _courses(found: sums.Sums, asked: Asked, models: tuple[Model, ...]) -> tuple
     for model in models[:NAMED]:
         names = model.provider, "" if model.model == NO_MODEL else model.model
         took = (found.times.get((place, names)) for place in places)
-        p95 = tuple(None if one is None else quantile(samples_of([one]), 0.95) for one in took)
+        p95 = tuple(None if one is None else percentiles([one], 0.95)[0] for one in took)
         courses.append(Course(model=model.model, p95_ms=p95))
     return tuple(courses)
 
