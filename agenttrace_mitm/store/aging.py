@@ -68,6 +68,11 @@ def hold(db: sqlite3.Connection, session_id: str, now_us: int, note: str | None)
 
 def release(db: sqlite3.Connection, session_id: str) -> bool:
     """Let retention have a session again; False where it was not on hold."""
+    db.execute(
+        "update content_waiting set due_us = 0 where due_us is null"
+        " and call_id in (select id from llm_calls where session_id = ?)",
+        (session_id,),
+    )
     return db.execute("delete from holds where session_id = ?", (session_id,)).rowcount > 0
 
 
