@@ -8,9 +8,10 @@ left of theirs, so they are never counted again.  Sessions on hold stay, with th
 import sqlite3
 
 from .forgetting import remove_doomed
+from .retention import GIVE_BACK
 from .rollups import DAY_US
 
-STEP = 100
+STEP = 50
 
 _DOOMED = """
 create temp table doomed as
@@ -50,7 +51,9 @@ def let_calls_go(db: sqlite3.Connection, before_us: int) -> int:
             db.rollback()
         raise
     if counted["llm_calls"]:
-        db.execute(f"pragma incremental_vacuum({STEP})").fetchall()  # a page a row: read them all
+        db.execute(
+            f"pragma incremental_vacuum({GIVE_BACK})"
+        ).fetchall()  # a page a row: read them all
     return counted["llm_calls"] + counted["events"]
 
 
