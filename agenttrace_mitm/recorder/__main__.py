@@ -26,7 +26,7 @@ from ..pricing import read_user_prices, use
 from ..pricing.overrides import USER_FILE
 from ..relink import relink
 from ..settings import Settings
-from ..store import Answers, Event, KnownContent, Reading, Spool, Writer, set_aside
+from ..store import Answers, Event, Keeping, KnownContent, Reading, Spool, Writer, set_aside
 from ..traces import Fingerprinter
 from .outcomes import Outcomes
 from .service import Service
@@ -108,8 +108,12 @@ async def _run(settings: Settings) -> None:
         settings.database,
         spool,
         saved,
-        retention_days=settings.retention_days,
-        metadata_days=settings.metadata_days,
+        keeping=Keeping(
+            settings.retention_days,
+            settings.retention_agents,
+            settings.metadata_days,
+            settings.max_bytes,
+        ),
         forgotten=forgotten,
         replaced=replaced,
         relink=lambda db, ids: relink(db, placing_prints, ids),
