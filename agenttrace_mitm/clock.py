@@ -35,3 +35,11 @@ def _id(at_us: int, tail: int) -> str:
 def oldest_id(at_us: int) -> str:
     """The smallest UUIDv7 of the moment *at_us*: ids from before it compare as less."""
     return str(uuid.UUID(int=(at_us // 1000 & 0xFFFFFFFFFFFF) << 80 | 0x7 << 76 | 0x2 << 62))
+
+
+def moment_of(id_: str) -> int:
+    """When a UUIDv7 was made, to the millisecond; 0 for another kind of id."""
+    try:
+        return (uuid.UUID(id_).int >> 80) * 1000
+    except ValueError:
+        return 0

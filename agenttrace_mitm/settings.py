@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import (
@@ -26,6 +26,19 @@ ENV_PREFIX = "AGENTTRACE_"
 def home_folder() -> Path:
     """`AGENTTRACE_HOME`, or `~/.agenttrace`."""
     return Path(os.environ.get("AGENTTRACE_HOME") or Path.home() / ".agenttrace").expanduser()
+
+
+def bytes_of(said: str) -> int:
+    """The size *said* like 500MB or 2GB, or as a number of bytes.
+
+    Raises `ValueError` for other words.
+    """
+    units = {"KB": 10**3, "MB": 10**6, "GB": 10**9}
+    number, unit = (said[:-2], said[-2:].upper()) if said[-2:].upper() in units else (said, "")
+    try:
+        return int(float(number) * units.get(unit, 1))
+    except (ValueError, OverflowError):
+        raise ValueError("a size is written like 500MB or 2GB") from None
 
 
 class AddedHost(BaseModel):
@@ -57,6 +70,16 @@ class Settings(BaseSettings):
     retention_days: int = Field(30, ge=0, description="days that content is kept; 0 keeps it")
     metadata_days: int = Field(
         0, ge=0, description="days that calls are kept at all, sums stay; 0 keeps them"
+    )
+    retention_agents: dict[str, Annotated[int, Field(ge=0)]] = Field(
+        default_factory=dict,
+        description="agent -> days that its content is kept, where not as long as others'",
+    )
+    max_bytes: int = Field(
+        0,
+        ge=0,
+        description="size, such as 2GB, beyond which the oldest content goes, then the oldest"
+        " calls; 0 is no limit",
     )
     upstream_ca: Path | None = Field(
         None, description="PEM file trusted for upstream servers besides the system's roots"
@@ -104,6 +127,11 @@ class Settings(BaseSettings):
     @classmethod
     def _tier_from_text(cls, value: object) -> object:
         return int(value) if isinstance(value, str) and value.isdigit() else value
+
+    @field_validator("max_bytes", mode="before")
+    @classmethod
+    def _bytes_from_text(cls, value: object) -> object:
+        return bytes_of(value) if isinstance(value, str) else value
 
     @classmethod
     def settings_customise_sources(

@@ -216,37 +216,54 @@ def forget(
 def prune(days: int | None, max_size: str | None, dry_run: bool, **given: str | None) -> None:
     """Let old content go now; figures stay.  AgentTrace must not be recording.
 
-    Calls older than --metadata-days go altogether, their sums stay; sessions on hold stay whole.
+    Without --days and --max-size, what the settings do not keep goes, as it does every hour while
+    AgentTrace records: `retention_days`, `retention_agents`, `max_bytes`.  Calls older than
+    --metadata-days go altogether, their sums stay; sessions on hold stay whole.
 
     \b
     agenttrace-mitm db prune --days 14 --dry-run
     agenttrace-mitm db prune --max-size 2GB
     """
     from ..clock import now_us
+    from ..store import Keeping
     from ..store.pruning import prune as let_go
 
     settings = options.load(given)
     most = None if max_size is None else _bytes(max_size)
-    if days is None and most is None:
-        days = settings.retention_days or None
+    by_settings = days is None and most is None
     if not dry_run:
         _nobody_records(settings)
     found = let_go(
         settings.database,
         now_us(),
-        days=days,
+        days=(settings.retention_days or None) if by_settings and dry_run else days,
         max_bytes=most,
         dry_run=dry_run,
-        metadata_days=settings.metadata_days or None,
+        keeping=Keeping(
+            settings.retention_days if by_settings else 0,
+            settings.retention_agents if by_settings else {},
+            settings.metadata_days,
+            settings.max_bytes if by_settings else 0,
+        ),
     )
     verb = "would go" if dry_run else "went"
     click.echo(f"{found.payloads:,} payloads and {found.messages:,} messages {verb}.")
-    if settings.metadata_days:
+    if found.calls or settings.metadata_days:
         click.echo(f"{found.calls:,} calls {verb}.")
+    if dry_run and by_settings and settings.retention_agents:
+        click.echo("Agents with days of their own were counted like the others.")
     if dry_run:
         click.echo("Nothing was written. Messages that a kept conversation goes on from stay.")
+        _tell_size(found.size_before, most or settings.max_bytes)
     else:
         click.echo(f"{found.size_before:,} bytes before, {found.size_after:,} now.")
+
+
+def _tell_size(size: int, most: int) -> None:
+    if most and size > most:
+        click.echo(f"{size:,} bytes, {size - most:,} too many: after that, the oldest days go.")
+    elif most:
+        click.echo(f"{size:,} bytes, and {most:,} may stay: nothing goes by size.")
 
 
 def _nobody_records(settings: "Settings") -> None:
@@ -260,13 +277,12 @@ def _nobody_records(settings: "Settings") -> None:
 
 
 def _bytes(said: str) -> int:
-    units = {"KB": 10**3, "MB": 10**6, "GB": 10**9}
-    number, unit = (said[:-2], said[-2:].upper()) if said[-2:].upper() in units else (said, "")
+    from ..settings import bytes_of
+
     try:
-        return int(float(number) * units.get(unit, 1))
-    except ValueError:
-        problem = "a size is written like 500MB or 2GB"
-        raise click.BadParameter(problem, param_hint="--max-size") from None
+        return bytes_of(said)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--max-size") from None
 
 
 def _moment(day: str | None) -> int:

@@ -27,7 +27,7 @@ from ..pricing.overrides import USER_FILE
 from ..relink import relink
 from ..scheduling import take_short_slices
 from ..settings import Settings
-from ..store import Answers, Event, KnownContent, Reading, Spool, Writer, set_aside
+from ..store import Answers, Event, Keeping, KnownContent, Reading, Spool, Writer, set_aside
 from ..traces import Fingerprinter
 from .outcomes import Outcomes
 from .service import Service
@@ -110,8 +110,12 @@ async def _run(settings: Settings) -> None:
         settings.database,
         spool,
         saved,
-        retention_days=settings.retention_days,
-        metadata_days=settings.metadata_days,
+        keeping=Keeping(
+            settings.retention_days,
+            settings.retention_agents,
+            settings.metadata_days,
+            settings.max_bytes,
+        ),
         forgotten=forgotten,
         replaced=replaced,
         relink=lambda db, ids: relink(db, placing_prints, ids),

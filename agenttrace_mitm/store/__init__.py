@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .answers import Answers
     from .chains import request_of, response_of
     from .damage import set_aside
+    from .keeping import Keeping
     from .known import KnownContent
     from .opening import open_database
     from .reading import Reading
@@ -23,6 +24,7 @@ _HOMES = {
     "DeadLetter": "spool",
     "Event": "writer",
     "KnownContent": "known",
+    "Keeping": "keeping",
     "Reading": "reading",
     "Relink": "writer",
     "Spool": "spool",
@@ -38,6 +40,7 @@ __all__ = [
     "BlindSpot",
     "DeadLetter",
     "Event",
+    "Keeping",
     "KnownContent",
     "Reading",
     "Relink",

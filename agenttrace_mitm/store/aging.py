@@ -8,9 +8,10 @@ left of theirs, so they are never counted again.  Sessions on hold stay, with th
 import sqlite3
 
 from .forgetting import remove_doomed
+from .retention import GIVE_BACK
 from .rollups import DAY_US
 
-STEP = 100
+STEP = 50
 
 _DOOMED = """
 create temp table doomed as
@@ -50,7 +51,9 @@ def let_calls_go(db: sqlite3.Connection, before_us: int) -> int:
             db.rollback()
         raise
     if counted["llm_calls"]:
-        db.execute(f"pragma incremental_vacuum({STEP})").fetchall()  # a page a row: read them all
+        db.execute(
+            f"pragma incremental_vacuum({GIVE_BACK})"
+        ).fetchall()  # a page a row: read them all
     return counted["llm_calls"] + counted["events"]
 
 
@@ -68,6 +71,11 @@ def hold(db: sqlite3.Connection, session_id: str, now_us: int, note: str | None)
 
 def release(db: sqlite3.Connection, session_id: str) -> bool:
     """Let retention have a session again; False where it was not on hold."""
+    db.execute(
+        "update content_waiting set due_us = 0 where due_us is null"
+        " and call_id in (select id from llm_calls where session_id = ?)",
+        (session_id,),
+    )
     return db.execute("delete from holds where session_id = ?", (session_id,)).rowcount > 0
 
 

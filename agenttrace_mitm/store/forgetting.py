@@ -140,7 +140,10 @@ def _going(what: str | None) -> Iterator[tuple[str, str]]:
         yield "alert_firings", alerts
     for table in ("payloads", "call_messages", "tool_calls"):
         yield table, f"call_id in {_GONE}"
-    yield "spans", f"call_id in {_GONE}" + (f" or {key} = :name" if key else "")
+    of_calls = f"call_id in {_GONE}"
+    # By the index on traces where no name asks for more: spans have none on calls.
+    traced = f"trace_id in (select trace_id from temp.doomed) and {of_calls}"
+    yield "spans", f"{of_calls} or {key} = :name" if key else traced
     yield "llm_calls", f"id in {_GONE}"
     if not what:  # what opened it is gone
         yield "spans", f"call_id is null and {_all_gone('spans', 'trace_id')}"

@@ -1,6 +1,6 @@
 """Lets content go by hand: by age, or the oldest first until the file is small enough.
 
-Figures stay, as with daily retention, whose steps these are, unless calls are to go as well.
+The steps are those of daily retention, whose settings hold as well where nothing else was asked.
 Nobody may record meanwhile: a recorder remembers which messages it has stored.
 """
 
@@ -12,11 +12,12 @@ from pathlib import Path
 
 from ..clock import oldest_id
 from ..errors import StoreError
-from .aging import let_calls_go
+from .keeping import Keeping, bytes_used
 from .opening import open_database
 from .retention import let_go
 
 DAY_US = 86_400_000_000
+NO_LIMITS = Keeping()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,34 +55,35 @@ def prune(
     days: int | None,
     max_bytes: int | None,
     dry_run: bool,
-    metadata_days: int | None = None,
+    keeping: Keeping = NO_LIMITS,
 ) -> Pruned:
     """Let content go that is older than *days*, then the oldest until *max_bytes* are enough.
 
-    Calls older than *metadata_days* go altogether; sums stay, and sessions on hold.
-    The last day stays whatever its size.  With *dry_run* nothing is written, and only *days* can
-    be answered for: how small a file gets is known when it is.
+    Then what *keeping* does not keep: content, calls that are too old, and, where the file is
+    still too large, the oldest content and calls; sums stay, and sessions on hold.  The last day
+    stays whatever its size.  With *dry_run* nothing is written, and only *days* and the age of
+    calls can be answered for: how small a file gets is known when it is.
     """
     with _opened(database) as db:
-        before = _size(db)
+        before = bytes_used(db)
         before_us = now_us - days * DAY_US if days is not None else 0
         payloads, messages = _counts(db, before_us)
         if dry_run:
-            calls = _calls_before(db, now_us, metadata_days)
+            calls = _calls_before(db, now_us, keeping.metadata_days)
             return Pruned(before_us, payloads, messages, before, None, calls)
         total = _contents(db)
         _let_go_until(db, before_us)
         if max_bytes is not None:
             before_us = max(before_us, _shrink(db, now_us, max_bytes))
         calls = _calls(db)
-        while metadata_days and let_calls_go(db, now_us - metadata_days * DAY_US):
+        while keeping.step(db, now_us):
             pass
         calls -= _calls(db)
         left = _contents(db)
         gone = [was - now for was, now in zip(total, left, strict=True)]
         db.execute("pragma incremental_vacuum").fetchall()  # a page a row: read them all
         db.execute("pragma wal_checkpoint(truncate)")
-        return Pruned(before_us, gone[0], gone[1], before, _size(db), calls)
+        return Pruned(before_us, gone[0], gone[1], before, bytes_used(db), calls)
 
 
 def _shrink(db: sqlite3.Connection, now_us: int, max_bytes: int) -> int:
@@ -90,7 +92,7 @@ def _shrink(db: sqlite3.Connection, now_us: int, max_bytes: int) -> int:
     if oldest is None:
         return 0
     cut_us = (oldest // DAY_US) * DAY_US
-    while _size(db) > max_bytes and cut_us + DAY_US <= now_us - DAY_US:
+    while bytes_used(db) > max_bytes and cut_us + DAY_US <= now_us - DAY_US:
         cut_us += DAY_US
         _let_go_until(db, cut_us)
     return cut_us
@@ -127,15 +129,6 @@ def _contents(db: sqlite3.Connection) -> tuple[int, int]:
     )
     payloads, messages = db.execute(sql).fetchone()
     return payloads, messages
-
-
-def _size(db: sqlite3.Connection) -> int:
-    """Bytes in use: pages that are free are given back, or used again."""
-    pages, free, size = (
-        db.execute(f"pragma {name}").fetchone()[0]
-        for name in ("page_count", "freelist_count", "page_size")
-    )
-    return int((pages - free) * size)
 
 
 @contextlib.contextmanager

@@ -1,43 +1,90 @@
 """Content that has been kept long enough is let go; the figures of its calls stay.
 
-Works in small steps, each a short transaction, so that new calls never wait for it.  Call ids
-sort by time, so "older than" is a comparison of ids.  A message goes when no kept call uses it,
-neither itself nor through the conversation that it continues.  Sessions on hold keep theirs.
+Works in small steps, each a short transaction, so that new calls never wait for it.  A mark goes
+along the calls, whose ids sort by time; what it has passed waits in `content_waiting` until its
+content has gone, and is looked at once, the newest first: a step costs the same however much was
+kept.  A message goes when no kept call uses it, neither itself nor through the conversation that
+it continues: a call waits for those that go on from it.  Sessions on hold keep theirs.
 """
 
+import json
 import sqlite3
+import time
+from collections.abc import Mapping
 
-from ..clock import oldest_id
+from ..clock import moment_of, oldest_id
 from .chains import release
 from .prompts import LET_GO
 
-STEP = 200
+STEP = 100
+"""Rows that change in one transaction."""
+WALK = 1_000
+"""Calls that the mark passes at once."""
+SLICE_S = 0.03
+"""Large bodies take their time: after this long, no further call is begun."""
+GIVE_BACK = 400
+"""Free pages that the file gives back after a step, more than a step sets free."""
 
-# Newest first: what is stored after another request mostly goes before it, or in the same step.
-_HELD = "(select id from llm_calls where session_id in (select session_id from holds))"
-_OLD_PAYLOADS = f"""
-select id from payloads where call_id < :oldest and call_id not in {_HELD}
-order by call_id desc limit :step
+_MARK = "select call_id, ages from content_mark"
+_PASSED = """
+select id, agent_id from llm_calls
+where id > :mark and id < :limit order by id limit :walk
+"""
+_WAITS = """
+insert into content_waiting (call_id, due_us) values (?, ?)
+on conflict (call_id) do update set due_us = excluded.due_us
+"""
+# Newest first: what is stored after another request, or goes on from it, goes before it.
+_DUE = "select call_id from content_waiting where due_us < ? order by due_us desc limit ?"
+_IS_HELD = """
+select 1 from llm_calls c join holds h on h.session_id = c.session_id where c.id = :id
+"""
+_IS_CONTINUED = """
+select 1 from llm_calls c
+where c.continues_call_id = :id and (
+    c.id > :mark or exists (select 1 from content_waiting w where w.call_id = c.id)
+)
+"""
+_TOOL_CALLS = """
+update tool_calls set arguments = null, result = null
+where call_id = :id and (arguments is not null or result is not null)
+"""
+# privacy_tier 0: should the message come again, its content is stored again.  Of the calls that use
+# it, the newest that waits is found first; none waits that is older than the first of all.
+_MESSAGES = """
+update messages set content = null, own_text = null, privacy_tier = 0
+where id in (
+    select m.id from call_messages o join messages m on m.id = o.message_id
+    where o.call_id = :id and m.content is not null
+      and not exists (
+          select 1 from call_messages u where u.message_id = m.id and u.call_id > :mark
+      )
+      and (
+          select 1 from call_messages u
+          where u.message_id = m.id and u.call_id <> :id
+            and u.call_id between (select min(call_id) from content_waiting) and :mark
+            and exists (select 1 from content_waiting w where w.call_id = u.call_id)
+          order by u.call_id desc limit 1
+      ) is null
+    limit :room
+)
+"""
+_BEFORE_IT = """
+update content_waiting set due_us = 0
+where due_us is null and call_id = (select continues_call_id from llm_calls where id = :id)
 """
 
-_MEDIA = f"""
+_MEDIA = """
 update media set data = null
 where sha256 in (
     select sha256 from media where last_seen_us < :before_us and data is not null
-      and first_call_id not in {_HELD} limit :step
-)
-"""
-
-_TOOL_CALLS = f"""
-update tool_calls set arguments = null, result = null
-where id in (
-    select id from tool_calls
-    where call_id < :oldest and (arguments is not null or result is not null)
-      and call_id not in {_HELD}
+      and not exists (
+          select 1 from llm_calls c join holds h on h.session_id = c.session_id
+          where c.id = first_call_id
+      )
     limit :step
 )
 """
-
 _COMMITS = """
 update commits set message = null, numstat = null
 where (session_id, sha) in (
@@ -47,65 +94,93 @@ where (session_id, sha) in (
 )
 """
 
-# privacy_tier 0: should the message come again, its content is stored again.
-_MESSAGES = """
-with recursive continued (id) as (
-    select continues_call_id from llm_calls
-    where id >= :oldest and continues_call_id < :oldest
-    union
-    select id from llm_calls where session_id in (select session_id from holds)
-    union
-    select c.continues_call_id from continued join llm_calls c on c.id = continued.id
-    where c.continues_call_id is not null
-)
-update messages set content = null, own_text = null, privacy_tier = 0
-where id in (
-    select m.id from messages m
-    where m.first_seen_us < :before_us and m.content is not null
-      and not exists (
-          select 1 from call_messages u
-          where u.message_id = m.id
-            and (u.call_id >= :oldest or u.call_id in (select id from continued))
-      )
-    limit :step
-)
-"""
 
+def let_go(db: sqlite3.Connection, before_us: int, agents: Mapping[str, int] | None = None) -> int:
+    """One step of forgetting content from before *before_us*; 0 when done.
 
-def let_go(db: sqlite3.Connection, before_us: int) -> int:
-    """One step of forgetting content from before *before_us*; rows changed, 0 when done."""
-    given: dict[str, str | int] = {
-        "oldest": oldest_id(before_us),
-        "before_us": before_us,
-        "step": STEP,
-    }
+    *agents* have moments of their own; None leaves those alone that wait for theirs.  Gives the
+    rows that changed, or, where none had to, the calls that were looked at.
+    """
+    given = {"before_us": before_us, "step": STEP}
     db.execute("begin immediate")
     try:
-        changed = _let_payloads_go(db, given)
-        steps = (_MEDIA, _TOOL_CALLS, _COMMITS, _MESSAGES, LET_GO)
-        changed += sum(_changes(db, sql, given) for sql in steps)
+        done = _of_calls(db, before_us, agents)
+        done += db.execute(_MEDIA, given).rowcount
+        if not done:
+            done = sum(db.execute(sql, given).rowcount for sql in (_COMMITS, LET_GO))
         db.execute("commit")
     except BaseException:
         if db.in_transaction:
             db.rollback()
         raise
-    if changed:
-        db.execute(f"pragma incremental_vacuum({STEP})").fetchall()  # a page a row: read them all
-    return changed
+    if done:  # a page a row: read them all
+        db.execute(f"pragma incremental_vacuum({GIVE_BACK})").fetchall()
+    return done
 
 
-def _let_payloads_go(db: sqlite3.Connection, given: dict[str, str | int]) -> int:
-    """Rows deleted, or, while others are stored after them, made to stand alone."""
-    going = [row for (row,) in db.execute(_OLD_PAYLOADS, given)]
-    released = release(db, going, STEP)
-    if released == STEP:
+def marked(db: sqlite3.Connection) -> str:
+    """The last call that the mark has passed, '' for none."""
+    found = db.execute(_MARK).fetchone()
+    return str(found[0]) if found else ""
+
+
+def _of_calls(db: sqlite3.Connection, before_us: int, agents: Mapping[str, int] | None) -> int:
+    longer = {agent: before_us - own for agent, own in sorted((agents or {}).items())}
+    mark, known = db.execute(_MARK).fetchone() or ("", "{}")
+    if agents is not None and json.dumps(longer) != known:
+        mark = ""  # for other ages all are looked at again, in steps as well
+        _set_mark(db, mark, json.dumps(longer))
+    due = [id_ for (id_,) in db.execute(_DUE, (before_us, STEP))]
+    if due:
+        return _let_some_go(db, due, mark)
+    limit = oldest_id(max(before_us, 0, *(agents or {}).values()))
+    passed = db.execute(_PASSED, {"mark": mark, "limit": limit, "walk": WALK}).fetchall()
+    db.executemany(_WAITS, ((id_, moment_of(id_) + longer.get(of, 0)) for id_, of in passed))
+    if passed:
+        _set_mark(db, passed[-1][0])
+        due = [id_ for (id_,) in db.execute(_DUE, (before_us, STEP))]
+        return _let_some_go(db, due, passed[-1][0]) or len(passed)
+    return 0
+
+
+def _set_mark(db: sqlite3.Connection, call_id: str, ages: str | None = None) -> None:
+    db.execute(
+        "insert into content_mark values (1, ?, coalesce(?, '{}')) on conflict (only) do update"
+        " set call_id = excluded.call_id, ages = coalesce(?, ages)",
+        (call_id, ages, ages),
+    )
+
+
+def _let_some_go(db: sqlite3.Connection, due: list[str], mark: str) -> int:
+    changed, until = 0, time.monotonic() + SLICE_S
+    for number, id_ in enumerate(due, 1):
+        changed += _let_one_go(db, {"id": id_, "mark": mark}, STEP - changed)
+        if changed >= STEP or time.monotonic() > until:
+            return changed or number
+    return changed or len(due)
+
+
+def _let_one_go(db: sqlite3.Connection, call: dict[str, str], room: int) -> int:
+    """Rows that changed; the call stays due when *room* was not enough for it."""
+    if db.execute(_IS_HELD, call).fetchone():
+        _wait_on(db, call)
+        return 0
+    rows = [row for (row,) in db.execute("select id from payloads where call_id = :id", call)]
+    if rows and (released := release(db, rows, room)) >= room:
         return released
-    db.executemany("delete from payloads where id = ?", ((row,) for row in going))
-    return len(going)
-
-
-def _changes(db: sqlite3.Connection, sql: str, given: dict[str, str | int]) -> int:
-    # The cursor's rowcount is -1 for a statement that begins with a CTE.
-    db.execute(sql, given)
-    changed: int = db.execute("select changes()").fetchone()[0]
+    changed = db.execute("delete from payloads where call_id = :id", call).rowcount
+    changed += db.execute(_TOOL_CALLS, call).rowcount
+    if db.execute(_IS_CONTINUED, call).fetchone():
+        _wait_on(db, call)
+        return changed
+    if changed < room:
+        changed += db.execute(_MESSAGES, {**call, "room": room - changed}).rowcount
+    if changed < room:
+        db.execute("delete from content_waiting where call_id = :id", call)
+        db.execute(_BEFORE_IT, call)
     return changed
+
+
+def _wait_on(db: sqlite3.Connection, call: dict[str, str]) -> None:
+    """Until what it waits for says so: the call that goes on from it, or the end of a hold."""
+    db.execute("update content_waiting set due_us = null where call_id = :id", call)

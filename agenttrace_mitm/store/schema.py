@@ -455,6 +455,12 @@ def m080_model_rollups(db: Database) -> None:
     rollups.create_of_models(db.conn)
 
 
+@migrations()
+def m085_waiting(db: Database) -> None:
+    """Retention remembers how far it has come."""
+    kept_tables.create_waiting(db.conn)
+
+
 def _sql_type(annotation: Any) -> type:
     """The column type for a model's field: int, float or str (JSON and everything else)."""
     choices = (

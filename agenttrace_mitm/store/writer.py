@@ -19,11 +19,10 @@ from pathlib import Path
 from ..clock import now_us
 from ..errors import StoreError
 from ..model import Record, StoredCommit, StoredEvent, StoredRef
-from .aging import let_calls_go
 from .chains import Recent
 from .commits import OnBranches, write_commit, write_on_branches, write_ref
+from .keeping import Keeping
 from .opening import open_database
-from .retention import let_go
 from .rows import Batch, json_text
 from .spool import Spool
 from .waiting import Waiting, weight
@@ -38,8 +37,9 @@ MAX_LATER = 1_000
 """Events and blind spots that wait for the database; the oldest go first."""
 
 RETRY_S = 1.0
-DAY_US = 86_400_000_000
 RETENTION_EVERY_S = 3_600.0
+BETWEEN_STEPS_S = 0.05
+"""A breath for those who wait for the database, while nothing else is to be written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +84,16 @@ type Item = (
 )
 
 
+EVERYTHING = Keeping()
+
+
 class Writer:
     """A thread that owns the only writing connection.
 
     *saved* is called, on that thread, with the ids of calls that are committed or spooled.
-    Content older than *retention_days* is let go, calls older than *metadata_days* altogether, 0
-    keeps them; *forgotten* is called after;
-    *replaced* when the file turned out to be another one than before.  *relink* places calls
-    again in its transaction, and says which.
+    What *keeping* does not keep is let go, and *forgotten* is called after; *replaced* when the
+    file turned out to be another one than before.  *relink* places calls again in its
+    transaction, and says which.
     """
 
     def __init__(
@@ -100,8 +102,7 @@ class Writer:
         spool: Spool,
         saved: Callable[[Sequence[str]], None],
         *,
-        retention_days: int = 0,
-        metadata_days: int = 0,
+        keeping: Keeping = EVERYTHING,
         forgotten: Callable[[], None] = lambda: None,
         replaced: Callable[[], None] = lambda: None,
         relink: Callable[[sqlite3.Connection, Sequence[str]], list[str]] = lambda db, ids: [],
@@ -109,12 +110,12 @@ class Writer:
         self._path = database
         self._spool = spool
         self._saved = saved
-        self._retention_days = retention_days
-        self._metadata_days = metadata_days
+        self._keeping = keeping
         self._forgotten = forgotten
         self._replaced = replaced
         self._relink = relink
         self._retention_due = time.monotonic()
+        self._between_s = RETRY_S
         self._items: Waiting[Item] = Waiting(_weight)
         self._committed_calls = 0
         self._later: deque[Item] = deque(maxlen=MAX_LATER)  # of an outage, besides its records
@@ -150,7 +151,7 @@ class Writer:
     def _run(self) -> None:
         ended = False
         while not ended:
-            batch, ended = self._items.take(BATCH, RETRY_S, GATHER_S)
+            batch, ended = self._items.take(BATCH, self._between_s, GATHER_S)
             # As long as older calls wait in the spool, new ones join them there.
             if self._replay() or not self._spooled(batch):
                 later, self._later = list(self._later), deque(maxlen=MAX_LATER)
@@ -322,15 +323,12 @@ class Writer:
         """A step of retention between two batches, every hour until nothing is left to do."""
         if time.monotonic() < self._retention_due:
             return
-        steps = ((self._retention_days, let_go), (self._metadata_days, let_calls_go))
         try:
-            # The next step only where one has nothing to do: each is a short transaction.
-            done = not any(
-                step(self._connection(), now_us() - days * DAY_US) for days, step in steps if days
-            )
+            done = not self._keeping.step(self._connection(), now_us())
         except (sqlite3.Error, StoreError) as error:
             log.warning("old content stays for now (%s)", error)
             done = True
+        self._between_s = RETRY_S if done else BETWEEN_STEPS_S
         if done:
             self._retention_due = time.monotonic() + RETENTION_EVERY_S
         else:

@@ -6,15 +6,19 @@ from pathlib import Path
 import pytest
 from sqlite_utils import Database
 
+from agenttrace_mitm.clock import new_id
 from agenttrace_mitm.store import KnownContent, open_database
+from agenttrace_mitm.store.aging import let_calls_go
 from agenttrace_mitm.store.opening import APPLICATION_ID
 from agenttrace_mitm.store.relinked import Relinking
 from agenttrace_mitm.store.retention import let_go
 from agenttrace_mitm.store.revise import problems
-from agenttrace_mitm.store.rows import content_text
+from agenttrace_mitm.store.rows import content_text, write_record
 from agenttrace_mitm.store.schema import migrations
-from tests.support.records import NOON_US
+from tests.support.records import NOON_US, record
 from tests.traces.talks import Recording, says, tool_result, tool_use, user
+
+DAY_US = 86_400_000_000
 
 
 @pytest.fixture
@@ -118,3 +122,39 @@ def test_a_late_call_is_linked_by_index() -> None:
     assert len(seen) >= 12
     for sql in seen:
         assert not scans(talk.db, sql, "c", "t", "llm_calls", "threads", "tool_calls", "spans"), sql
+
+
+class Explaining(sqlite3.Connection):
+    """Says which steps of what it runs pass over all of a table."""
+
+    seen = 0
+    passed_over: list[str]
+
+    def execute(self, sql, *given):  # type: ignore[no-untyped-def, override]
+        if sql.split()[0] in ("select", "insert", "update", "delete", "with", "create"):
+            self.seen += 1
+            steps = [row[-1] for row in super().execute("explain query plan " + sql, *given)]
+            self.passed_over += [step for step in steps if step.startswith("SCAN")]
+        return super().execute(sql, *given)
+
+
+def test_retention_finds_what_goes_by_an_index(tmp_path: Path) -> None:
+    """Recording waits for each of its steps: they must not grow with the database."""
+    file = tmp_path / "data.db"
+    with open_database(file).conn as db:
+        write_record(db, record("old", id=new_id(NOON_US), started_us=NOON_US, agent_id="a"))
+    db.close()
+    with sqlite3.connect(file, isolation_level=None, factory=Explaining) as db:
+        db.passed_over = []
+        while let_go(db, NOON_US + DAY_US, {"b": NOON_US}):
+            pass
+        [[left]] = db.execute("select own_text is null and content is null from messages where id")
+        while let_calls_go(db, NOON_US + 2 * DAY_US):
+            pass
+        assert left
+        assert db.seen > 40
+        small = {"content_mark", "commits", "git_refs", "prompts", "history", "doomed"}
+        small |= {"temp.doomed", "temp.loose"}
+        own = {"messages"}  # what the test itself asks
+        assert {step.split()[1] for step in db.passed_over} - small == own
+    db.close()

@@ -1,11 +1,12 @@
 """Old content goes, its figures stay, and what a kept conversation needs stays whole."""
 
+import sqlite3
 from pathlib import Path
 
 from agenttrace_mitm.clock import new_id, oldest_id
 from agenttrace_mitm.model import Payload, StoredToolCall
 from agenttrace_mitm.store import open_database
-from agenttrace_mitm.store.retention import STEP, let_go
+from agenttrace_mitm.store.retention import STEP, let_go, marked
 from agenttrace_mitm.store.rows import write_record
 from tests.support.records import NOON_US, message, record
 
@@ -70,3 +71,83 @@ def test_a_step_is_bounded(tmp_path: Path) -> None:
     old = record(id=new_id(OLD_US), started_us=OLD_US).model_copy(update={"messages": said})
     write_record(db, old)
     assert [let_go(db, LIMIT_US) for _ in range(3)] == [STEP, 1, 0]
+
+
+def said(db: sqlite3.Connection) -> list[str | None]:
+    return [row[0] for row in db.execute("select text from messages order by id")]
+
+
+def test_a_conversation_goes_once_nobody_goes_on_with_it(tmp_path: Path) -> None:
+    """Calls wait for those that go on from them, however often retention looks meanwhile."""
+    db = open_database(tmp_path / "data.db").conn
+    before = None
+    for day in (0, 1, 40):
+        at_us = OLD_US + day * DAY_US
+        id_ = new_id(at_us)
+        one = record(f"day {day}", id=id_, started_us=at_us, continues_call_id=before)
+        write_record(db, one)
+        before = id_
+    for _ in range(3):
+        while let_go(db, LIMIT_US):
+            pass
+    assert said(db) == ["day 0", "day 1", "day 40"]
+    while let_go(db, LIMIT_US + 31 * DAY_US):
+        pass
+    assert said(db) == [None] * 3
+    assert db.execute("select * from content_waiting").fetchall() == []
+
+
+def test_what_waited_for_a_call_goes_when_that_is_no_more(tmp_path: Path) -> None:
+    """The call that went on from it was forgotten, or turned out to belong elsewhere."""
+    db = open_database(tmp_path / "data.db").conn
+    first, other = new_id(OLD_US), new_id(OLD_US)
+    write_record(db, record("begun", id=first, started_us=OLD_US))
+    write_record(db, record("as well", id=other, started_us=OLD_US))
+    write_record(db, record("today", id="f" * 32, continues_call_id=first))
+    write_record(db, record("now", id="e" * 32, continues_call_id=other))
+    while let_go(db, LIMIT_US):
+        pass
+    assert said(db) == ["begun", "as well", "today", "now"]
+    db.execute("delete from llm_calls where id = ?", ("f" * 32,))
+    db.execute("update llm_calls set continues_call_id = null")
+    while let_go(db, LIMIT_US):
+        pass
+    assert said(db) == [None, None, "today", "now"]
+
+
+def test_an_old_call_that_comes_late_is_not_kept_for_ever(tmp_path: Path) -> None:
+    """From the spool, or by the API, behind what has been let go already."""
+    db = open_database(tmp_path / "data.db").conn
+    for at_us in (OLD_US + DAY_US, OLD_US):
+        write_record(db, record(f"at {at_us}", id=new_id(at_us), started_us=at_us))
+        while let_go(db, LIMIT_US):
+            pass
+    assert said(db) == [None, None]
+
+
+def test_agents_may_keep_theirs_longer_or_shorter(tmp_path: Path) -> None:
+    """And once their time changes, what is there is looked at again."""
+    db = open_database(tmp_path / "data.db").conn
+    for agent in ("short", "long", "other"):
+        for days in (40, 20):
+            at_us = NOON_US - days * DAY_US
+            one = record(f"{agent} {days}", id=new_id(at_us), started_us=at_us, agent_id=agent)
+            write_record(db, one)
+    ages = {"short": NOON_US - 10 * DAY_US, "long": NOON_US - 50 * DAY_US}
+    while let_go(db, LIMIT_US, ages):
+        pass
+    assert said(db) == [None, None, "long 40", "long 20", None, "other 20"]
+    ages["long"] = NOON_US - 30 * DAY_US
+    while let_go(db, LIMIT_US, ages):
+        pass
+    assert said(db) == [None, None, None, "long 20", None, "other 20"]
+
+
+def test_a_look_at_calls_without_content_is_progress(tmp_path: Path) -> None:
+    """Steps go on until the mark has passed all that is old, whether or not anything went."""
+    db = open_database(tmp_path / "data.db").conn
+    for number in range(3):
+        write_record(db, record(id=new_id(OLD_US + number), started_us=OLD_US))
+    assert let_go(db, LIMIT_US)
+    assert marked(db) > new_id(OLD_US - 1_000)
+    assert not let_go(db, LIMIT_US)
