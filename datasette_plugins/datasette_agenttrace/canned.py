@@ -265,7 +265,6 @@ select id, started_at, provider, coalesce(response_model, model) as model, outco
        cost_usd, agent_id
 from llm_calls
 where outcome in ('cancelled', 'interrupted')
-  and outcome in ('error', 'cancelled', 'interrupted', 'in_flight')  -- as their index says it
   and usage_source in ('reported', 'partial') and duplicate_of is null
 order by started_us desc
 limit 200
