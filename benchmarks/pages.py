@@ -3,9 +3,9 @@
 Every page and every canned query with its default time and with each single filter: warm, over
 one connection to one process; cold, as the first thing that a new process is asked, after the
 system was told to drop what it has of the file in memory (Linux).  Beside the time that passed
-stands the processor time that the server took for it (Linux), which other programs on the machine
-change little; pages are held against each other by it.  Databases are made up once and kept in a
-folder when one is given.
+stand the processor time that the server took for it, and how often it read when cold (Linux):
+other programs on the machine change these little, and pages are held against each other by the
+first.  Databases are made up once and kept in a folder when one is given.
 """
 
 import contextlib
@@ -59,9 +59,10 @@ RANGES = ("today", "7d", "90d")
 
 @dataclass(slots=True)
 class Timed:
-    """What one address took, in ms; `worked` is processor time."""
+    """What one address took, in ms; `worked` is processor time.  `reads` are those when cold."""
 
     cold: float = 0.0
+    reads: int = 0
     warm: list[float] = field(default_factory=list)
     worked: list[float] = field(default_factory=list)
 
@@ -146,7 +147,9 @@ def _measure(file: Path, addresses: dict[str, str], rounds: int) -> tuple[dict[s
     for name, address in addresses.items():
         with _server(file) as server:
             _drop_from_memory(file)
+            before = _reads(server.pid)
             found[name].cold = server.ask(address)
+            found[name].reads = _reads(server.pid) - before
             _tell(f"{file.stem}: {name}, cold", found[name].cold)
     with _server(file) as server:
         for name, address in addresses.items():
@@ -172,6 +175,12 @@ def _drop_from_memory(file: Path) -> None:
                     os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
+def _reads(pid: int) -> int:
+    """How often a process has read: from the file, hardly from anything else."""
+    told = Path(f"/proc/{pid}/io").read_text().split()
+    return int(told[told.index("syscr:") + 1])
+
+
 def _tell(what: str, took_ms: float) -> None:
     """How far a long run has come."""
     print(f"{what}: {took_ms:,.0f} ms", file=sys.stderr, flush=True)
@@ -181,6 +190,7 @@ def _rows(calls: int, found: dict[str, Timed]) -> list[Row]:
     rows = []
     for name, timed in found.items():
         rows.append(Row(f"{calls:,}: {name}, cold, ms", timed.cold, COLD))
+        rows.append(Row(f"{calls:,}: {name}, reads when cold", timed.reads))
         p95 = quantile(timed.warm, 0.95)
         low, high = quantile(timed.warm, 0.25), quantile(timed.warm, 0.75)
         goal = next((goal for start, goal in SPECIAL.items() if name.startswith(start)), WARM)

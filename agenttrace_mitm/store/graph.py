@@ -50,12 +50,12 @@ order by times desc, caller, callee
 
 
 # The newest agent spans of a time, and the newest of them that another agent's tool started: what
-# a page can look at however many there are.
+# a page can look at however many there are.  Those that nothing started are left out by the index.
 _RECENT_SPANS = 5_000
-_RECENT_CALLS = 1_000
+_RECENT_CALLS = 500
 RECENT_EDGES = f"""
 with spanned as materialized (
-    select span_id, parent_span_id, trace_id, thread_id, agent_id, started_us, ended_us, outcome
+    select rowid as number, parent_span_id, started_us
     from spans indexed by spans_agents
     where kind = 'agent' and started_us >= :since_us and started_us < :until_us
     order by started_us desc limit {_RECENT_SPANS}
@@ -63,9 +63,10 @@ with spanned as materialized (
 started as materialized (
     select t.agent_id as caller, s.agent_id as callee, s.trace_id, s.thread_id, s.outcome,
            (s.ended_us - s.started_us) * 0.001 as latency_ms
-    from spanned s cross join spans t on t.span_id = s.parent_span_id
-    where t.kind = 'tool' and s.parent_span_id is not null
-    order by s.started_us desc limit {_RECENT_CALLS}
+    from spanned n cross join spans t on t.span_id = n.parent_span_id
+    cross join spans s on s.rowid = n.number
+    where t.kind = 'tool' and n.parent_span_id is not null
+    order by n.started_us desc limit {_RECENT_CALLS}
 ),
 took as materialized (
     select s.*, (

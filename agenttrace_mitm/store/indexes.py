@@ -138,3 +138,19 @@ def for_pages(db: Database) -> None:
         " agent_id, id)"
         " where outcome in ('error', 'interrupted')"
     )
+
+
+def for_cold_pages(db: Database) -> None:
+    """What pages ask of few among many rows, in their index: each row was a page read from disk."""
+    # Savings: 2,000 cancelled calls lay among 8,000 that failed otherwise.
+    db.execute(
+        "create index llm_calls_cut on llm_calls"
+        " (started_us, outcome, kind, billing, cost_nano_usd, latency_ms, provider,"
+        " response_model, model, agent_id)"
+        " where outcome in ('cancelled', 'interrupted')"
+    )
+    # Agents: which of them another span started.
+    db.execute("drop index spans_agents")
+    db.execute(
+        "create index spans_agents on spans (started_us, parent_span_id) where kind = 'agent'"
+    )

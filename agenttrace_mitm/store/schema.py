@@ -461,6 +461,12 @@ def m085_waiting(db: Database) -> None:
     kept_tables.create_waiting(db.conn)
 
 
+@migrations()
+def m086_cold_pages(db: Database) -> None:
+    """Agents and Savings read a third of the file's pages."""
+    indexes.for_cold_pages(db)
+
+
 def _sql_type(annotation: Any) -> type:
     """The column type for a model's field: int, float or str (JSON and everything else)."""
     choices = (

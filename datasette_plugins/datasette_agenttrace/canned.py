@@ -82,14 +82,21 @@ UNPRICED = CannedQuery(
     "Unpriced calls",
     "Finished calls without a price, and why; they are missing from every sum of costs.",
     """\
+with each as (  -- in the order of their index
+    select provider, response_model, model, unpriced_reason, count(*) as calls,
+           sum(tokens_in) as tokens_in, sum(tokens_out) as tokens_out,
+           max(started_us) as last_us
+    from llm_calls
+    where cost_nano_usd is null
+      and kind in ('llm', 'auxiliary')
+      and outcome not in ('error', 'in_flight')
+      and duplicate_of is null
+    group by provider, response_model, model, unpriced_reason
+)
 select provider, coalesce(response_model, model) as model, unpriced_reason,
-       count(*) as calls, sum(tokens_in) as tokens_in, sum(tokens_out) as tokens_out,
-       datetime(max(started_us) * 0.000001, 'unixepoch') as last_seen_utc
-from llm_calls
-where cost_nano_usd is null
-  and kind in ('llm', 'auxiliary')
-  and outcome not in ('error', 'in_flight')
-  and duplicate_of is null
+       sum(calls) as calls, sum(tokens_in) as tokens_in, sum(tokens_out) as tokens_out,
+       datetime(max(last_us) * 0.000001, 'unixepoch') as last_seen_utc
+from each
 group by provider, coalesce(response_model, model), unpriced_reason
 order by calls desc
 """,
@@ -265,7 +272,6 @@ select id, started_at, provider, coalesce(response_model, model) as model, outco
        cost_usd, agent_id
 from llm_calls
 where outcome in ('cancelled', 'interrupted')
-  and outcome in ('error', 'cancelled', 'interrupted', 'in_flight')  -- as their index says it
   and usage_source in ('reported', 'partial') and duplicate_of is null
 order by started_us desc
 limit 200

@@ -27,6 +27,7 @@ PARTIAL = (
     "llm_calls_unpriced",
     "llm_calls_retried",
     "llm_calls_refused",
+    "llm_calls_cut",
 )
 NEWEST = re.compile(r"from llm_calls\s+order by started_us desc\s+limit \d+", re.IGNORECASE)
 AFTER = re.compile(r"\bllm_calls\s+(?:as\s+)?([a-z_]\w*)", re.IGNORECASE)

@@ -204,9 +204,8 @@ _RETRIED = """
 _CANCELLED = """
     with ended as materialized (
         select cost_nano_usd, latency_ms, kind, billing, provider, response_model, model, agent_id
-        from llm_calls indexed by llm_calls_failed
-        where outcome in ('error', 'cancelled', 'interrupted', 'in_flight')
-          and outcome in ('cancelled', 'interrupted')
+        from llm_calls indexed by llm_calls_cut
+        where outcome in ('cancelled', 'interrupted')
           and started_us >= :since and started_us < :until
         order by started_us desc limit :most
     )
