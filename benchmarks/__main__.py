@@ -5,7 +5,18 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from . import attribution, capture, fresh, inference, pages, recorder, retention, start, store
+from . import (
+    attribution,
+    capture,
+    fresh,
+    inference,
+    ingest,
+    pages,
+    recorder,
+    retention,
+    start,
+    store,
+)
 from .report import Row, machine, table, write
 
 BENCHMARKS: dict[str, Callable[[argparse.Namespace], list[Row]]] = {
@@ -16,6 +27,7 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace], list[Row]]] = {
     "traces": lambda given: inference.run(),
     "fresh": lambda given: fresh.run(30.0),
     "store": lambda given: store.run(),
+    "ingest": lambda given: ingest.run(),
     "retention": lambda given: retention.run(max(given.calls), given.cache),
     "start": lambda given: start.run(given.rounds),
     "pages": lambda given: pages.run(given.rounds, given.calls, given.cache),
