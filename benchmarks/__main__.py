@@ -5,7 +5,18 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from . import attribution, capture, fresh, inference, pages, recorder, start, store
+from . import (
+    attribution,
+    capture,
+    fresh,
+    inference,
+    ingest,
+    pages,
+    recorder,
+    retention,
+    start,
+    store,
+)
 from .report import Row, machine, table, write
 
 BENCHMARKS: dict[str, Callable[[argparse.Namespace], list[Row]]] = {
@@ -16,6 +27,8 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace], list[Row]]] = {
     "traces": lambda given: inference.run(),
     "fresh": lambda given: fresh.run(30.0),
     "store": lambda given: store.run(),
+    "ingest": lambda given: ingest.run(),
+    "retention": lambda given: retention.run(max(given.calls), given.cache),
     "start": lambda given: start.run(given.rounds),
     "pages": lambda given: pages.run(given.rounds, given.calls, given.cache),
 }
@@ -28,7 +41,11 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=11, help="repetitions of each (default: 11)")
     parser.add_argument("--seconds", type=float, default=0.7, help="of load in each (default: 0.7)")
     parser.add_argument(
-        "--calls", type=int, nargs="+", default=pages.CALLS, help="recorded, for pages"
+        "--calls",
+        type=int,
+        nargs="+",
+        default=pages.CALLS,
+        help="recorded, for pages and retention",
     )
     parser.add_argument("--cache", type=Path, help="folder that keeps the databases of pages")
     parser.add_argument("--json", type=Path, help="write the figures to this file as well")

@@ -36,7 +36,7 @@ SUBJECTS = {
 class Params(BaseModel):
     """Settings that every rule type has: which calls it is about."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     agent: str = Field("", description="only calls of this agent")
     model: str = Field("", description="only calls that this model answered")

@@ -13,7 +13,7 @@ Transition = Literal["fired", "escalated", "repeated", "resolved", "test"]
 class AlertRow(BaseModel):
     """Frozen and strict as a `Row` is; made of what is stored already, so no tier applies to it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class AlertRule(AlertRow):

@@ -7,5 +7,9 @@ class Row(BaseModel):
     """A value that becomes a row: frozen, and strict about unknown fields."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", ser_json_bytes="base64", val_json_bytes="base64"
+        defer_build=True,  # most commands use few of them
+        frozen=True,
+        extra="forbid",
+        ser_json_bytes="base64",
+        val_json_bytes="base64",
     )

@@ -28,7 +28,7 @@ from ..frames import (
     Submitted,
     encode,
 )
-from ..model import Exchange, Record, StoredEvent
+from ..model import Exchange, Record
 from ..pipeline import Pipeline
 from ..store import BlindSpot, Event, KnownContent, Relink, Writer
 from .assembly import Assembly, ExchangeFrame
@@ -174,9 +174,8 @@ class Service:
                 self._take_exchange(frame, worker, link)
 
     def _take_submission(self, frame: Submitted, link: Link) -> None:
-        records = [self._pipeline.submitted(Record.model_validate_json(r)) for r in frame.records]
-        told = [StoredEvent.model_validate_json(event) for event in frame.events]
-        events = [self._pipeline.submitted_event(event) for event in told]
+        records = [self._pipeline.submitted(said) for said in frame.records]
+        events = [self._pipeline.submitted_event(said) for said in frame.events]
         ids = {record.call.id for record in records} | {event.id for event in events}
         submission = _Submission(frame.id, ids, link)
         for id_ in ids:

@@ -20,7 +20,7 @@ STEP = 100
 """Rows that change in one transaction."""
 WALK = 1_000
 """Calls that the mark passes at once."""
-SLICE_S = 0.03
+SLICE_S = 0.01
 """Large bodies take their time: after this long, no further call is begun."""
 GIVE_BACK = 400
 """Free pages that the file gives back after a step, more than a step sets free."""

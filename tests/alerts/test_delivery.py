@@ -415,7 +415,19 @@ while True:
 """
 
 
-def test_killed_at_any_moment_no_transition_is_lost(scene, hook):
+@pytest.fixture(params=["webhook", "mail"])
+def receiver(request, hook, box, monkeypatch):
+    """A target, and the ids of what arrived there."""
+    for name, value in {"HOST": "127.0.0.1", "PORT": str(box.port), "FROM": "a@b.example"}.items():
+        monkeypatch.setenv(f"SMTP_{name}", value)
+    if request.param == "webhook":
+        return hook.address, lambda: hook.ids
+    return "mailto:me@example.com", lambda: [
+        mail_["Message-ID"].strip("<>").removesuffix("@agenttrace") for mail_ in box.mails
+    ]
+
+
+def test_killed_at_any_moment_no_transition_is_lost(scene, receiver):
     """A checker is killed again and again; each transition arrives, each id once after dropping.
 
     The rule's answer follows its clock, so the next process sees the same world a step later.
@@ -423,10 +435,9 @@ def test_killed_at_any_moment_no_transition_is_lost(scene, hook):
     """
     import random
 
+    target, arrived = receiver
     draw = random.Random(5)
-    scene.rule(
-        "sql", query="select 'x' as subject where (:now_us / 1000000) % 2", deliver=[hook.address]
-    )
+    scene.rule("sql", query="select 'x' as subject where (:now_us / 1000000) % 2", deliver=[target])
     start = scene.now_us
     rounds = 0
     while rounds < ROUNDS or (len(scene.messages) < 4 and rounds < 100):
@@ -446,11 +457,30 @@ def test_killed_at_any_moment_no_transition_is_lost(scene, hook):
     drain(scene.store, sender(Settings(home=scene.path.parent)), now=lambda: start + 10 * LEASE_US)
     wanted = {one.id: one.transition for one in scene.messages}
     assert all(one.delivered_us for one in scene.messages)
-    assert set(hook.ids) == set(wanted)
+    assert set(arrived()) == set(wanted)
     # After dropping ids that were seen before: beginnings and ends in turn, none missing.
-    first_seen = list(dict.fromkeys(hook.ids))
+    first_seen = list(dict.fromkeys(arrived()))
     order = [wanted[id_] for id_ in first_seen]
     assert order == ["fired", "resolved"] * (len(order) // 2) + ["fired"] * (len(order) % 2)
     ended = Counter(one.resolved_us is None for one in scene.history)
     assert len(order) == 2 * ended[False] + ended[True]
     assert len(order) > 2
+
+
+def test_two_checks_at_once_tell_everybody_once(scene, hook):
+    """As processes of their own, begun together: cron, and somebody who types the same."""
+    targets = [f"{hook.address}&n={n}" for n in range(12)]
+    scene.rule("sql", query="select 'x' as subject", deliver=targets)
+    environ = {**os.environ, "AGENTTRACE_HOME": str(scene.path.parent)}
+    checks = [
+        subprocess.Popen(
+            [sys.executable, "-m", "agenttrace_mitm", "alerts", "check", "--json"],
+            env=environ,
+            stdout=subprocess.DEVNULL,
+        )
+        for _ in range(2)
+    ]
+    assert [one.wait() for one in checks] == [1, 1]
+    assert len(scene.history) == 1
+    assert len(hook.ids) == len(set(hook.ids)) == len(targets)
+    assert {one.id for one in scene.messages if one.delivered_us} == set(hook.ids)
