@@ -9,10 +9,13 @@ import sqlite3
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 
+import msgspec
+
 from ..model import LlmCall, Record, StoredThread
 from ..traces import MadeTool, Seen, style_of
 from . import recalled
 from .reading import Reading
+from .talks import json_list, with_earlier
 
 FEWEST_TOOLS = 1_000
 CANDIDATES = 8
@@ -133,15 +136,32 @@ class KnownContent:
     def learn_again(self, call_ids: Iterable[str]) -> None:
         """Forget where these calls belonged: the database has other places for them now."""
         self.forget_prompts()
-        parents = set()
-        for call_id in call_ids:
+        parents, placed = set(), list(call_ids)
+        began = set()
+        for call_id in placed:
             before = self._calls.get(call_id)
             if after := next(iter(self._select("c.id = :key", key=call_id)), None):
+                began.add(after.started_us)
                 parents |= {seen.continues for seen in (before, after) if seen and seen.continues}
                 if before:
                     self._calls[call_id] = after
         for parent in parents & self._calls.keys():
             self._after[parent] = self._stored_after(parent)
+        self._learn_answers_again(placed, began)
+
+    def _learn_answers_again(self, placed: Sequence[str], began: set[int]) -> None:
+        """What the calls *placed*, which *began* then, answer now and do not answer any more."""
+        earlier = msgspec.json.decode(with_earlier(self._db, json_list(placed)))
+        makers = {made for (made, _), at_us in self._answered.items() if at_us in began}
+        makers.update(earlier)
+        for key in [key for key in self._answered if key[0] in makers]:
+            del self._answered[key]
+        found = self._db.execute(
+            "select call_id, position, ended_us from tool_calls where answered_by_call_id is not"
+            f" null and call_id {_IN}",
+            {"values": json_list(sorted(makers))},
+        ).fetchall()
+        self._answered.update({(made, position): at_us for made, position, at_us in found})
 
     def remember(self, record: Record) -> None:
         """Note what a call brings, once its record is on its way to the writer."""

@@ -85,3 +85,7 @@ class Reading:
         log.warning("%s cannot be read (%s); calls stand alone meanwhile", self._path, error)
         self.close()
         self._again_at = self._clock() + AGAIN_AFTER_S
+
+
+type Readable = sqlite3.Connection | Reading
+"""What can be asked."""

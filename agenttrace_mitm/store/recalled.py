@@ -4,16 +4,13 @@ A recorder that starts anew has the last calls read back, so that it knows what 
 knew: what is looked up is then the same, and so is what is inferred.
 """
 
-import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
 from ..traces import MadeTool, Seen
-from .reading import Reading
-
-type Readable = sqlite3.Connection | Reading
+from .reading import Readable
 
 _COLUMNS = """
     c.id, c.n_messages, c.request_chain, c.turn_print, c.reply_print, c.response_id, c.provider,

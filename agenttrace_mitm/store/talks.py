@@ -15,6 +15,7 @@ import msgspec
 
 from ..model import Json, JsonObject, LlmCall, Placement, StoredPrompt
 from .prompts import VERSIONS_SINCE
+from .reading import Readable
 from .revise import StoredWire, wire_of
 from .rows import call_of
 
@@ -270,7 +271,7 @@ where c.id in (select value from json_each(?))
 _PROMPT = [name for name in StoredPrompt.model_fields if name not in ("system", "tools")]
 
 
-def with_earlier(db: sqlite3.Connection, ids: str) -> str:
+def with_earlier(db: Readable, ids: str) -> str:
     """The calls *ids* and those that they go on from; both as JSON."""
     return json_list([row[0] for row in db.execute(_EARLIER, (ids,))])
 

@@ -7,6 +7,7 @@ import json
 import sqlite3
 from dataclasses import replace
 from functools import partial
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -154,6 +155,42 @@ def test_a_late_call_takes_who_brings_its_result_without_the_history():
     assert talk.of(after, "history") == "compacted"
     answered = "select answered_by_call_id from tool_calls where call_id = ?"
     assert talk.row(answered, late.id) == (after,)
+
+
+def counting() -> list[Exchange]:
+    """A client that takes up one of the tools that it was asked to call, and forgets the others."""
+    talk = Recording()
+    first, second, other, third, last = (
+        tool_use(f"toolu_{name}0123456789", "count", value=name[:-1])
+        for name in ("oneA", "twoA", "twoB", "threeB", "threeC")
+    )
+
+    def both(one: dict, another: dict) -> dict:
+        return {"role": "assistant", "content": [*one["content"], *another["content"]]}
+
+    asked = [user("Count to three, please.")]
+    calls = [talk.exchange(asked, both(first, second))]
+    for made, reply in (
+        (first, both(other, third)),
+        (other, last),
+        (last, says("One, two, three.")),
+    ):
+        asked = [*asked, made, tool_result(made["content"][0]["id"], "counted")]
+        calls.append(talk.exchange(asked, reply))
+    return calls
+
+
+def test_in_whatever_order_they_end_the_same_is_told():
+    """What a call was thought to answer, before the one came that it does, is open again."""
+    calls = counting()
+    found = set()
+    for order in permutations(calls):
+        talk = Recording()
+        for one in order:
+            talk.add(one)
+        found.add(json.dumps({sql: talk.db.execute(sql).fetchall() for sql in (LINKS, TOOLS)}))
+    [same] = found
+    assert json.loads(same)[TOOLS][1][2] == calls[3].id, "by name and arguments alone"
 
 
 CELLAR = "Go down into the cellar and write a list of everything that stands there."
