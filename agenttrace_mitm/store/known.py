@@ -96,11 +96,12 @@ class KnownContent:
 
     def with_tool(self, keys: Sequence[str]) -> Sequence[MadeTool]:
         """Tool calls with one of *keys* as id, item id or fingerprint, latest last."""
-        found = [tool for key in keys for tool in self._tools.get(key, ())]
+        near = self._tools if self._remembered else {}  # else those placed just now hide others
+        found = [tool for key in keys for tool in near.get(key, ())]
         if not found:
-            near = recalled.tools(self._db, f"tool_call_id {_IN}", keys)
+            stored = recalled.tools(self._db, f"tool_call_id {_IN}", keys)
             either = f"item_id {_IN} or fingerprint {_IN}"
-            found = near or recalled.tools(self._db, either, keys)
+            found = stored or recalled.tools(self._db, either, keys)
         return sorted(found, key=lambda tool: (tool.started_us, tool.position))
 
     def with_prompt(self, fingerprint: str) -> Sequence[MadeTool]:
@@ -217,10 +218,11 @@ class KnownContent:
         _trim(self._keys, 3 * self._remembered)
         self._keep_tools(seen.tools)
 
-    def _keep_tools(self, tools: Iterable[MadeTool]) -> None:
+    def _keep_tools(self, tools: Iterable[MadeTool], *, for_prompts: bool = False) -> None:
         for tool in tools:
-            prompts = (f"prompt {print_}" for print_ in tool.prompts)
-            for key in {tool.id, tool.item_id, tool.fingerprint, *prompts} - {""}:
+            # An older one must not hide, in memory, the latest in the database with its id.
+            ids = set() if for_prompts else {tool.id, tool.item_id, tool.fingerprint} - {""}
+            for key in ids | {f"prompt {print_}" for print_ in tool.prompts}:
                 same = self._tools.setdefault(key, [])
                 same.append(tool)
                 del same[: -self._candidates]
@@ -242,7 +244,7 @@ class KnownContent:
         latest = recalled.latest(self._db, min(self._remembered // 2, RECALLED))
         last = {one.seen.call_id: one for one in latest}
         open_ = recalled.waiting_for_results(self._db)
-        self._keep_tools(tool for tool in open_ if tool.call_id not in last)
+        self._keep_tools((tool for tool in open_ if tool.call_id not in last), for_prompts=True)
         for one in last.values():
             for tool, at_us in zip(one.seen.tools, one.answered_us, strict=True):
                 if at_us is not None:

@@ -193,6 +193,18 @@ def test_in_whatever_order_they_end_the_same_is_told():
     assert json.loads(same)[TOOLS][1][2] == calls[3].id, "by name and arguments alone"
 
 
+def test_an_open_call_of_the_same_id_does_not_hide_the_late_one():
+    """Another session's sub-agent is still at work, and its id repeats."""
+    talk = Recording()
+    brief = "Go down into the cellar and write a list of everything that stands there."
+    talk.call([user("What is there?")], tool_use("call_1", "Task", prompt=brief), pid=1)
+    late = talk.exchange([user("Which files are too long?")], tool_use("call_1", "lines"), pid=2)
+    # Its history was edited: only the id tells.
+    after = talk.call([user("Too long?"), tool_result("call_1", "900 a.py")], says("a."), pid=2)
+    talk.add(late)
+    assert talk.of(after, "continues_call_id") == late.id
+
+
 CELLAR = "Go down into the cellar and write a list of everything that stands there."
 
 
