@@ -37,10 +37,8 @@ def count(sql: str, given: Given) -> str | None:
     where = conditions(sql, given)
     if not where:
         return None
-    # Of two conditions one may be about outcomes, which are not told apart beside another column.
-    column = "outcome" if "outcome" in where else next(iter(where))
-    others = {one: name for one, name in where.items() if one != column}
-    by_value = counting(column, others, _ALL)
+    column, value = next(iter(where.items()))
+    by_value = counting(column, where, _ALL)
     if by_value is None:
         return None
-    return f"select coalesce(sum(count), 0) from ({by_value}) where value = {where[column]}"
+    return f"select coalesce(sum(count), 0) from ({by_value}) where value = {value}"
