@@ -1,4 +1,4 @@
-"""How many calls a filtered table of Datasette has, told by the rollups: a million are not counted.
+"""How many calls a table of Datasette has, told by the rollups: a million are not counted.
 
 In: the statement with which Datasette counts the rows of a table.  Out: a quicker one with the
 same answer, where the filters are those that `facets` can tell; else the statement as it was.
@@ -8,13 +8,19 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from .facets import conditions, counting
+from .facets import KEPT, conditions, counting
 from .site import Datasette, databases
 
 type Given = Mapping[str, Any]
 
-_COUNT = re.compile(r"select count\(\*\) from llm_calls where .*", re.S)
+_COUNT = re.compile(r"select count\(\*\) from llm_calls (where .*)?", re.S)
 _ALL = -1  # SQLite's limit that is none
+_EVERY = f"""
+    select coalesce(sum(calls), 0) + (
+        select count(*) from llm_calls indexed by llm_calls_running where outcome = 'in_flight'
+    )
+    from rollup_model where {KEPT}
+"""
 
 
 def install(datasette: Datasette) -> None:
@@ -35,8 +41,10 @@ def _counted(datasette: Datasette, name: str, execute: Any) -> Any:
 def count(sql: str, given: Given) -> str | None:
     """The statement in the place of *sql*; None where the rollups do not tell."""
     where = conditions(sql, given)
-    if not where:
+    if where is None:
         return None
+    if not where:
+        return _EVERY
     column, value = next(iter(where.items()))
     by_value = counting(column, where, _ALL)
     if by_value is None:

@@ -30,7 +30,7 @@ ROLLUPS: Sequence[tuple[str, Mapping[str, str]]] = (
 """The rollups, smallest first, with what they call the columns of `llm_calls`."""
 
 # Sums outlive calls that go by age, whole days at once; a table shows what is left.
-_KEPT = "day >= coalesce((select max(since_us) / 86400000000 from horizon), day)"
+KEPT = "day >= coalesce((select max(since_us) / 86400000000 from horizon), day)"
 _EQUAL = re.compile(r'"(\w+)" = (:\w+)')
 _FACET = re.compile(r"\s*select (\S+) as value, count\(\*\) as count from \(.*limit (\d+)\s*", re.S)
 
@@ -91,7 +91,7 @@ def counting(column: str, where: Conditions, limit: int) -> str | None:
         return None
     rolled = "".join(f" and {names[one]} = {name}" for one, name in others.items())
     calls = "".join(f" and {one} = {name}" for one, name in others.items())
-    source = f"from {table} where {_KEPT}{rolled}"
+    source = f"from {table} where {KEPT}{rolled}"
     if column == "outcome":
         parts = _by_outcome("''", "''", source, calls)
     elif "outcome" in where:
