@@ -1,4 +1,4 @@
-"""How many calls a filtered table of Datasette has, told by the rollups: a million are not counted.
+"""How many calls a table of Datasette has, told by the rollups: a million are not counted.
 
 In: the statement with which Datasette counts the rows of a table.  Out: a quicker one with the
 same answer, where the filters are those that `facets` can tell; else the statement as it was.
@@ -8,13 +8,19 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from .facets import conditions, counting
+from .facets import KEPT, conditions, counting
 from .site import Datasette, databases
 
 type Given = Mapping[str, Any]
 
-_COUNT = re.compile(r"select count\(\*\) from llm_calls where .*", re.S)
+_COUNT = re.compile(r"select count\(\*\) from llm_calls (where .*)?", re.S)
 _ALL = -1  # SQLite's limit that is none
+_EVERY = f"""
+    select coalesce(sum(calls), 0) + (
+        select count(*) from llm_calls indexed by llm_calls_running where outcome = 'in_flight'
+    )
+    from rollup_model where {KEPT}
+"""
 
 
 def install(datasette: Datasette) -> None:
@@ -35,12 +41,12 @@ def _counted(datasette: Datasette, name: str, execute: Any) -> Any:
 def count(sql: str, given: Given) -> str | None:
     """The statement in the place of *sql*; None where the rollups do not tell."""
     where = conditions(sql, given)
-    if not where:
+    if where is None:
         return None
-    # Of two conditions one may be about outcomes, which are not told apart beside another column.
-    column = "outcome" if "outcome" in where else next(iter(where))
-    others = {one: name for one, name in where.items() if one != column}
-    by_value = counting(column, others, _ALL)
+    if not where:
+        return _EVERY
+    column, value = next(iter(where.items()))
+    by_value = counting(column, where, _ALL)
     if by_value is None:
         return None
-    return f"select coalesce(sum(count), 0) from ({by_value}) where value = {where[column]}"
+    return f"select coalesce(sum(count), 0) from ({by_value}) where value = {value}"

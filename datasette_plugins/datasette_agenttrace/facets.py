@@ -30,7 +30,7 @@ ROLLUPS: Sequence[tuple[str, Mapping[str, str]]] = (
 """The rollups, smallest first, with what they call the columns of `llm_calls`."""
 
 # Sums outlive calls that go by age, whole days at once; a table shows what is left.
-_KEPT = "day >= coalesce((select max(since_us) / 86400000000 from horizon), day)"
+KEPT = "day >= coalesce((select max(since_us) / 86400000000 from horizon), day)"
 _EQUAL = re.compile(r'"(\w+)" = (:\w+)')
 _FACET = re.compile(r"\s*select (\S+) as value, count\(\*\) as count from \(.*limit (\d+)\s*", re.S)
 
@@ -83,30 +83,52 @@ def conditions(sql: str, given: Mapping[str, Any]) -> Conditions | None:
 
 def counting(column: str, where: Conditions, limit: int) -> str | None:
     """The statement that counts the calls *where* by *column*; None where no rollup tells."""
-    known = {*where, column} - ({"outcome"} if column == "outcome" else set())
-    for table, names in ROLLUPS:
-        if known <= names.keys() and "outcome" not in where:
-            rolled = "".join(f" and {names[one]} = {name}" for one, name in where.items())
-            source = f"from {table} where {_KEPT}{rolled}"
-            break
-    else:
+    others = {one: name for one, name in where.items() if one != "outcome"}
+    known = {*others, column} - {"outcome"}
+    found = ((table, names) for table, names in ROLLUPS if known <= names.keys())
+    table, names = next(found, ("", {}))
+    if not table:
         return None
-    calls = "".join(f" and {one} = {name}" for one, name in where.items())
-    parts = [
-        f"select {column} as value, count(*) as calls from llm_calls indexed by llm_calls_running"
-        f" where outcome = 'in_flight'{calls} group by 1"
-    ]
+    rolled = "".join(f" and {names[one]} = {name}" for one, name in others.items())
+    calls = "".join(f" and {one} = {name}" for one, name in others.items())
+    source = f"from {table} where {KEPT}{rolled}"
     if column == "outcome":
-        parts += [
-            f"select 'ok', sum(calls - failed - cancelled) {source}",
-            f"select 'cancelled', sum(cancelled) {source}",
-            "select outcome, count(*) from llm_calls indexed by llm_calls_refused"
-            f" where outcome in ('error', 'interrupted'){calls} group by 1",
-        ]
+        parts = _by_outcome("''", "''", source, calls)
+    elif "outcome" in where:
+        parts = _by_outcome(names[column], column, source, calls)
     else:
-        parts.append(f"select {names[column]}, sum(calls) {source} group by 1")
+        parts = (
+            f"select {names[column]} as value, null as outcome, sum(calls) as calls {source}"
+            " group by 1",
+            _running(column, calls),
+        )
+    shown = "outcome" if column == "outcome" else "value"
+    meant = f" and outcome = {where['outcome']}" if "outcome" in where else ""
     return (
-        f"select value, sum(calls) as count from ({' union all '.join(parts)})"
-        " where value <> '' and calls > 0"
-        f" group by value order by count desc, value limit {limit}"
+        f"select {shown} as value, sum(calls) as count from ({' union all '.join(parts)})"
+        f" where {shown} <> '' and calls > 0{meant}"
+        f" group by 1 order by count desc, {shown} limit {limit}"
+    )
+
+
+def _by_outcome(rolled: str, column: str, source: str, calls: str) -> tuple[str, ...]:
+    """Values, outcomes and counts; the rollups do not tell errors from calls that were cut short.
+
+    A column has the name *rolled* in the rollups.
+    """
+    return (
+        f"select {rolled} as value, 'ok' as outcome, sum(calls - failed - cancelled) as calls"
+        f" {source} group by 1",
+        f"select {rolled}, 'cancelled', sum(cancelled) {source} group by 1",
+        f"select {column}, outcome, count(*) from llm_calls indexed by llm_calls_refused"
+        f" where outcome in ('error', 'interrupted'){calls} group by 1, 2",
+        _running(column, calls),
+    )
+
+
+def _running(column: str, calls: str) -> str:
+    return (
+        f"select {column} as value, 'in_flight', count(*) as calls"
+        " from llm_calls indexed by llm_calls_running"
+        f" where outcome = 'in_flight'{calls} group by 1"
     )

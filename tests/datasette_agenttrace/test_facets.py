@@ -67,6 +67,10 @@ def asked(calls, headers, serve, monkeypatch):
         f"{ALL}&agent_id=claude-code",
         f"{ALL}&agent_id=late",
         f"{ALL}&outcome=error",
+        f"{ALL}&outcome=ok&kind=llm",
+        f"{ALL}&outcome=interrupted&provider=openai",
+        f"{ALL}&outcome=in_flight",
+        f"{ALL}&outcome=cancelled&agent_id=claude-code",
         f"{ALL}&agent_id=",
         f"{ALL}&provider=openai&provider=anthropic",
         f"{ALL}&started_us__gt={NOON - 86_400_000_000}",
@@ -93,6 +97,8 @@ async def test_they_are_what_datasette_counts(asked, monkeypatch, query):
         ("", 0),  # provider and agent_id, as metadata says
         (ALL, 0),
         (f"{ALL}&provider=openai", 0),
+        (f"{ALL}&outcome=error", 0),
+        (f"{ALL}&outcome=ok&kind=llm", 0),
         (f"{ALL}&agent_id=claude-code", 1),  # no rollup knows which models an agent asked for
         (f"{ALL}&model=gpt-5.1", 1),
         (f"{ALL}&session_id=s", 5),

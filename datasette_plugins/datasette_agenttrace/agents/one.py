@@ -12,6 +12,7 @@ from .prompts import Version, versions
 from .queries import Health, Network
 
 MOST_CALLS = 2_000
+MOST_OF_TOOLS = 1_000  # calls with tool calls: three pages of the file each
 SHOWN = 12
 
 
@@ -74,7 +75,7 @@ def load(db: sqlite3.Connection, asked: Asked, now_us: int) -> OneAgent:
         costs=costs_queries.load(db, asked),
         tools=tools,
         tools_of_calls=calls,
-        tools_are_all=calls < MOST_CALLS,
+        tools_are_all=calls < MOST_OF_TOOLS,
         failures=failures,
         failures_are_all=failures_are_all,
         prompts=versions(db, asked),
@@ -98,7 +99,7 @@ _TOOLS = """
 
 
 def _tools(db: sqlite3.Connection, asked: Asked) -> tuple[tuple[Tool, ...], int]:
-    given = sums.parameters(asked) | {"most": MOST_CALLS}
+    given = sums.parameters(asked) | {"most": MOST_OF_TOOLS}
     calls: set[str] = set()
     counts: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
     times: dict[str, sums.Samples] = defaultdict(list)
