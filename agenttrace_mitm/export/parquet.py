@@ -2,7 +2,7 @@
 
 import io
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ..errors import AgentTraceError
@@ -14,6 +14,17 @@ GROUP = 10_000
 
 def pieces(export: Export) -> Iterator[bytes]:
     """The file, a row group at a time.  Raises `AgentTraceError` without `pyarrow`."""
+    types = {name: export.types[name] for name in export.columns}
+    return in_groups(types, itertools.batched(export.rows(), GROUP))
+
+
+def in_groups(
+    types: Mapping[str, str], groups: Iterable[Sequence[Mapping[str, Any]]]
+) -> Iterator[bytes]:
+    """The file of rows whose columns are of these SQL *types*; a piece for each of *groups*.
+
+    Raises `AgentTraceError` without `pyarrow`, before anything is read.
+    """
     try:
         import pyarrow as arrow  # noqa: PLC0415  # optional
         from pyarrow import parquet  # noqa: PLC0415
@@ -21,17 +32,21 @@ def pieces(export: Export) -> Iterator[bytes]:
         raise AgentTraceError(
             "Parquet needs the package pyarrow", "Run: pip install 'agenttrace-mitm[parquet]'"
         ) from None
-    types = {"integer": arrow.int64(), "real": arrow.float64(), "float": arrow.float64()}
+    known = {"integer": arrow.int64(), "real": arrow.float64(), "float": arrow.float64()}
     schema = arrow.schema(
-        [(name, types.get(export.types[name], arrow.string())) for name in export.columns]
+        [(name, known.get(type_, arrow.string())) for name, type_ in types.items()]
     )
-    out = _Sink()
-    with parquet.ParquetWriter(out, schema, compression="zstd") as writer:
-        for group in itertools.batched(export.rows(), GROUP):
-            rows = [{name: _value(row[name]) for name in export.columns} for row in group]
-            writer.write_table(arrow.Table.from_pylist(rows, schema))
-            yield out.taken()
-    yield out.taken()
+
+    def written() -> Iterator[bytes]:
+        out = _Sink()
+        with parquet.ParquetWriter(out, schema, compression="zstd") as writer:
+            for group in groups:
+                rows = [{name: _value(row[name]) for name in types} for row in group]
+                writer.write_table(arrow.Table.from_pylist(rows, schema))
+                yield out.taken()
+        yield out.taken()
+
+    return written()
 
 
 def _value(value: Any) -> Any:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from ..clock import derived_id, new_id
 from ..model import (
@@ -31,7 +31,16 @@ DAY_US = 86_400_000_000
 CALL_TYPES = ("llm_call", "completion")
 _HEX = re.compile(r"[0-9a-f]+")
 
-type Count = Annotated[int, Field(ge=0, le=10**12)]
+
+def _no_words(value: object) -> object:
+    """Python takes "200" and True for numbers; JSON and our schema do not."""
+    if isinstance(value, str | bool):
+        raise ValueError("a number is wanted")
+    return value
+
+
+type Count = Annotated[int, Field(ge=0, le=10**12), BeforeValidator(_no_words)]
+type Milliseconds = Annotated[float, Field(ge=0, le=1e9, strict=True)]
 type Short = Annotated[str, Field(max_length=256)]
 type EventType = Literal["llm_call", "completion", "heartbeat", "error", "custom"]
 
@@ -62,11 +71,11 @@ class Event(BaseModel):
     cache_write_tokens: Count | None = Field(None, description="part of tokens_in")
     reasoning_tokens: Count | None = Field(None, description="part of tokens_out")
     cost_usd: float | None = Field(
-        None, ge=0, le=1e6, description="taken only where we have no price ourselves"
+        None, ge=0, le=1e6, strict=True, description="taken only where we have no price ourselves"
     )
-    latency_ms: float | None = Field(None, ge=0, le=1e9)
-    ttft_ms: float | None = Field(None, ge=0, le=1e9, description="until the first content")
-    status_code: int | None = Field(None, ge=100, le=599)
+    latency_ms: Milliseconds | None = None
+    ttft_ms: Milliseconds | None = Field(None, description="until the first content")
+    status_code: Annotated[int, Field(ge=100, le=599), BeforeValidator(_no_words)] | None = None
     error_type: Short | None = None
     error_message: str | None = Field(None, max_length=10_000)
     name: Short | None = Field(None, description="of a custom event")

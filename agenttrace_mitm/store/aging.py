@@ -11,7 +11,7 @@ from .forgetting import remove_doomed
 from .retention import GIVE_BACK
 from .rollups import DAY_US
 
-STEP = 20
+STEP = 10
 
 _DOOMED = """
 create temp table doomed as

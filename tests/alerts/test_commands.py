@@ -1,6 +1,9 @@
 """`agenttrace-mitm alerts`: what it prints, changes and answers as exit code."""
 
 import json
+import os
+import shutil
+import time
 
 import pytest
 from click.testing import CliRunner
@@ -250,3 +253,33 @@ def test_the_webhook_secret_is_made_once_and_private(user):
     assert first.startswith("whsec_")
     assert user.types("secret") == first
     assert (user.home / "webhook.key").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.skipif(not os.environ.get("AGENTTRACE_CRON"), reason="waits: AGENTTRACE_CRON=1")
+@pytest.mark.skipif(not shutil.which("cron"), reason="no cron here")
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="cron wants root")
+def test_cron_itself_runs_the_line(user):
+    """Debian's cron, in mounts of its own: nobody's crontab is touched."""
+    import subprocess
+
+    user.types("add", "errors", "--type", "error_rate", "--set", "min_calls=1")
+    user.scene.calls(1, outcome="error")
+    log = user.home / "logs" / "alerts.log"
+    log.parent.mkdir(exist_ok=True)
+    table = user.home / "table"
+    table.write_text(user.types("install-cron"))
+    private = (
+        "mount -t tmpfs tmpfs /run && mount -t tmpfs tmpfs /var/spool/cron && "
+        'mkdir -m 1730 /var/spool/cron/crontabs && crontab "$0" && exec cron -f'
+    )
+    cron = subprocess.Popen(["unshare", "--mount", "sh", "-c", private, str(table)])
+    try:
+        for _ in range(900):
+            if log.exists() and "1 of 1 call failed" in log.read_text():
+                break
+            assert cron.poll() is None, "cron did not stay"
+            time.sleep(0.1)
+        assert "1 of 1 call failed" in log.read_text()
+    finally:
+        cron.terminate()
+        cron.wait()

@@ -1,9 +1,11 @@
 """The API: what it answers, to whom, and that its description is true."""
 
 import gzip
+import io
 import itertools
 import json
 import sqlite3
+import sys
 
 import pytest
 
@@ -230,10 +232,33 @@ async def test_every_filter_filters(database, api):
         assert [one["id"] for one in (await api(f"/events?{query}"))["events"]] == ids, query
 
 
+async def test_an_export_may_be_parquet(database, api, headers):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    fill(database, *(call(n, tags={"k": [n]}, tokens_in=n) for n in range(1, 1203)))
+    listed = (await api("/events?limit=10000"))["events"]
+    answer = await api.client.get("/api/events/export?format=parquet", headers=headers)
+    assert answer.headers["content-type"] == "application/vnd.apache.parquet"
+    table = parquet.read_table(io.BytesIO(answer.content))
+    types = {name: str(table.schema.field(name).type) for name in ("id", "at_us", "cost_usd")}
+    assert types == {"id": "string", "at_us": "int64", "cost_usd": "double"}
+    rows = [row | {"tags": row["tags"] and json.loads(row["tags"])} for row in table.to_pylist()]
+    assert rows == listed
+    none = await api.client.get(
+        "/api/events/export?format=parquet&agent_id=nobody", headers=headers
+    )
+    assert parquet.read_table(io.BytesIO(none.content)).num_rows == 0
+
+
+async def test_parquet_without_its_package_is_said(api, headers, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    answer = await api.client.get("/api/events/export?format=parquet", headers=headers)
+    assert answer.status_code == 501
+    assert "pip install" in answer.json()["remedy"]
+
+
 @pytest.mark.parametrize("format_", ["csv", "json", "jsonl"])
 async def test_exports_hold_what_the_list_holds(database, api, headers, format_):
     import csv
-    import io
 
     fill(database, *(call(n, tags={"k": [n]}, agent_id='a,"b"') for n in range(1, 1203)))
     listed = (await api("/events?limit=10000"))["events"]

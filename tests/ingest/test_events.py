@@ -187,3 +187,14 @@ async def test_nonsense_on_the_socket_hurts_nobody(tmp_path):
         writer.close()
         await hand_over(read([CALL], clock.now_us()), recorder.socket)
         assert recorder.count("llm_calls") == 1
+
+
+@pytest.mark.parametrize(
+    "field", ["tokens_in", "cost_usd", "latency_ms", "ttft_ms", "status_code", "reasoning_tokens"]
+)
+@pytest.mark.parametrize("value", ["200", True])
+def test_a_number_is_a_number(field, value):
+    """As the schema says: words and truths are not taken for one."""
+    event = {"agent_id": "a", "event_type": "llm_call", field: value}
+    assert field in read([event], NOW).results[0].error
+    assert read([event | {field: 200.0}], NOW).status == 200

@@ -9,14 +9,17 @@ import csv
 import io
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal, get_args
 from urllib.parse import quote
 
 from datasette.utils.asgi import AsgiStream
 from pydantic import Field
 
-from .endpoint import Call, Endpoint
+from agenttrace_mitm.errors import AgentTraceError
+from agenttrace_mitm.export import parquet
+
+from .endpoint import Call, Endpoint, Refused
 from .events import EventsAsked, Happened, happened, selecting
 
 AT_ONCE = 500
@@ -24,13 +27,14 @@ MEDIA_TYPES = {
     "csv": "text/csv; charset=utf-8",
     "json": "application/json",
     "jsonl": "application/x-ndjson",
+    "parquet": parquet.FORMAT.media_type,
 }
 
 
 class ExportAsked(EventsAsked):
     """Which events, and how; `limit` and `cursor` play no part."""
 
-    format: Literal["csv", "json", "jsonl"] = Field("csv", description="of the file")
+    format: Literal["csv", "json", "jsonl", "parquet"] = Field("csv", description="of the file")
 
 
 async def _export(call: Call) -> AsgiStream:
@@ -38,12 +42,18 @@ async def _export(call: Call) -> AsgiStream:
     sql, given = selecting(asked, limited=False)
     uri = f"file:{quote(str(call.database))}?mode=ro"
     db = sqlite3.connect(uri, uri=True, timeout=5, check_same_thread=False)
-    pieces = PIECES[asked.format](_rows(db, sql, given))
+    try:
+        pieces = PIECES[asked.format](_rows(db, sql, given))
+    except AgentTraceError as error:
+        db.close()
+        raise Refused(501, error.problem, error.remedy) from None
 
     async def stream(writer: Any) -> None:
         try:
-            while piece := await asyncio.to_thread(next, pieces, ""):
-                await writer.write(piece)
+            while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
+                # Its `write` takes text alone.
+                body = piece if isinstance(piece, bytes) else piece.encode()
+                await writer.send({"type": "http.response.body", "body": body, "more_body": True})
         finally:
             db.close()
 
@@ -91,11 +101,25 @@ def _json(groups: Iterator[Sequence[dict[str, Any]]]) -> Iterator[str]:
     yield "\n]}\n" if lead == ",\n" else lead + "]}\n"
 
 
-PIECES = {"csv": _csv, "json": _json, "jsonl": _jsonl}
+def _parquet(groups: Iterator[Sequence[dict[str, Any]]]) -> Iterator[bytes]:
+    types = {name: _sql_type(field.annotation) for name, field in Happened.model_fields.items()}
+    return parquet.in_groups(types, groups)
+
+
+def _sql_type(annotation: Any) -> str:
+    kinds = {annotation, *get_args(annotation)}
+    return "real" if float in kinds else "integer" if int in kinds else "text"
+
+
+PIECES: dict[str, Callable[[Iterator[Sequence[dict[str, Any]]]], Iterator[str | bytes]]] = {
+    "csv": _csv, "json": _json, "jsonl": _jsonl, "parquet": _parquet,
+}  # fmt: skip
 
 ENDPOINTS = (
     Endpoint(
-        "GET", "/api/events/export", "read", "The same as a file: csv, json or jsonl, all of it.",
+        "GET", "/api/events/export", "read",
+        "The same as a file: csv, json, jsonl or parquet, all of it.",
         None, _export, query=ExportAsked, media_types=tuple(MEDIA_TYPES.values()),
+        others={501: "Parquet without the package pyarrow"},
     ),
 )  # fmt: skip
