@@ -139,16 +139,17 @@ def _parts(item: JsonObject) -> Iterable[Part]:
 
 
 def _between_agents(item: JsonObject) -> list[Part]:
-    """What an agent tells another: one text; of a task, how it is addressed and what it says.
+    """What an agent tells another: of a task, how it is addressed and what it says.
 
-    The words are those of the tool call that sent them, encrypted by the provider or not.
+    A task's words are those of the tool call that sent them, encrypted by the provider or not.
+    All else is a model's reply again: kept whole, to be dropped where replies are.
     """
     blocks = [object_of(block) for block in list_of(item.get("content"))]
     said = "".join(text_of(b.get("text")) or text_of(b.get("encrypted_content")) for b in blocks)
     head, mark, task = said.partition(_PAYLOAD)
     if said.startswith(_TASK) and task:
         return [TextPart(head + mark), TextPart(task)]
-    return [TextPart(said)] if said else [UnknownPart(item)]
+    return [UnknownPart(item)]
 
 
 def _thoughts(item: JsonObject) -> list[Part]:

@@ -22,7 +22,7 @@ _TASK = "Message Type: NEW_TASK"
 _INJECTED = (
     *("<system-reminder>", "<task-notification>", "<command-", "<local-command-"),  # Claude Code
     *("<environment_context>", "<user_instructions>", "# AGENTS.md instructions"),  # Codex
-    *("<multi_agent_", f"{_TASK}\n", "Message Type: MESSAGE\n", "Message Type: FINAL_ANSWER\n"),
+    *("<multi_agent_", f"{_TASK}\n"),
     "<session_context>",  # Gemini CLI
 )
 """How texts begin that a client puts among the user's words."""
@@ -95,13 +95,15 @@ def _texts(value: Json) -> Iterator[str]:
 
 def task_text(messages: Iterable[Message]) -> str:
     """The last task in *messages* that another agent gave, in so many words; empty: none."""
-    tasks = [message for message in messages if message.role == "user" and _is_task(message)]
+    tasks = [message for message in messages if is_task(message)]
     return user_text(tasks[-1:])
 
 
-def _is_task(message: Message) -> bool:
+def is_task(message: Message) -> bool:
+    """True for a task that another agent gave."""
     first = message.parts[0] if message.parts else None
-    return isinstance(first, TextPart) and first.text.startswith(_TASK)
+    told = isinstance(first, TextPart) and first.text.startswith(_TASK)
+    return told and message.role == "user"
 
 
 def user_text(messages: Iterable[Message]) -> str:

@@ -65,9 +65,12 @@ def _says(text: str) -> Item:
 
 
 @pytest.mark.parametrize("has_history", [False, True], ids=["alone", "with-history"])
-@pytest.mark.parametrize("tier", [1, 3])
+@pytest.mark.parametrize("tier", [1, 2, 3])
 def test_who_starts_an_agent_need_not_wait_for_it(tier: int, *, has_history: bool) -> None:
-    """It hangs below the call that started it, whose result came before its first request."""
+    """It hangs below the call that started it, whose result came before its first request.
+
+    What it is given of the history tells results again: they are not its own.
+    """
     talk = Recording(tier=tier)
     asked: list[Item] = [user("Split at commas, not at blanks.")]
     root = _asks(talk, asked, START, ROOT)
@@ -88,3 +91,19 @@ def test_who_starts_an_agent_need_not_wait_for_it(tier: int, *, has_history: boo
     assert {talk.of(id_, "agent_id") for id_ in (child, later)} == {"codex/spawn_agent"}
     done = "select answered_by_call_id from tool_calls where name = 'spawn_agent'"
     assert talk.row(done) == (waiting,)
+    kept = "\n".join(talk.db.iterdump())
+    assert ("Nothing else does." in kept) == (tier == 3), "it is a reply, whoever repeats it"
+    assert (TASK in kept) == (tier >= 2)
+
+
+def test_a_result_in_a_given_history_is_not_brought_by_who_was_given_it() -> None:
+    """The sub-agent is quicker than who started it."""
+    talk = Recording()
+    asked: list[Item] = [user("Split at commas, not at blanks.")]
+    root = _asks(talk, asked, START, ROOT)
+    child = _asks(talk, [*asked, START, STARTED, GIVEN], _says("Nothing else does."), CHILD)
+    later = _asks(talk, [*asked, START, STARTED], _says("That is done."), ROOT)
+    assert talk.of(child, "thread_id") == child
+    assert talk.of(later, "continues_call_id") == root
+    assert talk.of(later, "history") == "grown"
+    assert talk.row("select answered_by_call_id from tool_calls") == (later,)
