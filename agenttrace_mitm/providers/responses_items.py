@@ -48,6 +48,9 @@ _SERVER_RESULTS = {
     "code_interpreter_call": "outputs",
     "mcp_call": "output",
 }
+# How Codex words what one agent of a team tells another (0.171.0, November 2026).
+_TASK = "Message Type: NEW_TASK"
+_PAYLOAD = "\nPayload:\n"
 
 
 def messages_of(instructions: Json, items: Json) -> Iterator[Message]:
@@ -98,6 +101,8 @@ def _role(item: JsonObject) -> Literal["system", "user", "assistant", "tool"]:
     kind = text_of(item.get("type")) or "message"
     if kind == "message":
         return role_of(item.get("role"))
+    if kind == "agent_message":  # another agent speaks, in the place of a user
+        return "user"
     if kind.endswith("_output") or kind == "mcp_approval_response":
         return "tool"
     return "system" if kind in ("additional_tools", "configuration_update") else "assistant"
@@ -108,6 +113,8 @@ def _parts(item: JsonObject) -> Iterable[Part]:
     match kind:
         case "message":
             return parts_of(item.get("content"))
+        case "agent_message":
+            return _between_agents(item)
         case "reasoning":
             return _thoughts(item)
         case "function_call" | "custom_tool_call":
@@ -129,6 +136,20 @@ def _parts(item: JsonObject) -> Iterable[Part]:
             return [_result(item)]
         case _:
             return [UnknownPart(item)]
+
+
+def _between_agents(item: JsonObject) -> list[Part]:
+    """What an agent tells another: of a task, how it is addressed and what it says.
+
+    A task's words are those of the tool call that sent them, encrypted by the provider or not.
+    All else is a model's reply again: kept whole, to be dropped where replies are.
+    """
+    blocks = [object_of(block) for block in list_of(item.get("content"))]
+    said = "".join(text_of(b.get("text")) or text_of(b.get("encrypted_content")) for b in blocks)
+    head, mark, task = said.partition(_PAYLOAD)
+    if said.startswith(_TASK) and task:
+        return [TextPart(head + mark), TextPart(task)]
+    return [UnknownPart(item)]
 
 
 def _thoughts(item: JsonObject) -> list[Part]:

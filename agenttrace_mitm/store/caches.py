@@ -17,10 +17,17 @@ from .talks import Talks, json_list
 
 type Changed = Literal["model", "tools", "system", "history", "time", "unseen", "system or tools"]
 
+NEWEST = 10_000
+"""Calls that are looked at, the newest before the end that is asked for."""
+
 _BROKEN = """
 select id, after_call_id, tokens_lost, changed from broken_caches
-where started_us >= :since_us and (:agent is null or agent_id = :agent)
-  and (:session is null or session_id = :session)
+where started_us < :until_us and started_us >= max(:since_us, coalesce((
+        select started_us from llm_calls where started_us < :until_us
+        order by started_us desc limit 1 offset :newest
+    ), 0))
+  and (:agent is null or agent_id = :agent) and (:session is null or session_id = :session)
+  and (:provider is null or provider = :provider) and (:model is null or model = :model)
 limit :most
 """
 _CALLS = "select * from llm_calls where id in (select value from json_each(?))"
@@ -28,6 +35,7 @@ _MESSAGES = """
 select id, role, substr(text, 1, 200) as text from messages
 where id in (select value from json_each(?))
 """
+_FOREVER_US = 2**62
 _BEFORE_MESSAGES = ("model", "tools")
 
 
@@ -37,7 +45,7 @@ class Break:
 
     `position` is that of the first message that differs, `role` whose it is, `before` and `after`
     how the two begin; all None where no message of the request before was changed.  `lost` is
-    what a hit would have spared; None where the call has no price.
+    what a hit would have spared; None where the call has no price, or is not metered.
     """
 
     call_id: str
@@ -58,13 +66,25 @@ class Break:
 def breaks(
     db: sqlite3.Connection,
     since_us: int = 0,
+    until_us: int = _FOREVER_US,
     *,
+    provider: str | None = None,
+    model: str | None = None,
     agent: str | None = None,
     session: str | None = None,
     most: int = 100,
 ) -> list[Break]:
-    """Broken caches since *since_us*, the latest first."""
-    given = {"since_us": since_us, "agent": agent, "session": session, "most": most}
+    """Broken caches since *since_us* among the newest calls before *until_us*, latest first."""
+    given = {
+        "since_us": since_us,
+        "until_us": until_us,
+        "newest": NEWEST - 1,
+        "provider": provider,
+        "model": model,
+        "agent": agent,
+        "session": session,
+        "most": most,
+    }
     found = [tuple(row) for row in db.execute(_BROKEN, given)]
     ids = sorted({id_ for row in found for id_ in row[:2]})
     rows, db.row_factory = db.row_factory, sqlite3.Row
@@ -129,6 +149,8 @@ def _worded(db: sqlite3.Connection, told: Sequence[Break], talks: Talks) -> list
 
 def _spared(call: LlmCall, lost: int) -> int | None:
     """What *call* would have cost less, had *lost* more tokens come from the cache."""
+    if call.billing not in (None, "metered"):
+        return None
     plain = call.model_copy(update={"usage_raw": None})
     as_it_was, as_a_hit = price_call(plain), price_call(_with_hit(plain, lost))
     if isinstance(as_it_was, Cost) and isinstance(as_a_hit, Cost):

@@ -240,6 +240,7 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "arguments": "JSON as the model wrote it, where it is kept",
         "results": "how many different results came back",
         "last_call_id": "the call that made the last of them, llm_calls.id",
+        "cost_usd": "what asking again took: shares of all those calls but the first",
     },
     "tool_loops": {
         "name": "the tool",
@@ -249,6 +250,7 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "arguments": "JSON as the model wrote it, where it is kept",
         "results": "how many different results came back",
         "last_call_id": "the call that made the last of them, llm_calls.id",
+        "cost_usd": "what asking again took: shares of all those calls but the first",
     },
     "unused_tools": {
         "name": "the tool",
@@ -256,12 +258,24 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "last_at": "when the last of them began",
         "characters": "length of its description and schema",
         "estimated_tokens": "a quarter of that, for all these calls: what it took to send it",
+        "estimated_cost_usd": "what these tokens took, at the mean price of one that was read",
     },
     "large_tool_results": {
         "call_id": "the call that made the tool call, llm_calls.id",
         "name": "the tool",
         "characters": "length of the result",
         "answered_by_call_id": "the call that brought it, llm_calls.id",
+        "estimated_cost_usd": "what reading it took that call, by size; later ones read it again",
+    },
+    "read_prices": {
+        "call_id": "the call, llm_calls.id",
+        "usd_per_token": "US dollars: what the call cost without its output, by tokens_in",
+    },
+    "tool_call_costs": {
+        "call_id": "the call that made the tool call, llm_calls.id",
+        "position": "its place among those of the reply, tool_calls.position",
+        "asked_usd": "US dollars: what the call cost, by the number of its tool calls",
+        "estimated_read_usd": "what its result took to read once, four characters a token",
     },
     "drift": {
         "note": "what was new or misshapen",

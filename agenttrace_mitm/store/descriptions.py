@@ -142,5 +142,7 @@ VIEWS = {
     "tool_loops": "the same tool call three times and more in a row, and whether results differed",
     "unused_tools": "tools sent with ten calls and more that none called; tokens are estimated",
     "large_tool_results": "tool results above 20,000 characters: each later call resends them",
+    "read_prices": "what a token that a call read cost, cached ones and others together; metered",
+    "tool_call_costs": "what each tool call took: its share of the call that asked, its result",
     "drift": "what providers sent that was new or misshapen, by dialect",
 }

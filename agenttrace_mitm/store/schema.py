@@ -23,6 +23,7 @@ from . import (
     rollups,
     search,
     waste,
+    wasted,
     words,
 )
 from .descriptions import CALL_COLUMNS
@@ -465,6 +466,12 @@ def m085_waiting(db: Database) -> None:
 def m086_cold_pages(db: Database) -> None:
     """Agents and Savings read a third of the file's pages."""
     indexes.for_cold_pages(db)
+
+
+@migrations()
+def m087_wasted(db: Database) -> None:
+    """What waste cost."""
+    wasted.create(db)
 
 
 def _sql_type(annotation: Any) -> type:

@@ -23,7 +23,7 @@ from ..model import (
 from .fingerprints import Fingerprinter, Placed
 from .identity import Identity, TraceContext
 from .known import Known, MadeTool, Seen, style_of
-from .spoken import said, user_text
+from .spoken import is_task, said, user_text
 from .subagents import Parent, SubAgents
 from .threads import Link, Request, Threads, reply_print, turn_print
 from .tools import Answer, Dropped, Pairing, made_tools, server_answers
@@ -271,7 +271,7 @@ class Places:
     ) -> tuple[Answer, ...]:
         if own.fixed:
             return own.answers
-        told = link.told if link else 0
+        told = link.told if link else _given(finding.asked)
         messages = [placed.message for placed in finding.asked[told:]]
         brings = any(isinstance(p, ToolResultPart) for message in messages for p in message.parts)
         found: list[Answer] = []
@@ -435,6 +435,12 @@ def _asks(finding: Finding, link: Link) -> bool:
     if link.history == "compacted":
         return False
     return bool(user_text(_latest(finding.asked[link.told :])))
+
+
+def _given(asked: Sequence[Placed]) -> int:
+    """How many messages a sub-agent was given with its task: what they answer is its starter's."""
+    tasks = (at for at, placed in enumerate(asked) if is_task(placed.message))
+    return max(tasks, default=0)
 
 
 def _latest(asked: Sequence[Placed]) -> list[Message]:

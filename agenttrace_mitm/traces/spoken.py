@@ -17,9 +17,12 @@ TELLING = 40
 """Characters from which on words are hardly said twice by accident."""
 PROMPT = 12
 """Characters from which on an argument may be somebody's first message."""
+_TASK = "Message Type: NEW_TASK"
+"""How Codex addresses a task that one agent has for another."""
 _INJECTED = (
     *("<system-reminder>", "<task-notification>", "<command-", "<local-command-"),  # Claude Code
     *("<environment_context>", "<user_instructions>", "# AGENTS.md instructions"),  # Codex
+    *("<multi_agent_", f"{_TASK}\n"),
     "<session_context>",  # Gemini CLI
 )
 """How texts begin that a client puts among the user's words."""
@@ -88,6 +91,19 @@ def _texts(value: Json) -> Iterator[str]:
         case dict():
             for item in value.values():
                 yield from _texts(item)
+
+
+def task_text(messages: Iterable[Message]) -> str:
+    """The last task in *messages* that another agent gave, in so many words; empty: none."""
+    tasks = [message for message in messages if is_task(message)]
+    return user_text(tasks[-1:])
+
+
+def is_task(message: Message) -> bool:
+    """True for a task that another agent gave."""
+    first = message.parts[0] if message.parts else None
+    told = isinstance(first, TextPart) and first.text.startswith(_TASK)
+    return told and message.role == "user"
 
 
 def user_text(messages: Iterable[Message]) -> str:

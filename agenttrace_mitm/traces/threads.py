@@ -13,7 +13,7 @@ from typing import Literal
 from ..model import Links, Message, ToolCallPart, ToolResultPart
 from .fingerprints import Fingerprinter, Placed
 from .known import Known, MadeTool, Seen, model_of
-from .spoken import TELLING, Said, said
+from .spoken import TELLING, Said, said, task_text
 
 TURNS_TRIED = 3
 RESULTS_TRIED = 8
@@ -75,6 +75,8 @@ class Threads:
     def find(self, request: Request) -> Link | None:
         """The link to the continued call, or None when the request begins a thread."""
         link = self._by_id(request) or self._by_content(request)
+        if link and _is_handed_over(link, request):
+            return None
         if link is None or not self._is_fork(link, request):
             return link
         if link.confidence <= UNREPEATED and link.seen.turn_print:
@@ -291,6 +293,13 @@ class Threads:
 
     def _is_fork(self, link: Link, request: Request) -> bool:
         return link.history == "grown" and self._taken(link.seen, request) == 2
+
+
+def _is_handed_over(link: Link, request: Request) -> bool:
+    """True for a sub-agent that was given the history of who started it, and a task."""
+    ids = link.seen.conversation, request.links.conversation_id
+    new = (placed.message for placed in request.asked[link.told :])
+    return all(ids) and ids[0] != ids[1] and bool(task_text(new))
 
 
 def _answered(found: Sequence[Seen], request: Request) -> list[Seen]:

@@ -16,6 +16,10 @@ class CannedQuery:
     title: str
     description: str
     sql: str
+    question: str
+    """What a person wants to know."""
+    page: str = ""
+    """The page that shows it, or the nearest to it; empty: none does."""
 
     def as_metadata(self) -> dict[str, str]:
         """As Datasette wants it."""
@@ -40,6 +44,8 @@ where kind in ('llm', 'auxiliary')
 group by day, model
 order by day_utc desc, cost_usd desc
 """,
+    question="What did each model cost, day by day?",
+    page="costs",
 )
 
 SLOWEST = CannedQuery(
@@ -60,6 +66,8 @@ where kind in ('llm', 'auxiliary') and outcome = 'ok'
 order by latency_ms desc
 limit 100
 """,
+    question="Which calls took longest?",
+    page="latency",
 )
 
 ERRORS = CannedQuery(
@@ -75,6 +83,8 @@ where outcome in ('error', 'interrupted', 'cancelled')
 order by started_us desc
 limit 200
 """,
+    question="What went wrong lately?",
+    page="calls?outcome=failed",
 )
 
 UNPRICED = CannedQuery(
@@ -100,6 +110,8 @@ from each
 group by provider, coalesce(response_model, model), unpriced_reason
 order by calls desc
 """,
+    question="Which calls are missing from every sum of costs?",
+    page="costs",
 )
 
 TOKENS_PER_AGENT = CannedQuery(
@@ -121,6 +133,8 @@ where kind in ('llm', 'auxiliary')
 group by agent_id
 order by tokens_in desc
 """,
+    question="Which agent spends most?",
+    page="agents",
 )
 
 CALLS_PER_CLIENT = CannedQuery(
@@ -145,6 +159,8 @@ where kind in ('llm', 'auxiliary')
 group by coalesce(client, process, '(unknown)'), provider
 order by calls desc
 """,
+    question="Which programs make the calls, and how many fail?",
+    page="agents",
 )
 
 TOOL_CALLS = CannedQuery(
@@ -169,6 +185,8 @@ from recent
 group by name
 order by calls desc
 """,
+    question="Which tools are used, which fail, and which are slow?",
+    page="agents",
 )
 
 CONVERSATION = CannedQuery(
@@ -193,6 +211,8 @@ join messages t on t.id = m.message_id
 where (m.direction = 'in' and m.position < s.below) or m.call_id = :call_id
 order by m.position, m.direction, m.choice
 """,
+    question="What exactly was the model told in this call?",
+    page="calls",
 )
 
 DRIFT = CannedQuery(
@@ -216,6 +236,7 @@ group by dialect, note.value
 order by calls desc
 limit 200
 """,
+    question="What did providers change?",
 )
 
 RETRIES = CannedQuery(
@@ -259,6 +280,8 @@ group by operation_id
 order by started_at desc
 limit 200
 """,
+    question="What did tries in vain cost?",
+    page="costs/savings",
 )
 
 CANCELLED = CannedQuery(
@@ -276,6 +299,8 @@ where outcome in ('cancelled', 'interrupted')
 order by started_us desc
 limit 200
 """,
+    question="What was paid for replies that nobody read?",
+    page="costs/savings",
 )
 
 BROKEN_CACHES = CannedQuery(
@@ -290,6 +315,8 @@ where started_us >= coalesce(
 order by started_us desc
 limit 200
 """,
+    question="Which calls missed the prompt cache, and who broke it?",
+    page="costs/caches",
 )
 
 REPEATED_TOOLS = CannedQuery(
@@ -298,22 +325,133 @@ REPEATED_TOOLS = CannedQuery(
     "Of the last 10,000 tool calls: made again alike in one thread; one result is no news.",
     """\
 with recent as (
-    select call_id, name, fingerprint, arguments, result
+    select call_id, position, name, fingerprint, arguments, result
     from tool_calls
     where not server
     order by id desc
     limit 10000
+),
+made as (
+    select t.*, c.agent_id, c.session_id, c.thread_id, c.started_at, k.asked_usd,
+           row_number() over (
+               partition by c.thread_id, t.fingerprint order by c.started_us, t.position) as nth
+    from recent t cross join llm_calls c on c.id = t.call_id
+    cross join tool_call_costs k on k.call_id = t.call_id and k.position = t.position
+    where t.fingerprint is not null and c.thread_id is not null
 )
-select t.name, count(*) as times, count(distinct t.result) as results, c.agent_id,
-       c.session_id, min(c.started_at) as first_at, max(c.started_at) as last_at,
-       min(t.arguments) as arguments, max(t.call_id) as last_call_id
-from recent t join llm_calls c on c.id = t.call_id
-where t.fingerprint is not null and c.thread_id is not null
-group by c.thread_id, t.fingerprint
+select name, count(*) as times, count(distinct result) as results,
+       sum(case when nth > 1 then asked_usd end) as cost_usd, agent_id, session_id,
+       min(started_at) as first_at, max(started_at) as last_at, min(arguments) as arguments,
+       max(call_id) as last_call_id
+from made
+group by thread_id, fingerprint
 having count(*) > 1
 order by times desc, last_at desc
 limit 200
 """,
+    question="Which tools were asked for the same thing again, and at what cost?",
+    page="costs/savings",
+)
+
+TOOL_LOOPS = CannedQuery(
+    "tool_loops_by_thread",
+    "Loops",
+    "Of the last 10,000 tool calls: the same three times and more in a row; what the rest cost.",
+    """\
+with recent as (
+    select call_id, position, name, fingerprint, arguments, result
+    from tool_calls
+    where not server
+    order by id desc
+    limit 10000
+),
+made as (
+    select t.*, c.agent_id, c.session_id, c.thread_id, c.started_at, c.started_us, k.asked_usd,
+           row_number() over (partition by c.thread_id order by c.started_us, t.position)
+           - row_number() over (
+               partition by c.thread_id, t.fingerprint order by c.started_us, t.position) as run
+    from recent t cross join llm_calls c on c.id = t.call_id
+    cross join tool_call_costs k on k.call_id = t.call_id and k.position = t.position
+    where t.fingerprint is not null and c.thread_id is not null
+),
+turns as (
+    select *, row_number() over (
+        partition by thread_id, fingerprint, run order by started_us, position) as nth
+    from made
+)
+select name, count(*) as times, count(distinct result) as results,
+       sum(case when nth > 1 then asked_usd end) as cost_usd, agent_id, session_id,
+       min(started_at) as first_at, max(started_at) as last_at, min(arguments) as arguments,
+       max(call_id) as last_call_id
+from turns
+group by thread_id, fingerprint, run
+having count(*) >= 3
+order by times desc, last_at desc
+limit 200
+""",
+    question="Which agents went round in circles, and at what cost?",
+    page="costs/savings",
+)
+
+LARGE_RESULTS = CannedQuery(
+    "large_tool_results_by_size",
+    "Large tool results",
+    "Of the last 10,000 tool calls: results above 20,000 characters; the cost of one reading.",
+    """\
+with recent as (
+    select call_id, position, name, length(result) as characters, answered_by_call_id
+    from tool_calls
+    order by id desc
+    limit 10000
+)
+select t.name, t.characters, k.estimated_read_usd as estimated_cost_usd, c.started_at, c.agent_id,
+       c.session_id, t.call_id, t.answered_by_call_id
+from recent t cross join llm_calls c on c.id = t.call_id
+cross join tool_call_costs k on k.call_id = t.call_id and k.position = t.position
+where t.characters > 20000
+order by characters desc
+limit 200
+""",
+    question="Which tools answer too much, and what does reading it cost?",
+    page="costs/savings",
+)
+
+UNUSED_TOOLS = CannedQuery(
+    "unused_tools_by_prompt",
+    "Unused tools",
+    "Of the last 10,000 calls: tools sent with ten and more that none called; what that cost.",
+    """\
+with recent as (
+    select id, prompt_id, started_at
+    from llm_calls
+    order by started_us desc
+    limit 10000
+),
+sent as (
+    select c.prompt_id, count(*) as calls, max(c.started_at) as last_at,
+           avg(p.usd_per_token) as usd_per_token
+    from recent c left join read_prices p on p.call_id = c.id
+    where c.prompt_id is not null
+    group by c.prompt_id
+    having count(*) >= 10
+),
+used as (
+    select distinct c.prompt_id, t.name
+    from recent c cross join tool_calls t on t.call_id = c.id
+)
+select tool.value ->> 0 as name, p.agent_id, s.calls, tool.value ->> 1 as characters,
+       cast(s.calls * (tool.value ->> 1) * 0.25 as integer) as estimated_tokens,
+       s.calls * (tool.value ->> 1) * 0.25 * s.usd_per_token as estimated_cost_usd,
+       s.last_at, s.prompt_id
+from sent s cross join prompts p on p.prompt_id = s.prompt_id, json_each(p.tool_sizes) as tool
+where tool.value ->> 0 is not null
+  and (s.prompt_id, tool.value ->> 0) not in (select prompt_id, name from used
+                                              where prompt_id is not null and name is not null)
+order by estimated_tokens desc
+limit 200
+""",
+    question="Which tools are sent with every call and never used, and at what cost?",
+    page="costs/savings",
 )
 
 PROMPTS = CannedQuery(
@@ -329,6 +467,8 @@ from prompts
 order by first_seen_us desc
 limit 200
 """,
+    question="How did an agent's system prompt and tools change?",
+    page="agents",
 )
 
 CANNED_QUERIES = (
@@ -345,5 +485,19 @@ CANNED_QUERIES = (
     CANCELLED,
     BROKEN_CACHES,
     REPEATED_TOOLS,
+    TOOL_LOOPS,
+    LARGE_RESULTS,
+    UNUSED_TOOLS,
     PROMPTS,
 )
+
+
+def questions() -> str:
+    """`docs/questions.md`: each question, the page that answers it, and the query."""
+    return "\n".join(_section(query) for query in CANNED_QUERIES)
+
+
+def _section(query: CannedQuery) -> str:
+    page = f"Page: `/-/agenttrace/{query.page}`. " if query.page else ""
+    told = f"{page}Saved query: `{query.name}`. {query.description}"
+    return f"## {query.question}\n\n{told}\n\n```sql\n{query.sql}```\n"

@@ -12,7 +12,10 @@ from datasette_agenttrace.canned import (
     CANCELLED,
     CANNED_QUERIES,
     DRIFT,
+    LARGE_RESULTS,
     REPEATED_TOOLS,
+    TOOL_LOOPS,
+    UNUSED_TOOLS,
 )
 from tests.support import sample_db
 
@@ -48,7 +51,14 @@ async def test_hook_gives_the_same_to_any_name(database, headers, serve):
         (BROKEN_CACHES, "broken_caches", "id, changed, tokens_lost"),
         (CANCELLED, "billed_but_cancelled", "id, tokens_in, tokens_out, estimated_tokens_out"),
         (DRIFT, "drift", "dialect, note, calls, first_seen, last_seen, last_call_id"),
-        (REPEATED_TOOLS, "repeated_tool_calls", "name, times, results, arguments, last_call_id"),
+        (
+            REPEATED_TOOLS,
+            "repeated_tool_calls",
+            "name, times, results, arguments, last_call_id, cost_usd",
+        ),
+        (TOOL_LOOPS, "tool_loops", "name, times, results, arguments, last_call_id, cost_usd"),
+        (LARGE_RESULTS, "large_tool_results", "name, characters, call_id, estimated_cost_usd"),
+        (UNUSED_TOOLS, "unused_tools", "name, calls, characters, estimated_tokens"),
     ],
     ids=lambda value: getattr(value, "name", None),
 )
@@ -77,7 +87,7 @@ def _make_waste(db):
     db.execute(
         "update llm_calls set outcome = 'cancelled', usage_source = 'partial' where id = ?", last
     )
-    for position, call in enumerate((*before, *after)):
+    for position, call in enumerate((*before, *after, *after, *after)):
         db["tool_calls"].insert(
             {
                 "call_id": call,
@@ -86,6 +96,23 @@ def _make_waste(db):
                 "server": 0,
                 "fingerprint": "f",
                 "arguments": "{}",
+                "result": "x" * 30_000 if position == 0 else "x",
+                "answered_by_call_id": after[0],
                 "started_us": position,
             }
         )
+    db["prompts"].insert(
+        {
+            "prompt_id": "p",
+            "agent_id": "a",
+            "first_seen_us": 1,
+            "system_print": "s",
+            "tools_print": "t",
+            "system_chars": 0,
+            "n_tools": 1,
+            "tools_chars": 400,
+            "privacy_tier": 3,
+            "tool_sizes": '[["ls", 400]]',
+        }
+    )
+    db.execute("update llm_calls set prompt_id = 'p' where id > ?", after)

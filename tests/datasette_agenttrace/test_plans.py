@@ -89,6 +89,8 @@ MORE = {
         *(f"?by={by}" for by in ("provider", "agent", "project", "session", "prompt")),
         "/savings",
         "/savings?agent=claude-code",
+        "/caches",
+        "/caches?agent=claude-code&provider=anthropic&model=claude-sonnet-4-5",
         "/savings?range=90d&instead=openai/gpt-5-mini",
     ),
 }

@@ -14,7 +14,7 @@ DONE = "The file is there now."
 TITLE = '{"title": "Make a file"}'
 MONITOR = "You are a security monitor for autonomous AI coding agents."
 ALLOWED = "<block>no"
-USED_IN, USED_OUT = 1200, 34
+USED_IN, USED_OUT, CACHED = 1200, 34, 800
 
 type Call = tuple[str, str, dict[str, Any]]
 """A tool's name, the id of the call (where the wire has one), its arguments."""
@@ -60,6 +60,7 @@ def anthropic_answer(body: dict[str, Any], says: str | Call) -> bytes:
         block = {"type": "tool_use", "id": id_, "name": name, "input": {}}
         delta = {"type": "input_json_delta", "partial_json": json.dumps(arguments)}
         reason = "tool_use"
+    used = {"input_tokens": USED_IN - CACHED, "cache_read_input_tokens": CACHED}
     message = {
         "id": f"msg_{len(body['messages'])}_{zlib.crc32(json.dumps(body).encode())}",
         "type": "message",
@@ -68,11 +69,11 @@ def anthropic_answer(body: dict[str, Any], says: str | Call) -> bytes:
         "content": [],
         "stop_reason": None,
         "stop_sequence": None,
-        "usage": {"input_tokens": USED_IN, "output_tokens": 1},
+        "usage": {**used, "output_tokens": 1},
     }
     if not body.get("stream"):
         text = {"type": "text", "text": delta.get("text", "")}
-        usage = {"input_tokens": USED_IN, "output_tokens": USED_OUT}
+        usage = {**used, "output_tokens": USED_OUT}
         return json.dumps(
             message | {"content": [text], "stop_reason": "end_turn", "usage": usage}
         ).encode()
@@ -110,7 +111,7 @@ def openai_answer(body: dict[str, Any], says: str | dict[str, Any]) -> bytes:
     identity = f"resp_{zlib.crc32(json.dumps(body['input']).encode())}"
     usage = {
         "input_tokens": USED_IN,
-        "input_tokens_details": {"cached_tokens": 0},
+        "input_tokens_details": {"cached_tokens": CACHED},
         "output_tokens": USED_OUT,
         "output_tokens_details": {"reasoning_tokens": 0},
         "total_tokens": USED_IN + USED_OUT,
@@ -173,6 +174,7 @@ def google_answer(body: dict[str, Any], says: str | Call) -> bytes:
         ],
         "usageMetadata": {
             "promptTokenCount": USED_IN,
+            "cachedContentTokenCount": CACHED,
             "candidatesTokenCount": USED_OUT,
             "totalTokenCount": USED_IN + USED_OUT,
         },

@@ -84,6 +84,33 @@ def openai(_: Path, body: dict[str, Any]) -> bytes:
     return scripts.openai_answer(body, call)
 
 
+def openai_team(_: Path, body: dict[str, Any]) -> bytes:
+    """What it says to Codex where tools are functions, and to the sub-agent that it starts."""
+    start = {"task_name": "look", "message": ASKED_BELOW, "fork_turns": "none"}
+    steps: list[str | dict[str, Any]] = [
+        _function("exec_command", cmd=f"cat {FILE}"),
+        {"type": "custom_tool_call", "name": "apply_patch", "input": PATCH},
+        _function("exec_command", cmd=RUN),
+        _function("spawn_agent", **start) | {"namespace": "collaboration"},
+        _function("wait_agent", timeout_ms=30_000) | {"namespace": "collaboration"},
+        _function("exec_command", cmd=COMMIT),
+        DONE,
+    ]
+    below = "x-codex-parent-thread-id" in body["client_metadata"]
+    if below:
+        steps = [_function("exec_command", cmd=LOOK), ANSWER_BELOW]
+    results = sum(str(item.get("type")).endswith("_call_output") for item in body["input"])
+    says = steps[min(results, len(steps) - 1)]
+    if isinstance(says, dict):
+        id_ = f"{'below' if below else 'main'}_{results}"
+        says = says | {"id": f"item_{id_}", "call_id": f"call_{id_}", "status": "completed"}
+    return scripts.openai_answer(body, says)
+
+
+def _function(name: str, **arguments: Any) -> dict[str, Any]:
+    return {"type": "function_call", "name": name, "arguments": json.dumps(arguments)}
+
+
 def google(work: Path, body: dict[str, Any]) -> bytes:
     """What Gemini says: to Gemini CLI, and to the sub-agent that it starts."""
     declared = [f for tool in body.get("tools", ()) for f in tool.get("functionDeclarations", ())]

@@ -97,6 +97,13 @@ AGENTS = (
 )
 
 
+TEAM = replace(
+    AGENTS[1],
+    arguments=("exec", "-m", "gpt-5.5", "--enable", "multi_agent_v2", *AGENTS[1].arguments[1:]),
+)
+"""Codex with a model that has a price, functions for tools, and sub-agents."""
+
+
 async def answer(exchange: Any) -> None:
     """What the script says; lists are empty, sockets are refused, all else is fine."""
     target = exchange.request.target.partition("?")[0]
@@ -230,7 +237,10 @@ class Work:
     transcript: Callable[[Path], transcripts.Transcript]
     kinds: tuple[str, ...]
     sub_agent: str = ""
-    is_priced: bool = True
+    price: tuple[float, float, float] | None = None
+    """Dollars for a million tokens: read, from the cache, written; None: no price list has it."""
+    is_side_by_side: bool = False
+    """The sub-agent works while the agent goes on: `kinds` has its steps at the end."""
 
 
 WORK = {
@@ -239,18 +249,27 @@ WORK = {
         transcripts.claude,
         ("read", "edit", "command", "subagent", "command", "command"),
         "claude/Agent",
+        (4, 0.2, 20),
     ),
     "codex": Work(
         task.openai,
         transcripts.codex,
         ("command", "patch", "command", "command"),
-        is_priced=False,  # a model that no price list has
+    ),
+    "codex-team": Work(
+        task.openai_team,
+        transcripts.codex,
+        ("command", "patch", "command", "subagent", "other", "command", "command"),
+        "codex/spawn_agent",
+        (5, 0.5, 30),
+        is_side_by_side=True,
     ),
     "gemini": Work(
         task.google,
         transcripts.gemini,
         ("read", "edit", "command", "subagent", "command", "other", "command"),
         "gemini/invoke_agent",
+        (1.25, 0.125, 10),
     ),
 }
 
@@ -281,13 +300,35 @@ def _told(environ: dict[str, str], work: Path) -> tuple[Story, list[Edge], list[
     return told, list(edges), tools
 
 
-@pytest.mark.parametrize("agent", AGENTS, ids=lambda agent: agent.name)
+def _turns(environ: dict[str, str], session_id: str) -> list[transcripts.Turn]:
+    """What was recorded of a session's answers, as its transcript should say; main thread first."""
+    rows = select(
+        Path(environ["AGENTTRACE_HOME"]) / "data.db",
+        "select response_model, tokens_in, cache_read_tokens, tokens_out, tool_names"
+        " from llm_calls c join threads t using (thread_id)"
+        " where c.session_id = ? and c.outcome = 'ok' and c.kind = 'llm'"
+        " order by t.parent_span_id is not null, c.started_us",
+        session_id,
+    )
+    told = [list(row.values()) for row in rows]
+    return [transcripts.Turn(*row, tuple(json.loads(names or "[]"))) for *row, names in told]
+
+
+@pytest.mark.parametrize(
+    ("agent", "working"),
+    [*((agent, agent.name) for agent in AGENTS), (TEAM, "codex-team")],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
 def test_a_session_is_told_as_it_was(
-    agent: Agent, environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    agent: Agent,
+    working: str,
+    environ: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Prompt, steps, diff, commit, sub-agent and cost: as scripted, as git and the agent say."""
     _skip_unless_installed(agent)
-    does = WORK[agent.name]
+    does = WORK[working]
     for path, (_, kind) in list(ANSWERS.items()):
         monkeypatch.setitem(ANSWERS, path, (functools.partial(does.says, tmp_path / "work"), kind))
     home = tmp_path / "home"
@@ -306,7 +347,11 @@ def test_a_session_is_told_as_it_was(
     assert own.session_id in ("", told.session_id)
     assert [prompt.text] == own.prompts == [ASKED]
     assert prompt.reply == own.reply == task.DONE
-    assert tuple(step.action.kind for step in prompt.steps) == does.kinds
+    steps = list(prompt.steps)
+    if does.is_side_by_side:
+        steps.sort(key=lambda step: step.in_sub_agent)
+    assert tuple(step.action.kind for step in steps) == does.kinds
+    assert _turns(environ, told.session_id) == own.turns
     assert sorted(tool["name"] for tool in tools) == sorted(own.tools)
     commands = [step for step in prompt.steps if step.action.kind == "command"]
     assert all(step.action.exit_code == 0 for step in commands)
@@ -339,15 +384,28 @@ def test_a_session_is_told_as_it_was(
     assert {step.agent_id for step in below} == set(prompt.sub_agents)
     assert own.below == [task.ASKED_BELOW] * bool(does.sub_agent)
     mine = [edge for edge in edges if edge.caller == agent.name]
-    assert [(e.callee, e.times, e.calls) for e in mine] == [(does.sub_agent, 1, 2)] * len(own.below)
+    mine = [edge for edge in mine if edge.callee == does.sub_agent]
+    assert [(e.times, e.calls) for e in mine] == [(1, 2)] * len(own.below)
 
     bill = told.bill
-    assert (bill.tokens_in, bill.tokens_out) == (own.tokens_in, own.tokens_out)
-    assert bill.calls == own.tokens_out // scripts.USED_OUT
-    assert (bill.cost_nano_usd is not None) == does.is_priced
+    assert bill.tokens_in == sum(turn.tokens_in for turn in own.turns)
+    assert bill.tokens_out == sum(turn.tokens_out for turn in own.turns)
+    assert bill.calls == len(own.turns)
+    assert bill.cost_nano_usd == _priced(own.turns, does.price)
     if own.cost_usd is not None:
         assert bill.cost_nano_usd == round(own.cost_usd * 1e9)
     assert _rebuilt(environ, tmp_path / "copy.db", told.session_id) == told
+
+
+def _priced(turns: list[transcripts.Turn], price: tuple[float, float, float] | None) -> int | None:
+    """Nano-dollars for what *turns* used."""
+    if price is None:
+        return None
+    read, cached, written = (round(1000 * each) for each in price)
+    return sum(
+        (turn.tokens_in - turn.cached) * read + turn.cached * cached + turn.tokens_out * written
+        for turn in turns
+    )
 
 
 def _rebuilt(environ: dict[str, str], copy: Path, session_id: str) -> Story | None:

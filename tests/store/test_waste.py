@@ -62,6 +62,23 @@ def test_the_same_tool_call_again_and_a_large_result() -> None:
     talk.call(asked, says("Read."))
     assert talk.row("select name, times, results from repeated_tool_calls") == ("read", 2, 1)
     assert talk.row("select count(*), max(characters) from large_tool_results") == (2, 30_000)
+    # 10 tokens in at 3 dollars a million and 5 out at 15; 30,000 characters are 7,500 tokens.
+    assert talk.row("select cost_usd from repeated_tool_calls") == pytest.approx((105e-6,))
+    read = talk.row("select distinct estimated_cost_usd from large_tool_results")
+    assert read == pytest.approx((7500 * 3e-6,))
+
+
+def test_calls_of_a_subscription_cost_nothing_in_money() -> None:
+    talk = Recording()
+    asked = [user("Read it.")]
+    for id_ in ("a", "b"):
+        call = tool_use(id_, "read", path="x.py")
+        talk.call(asked, call)
+        asked = [*asked, call, tool_result(id_, "x" * 30_000)]
+    talk.call(asked, says("Read."))
+    talk.db.execute("update llm_calls set billing = 'subscription'")
+    assert talk.row("select times, cost_usd from repeated_tool_calls") == (2, None)
+    assert talk.row("select distinct estimated_cost_usd from large_tool_results") == (None,)
 
 
 def _tool(name: str) -> dict[str, Any]:
@@ -146,6 +163,9 @@ def test_tools_that_nobody_calls() -> None:
         talk.call([user(f"Read {count}.")], tool_use(f"t{count}", "read", path="x"), tools=tools)
     rows = talk.db.execute("select name, calls, estimated_tokens > 0 from unused_tools")
     assert sorted(rows) == [("paint", 10, 1), ("write", 10, 1)]
+    money = "select estimated_cost_usd, 10 * characters * 0.25 * 3e-6 from unused_tools"
+    for told, computed in talk.db.execute(money):
+        assert told == pytest.approx(computed)
 
 
 def test_the_same_tool_call_in_a_row_is_a_loop() -> None:
@@ -156,3 +176,4 @@ def test_the_same_tool_call_in_a_row_is_a_loop() -> None:
         talk.call(asked, call)
         asked = [*asked, call, tool_result(f"toolu_0123456789abc{count}", "no such file")]
     assert talk.row("select name, times, results from tool_loops") == ("read", 3, 1)
+    assert talk.row("select cost_usd from tool_loops") == pytest.approx((2 * 105e-6,))

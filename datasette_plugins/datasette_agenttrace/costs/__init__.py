@@ -10,12 +10,12 @@ from urllib.parse import urlencode
 from datasette.utils.asgi import Response
 
 from .. import canned, charts, figures
-from ..asking import LABELS, Asked, arguments_of
+from ..asking import LABELS, Asked, arguments_of, asked_of
 from ..page import PREFIX, Page, TooSlow, as_json, reading, render, site_of, today
 from ..site import Datasette
 from ..sum_cells import cells
 from ..sums import Step
-from . import savings, stack
+from . import caches, savings, stack
 from .queries import Costs, costs_asked, load
 
 CHART_PRESET = (
@@ -212,6 +212,16 @@ async def view_savings(datasette: Datasette, request: Any) -> Response:
         "links": {
             "retries": urls.table(name, "retries"),
             "cancelled": urls.table(name, "billed_but_cancelled"),
+            "caches": urls.path(f"{PREFIX}/costs/caches") + asked.address(instead=""),
+            **{
+                query.name: urls.query(name, query.name)
+                for query in (
+                    canned.REPEATED_TOOLS,
+                    canned.TOOL_LOOPS,
+                    canned.LARGE_RESULTS,
+                    canned.UNUSED_TOOLS,
+                )
+            },
         },
     }
     try:
@@ -232,6 +242,36 @@ async def data_savings(datasette: Datasette, request: Any) -> Response:
     return Response.json(found.model_dump(mode="json"))
 
 
+# ------------------------------------------------------------------ who broke a cache
+
+
+async def view_caches(datasette: Datasette, request: Any) -> Response:
+    """Calls that missed what was cached, and who changed it."""
+    urls = datasette.urls
+    asked = asked_of(arguments_of(request), today())
+    context: dict[str, Any] = {
+        "asked": asked,
+        "ranges": [(label, name, asked.address(range=name)) for name, label in LABELS.items()],
+        "figures": figures,
+        "costs_at": urls.path(f"{PREFIX}/costs"),
+        "calls_at": urls.path(f"{PREFIX}/calls"),
+        "data_address": "caches.json" + asked.address(),
+        "sql_address": urls.query(site_of(datasette).database, canned.BROKEN_CACHES.name),
+    }
+    try:
+        found = await reading(datasette, lambda db: caches.load(db, asked))
+    except TooSlow as slow:
+        context |= {"found": None, "problem": str(slow)}
+        return await render(datasette, request, "agenttrace_caches.html", context, status=503)
+    return await render(datasette, request, "agenttrace_caches.html", context | {"found": found})
+
+
+async def data_caches(datasette: Datasette, request: Any) -> Response:
+    """The same as JSON."""
+    asked = asked_of(arguments_of(request), today())
+    return await as_json(reading(datasette, lambda db: caches.load(db, asked)))
+
+
 PAGE = Page(
     "costs",
     "Costs",
@@ -240,5 +280,7 @@ PAGE = Page(
     more=(
         (rf"{PREFIX}/costs/savings", view_savings),
         (rf"{PREFIX}/costs/savings\.json", data_savings),
+        (rf"{PREFIX}/costs/caches", view_caches),
+        (rf"{PREFIX}/costs/caches\.json", data_caches),
     ),
 )
