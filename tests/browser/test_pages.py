@@ -6,6 +6,7 @@ AGENTTRACE_BROWSER=full scripts/test tests/browser     every size in every colou
 import os
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -105,3 +106,33 @@ def test_who_is_not_signed_in_sees_a_page_that_is_well_made(tmp_path: Path) -> N
         for address in addresses(home / "data.db"):
             if not address.endswith((".json", "/metrics")):
                 assert empty.faults(server.url + address) == [], address
+
+
+def test_what_another_site_may_do_to_who_is_signed_in(tmp_path: Path) -> None:
+    """Lead here, one click short of a page, and nothing else; a login link works once."""
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    with web(home) as server, browser() as opened:
+        context = opened.new_context()
+        page = context.new_page()
+        link = server.login("/-/agenttrace/calls")
+        assert page.goto(link).status == 200
+        there = f"{server.url}/-/agenttrace/costs?range=7d&nolive"
+        elsewhere = tmp_path / "elsewhere.html"
+        elsewhere.write_text(f"<a href='{there}'>x</a><iframe src='{there}'></iframe>")
+        page.goto(elsewhere.as_uri())
+        asked = "([url, mode]) => fetch(url, {mode, credentials: 'include'}).then(() => 1, () => 0)"
+        for mode in ("cors", "no-cors"):
+            assert page.evaluate(asked, [there, mode]) == 0, mode
+        assert "Costs" not in (page.frames[1].content())
+
+        with page.expect_navigation():
+            page.click("a")  # strict cookies stay behind
+        assert page.title().startswith("This is private")
+        with page.expect_navigation():
+            page.click("text=Try again")
+        assert page.title().startswith("Costs")
+        assert urlsplit(page.url).query == "range=7d&nolive"
+
+        other = opened.new_context().new_page()
+        assert other.goto(link).status == 401
