@@ -48,6 +48,9 @@ def test_nothing_is_wrong_with_any_page(tmp_path: Path, made: Callable[[Path], P
             file.write_bytes(content)
             if wrong := visit.faults(file.as_uri(), LOOKS):
                 found[address] = wrong
+    print(
+        f"{made.__name__}: {len(pages) + len(core)} pages, {len(files)} files, {len(LOOKS)} looks"
+    )
     assert len(pages) > 20
     assert files
     assert found == {}
