@@ -1,5 +1,6 @@
 """Documentation that cannot drift: every command and setting is in its page, as it is now."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +55,18 @@ def test_every_table_and_view_is_documented(name):
 @pytest.mark.parametrize("name", [rule.name for rule in RULE_TYPES])
 def test_every_rule_type_is_documented(name):
     assert f"## {name}\n" in (DOCS / "rules.md").read_text()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_page_has_its_picture(page):
+    """A section of its own that shows it, and no picture that is not there."""
+    sections = (DOCS / "pages.md").read_text().split("\n## ")
+    [text] = [one for one in sections if one.startswith(f"{page.label}\n")]
+    shown = re.findall(r"!\[[^]]+\]\((pictures/[^)]+)\)", text)
+    assert shown
+    for picture in shown:
+        assert (DOCS / picture).read_bytes().startswith(b"\x89PNG")
+        assert (DOCS / picture.replace(".png", "-phone.png")).exists()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -11,9 +11,9 @@ from typing import Any
 from datasette import hookimpl
 from datasette.utils.asgi import Response, asgi_static
 
-from . import api, cells, chrome, commands, counts, described, limits, live, metrics
+from . import api, cells, chrome, commands, counts, described, figures, limits, live, metrics
 from .gate import App, Gate
-from .page import PREFIX, site_of
+from .page import PREFIX, in_path, site_of
 from .pages import HOME, PAGES
 from .site import Datasette, databases, find
 
@@ -96,7 +96,8 @@ def extra_template_vars(datasette: Datasette) -> dict[str, Any]:
 
 @hookimpl
 def prepare_jinja2_environment(env: Any, datasette: Datasette) -> None:
-    """Our frame around Datasette's own pages."""
+    """Our frame around Datasette's own pages, and how our templates write addresses and names."""
+    env.filters |= {"in_path": in_path, "named": figures.named}
     chrome.frame_core_pages(env, datasette)
 
 

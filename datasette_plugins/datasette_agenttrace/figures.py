@@ -8,6 +8,11 @@ DAY_S = 86_400
 UNKNOWN = "\N{EN DASH}"
 
 
+def named(text: str) -> str:
+    """*text* as the words of a link; quoted and escaped where nothing of it would be seen."""
+    return text if any(one.isprintable() and not one.isspace() for one in text) else repr(text)
+
+
 def usd(nano_usd: int | None) -> str:
     """Dollars: $0.0042, $0.58, $12.30, $1,234.  None is unpriced, which is not $0."""
     if nano_usd is None:

@@ -88,7 +88,7 @@ class Gate:
                 send
             )
             return
-        if scope["method"] not in SAFE_METHODS and _is_foreign(headers):
+        if _is_foreign(headers) and not _is_link(scope["method"], headers):
             await _page(headers, 403, "This request came from another site", FOREIGN).asgi_send(
                 send
             )
@@ -111,10 +111,6 @@ class Gate:
                 await self._enter_as(named, scope, receive, send, headers)
             case _ if not _has_cookie(headers, token):
                 await self._sign_in(headers, scope["path"]).asgi_send(send)
-            case _ if _is_embedded(headers):
-                await _page(headers, 403, "This request came from another site", FOREIGN).asgi_send(
-                    send
-                )
             case _:
                 await self._enter(scope, receive, send)
 
@@ -172,14 +168,16 @@ class Gate:
 
     def _sign_in(self, headers: Headers, path: str) -> Response:
         # The path, not the query: a form would otherwise carry SQL and filters through the login.
-        form = self._form(_same_origin(quote(path)) or "/")
+        # The link has no address: it leads to this very page, query and all.
+        form = self._form(_same_origin(quote(path)) or "/", again="")
         page = _page(headers, 401, "This is private", NEW_LINK, form=form)
         page.headers["www-authenticate"] = 'Bearer realm="AgentTrace"'
         return page
 
-    def _form(self, target: str) -> str:
+    def _form(self, target: str, again: str | None = None) -> str:
         login = escape(self._datasette.urls.path(LOGIN))
-        return FORM.format(login=login, target=escape(target))
+        link = target if again is None else again
+        return FORM.format(login=login, target=escape(target), again=escape(link))
 
     def _signed_in(self, scope: Scope, target: str, token: str) -> Response:
         response = Response.redirect(target, status=303, headers={"cache-control": "no-store"})
@@ -243,10 +241,14 @@ def _is_foreign(headers: Headers) -> bool:
     return origin_host != headers.get("host").lower()
 
 
-def _is_embedded(headers: Headers) -> bool:
-    """Whether another site (or port) wants this as part of its own page, on our cookie."""
-    site = headers.get("sec-fetch-site")
-    return site in ("cross-site", "same-site") and headers.get("sec-fetch-mode") != "navigate"
+def _is_link(method: str, headers: Headers) -> bool:
+    """Whether a browser follows a link, for the whole of its window: no other page gets to read it.
+
+    All else that another site sends is refused whatever it shows us, a token too: a page that leads
+    a browser here by a name of its own, or that got hold of a token, is still not one of ours.
+    """
+    shown = headers.get("sec-fetch-mode") == "navigate"
+    return method in SAFE_METHODS and shown and headers.get("sec-fetch-dest") in ("", "document")
 
 
 def _has_token(headers: Headers, token: str) -> bool:
@@ -360,7 +362,7 @@ PAGE = """<!doctype html>
 </html>
 """
 
-FORM = """<p class="again">Already signed in? <a href="{target}">Try again</a></p>
+FORM = """<p class="again">Already signed in? <a href="{again}">Try again</a></p>
 <details>
 <summary>Sign in with the access token</summary>
 <form method="post" action="{login}">

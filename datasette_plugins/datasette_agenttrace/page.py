@@ -8,9 +8,9 @@ import sqlite3
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import unquote, urlencode
 
-from datasette.utils import sqlite_timelimit
+from datasette.utils import sqlite_timelimit, tilde_decode, tilde_encode
 from datasette.utils.asgi import NotFound, Response
 from pydantic import BaseModel
 
@@ -95,6 +95,21 @@ def site_of(datasette: Datasette) -> Site:
     if site is None:
         raise NotFound("No AgentTrace database")
     return site
+
+
+def in_path(name: str) -> str:
+    """*name* as one step of an address, in Datasette's writing: `~2E` for a dot.
+
+    A browser takes `%2E%2E` for `..` and leaves it out; `x%2Ejson` would ask for x as JSON.
+    """
+    encoded: str = tilde_encode(name)
+    return encoded
+
+
+def from_path(step: str) -> str:
+    """What `in_path` made *step* of.  Percent signs are taken too: people write them."""
+    decoded: str = unquote(step) if "%" in step else tilde_decode(step)
+    return decoded
 
 
 def query_address(datasette: Datasette, database: str, sql: str, **given: str | int) -> str:

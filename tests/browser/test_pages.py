@@ -4,16 +4,22 @@ AGENTTRACE_BROWSER=full scripts/test tests/browser     every size in every colou
 """
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
+from agenttrace_mitm import clock
+from agenttrace_mitm.store import open_database
 from tests.browser.visiting import EVERY, SHORT, Visit
 from tests.support import hostile_content
 from tests.support.pages import addresses, core_addresses
 from tests.support.web import browser, chromium, demo, signed_in, web
+from tests.traces.talks import Recording, says, tool_result, tool_use, user
 
 # The system's browser, which .ci/run installs: a package of tests must not download one.
 pytestmark = pytest.mark.skipif(chromium() is None, reason="chromium is not installed")
@@ -47,6 +53,9 @@ def test_nothing_is_wrong_with_any_page(tmp_path: Path, made: Callable[[Path], P
             file.write_bytes(content)
             if wrong := visit.faults(file.as_uri(), LOOKS):
                 found[address] = wrong
+    print(
+        f"{made.__name__}: {len(pages) + len(core)} pages, {len(files)} files, {len(LOOKS)} looks"
+    )
     assert len(pages) > 20
     assert files
     assert found == {}
@@ -73,6 +82,60 @@ def told_apart(
             elif kind.startswith("text/plain"):
                 assert answer.headers.get("x-content-type-options") == "nosniff"
     return pages, files
+
+
+# What an author's words are kept as: said by people and tools from tier 2 on, by models at tier 3.
+HEARD = ("heard-in-a-prompt", "heard-in-an-argument", "heard-in-a-result", "heard-in-a-folder")
+SAID = ("said-in-a-reply", "said-in-reasoning")
+
+
+def _talked(database: Path, tier: Any) -> None:
+    """A question, a tool and an answer, stored under *tier*."""
+    db = open_database(database)
+    talk = Recording(db.conn, tier, at_us=clock.now_us() - 60_000_000)
+    use = tool_use("toolu_1", "Bash", command=HEARD[1])
+    use["content"][:0] = [
+        {"type": "thinking", "thinking": SAID[1], "signature": "x"},
+        {"type": "text", "text": SAID[0]},
+    ]
+    asked = [user(HEARD[0])]
+    talk.call(asked, use, cwd=f"/tmp/{HEARD[3]}")
+    talk.call([*asked, use, tool_result("toolu_1", HEARD[2])], says(SAID[0]))
+    db.conn.commit()
+    db.close()
+
+
+@pytest.mark.parametrize("tier", [1, 2, 3])
+def test_pages_show_what_the_tier_keeps(tmp_path: Path, tier: int) -> None:
+    """At tier 2 a reply is its length; at tier 1 nothing that anybody said is anywhere."""
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    _talked(home / "data.db", tier)
+    found: dict[str, list[str]] = {}
+    shown = ""
+    with web(home) as server, browser() as opened:
+        visit = Visit(signed_in(opened, server))
+        pages, files = told_apart(server.url, server.token, addresses(home / "data.db"), found)
+        for address in found.copy():  # what is not kept has no address, as its call's page says
+            body = tier < 3 and address.endswith(("/request", "/response"))
+            if body or (tier == 1 and "/messages/" in address):
+                assert "answers 404" in found.pop(address)[0]
+        for address in pages:
+            if FULL or (tier < 3 and re.search("/(calls|sessions|traces|agents)", address)):
+                if wrong := visit.faults(server.url + address, LOOKS if FULL else SHORT[:1]):
+                    found[address] = wrong
+                shown += visit.page.content()
+            elif "/sessions/" in address:
+                visit.page.goto(server.url + address)
+                shown += visit.page.content()
+    assert found == {}
+    shown += b"".join(files.values()).decode()
+    for words in HEARD:
+        assert (words in shown) == (tier >= 2), words
+    for words in SAID:
+        assert (words in shown) == (tier == 3), words
+    if tier < 3:
+        assert f"{len(SAID[0])} characters" in shown
 
 
 def test_the_tab_notices(tmp_path: Path) -> None:
@@ -105,3 +168,33 @@ def test_who_is_not_signed_in_sees_a_page_that_is_well_made(tmp_path: Path) -> N
         for address in addresses(home / "data.db"):
             if not address.endswith((".json", "/metrics")):
                 assert empty.faults(server.url + address) == [], address
+
+
+def test_what_another_site_may_do_to_who_is_signed_in(tmp_path: Path) -> None:
+    """Lead here, one click short of a page, and nothing else; a login link works once."""
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    with web(home) as server, browser() as opened:
+        context = opened.new_context()
+        page = context.new_page()
+        link = server.login("/-/agenttrace/calls")
+        assert page.goto(link).status == 200
+        there = f"{server.url}/-/agenttrace/costs?range=7d&nolive"
+        elsewhere = tmp_path / "elsewhere.html"
+        elsewhere.write_text(f"<a href='{there}'>x</a><iframe src='{there}'></iframe>")
+        page.goto(elsewhere.as_uri())
+        asked = "([url, mode]) => fetch(url, {mode, credentials: 'include'}).then(() => 1, () => 0)"
+        for mode in ("cors", "no-cors"):
+            assert page.evaluate(asked, [there, mode]) == 0, mode
+        assert "Costs" not in (page.frames[1].content())
+
+        with page.expect_navigation():
+            page.click("a")  # strict cookies stay behind
+        assert page.title().startswith("This is private")
+        with page.expect_navigation():
+            page.click("text=Try again")
+        assert page.title().startswith("Costs")
+        assert urlsplit(page.url).query == "range=7d&nolive"
+
+        other = opened.new_context().new_page()
+        assert other.goto(link).status == 401

@@ -128,6 +128,8 @@ def test_stacks_stand_on_each_other():
     assert charts.stacked([], [], str).empty
 
 
-@pytest.mark.parametrize("value, top", [(0, 1), (0.003, 0.005), (1, 1), (7, 10), (2400, 2500)])
+@pytest.mark.parametrize(
+    "value, top", [(0, 1), (0.0028, 0.003), (1, 1), (5.8, 6), (7, 8), (9, 10), (2400, 3000)]
+)
 def test_scales_are_round(value, top):
     assert charts.ceiling(value) == pytest.approx(top)

@@ -47,8 +47,11 @@ async def test_nobody_sees_a_page_without_a_token_or_from_elsewhere(
             for who, answer in refused.items():
                 assert answer.status_code == 401, (who, address)
                 assert "window.pwned" not in answer.text, (who, address)
-            # With the token too: a name that leads here is not enough, nor is a form elsewhere.
+            # With the token too: a name that leads here is not enough, nor is a page elsewhere.
             foreign = await stranger.get(address, headers={**headers, "host": "evil.example"})
             assert foreign.status_code == 421, address
             other = {**headers, "origin": "https://evil.example"}
-            assert (await stranger.post(address, headers=other)).status_code == 403, address
+            for method in ("GET", "POST"):
+                answer = await stranger.request(method, address, headers=other)
+                assert answer.status_code == 403, (method, address)
+                assert "window.pwned" not in answer.text, (method, address)

@@ -267,6 +267,39 @@ async def test_writes_from_other_sites_are_refused(stranger, headers, sent, refu
         assert (answer.status_code == 403 and "another site" in answer.text) == refused, method
 
 
+@pytest.mark.parametrize(
+    "sent, refused",
+    [
+        ({"origin": "https://evil.example"}, True),
+        ({"origin": "http://localhost:3000"}, True),
+        ({"origin": "null"}, True),
+        ({"origin": "http://localhost:8080"}, False),
+        ({"sec-fetch-site": "cross-site"}, True),
+        ({"sec-fetch-site": "cross-site", "sec-fetch-mode": "cors"}, True),
+        ({"sec-fetch-site": "same-site", "sec-fetch-mode": "no-cors"}, True),
+        ({"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}, False),
+        (
+            {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate",
+             "sec-fetch-dest": "document"},
+            False,
+        ),
+        (
+            {"sec-fetch-site": "same-site", "sec-fetch-mode": "navigate",
+             "sec-fetch-dest": "iframe"},
+            True,
+        ),
+        ({"sec-fetch-site": "same-origin", "sec-fetch-mode": "cors"}, False),
+    ],
+)  # fmt: skip
+async def test_other_sites_read_nothing_even_with_the_token(stranger, headers, sent, refused):
+    """A link that is followed is no reading: the other site does not see what it leads to."""
+    for method in ("GET", "HEAD", "OPTIONS"):
+        for path in ("/data.json", "/-/agenttrace/costs.json", "/api/stats", "/nothing"):
+            answer = await stranger.request(method, path, headers={**headers, **sent})
+            assert (answer.status_code == 403) == refused, (method, path)
+            assert "access-control-allow-origin" not in answer.headers
+
+
 async def test_other_sites_cannot_embed_pages_on_our_cookie(browser, token):
     await log_in(browser, token)
     for site_ in ("same-site", "cross-site"):

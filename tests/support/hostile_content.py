@@ -1,17 +1,25 @@
 """A database in which whatever a program, a model or a server may write is written to do harm.
 
 Scripts and markup, right-to-left text, control characters, deep JSON, megabytes: in prompts,
-replies, tool names, arguments and results, model and agent names, headers, errors, commits.
+replies, tool names, arguments and results, model and agent names, session ids, headers, errors,
+commits and their branches, events that programs send, alert rules and what they found.
 """
 
 import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
+
+from sqlite_utils import Database
 
 from agenttrace_mitm import clock
-from agenttrace_mitm.model import Body, Exchange, Headers
+from agenttrace_mitm.alerts.making import made
+from agenttrace_mitm.ingest.events import read
+from agenttrace_mitm.model import Body, Delivery, Exchange, Firing, Headers
 from agenttrace_mitm.store import open_database
+from agenttrace_mitm.store.alerting import AlertStore
+from agenttrace_mitm.store.rows import write_record
 from tests.traces.talks import Recording, says, tool_result, user
 
 SCRIPTS = (
@@ -29,6 +37,12 @@ ODD = (
 LONG = "W" * 400
 BAD = f"{SCRIPTS[0]}{SCRIPTS[1]}{ODD}"
 NAME = f"<b onmouseover=window.pwned=1>{SCRIPTS[0]}{LONG}"
+# Names that an address cannot have as they are.
+AWKWARD = (
+    "..", ".", "a/b/../c", "a%2Fb", "%00", "~2E~2E", "x.json", "x/share", "share.db", "a?b#c&d=e",
+    "+ +", " ", "\"'><b>", "\\", "\t\n\x00\x7f", "\U0001f469\u200d\U0001f467" * 60,
+    "None", "(none)",
+)  # fmt: skip
 MEGABYTES = 10
 
 
@@ -43,16 +57,19 @@ def build(path: Path, tier: Any = 3, megabytes: int = MEGABYTES) -> None:
         talk.call([user(big)], says(big), pid=70)
         _fails(talk)
         _beside(db.conn, talk)
+        for words in (*AWKWARD, SCRIPTS[0], ODD):
+            _sent(db, words)
+        [call] = talk.row("select max(id) from llm_calls where source = 'proxy'")
         db.conn.commit()
     finally:
         db.close()
+    _alerts(path, call)
 
 
 def _work(talk: Recording, words: str, number: int) -> None:
     """A prompt, a tool that is called and fails, an answer; all of it *words*."""
     given = {
         "pid": 100 + number, "system": f"You help. {words}", "cwd": f"/tmp/{words}",
-        "x_agenttrace_agent": _header(words), "x_agenttrace_session": _header(words),
         "user_agent": _header(words), "x_own": _header(words),
         "tools": [{"name": words, "description": words, "input_schema": _deep()}],
     }  # fmt: skip
@@ -65,18 +82,24 @@ def _work(talk: Recording, words: str, number: int) -> None:
     thought = {"type": "thinking", "thinking": words, "signature": "x"}
     link = {"type": "text", "text": f"# {words}\n\n```js\n{words}\n```\n{words}"}
     reply = {"role": "assistant", "content": [thought, link, use]}
-    talk.add(_named(talk.exchange([user(words)], reply, **given), words))
+    talk.add(_named(talk.exchange([user(words)], reply, **given), words, number))
     history = [user(words), reply, tool_result(called, words + json.dumps(_deep()), is_error=True)]
-    talk.add(_named(talk.exchange(history, says(words), **given), words))
+    talk.add(_named(talk.exchange(history, says(words), **given), words, number))
 
 
-def _named(exchange: Exchange, model: str) -> Exchange:
-    """*exchange* with a model of that name, asked for and answered."""
+def _named(exchange: Exchange, model: str, number: int) -> Exchange:
+    """*exchange* with a model of that name, asked for and answered, by such an agent.
+
+    In such a session too, every other time: else it is that of its process.
+    """
     asked, answered = json.loads(exchange.request.data), json.loads(exchange.response.data)
     asked["model"] = answered["model"] = model
     kept = exchange.response_headers
+    session = model if number % 2 else ""
+    said = {"agent": model, "session": session, "tags": {model: model}, "branch": model}
     return replace(
         exchange,
+        caller=replace(exchange.caller, process=model, repository=model, **said),
         request=Body.of(json.dumps(asked).encode()),
         response=Body.of(json.dumps(answered).encode()),
         response_headers=Headers((*kept.pairs, ("request-id", _header(model)))),
@@ -111,6 +134,52 @@ def _beside(db: Any, talk: Recording) -> None:
         """,
         ("a" * 40, session, NAME, BAD, BAD, now_us, json.dumps([[5, 3, NAME]]), trace, call),
     )
+
+
+def _sent(db: Database, words: str) -> None:
+    """What a program may tell of itself: a call and an event."""
+    told = {"agent_id": words[:256], "session_id": words, "trace_id": words, "tags": {words: words},
+            "error_type": words, "error_message": words, "source": words}  # fmt: skip
+    called = {"event_type": "llm_call", "provider": words, "model": words, "operation": words}
+    counted = {"tokens_in": 10**12, "tokens_out": 0, "cost_usd": 1e6, "latency_ms": 1e9}
+    failed = {"event_type": "error", "name": words, "severity": words, "message": words}
+    batch = read([told | called | counted, told | failed], clock.now_us())
+    assert batch.status == 200, batch.results
+    for record in batch.records:
+        write_record(db.conn, record)
+    for event in batch.events:
+        db["events"].insert(event.model_dump(mode="json"))
+
+
+def _alerts(path: Path, call: str) -> None:
+    """Rules of such names that fire, fired, cannot be judged and cannot be told."""
+    store = AlertStore(path)
+    now_us = clock.now_us()
+    try:
+        for number, name in enumerate((*AWKWARD, *SCRIPTS, ODD, "W" * 100)):
+            printable = "".join(one if one.isprintable() else "?" for one in name)[:100]
+            rule = made(
+                now_us, name=f"{printable.strip()}?"[-100:], type="error_rate",
+                params={"min_calls": 1, "per": "agent"},
+                deliver=("http://127.0.0.1:9/" + quote(name), "mailto:me@example.invalid"),
+            )  # fmt: skip
+            store.put_rule(rule)
+            firing = Firing(
+                id=clock.new_id(), rule_id=rule.id, rule_name=rule.name, rule_type=rule.type,
+                subject=name, message=BAD, started_us=now_us - 5_000_000, seen_us=now_us,
+                resolved_us=now_us if number % 3 == 0 else None, resolution=BAD,
+                evidence={"sql": BAD, "rows": [{name: BAD, "agent": name}], "calls": [call]},
+            )  # fmt: skip
+            message = Delivery(
+                id=clock.new_id(), firing_id=firing.id, topic=name, transition="fired",
+                target=rule.deliver[0], body={name: BAD}, created_us=now_us, due_us=now_us,
+                attempts=3, problem=BAD,
+            )  # fmt: skip
+            store.apply(rule, lambda _, told=((firing,), (message,)): told, now_us)
+            if number % 2:
+                store.could_not_judge(rule, BAD)
+    finally:
+        store.close()
 
 
 def _header(words: str) -> str:

@@ -10,9 +10,10 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from datasette_agenttrace.canned import CANNED_QUERIES
+from datasette_agenttrace.page import in_path
 from datasette_agenttrace.pages import PAGES
 
 # What stands for the groups of an address: the newest few things, and one of each odd kind.
@@ -24,6 +25,7 @@ CALLS = """
 SESSIONS = """
     select session_id from (select session_id from commits group by 1 limit 2)
     union select session_id from (select * from sessions order by started_us desc limit 2)
+    union select session_id from (select * from sessions order by length(session_id) desc limit 1)
 """
 THINGS = {
     ("calls", "id"): CALLS,
@@ -100,7 +102,7 @@ def _filled(db: sqlite3.Connection, page: str, pattern: str, **before: str) -> I
     sql = THINGS.get((page, group[1]))
     assert sql, f"tests/support/pages.py does not say what <{group[1]}> of {page} may be"
     for (value,) in db.execute(sql, before if ":" in sql else {}).fetchall():
-        filled = pattern[: group.start()] + quote(str(value), safe="") + pattern[group.end() :]
+        filled = pattern[: group.start()] + in_path(str(value)) + pattern[group.end() :]
         yield from _filled(db, page, filled, **before, **{group[1]: str(value)})
 
 

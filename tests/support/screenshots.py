@@ -9,15 +9,27 @@ logs in with a one-time link and then visits page after page.
 import sqlite3
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 from playwright.sync_api import Browser
+
+from agenttrace_mitm import clock
+from agenttrace_mitm.alerts.checking import check
+from agenttrace_mitm.alerts.making import made
+from agenttrace_mitm.store.alerting import AlertStore
 
 from . import sample_db
 from .web import browser, chromium, demo, signed_in, web
 
 SIZES = {"": (1440, 1000), "-phone": (360, 1000)}
+DAY_US = 86_400_000_000
+RULES = (
+    ("weekly budget", "budget", {"limit_usd": 20, "period": "week"}),
+    ("errors", "error_rate", {"per": "agent", "window_minutes": 1440, "threshold_percent": 3}),
+    ("slow answers", "latency", {"per": "model", "window_minutes": 1440, "threshold_ms": 30_000}),
+    ("no price", "unpriced", {"min_calls": 5}),
+    ("rate limits", "rate_limited", {"window_minutes": 60}),
+)
 DRAWN_MS = 400  # what a script takes to draw the charts
 
 
@@ -30,7 +42,8 @@ def main(folder: Path) -> int:
     with tempfile.TemporaryDirectory() as place:
         home = Path(place) / "home"
         home.mkdir(mode=0o700)
-        sample_db.build(home / "data.db", end_us=time.time_ns() // 1000)
+        sample_db.build(home / "data.db", end_us=clock.now_us())
+        _alerts(home / "data.db")
         played = demo(Path(place) / "demo")
         with browser() as opened:
             _visit(opened, home, folder, _month(home / "data.db"))
@@ -50,6 +63,17 @@ def _visit(opened: Browser, home: Path, folder: Path, pages: dict[str, str]) -> 
                 page.screenshot(path=folder / f"{name}{suffix}.png")
 
 
+def _alerts(database: Path) -> None:
+    """Rules of which some fire and some did; nobody is told."""
+    now_us = clock.now_us()
+    store = AlertStore(database)
+    for name, type_, params in RULES:
+        store.put_rule(made(now_us - 3 * DAY_US, name=name, type=type_, params=params))
+    for days in (3, 2, 1, 0):
+        check(store, now_us - days * DAY_US, None, "")
+    store.close()
+
+
 def _month(database: Path) -> dict[str, str]:
     with sqlite3.connect(database) as db:
         call = db.execute(
@@ -64,6 +88,7 @@ def _month(database: Path) -> dict[str, str]:
         "agent": "/-/agenttrace/agents?agent=claude-code",
         "latency": "/-/agenttrace/latency",
         "savings": "/-/agenttrace/costs/savings?instead=gpt-5-mini",
+        "alerts": "/-/agenttrace/alerts",
         "call": f"/-/agenttrace/calls/{call}",
     }
 

@@ -62,9 +62,9 @@ def demo(home: Path) -> Path:
 
 
 @contextlib.contextmanager
-def web(home: Path) -> Iterator[Web]:
-    """Our server on *home*, on a free port."""
-    settings = Settings(home=home, port=0)
+def web(home: Path, host: str | None = None) -> Iterator[Web]:
+    """Our server on *home*, on a free port, of loopback unless *host* is given."""
+    settings = Settings(home=home, port=0, **({"host": host} if host else {}))
     process = subprocess.Popen(
         [sys.executable, "-m", "datasette_agenttrace"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,

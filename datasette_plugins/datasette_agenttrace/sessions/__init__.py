@@ -5,20 +5,30 @@ Both load, then render; `sessions.json` and `sessions/ID.json` answer what was l
 
 import sqlite3
 from typing import Any
-from urllib.parse import unquote
 
 from datasette.utils.asgi import Response
 
 from .. import figures
 from ..asking import arguments_of
 from ..lists import show_list
-from ..page import PREFIX, Page, as_json, one_of, query_address, reading, render, site_of, today
+from ..page import (
+    PREFIX,
+    Page,
+    as_json,
+    from_path,
+    one_of,
+    query_address,
+    reading,
+    render,
+    site_of,
+    today,
+)
 from ..share import WHOLE_SHARED, shared, sliced, tier_of
 from ..site import Datasette
 from . import queries, replay
 from .queries import sessions_asked
 
-ID = r"(?P<id>[^/]{1,300}?)"
+ID = r"(?P<id>[^/]+?)"
 LIST_SQL = """\
 select s.session_id, s.started_us, coalesce(s.agent_id, s.client, s.process) as agent,
        (s.ended_us - s.started_us) * 0.001 as duration_ms, count(c.id) as calls,
@@ -79,7 +89,7 @@ async def data_one(datasette: Datasette, request: Any) -> Response:
 
 async def share(datasette: Datasette, request: Any) -> Response:
     """A session as a file."""
-    session_id, tier = unquote(request.url_vars["id"]), tier_of(request)
+    session_id, tier = from_path(request.url_vars["id"]), tier_of(request)
     found = await one_of(
         datasette, lambda db: replay.load(db, session_id, cap=tier, most=WHOLE_SHARED), "session"
     )
@@ -90,11 +100,11 @@ async def share(datasette: Datasette, request: Any) -> Response:
 
 async def slice_(datasette: Datasette, request: Any) -> Response:
     """A session as a database."""
-    return await sliced(datasette, request, "session", unquote(request.url_vars["id"]))
+    return await sliced(datasette, request, "session", from_path(request.url_vars["id"]))
 
 
 async def _one(datasette: Datasette, request: Any) -> replay.Replay:
-    session_id, page = unquote(request.url_vars["id"]), arguments_of(request).get("page", "")
+    session_id, page = from_path(request.url_vars["id"]), arguments_of(request).get("page", "")
 
     def load(db: sqlite3.Connection) -> replay.Replay | None:
         number = int(page) if page.isdecimal() and len(page) < 7 else 1
