@@ -128,7 +128,7 @@ async def test_partial_and_wrong_batches(recording):
     assert said["status"] == "partial"
     assert [one["success"] for one in said["results"]] == [True, False]
     assert (await recording("/events", 400, "POST", json=bad))["status"] == "error"
-    for wrong in ([], 7, {"events": []}, [CALL] * 1001):
+    for wrong in ([], 7, {"events": []}, {"events": [CALL], "more": 1}, [CALL] * 1001):
         await recording("/events", 400, "POST", json=wrong)
 
 

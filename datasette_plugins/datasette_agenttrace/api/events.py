@@ -92,6 +92,8 @@ async def _take(call: Call) -> tuple[int, Taken]:
 def _items(body: Any) -> list[Json]:
     """One event, a list of them, or a list under `events`."""
     if isinstance(body, dict) and "events" in body:
+        if len(body) > 1:
+            raise Refused(400, "events: nothing else may stand beside it")
         body = body["events"]
     items = body if isinstance(body, list) else [body]
     if not items or len(items) > MOST:
