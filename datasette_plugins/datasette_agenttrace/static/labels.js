@@ -1,4 +1,5 @@
-// Names for the controls that Datasette 0.65 leaves unlabelled, and boxes that scroll by keyboard.
+// Names for the controls that Datasette 0.65 leaves unlabelled, boxes that scroll by keyboard, and
+// links to what is called by blanks.
 (() => {
   const label = () => {
     for (const field of document.querySelectorAll("form.filters select, form.filters input:not([type=submit]), form.sql textarea, form.sql input[type=text]")) {
@@ -11,6 +12,9 @@
         box.role = "region";
         box.ariaLabel = name;
       }
+    }
+    for (const link of document.querySelectorAll("main a[href], section.content a[href]")) {
+      if (link.childElementCount === 0 && link.textContent && !link.textContent.trim()) link.textContent = JSON.stringify(link.textContent);
     }
   };
   label();
