@@ -90,10 +90,13 @@ class Threads:
             return []
         turns = _turns(asked, 0)
         sure = link is not None and link.how == "prefix" and link.confidence == 1.0
+        keys = [f"tool {id_}" for id_ in _answered_ids(asked)]
         if link and sure and not _turns(asked, link.told)[1:]:
             # Only its twin may come yet: equal runs side by side are told apart by who began first.
-            return [f"print {link.seen.turn_print}"] if link.seen.turn_print else []
-        keys = [f"tool {id_}" for id_ in _answered_ids(asked)]
+            # Where ids repeat it may be one that said something else, which is what is told here.
+            spoken = self._spoken_at(request, turns[-1]) if turns else ()
+            prints = {link.seen.turn_print, *spoken} - {""}
+            return [*keys, *(f"print {print_}" for print_ in sorted(prints))]
         if links.previous_response_id:
             keys.append(f"response {links.previous_response_id}")
         if links.conversation_id and not _is_blanked(links.conversation_id) and link is None:

@@ -205,6 +205,18 @@ def test_an_open_call_of_the_same_id_does_not_hide_the_late_one():
     assert talk.of(after, "continues_call_id") == late.id
 
 
+def test_a_late_twin_that_said_something_else_takes_who_repeats_it():
+    """The id repeats, so the earlier twin seemed to have made the call as well."""
+    talk = Recording()
+    asked = [user("Which files are too long?")]
+    talk.call(asked, tool_use("call_1", "lines", path="a"))
+    late = talk.exchange(asked, tool_use("call_1", "lines", path="b"))
+    told = [*asked, tool_use("call_1", "lines", path="b"), tool_result("call_1", "900 b.py")]
+    after = talk.call(told, says("Only b.py."))
+    talk.add(late)
+    assert talk.of(after, "continues_call_id") == late.id
+
+
 CELLAR = "Go down into the cellar and write a list of everything that stands there."
 
 
