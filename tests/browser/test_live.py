@@ -81,7 +81,7 @@ class Running:
 
 @contextlib.asynccontextmanager
 async def running(folder: Path) -> AsyncIterator[Running]:
-    """A recorder with one call in it."""
+    """A recorder that has nothing yet."""
     async with played(folder, _answer) as providers, async_playwright() as playwright:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "agenttrace_mitm", "start", "--no-open",
@@ -94,7 +94,6 @@ async def running(folder: Path) -> AsyncIterator[Running]:
         daemon = json.loads(said.read_text())
         browser = await playwright.chromium.launch(executable_path=chromium(), args=list(QUIET))
         calls = Calls(providers, daemon["proxy_port"])
-        await calls.make("warm-up")
         token = access.read_or_create_token(providers.home / "token")
         url = f"http://127.0.0.1:{daemon['port']}"
         yield Running(process, await browser.new_context(), calls, url, token)
@@ -140,6 +139,19 @@ async def test_ten_tabs_are_live_and_do_not_hold_up_the_end(tmp_path: Path) -> N
             assert await one.process.wait() == 0
         print(f"Ctrl-C with {TABS} tabs open took {time.monotonic() - began:.2f} s")
         assert time.monotonic() - began < (2 if STRICT else PATIENCE_S)
+
+
+async def test_empty_pages_show_the_first_call(tmp_path: Path) -> None:
+    """Somebody has one open while they try their first program."""
+    async with running(tmp_path) as one:
+        tabs = [await one.calls_page()]
+        for page in ("", "/costs", "/agents", "/latency"):
+            tabs.append(await one.context.new_page())
+            await tabs[-1].goto(f"{one.url}/-/agenttrace{page}", wait_until="load")
+        for tab in tabs:
+            assert "Nothing is recorded yet" in await tab.inner_text("main")
+        await one.calls.make("gpt-5.1")
+        await asyncio.gather(*(_shows(tab, "gpt-5.1") for tab in tabs))
 
 
 async def test_a_page_asks_again_when_the_server_was_too_busy(tmp_path: Path) -> None:

@@ -20,15 +20,17 @@ action, schema, key, *value = sys.argv[1:]
 name = schema + " " + key
 if name not in defaults:
     sys.exit("No such schema")
-if os.environ.get("GSETTINGS_STOPS_AT") == name and action == "set":
-    os.kill(os.getppid(), 9)
 if action == "get":
     print(said.get(name, defaults[name]))
 elif action == "set":
     said[name] = value[0]
 else:
     said.pop(name, None)
-json.dump(said, open(path, "w"), sort_keys=True) if action != "get" else None
+if action != "get":
+    with open(path, "w") as file:
+        json.dump(said, file, sort_keys=True)
+if os.environ.get("GSETTINGS_STOPS_AT") == name and action == "set":
+    os.kill(os.getppid(), 9)  # last: nobody waits for what is written after it
 """
 DCONF = """#!{python}
 import json, os, sys

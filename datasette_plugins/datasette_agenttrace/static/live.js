@@ -44,8 +44,8 @@
       const answer = await fetch(location.href, { headers: { accept: "text/html" }, signal: AbortSignal.timeout(LONGEST_PAUSE_MS) });
       if (!answer.ok) throw new Error(answer.statusText);
       const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-      const missing = [...fresh.querySelectorAll("[data-live][id]")].some((part) => !document.getElementById(part.id));
-      if (missing) { location.reload(); return; }
+      const lacks = (one, other) => [...other.querySelectorAll("[data-live][id]")].some((part) => !one.getElementById(part.id));
+      if (lacks(document, fresh) || lacks(fresh, document)) { location.reload(); return; }
       for (const part of parts()) {
         const newer = fresh.getElementById(part.id);
         // Not while somebody is inside it with the keyboard or marks text.
