@@ -233,7 +233,7 @@ async def test_every_filter_filters(database, api):
 
 
 async def test_an_export_may_be_parquet(database, api, headers):
-    parquet = pytest.importorskip("pyarrow.parquet")
+    parquet = pytest.importorskip("pyarrow.parquet")  # an optional extra
     fill(database, *(call(n, tags={"k": [n]}, tokens_in=n) for n in range(1, 1203)))
     listed = (await api("/events?limit=10000"))["events"]
     answer = await api.client.get("/api/events/export?format=parquet", headers=headers)

@@ -130,7 +130,7 @@ class Explaining(sqlite3.Connection):
     seen = 0
     passed_over: list[str]
 
-    def execute(self, sql, *given):  # type: ignore[no-untyped-def, override]
+    def execute(self, sql, *given):  # type: ignore[no-untyped-def, override]  # as sqlite3 has it
         if sql.split()[0] in ("select", "insert", "update", "delete", "with", "create"):
             self.seen += 1
             steps = [row[-1] for row in super().execute("explain query plan " + sql, *given)]

@@ -31,6 +31,7 @@ def _told(kind: str, to: str, *content: Item) -> Item:
 
 
 START = _call("spawn_agent", task_name="look", message=TASK)
+# Codex names agents by a path of its own that begins with /root; no folder is meant.
 STARTED = _result("spawn_agent", '{"task_name":"/root/look"}')
 GIVEN = _told("NEW_TASK", "/root/look", {"type": "encrypted_content", "encrypted_content": TASK})
 ANSWER = _told("FINAL_ANSWER", "/root", {"type": "input_text", "text": "Nothing else does."})

@@ -90,7 +90,7 @@ class Caches(Value):
         ]
         return tuple(sorted(causes, key=lambda one: (-(one.lost_nano_usd or 0), one.changed)))
 
-    @computed_field  # type: ignore[prop-decorator]
+    @computed_field  # type: ignore[prop-decorator]  # the same
     @property
     def lost_nano_usd(self) -> int | None:
         """In all; None where none has a price."""
