@@ -127,9 +127,10 @@ async def _first_chunk(subject: Subject, seconds: float) -> Figures:
 
 
 async def _many(subject: Subject, seconds: float) -> Figures:
+    # Streams tick together: of 16 that are read once, one late tick of fifty is the percentile.
     return {
-        f"gap p99 ms, {count} streams": quantile(_gaps(await _streams(subject, count, 1)), 0.99)
-        for count in (16, 64)
+        f"gap p99 ms, {count} streams": quantile(_gaps(await _streams(subject, count, calls)), 0.99)
+        for count, calls in ((16, 4), (64, 1))
     }
 
 

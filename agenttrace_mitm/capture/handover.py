@@ -52,9 +52,10 @@ MAX_REPORTS = 1000
 WRITE_AT_ONCE = 64 * 1024
 """Body bytes that do not wait for more."""
 
-GATHER_S = 0.005
-"""How long frames may wait for others before they are written together.  Nothing that completes a
-call waits: should capture be killed, the calls that were under way break off for their clients too.
+GATHER_S = 0.05
+"""How long frames may wait for others before they are written together: each write wakes the
+recorder, which the program's streams would wait for.  Nothing that completes a call waits: should
+capture be killed, the calls that were under way break off for their clients too.
 """
 
 FIRST_RETRY_S = 0.05
