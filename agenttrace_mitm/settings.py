@@ -8,15 +8,9 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
-from pydantic_settings import (
-    BaseSettings,
-    JsonConfigSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
 
 from .errors import SettingsError
 
@@ -50,10 +44,10 @@ class AddedHost(BaseModel):
     provider: str
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """What the user may choose.  Field names are the names in `config.json`."""
 
-    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     home: Path = Field(default_factory=home_folder, description="folder of everything stored")
     proxy_host: str = Field("127.0.0.1", description="address the proxy listens on")
@@ -133,19 +127,6 @@ class Settings(BaseSettings):
     def _bytes_from_text(cls, value: object) -> object:
         return bytes_of(value) if isinstance(value, str) else value
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Command line, environment, `config.json`: in this order, nothing else."""
-        file = JsonConfigSettingsSource(settings_cls, json_file=home_folder() / "config.json")
-        return init_settings, env_settings, file
-
     @property
     def database(self) -> Path:
         """The SQLite file."""
@@ -207,16 +188,45 @@ def load(given: Mapping[str, Any] | None = None) -> Settings:
     """The settings in force; *given* holds what the command line said, None for the unsaid."""
     said = {key: value for key, value in (given or {}).items() if value is not None}
     config = home_folder() / "config.json"
+    filed = _filed(config)
     try:
-        return Settings(**said)
+        return Settings(**{**filed, **_environment(), **said})
     except ValidationError as error:
         raise _explain(error, said, config) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+
+
+def _filed(config: Path) -> dict[str, Any]:
+    """What `config.json` says; nothing where there is none."""
+    try:
+        filed = json.loads(config.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except ValueError as error:
         raise SettingsError(f"{config} is not valid JSON ({error})", "Fix or remove it") from None
     except OSError as error:
         raise SettingsError(
             f"{config} cannot be read ({error.strerror})", "Check its mode"
         ) from None
+    if not isinstance(filed, dict):
+        raise SettingsError(f"{config} is no object of settings", "Fix or remove it")
+    return filed
+
+
+def _environment() -> dict[str, Any]:
+    """What `AGENTTRACE_*` says: a word, or JSON where a setting is a list or an object."""
+    found: dict[str, Any] = {}
+    for name, field in Settings.model_fields.items():
+        variable = ENV_PREFIX + name.upper()
+        if (value := os.environ.get(variable)) is None:
+            continue
+        found[name] = value
+        if get_origin(field.annotation) in (list, dict):
+            try:
+                found[name] = json.loads(value)
+            except ValueError as error:
+                problem = f"{variable} in the environment is not valid JSON ({error})"
+                raise SettingsError(problem, "Correct it") from None
+    return found
 
 
 def _explain(error: ValidationError, said: Mapping[str, Any], config: Path) -> SettingsError:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from . import (
+    alerts,
     attribution,
     capture,
     fresh,
@@ -29,6 +30,7 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace], list[Row]]] = {
     "store": lambda given: store.run(),
     "ingest": lambda given: ingest.run(),
     "retention": lambda given: retention.run(max(given.calls), given.cache),
+    "alerts": lambda given: alerts.run(given.rounds, max(given.calls), given.cache),
     "start": lambda given: start.run(given.rounds),
     "pages": lambda given: pages.run(given.rounds, given.calls, given.cache),
 }
@@ -45,9 +47,9 @@ def main() -> int:
         type=int,
         nargs="+",
         default=pages.CALLS,
-        help="recorded, for pages and retention",
+        help="recorded, for pages, alerts and retention",
     )
-    parser.add_argument("--cache", type=Path, help="folder that keeps the databases of pages")
+    parser.add_argument("--cache", type=Path, help="folder that keeps those databases")
     parser.add_argument("--json", type=Path, help="write the figures to this file as well")
     given = parser.parse_args()
     found = {}

@@ -75,7 +75,7 @@ def run(rounds: int, calls: Sequence[int], cache: Path | None) -> list[Row]:
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as name:
         for many in calls:
-            file = _database(cache or Path(name), many, rows)
+            file = database(cache or Path(name), many, rows)
             addresses = _addresses(file)
             found[many], memory = _measure(file, addresses, rounds)
             rows += _rows(many, found[many])
@@ -89,7 +89,8 @@ def run(rounds: int, calls: Sequence[int], cache: Path | None) -> list[Row]:
     return rows
 
 
-def _database(folder: Path, calls: int, rows: list[Row]) -> Path:
+def database(folder: Path, calls: int, rows: list[Row]) -> Path:
+    """The file with that many *calls* in *folder*, made unless it is there."""
     file = folder / f"pages-{calls}.db"
     if not file.exists():
         folder.mkdir(parents=True, exist_ok=True)

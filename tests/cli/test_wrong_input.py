@@ -59,6 +59,17 @@ def test_a_broken_config_file(user):
     assert config.read_text() == '{"port": 80'
 
 
+def test_a_config_file_of_something_else(user):
+    config = user.home / "config.json"
+    config.write_text('["port", 80]')
+    assert str(config) in complaint(user)
+
+
+def test_a_list_in_the_environment_that_is_none(user):
+    said = complaint(user, AGENTTRACE_HOSTS_ENABLED="groq, ollama")
+    assert "AGENTTRACE_HOSTS_ENABLED in the environment" in said
+
+
 def test_an_unknown_setting_in_the_config_file(user):
     (user.home / "config.json").write_text(json.dumps({"prot": 1}))
     assert "'prot' in " in complaint(user)
