@@ -69,7 +69,9 @@ def price(
     if prices is None:
         return Unpriced("unknown_model")
     steps = steps_of(usage, response_model or model or "")
-    own = units(steps.own, billed=provider == "cohere") or {}
+    own = counted
+    if steps.own is not usage:
+        own = units(steps.own, billed=provider == "cohere") or {}
     bill = _Bill()
     bill.add(prices, grounded(own, prices.provider, prices.model))
     for step in steps.apart:

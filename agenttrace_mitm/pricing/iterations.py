@@ -35,7 +35,9 @@ class Steps:
 def steps_of(usage: Usage, model: str) -> Steps:
     """*usage* of a call to *model* taken apart by its `iterations`; most calls have none."""
     raw = usage.raw.get("iterations") if isinstance(usage.raw, dict) else None
-    found = list(_steps(raw)) if isinstance(raw, list) else []
+    if not isinstance(raw, list):
+        return Steps(usage)
+    found = list(_steps(raw))
     compactions = [step for step in found if step.kind == COMPACTION]
     inner = [step for step in found if step.kind != COMPACTION]
     foreign = [step for step in inner if step.model and step.model != model]

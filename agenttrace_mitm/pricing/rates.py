@@ -5,7 +5,7 @@ lies inside another (a cache read is an input token) is charged at its own price
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import cache
 
@@ -46,14 +46,18 @@ class RateCard:
 
     rates: tuple[Rate, ...]
     tiered: bool
+    _units: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_units", frozenset(rate.unit for rate in self.rates))
 
     def __contains__(self, unit: str) -> bool:
-        return any(rate.unit == unit for rate in self.rates)
+        return unit in self._units
 
     def charge(self, units: Mapping[str, Number]) -> dict[str, Decimal]:
         """Exact nano-dollars for each unit that costs something; raises `Overlap`."""
         total_input = units.get("input_tokens", 0)
-        counts: dict[str, Decimal] = {}
+        counts: dict[str, int | Decimal] = {}
         charged: dict[str, Decimal] = {}
         for rate in self.rates:
             value = units.get(rate.unit)
@@ -61,7 +65,10 @@ class RateCard:
                 if len(rate.joins) > 1 and all(units.get(unit) for unit in rate.joins):
                     raise Overlap(f"{' and '.join(rate.joins)} without {rate.unit}")
                 value = 0
-            count = Decimal(str(value)) - sum(counts[unit] for unit in rate.inside)
+            # Whole numbers, as nearly all are, stay such: they are exact, and quicker.
+            count = value if isinstance(value, int) else Decimal(str(value))
+            for unit in rate.inside:
+                count -= counts[unit]
             if count < 0:
                 raise Overlap(f"parts of {rate.unit} exceed it")
             counts[rate.unit] = count
@@ -150,7 +157,8 @@ def rounded(charged: Mapping[str, Decimal]) -> tuple[int, dict[str, int]]:
     total = int(sum(charged.values(), Decimal(0)).to_integral_value(ROUND_HALF_EVEN))
     split = {unit: int(value) for unit, value in charged.items()}
     short = total - sum(split.values())
-    # The fractions that were cut off go to the units that lost most.
-    for unit in sorted(charged, key=lambda unit: split[unit] - charged[unit])[:short]:
-        split[unit] += 1
+    if short:
+        # The fractions that were cut off go to the units that lost most.
+        for unit in sorted(charged, key=lambda unit: split[unit] - charged[unit])[:short]:
+            split[unit] += 1
     return total, split

@@ -73,10 +73,14 @@ def units(usage: Usage, *, billed: bool = False) -> dict[str, Number] | None:
         found["input_tokens"] = detail.get("billed_input_tokens", 0)
         found["output_tokens"] = detail.get("billed_output_tokens", 0)
     else:
-        for name in ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens"):
-            value = getattr(usage, name)
-            if value is not None:
-                found[name] = value
+        if usage.input_tokens is not None:
+            found["input_tokens"] = usage.input_tokens
+        if usage.output_tokens is not None:
+            found["output_tokens"] = usage.output_tokens
+        if usage.cache_read_tokens is not None:
+            found["cache_read_tokens"] = usage.cache_read_tokens
+        if usage.cache_write_tokens is not None:
+            found["cache_write_tokens"] = usage.cache_write_tokens
         if usage.reasoning_tokens is not None:
             found["output_reasoning_tokens"] = usage.reasoning_tokens
     for name, value in detail.items():
@@ -87,7 +91,8 @@ def units(usage: Usage, *, billed: bool = False) -> dict[str, Number] | None:
         found["billed_images"] = found.pop("input_images")
     if not found.keys() - {"output_reasoning_tokens"}:
         return None
-    _complete_cache_writes(found)
+    if detail:
+        _complete_cache_writes(found)
     return found
 
 

@@ -74,7 +74,7 @@ async def _answer(datasette: Datasette, request: Any, endpoint: Endpoint) -> Any
         return said
     status, body = said if isinstance(said, tuple) else (200, said)
     await _audit(datasette, endpoint, request, who, status)
-    return _json(status, body.model_dump(mode="json", by_alias=True))
+    return _json(status, body.model_dump_json(by_alias=True))
 
 
 def refused_to_read(request: Any) -> Response | None:
@@ -157,4 +157,10 @@ async def _audit(
 
 
 def _json(status: int, body: Any, headers: dict[str, str] | None = None) -> Response:
-    return Response.json(body, status=status, headers=HEADERS | (headers or {}))
+    """*body* as JSON, or the JSON that it is already."""
+    return Response(
+        body if isinstance(body, str) else json.dumps(body),
+        status=status,
+        headers=HEADERS | (headers or {}),
+        content_type="application/json; charset=utf-8",
+    )
