@@ -6,6 +6,7 @@ neither costs the row.
 
 import logging
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -151,14 +152,18 @@ class Pipeline:
         self._late.wait(call.id, call.started_us, (of + key for key in place.awaits))
         return found
 
-    def submitted(self, said: bytes) -> Record:
-        """The record that a program made itself, *said* in JSON, as it may be stored."""
+    def submitted(self, said: Sequence[bytes]) -> list[Record]:
+        """The records that a program made itself, *said* in JSON each, as they may be stored."""
+        # Nearly all have no secret, and one look at what came says so.
+        clean = _is_clean(b"\n".join(said))
+        return [self._submitted(one, clean=clean or _is_clean(one)) for one in said]
+
+    def _submitted(self, said: bytes, *, clean: bool) -> Record:
         record = Record.model_validate_json(said)
         if record.call.privacy_tier != self._tier:
             call = record.call.model_copy(update={"privacy_tier": self._tier})
             record = record.model_copy(update={"call": call})
-        # Nearly all have no secret, and one look at what came says so.
-        return keep(record if _is_clean(said) else _redacted(record, Redactor()), self._tier)
+        return keep(record if clean else _redacted(record, Redactor()), self._tier)
 
     def submitted_event(self, said: bytes) -> StoredEvent:
         """The event that a program told of, *said* in JSON, as it may be stored."""

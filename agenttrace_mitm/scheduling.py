@@ -21,6 +21,20 @@ _ATTRIBUTES = struct.Struct("=IIQiIQQQ")
 """struct sched_attr: size, policy, flags, nice, priority, runtime, deadline, period."""
 
 
+def step_back(niceness: int, *, batch: bool = False) -> None:
+    """Leave the processor to capture, which is in the same session, and scheduling group.
+
+    A *batch* process does not interrupt others when something comes for it: it has until nobody
+    else wants to run.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        os.nice(niceness)
+    if batch and sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    take_short_slices()
+
+
 def take_short_slices() -> bool:
     """Let who wakes up run at once, beside this thread and those it starts from now on.
 

@@ -11,11 +11,10 @@ from agenttrace_mitm import scheduling
 
 ASK = """
 import os, threading
+before = os.getpriority(os.PRIO_PROCESS, 0)
 from pathlib import Path
-from agenttrace_mitm.scheduling import take_short_slices
-os.nice(7)
-os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-assert take_short_slices()
+from agenttrace_mitm.scheduling import step_back
+step_back(7, batch=True)
 def said(thread):
     lines = Path(f"/proc/self/task/{thread}/sched").read_text().splitlines()
     told = [line.split(":")[1].strip() for line in lines if line.startswith("se.slice")]
@@ -24,7 +23,7 @@ said(os.getpid())
 later = threading.Thread(target=lambda: said(threading.get_native_id()))
 later.start()
 later.join()
-print(os.getpriority(os.PRIO_PROCESS, 0), os.sched_getscheduler(0) == os.SCHED_BATCH)
+print(os.getpriority(os.PRIO_PROCESS, 0) - before, os.sched_getscheduler(0) == os.SCHED_BATCH)
 """
 release = tuple(map(int, platform.release().split(".")[:2]))
 

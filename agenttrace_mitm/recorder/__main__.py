@@ -11,7 +11,6 @@ import contextlib
 import gc
 import json
 import logging
-import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -25,7 +24,7 @@ from ..pipeline import Pipeline
 from ..pricing import read_user_prices, use
 from ..pricing.overrides import USER_FILE
 from ..relink import relink
-from ..scheduling import take_short_slices
+from ..scheduling import step_back
 from ..settings import Settings
 from ..store import Answers, Event, Keeping, KnownContent, Reading, Spool, Writer, set_aside
 from ..traces import Fingerprinter
@@ -46,23 +45,12 @@ def main() -> None:
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
-    _step_back()
+    step_back(NICENESS, batch=True)
     try:
         asyncio.run(_run(settings))
     except AgentTraceError as error:
         print(json.dumps({"error": error.problem, "remedy": error.remedy}), flush=True)
         sys.exit(1)
-
-
-def _step_back() -> None:
-    """Leave the processor to capture, which is in the same session, and scheduling group."""
-    with contextlib.suppress(OSError, AttributeError):
-        os.nice(NICENESS)
-    if sys.platform == "linux":
-        # Does not interrupt others when frames arrive; it has until nobody else wants to run.
-        with contextlib.suppress(OSError):
-            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-    take_short_slices()
 
 
 def _use_prices(path: Path) -> None:

@@ -154,3 +154,14 @@ def for_cold_pages(db: Database) -> None:
     db.execute(
         "create index spans_agents on spans (started_us, parent_span_id) where kind = 'agent'"
     )
+
+
+def spare_unplaced(db: Database) -> None:
+    """Traces and threads of the calls that have one: what programs tell of has none."""
+    for columns in (("trace_id",), ("thread_id", "started_us")):
+        name = f"idx_llm_calls_{'_'.join(columns)}"
+        db.execute(f"drop index {name}")
+        db.execute(
+            f"create index {name} on llm_calls ({', '.join(columns)})"
+            f" where {columns[0]} is not null"
+        )

@@ -2,6 +2,8 @@
 
 import sqlite3
 
+from ..model import LlmCall
+
 TABLES = {
     "holds": "sessions that retention leaves alone",
     "horizon": "since when calls are kept; sums from before it are all that is left",
@@ -49,6 +51,38 @@ def create_waiting(db: sqlite3.Connection) -> None:
     db.execute("create index media_kept on media (last_seen_us) where data is not null")
     for sql in _FOLLOWED:
         db.execute(sql)
+
+
+class Late:
+    """New calls of one transaction that retention has passed already, by their time.
+
+    No trigger: with any on insert SQLite copies each page of each index before it changes it, which
+    takes as long as all the rest of writing a call.
+    """
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self._passed: str | None = None
+        self._calls: list[tuple[str, int]] = []
+
+    def add(self, call: LlmCall) -> None:
+        """Look at *call*, just written for the first time."""
+        if self._passed is None:
+            mark = self._db.execute("select call_id from content_mark").fetchone()
+            self._passed = mark[0] if mark else ""
+        if call.id <= self._passed:
+            self._calls.append((call.id, call.started_us))
+
+    def write(self) -> None:
+        """Have retention look at them, inside the caller's transaction."""
+        sql = "insert or ignore into content_waiting values (?, ?)"
+        self._db.executemany(sql, self._calls)
+        self._calls, self._passed = [], None
+
+
+def insert_freely(db: sqlite3.Connection) -> None:
+    """What comes late is told by who writes it: `Late`."""
+    db.execute("drop trigger calls_come_late")
 
 
 # A call that comes late is behind the mark.  What waits for a call is due once it has gone, or

@@ -103,9 +103,7 @@ class Counts:
     """
 
     def __init__(self) -> None:
-        self._sums: _Rows = {}
-        self._of_sessions: _Rows = {}
-        self._of_models: _Rows = {}
+        self._sums: dict[_Key, _Sums] = {}
         self._again: set[int] = set()
 
     def add(self, call: LlmCall, before: str | None) -> None:
@@ -120,30 +118,45 @@ class Counts:
                 pass  # the row stayed as it was
 
     def _count(self, call: LlmCall) -> None:
-        hour = call.started_us // HOUR_US
-        day = hour // DAY_HOURS
-        asked, served = call.model or "", call.response_model or call.model or ""
-        provider, kind, billing = call.provider, call.kind, call.billing or ""
-        names = (provider, served, call.agent_id or "", call.project or "", kind, billing)
-        session = call.session_id or "", call.prompt_id or "", *names
-        figures = _figures_of(call)
-        self._sums.setdefault((hour, names), _Sums()).add(*figures)
-        self._of_sessions.setdefault((day, session), _Sums()).add(*figures)
-        model = provider, served, asked, kind, billing
-        self._of_models.setdefault((day, model), _Sums()).add(*figures)
+        names = (
+            call.provider,
+            call.response_model or call.model or "",
+            call.agent_id or "",
+            call.project or "",
+            call.kind,
+            call.billing or "",
+        )
+        session = call.session_id or "", call.prompt_id or ""
+        key = call.started_us // HOUR_US, session, names, call.model or ""
+        sums = self._sums.get(key)
+        if sums is None:
+            sums = self._sums[key] = _Sums()
+        sums.add(*_figures_of(call))
 
     def write(self, db: sqlite3.Connection) -> None:
         """Write the sums, inside the caller's transaction, and begin anew."""
-        for (hour, names), sums in self._sums.items():
+        of_hours: _Rows = {}
+        of_models: _Rows = {}
+        of_sessions: _Rows = {}
+        for (hour, session, names, asked), sums in self._sums.items():
+            provider, served, _, _, kind, billing = names
+            day = hour // DAY_HOURS
+            for rows, key in (
+                (of_hours, (hour, names)),
+                (of_models, (day, (provider, served, asked, kind, billing))),
+                (of_sessions, (day, (*session, *names))),
+            ):
+                rows.setdefault(key, _Sums()).join(sums)
+        for (hour, names), sums in of_hours.items():
             sums.write(db, _HOUR, hour, *names)
             sums.write(db, _DAY, hour // DAY_HOURS, *names)
-        for (day, names), sums in self._of_models.items():
+        for (day, names), sums in of_models.items():
             sums.write(db, _MODEL, day, *names)
-        for (day, names), sums in self._of_sessions.items():
+        for (day, names), sums in of_sessions.items():
             db.execute(_UPSERT_SESSION, (day, *names, *sums.counts, *sums.sums))
         if self._again:
             recount(db, self._again)
-        self._sums, self._of_sessions, self._of_models, self._again = {}, {}, {}, set()
+        self._sums, self._again = {}, set()
 
 
 class _Sums:
@@ -165,6 +178,11 @@ class _Sums:
             self.sums[at] = (self.sums[at] or 0) + value
         self.histogram += histogram
 
+    def join(self, other: "_Sums") -> None:
+        """Add what *other* holds."""
+        known = [(at, value) for at, value in enumerate(other.sums) if value is not None]
+        self.add(other.counts, known, other.histogram)
+
     def write(self, db: sqlite3.Connection, statements: "_Statements", *key: int | str) -> None:
         """Add these to the row of *key*."""
         before = db.execute(statements.latencies, key).fetchone()
@@ -174,6 +192,8 @@ class _Sums:
 
 
 type _Rows = dict[tuple[int, tuple[str, ...]], _Sums]
+type _Key = tuple[int, tuple[str, str], tuple[str, ...], str]
+"""Hour, session and prompt, the names of an hour's row, the model asked for."""
 
 
 def _figures_of(call: LlmCall) -> tuple[list[int], list[tuple[int, int]], histograms.Histogram]:

@@ -4,6 +4,7 @@ Every statement can be repeated: ids and fingerprints make the second time a no-
 may send again what was not acknowledged and the spool may be replayed twice.
 """
 
+import operator
 import sqlite3
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import msgspec
 
 from ..model import LlmCall, Payload, Record
-from . import rollups
+from . import kept_tables, rollups
 from .chains import Bodies, Recent, bodies_of, release, replace, stored
 from .descriptions import CALL_COLUMNS, STORED_COLUMNS
 from .payloads import pack_arrivals, pack_headers
@@ -109,6 +110,8 @@ set last_seen_us = max(last_seen_us, excluded.last_seen_us), data = coalesce(dat
 """
 
 _OPERATION = tuple(CALL_COLUMNS).index("operation_id")
+_values_of = operator.itemgetter(*CALL_COLUMNS)
+_JSON_AT = tuple(at for at, name in enumerate(CALL_COLUMNS) if name in JSON_COLUMNS)
 
 _encode = msgspec.json.Encoder().encode
 
@@ -124,6 +127,7 @@ class Batch:
         self._db = db
         self._recent = recent or Recent()
         self._counts = rollups.Counts()
+        self._late = kept_tables.Late(db)
         self._has_messages = False
 
     def write(self, record: Record) -> None:
@@ -131,6 +135,8 @@ class Batch:
         db, call = self._db, record.call
         before = _write_call(db, call)
         self._counts.add(call, before)
+        if before is None:
+            self._late.add(call)
         _write_messages(db, record)
         self._has_messages |= any(not message.known for message in record.messages)
         _write_tools(db, record)
@@ -145,6 +151,7 @@ class Batch:
     def finish(self) -> None:
         """The rows that the records share."""
         self._counts.write(self._db)
+        self._late.write()
         if self._has_messages:
             index_new(self._db)
 
@@ -244,10 +251,10 @@ def _write_tools(db: sqlite3.Connection, record: Record) -> None:
 
 def call_values(call: LlmCall) -> list[Any]:
     """The values of `INSERT_CALL` for *call*, JSON columns as text."""
-    values = call.__dict__
-    told = [
-        json_text(values[name]) if name in JSON_COLUMNS else values[name] for name in CALL_COLUMNS
-    ]
+    told = list(_values_of(call.__dict__))
+    for at in _JSON_AT:
+        if told[at] is not None:
+            told[at] = json_text(told[at])
     if call.operation_id == call.id:  # of nearly every call, and 38 bytes
         told[_OPERATION] = None
     return told

@@ -4,7 +4,6 @@ Whoever puts into a full one waits; the recorder then reads no further frames, a
 what it has not handed over, within its own bounds.
 """
 
-import queue
 import threading
 import time
 from collections import deque
@@ -27,17 +26,22 @@ class Waiting[T]:
         self, weigh: Callable[[T], int], *, items: int = ITEMS, limit_bytes: int = BYTES
     ) -> None:
         self._weigh = weigh
+        self._most = items
         self._limit = limit_bytes
-        self._items: queue.Queue[T | None] = queue.Queue(items)
+        self._items: deque[tuple[T, int]] = deque()  # with what each takes
+        self._taken: deque[int] = deque()  # what those take that are not done
         self._bytes = 0
         self._since: deque[float] = deque()  # when each item came that is not done
-        self._room = threading.Condition()
+        self._ended = False
+        self._lock = threading.Lock()
+        self._room = threading.Condition(self._lock)
+        self._some = threading.Condition(self._lock)
         self._hurry = threading.Event()
 
     @property
     def count(self) -> int:
         """Items that nobody has taken yet."""
-        return self._items.qsize()
+        return len(self._items)
 
     @property
     def bytes(self) -> int:
@@ -58,24 +62,24 @@ class Waiting[T]:
         Where there is a *hurry*, somebody waits until it is done.
         """
         size = self._weigh(item)
-        with self._room:
-            if not self._room.wait_for(lambda: self._fits(size), timeout_s):
+        with self._lock:
+            if not self._fits(size) and not self._room.wait_for(
+                lambda: self._fits(size), timeout_s
+            ):
                 return False
             self._bytes += size
-        self._since.append(time.monotonic())  # before: the reader may be done with it at once
-        try:
-            self._items.put(item, timeout=timeout_s)
-        except queue.Full:
-            self._since.pop()
-            self._release(size)
-            return False
+            self._since.append(time.monotonic())
+            self._items.append((item, size))
+            self._some.notify()
         if hurry:
             self._hurry.set()
         return True
 
     def end(self) -> None:
         """Nothing more comes."""
-        self._items.put(None)
+        with self._lock:
+            self._ended = True
+            self._some.notify()
         self._hurry.set()
 
     def take(self, most: int, patience_s: float, gather_s: float = 0.0) -> tuple[list[T], bool]:
@@ -83,33 +87,33 @@ class Waiting[T]:
 
         The first is waited for, and then, unless there is a hurry, those of the next *gather_s*.
         """
-        found: list[T] = []
-        try:
-            while len(found) < most:
-                item = self._items.get(timeout=patience_s) if not found else self._items.get(False)
-                if not found and self._items.qsize() < most:
-                    self._hurry.wait(gather_s)
-                    self._hurry.clear()
-                if item is None:
-                    return found, True
+        with self._lock:
+            some = self._some.wait_for(lambda: self._items or self._ended, patience_s)
+            enough = not some or self._ended or len(self._items) >= most
+        if not enough:
+            self._hurry.wait(gather_s)
+        self._hurry.clear()
+        with self._lock:
+            found: list[T] = []
+            while self._items and len(found) < most:
+                item, size = self._items.popleft()
                 found.append(item)
-        except queue.Empty:
-            pass
-        return found, False
+                self._taken.append(size)
+            self._room.notify_all()
+            return found, self._ended and not self._items
 
     def done(self, items: Sequence[T]) -> None:
         """The reader holds *items* no longer."""
-        for _ in items:
-            self._since.popleft()
-        self._release(sum(map(self._weigh, items)))
+        with self._lock:
+            for _ in items:
+                self._since.popleft()
+                self._bytes -= self._taken.popleft()
+            self._room.notify_all()
 
     def _fits(self, size: int) -> bool:
+        if len(self._items) >= self._most:
+            return False
         return not self._bytes or self._bytes + size <= self._limit
-
-    def _release(self, size: int) -> None:
-        with self._room:
-            self._bytes -= size
-            self._room.notify_all()
 
 
 def weight(record: Record) -> int:

@@ -129,9 +129,12 @@ class Writer:
         """Begin to write."""
         self._thread.start()
 
-    def put(self, item: Item, timeout_s: float | None = None) -> bool:
-        """Hand over *item*; False when the queue stayed full for *timeout_s*."""
-        return self._items.put(item, timeout_s, hurry=isinstance(item, Relink))
+    def put(self, item: Item, timeout_s: float | None = None, *, hurry: bool = False) -> bool:
+        """Hand over *item*; False when the queue stayed full for *timeout_s*.
+
+        Where there is a *hurry*, somebody waits until it is written.
+        """
+        return self._items.put(item, timeout_s, hurry=hurry)
 
     def figures(self) -> dict[str, float]:
         """How it fares: what was committed, what waits, and for how long."""

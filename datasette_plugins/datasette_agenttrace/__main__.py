@@ -30,6 +30,7 @@ import datasette_agenttrace
 from agenttrace_mitm import access, store
 from agenttrace_mitm.alerts import watching
 from agenttrace_mitm.errors import AgentTraceError, SettingsError
+from agenttrace_mitm.scheduling import step_back
 from agenttrace_mitm.settings import Settings
 from datasette_agenttrace import described, limits, site
 
@@ -37,6 +38,9 @@ GRACE_S = 1  # an open page may finish this long after we were told to go
 FIRST_CHECK_S = 5  # the proxy comes first
 PATIENCE_S = 0.5
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
+NICENESS = 5
+"""Behind capture: a page or an event may wait for a program's call, but not a call for them."""
+
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -71,6 +75,7 @@ def main() -> int:
     except AgentTraceError as error:
         say(error=error.problem, remedy=error.remedy)
         return 1
+    step_back(NICENESS)
     watch = threading.Thread(
         target=stop_at_end, args=(stdin, server), name="stdin-watch", daemon=True
     )

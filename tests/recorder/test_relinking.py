@@ -69,7 +69,8 @@ def test_calls_do_not_wait_behind_one_that_waits_for_the_writer(tmp_path: Path) 
         def __init__(self) -> None:
             self.items: list[Relink] = []
 
-        def put(self, item: Relink) -> None:
+        def put(self, item: Relink, *, hurry: bool) -> None:
+            assert hurry
             item_done = Slow()
             object.__setattr__(item, "done", item_done)
             self.items.append(item)

@@ -73,4 +73,4 @@ def test_a_build_that_was_stopped_is_begun_anew(tmp_path: Path, monkeypatch):
         file.write_text(f"{calls} calls")
 
     monkeypatch.setattr(pages.bulk, "build", build)
-    assert pages._database(tmp_path, 5, []).read_text() == "5 calls"
+    assert pages.database(tmp_path, 5, []).read_text() == "5 calls"
