@@ -6,12 +6,14 @@ left of theirs, so they are never counted again.  Sessions on hold stay, with th
 """
 
 import sqlite3
+import time
 
 from .forgetting import remove_doomed
-from .retention import GIVE_BACK
+from .retention import SLICE_S, give_back, locked
 from .rollups import DAY_US
 
-STEP = 10
+STEP, AHEAD = 10, 40
+"""Calls that go at once; that go in one transaction, where each ten of them take little time."""
 
 _DOOMED = """
 create temp table doomed as
@@ -19,8 +21,21 @@ select id, started_us / 3600000000 as hour, session_id, trace_id, thread_id, pro
 from llm_calls
 where started_us < :before_us and outcome <> 'in_flight'
   and (session_id is null or session_id not in (select session_id from holds))
-order by started_us limit :step
+order by started_us limit :most
 """
+_OF_DOOMED = "call_id in (select id from temp.doomed)"
+# As in `retention`: what the step changes is read before it takes the lock.
+_TO_CHANGE = (
+    "select * from llm_calls where id in (select id from temp.doomed)",
+    f"select * from payloads where {_OF_DOOMED}",
+    f"select * from tool_calls where {_OF_DOOMED}",
+    "select * from spans where trace_id in (select trace_id from temp.doomed)",
+    f"select m.* from call_messages o join messages m on m.id = o.message_id where o.{_OF_DOOMED}",
+    "select * from traces where trace_id in (select trace_id from temp.doomed)",
+    "select * from sessions where session_id in (select session_id from temp.doomed)",
+    "select * from threads where thread_id in (select thread_id from temp.doomed)",
+    "select id from llm_calls where continues_call_id in (select id from temp.doomed)",
+)
 _EVENTS = """
 delete from events where id in (
     select id from events
@@ -33,28 +48,32 @@ delete from events where id in (
 
 def let_calls_go(db: sqlite3.Connection, before_us: int) -> int:
     """One step of removing calls from before the day of *before_us*; calls gone, 0 when done."""
-    given = {"before_us": before_us // DAY_US * DAY_US, "step": STEP}
-    db.execute("begin immediate")
-    try:
+    before_us = before_us // DAY_US * DAY_US
+    _choose(db, before_us, AHEAD)
+    for sql in _TO_CHANGE:
+        db.execute(sql).fetchall()
+    gone, until = 0, time.monotonic() + SLICE_S
+    with locked(db):
         db.execute(
-            "insert into horizon values (1, :before_us) on conflict (only) do update"
+            "insert into horizon values (1, ?) on conflict (only) do update"
             " set since_us = max(since_us, excluded.since_us)",
-            given,
+            (before_us,),
         )
-        db.execute("drop table if exists temp.doomed")
-        db.execute(_DOOMED, given)
-        counted = remove_doomed(db)
-        counted["events"] = db.execute(_EVENTS, given).rowcount
-        db.execute("commit")
-    except BaseException:  # Ctrl-C as well: nothing is half gone
-        if db.in_transaction:
-            db.rollback()
-        raise
-    if counted["llm_calls"]:
-        db.execute(
-            f"pragma incremental_vacuum({GIVE_BACK})"
-        ).fetchall()  # a page a row: read them all
-    return counted["llm_calls"] + counted["events"]
+        while gone < AHEAD and time.monotonic() < until:
+            _choose(db, before_us, STEP)  # again: a session may have been put on hold
+            counted = remove_doomed(db)
+            gone += counted["llm_calls"]
+            if counted["llm_calls"] < STEP:
+                break
+        events = db.execute(_EVENTS, {"before_us": before_us, "step": STEP}).rowcount
+    if gone:
+        give_back(db)
+    return gone + events
+
+
+def _choose(db: sqlite3.Connection, before_us: int, most: int) -> None:
+    db.execute("drop table if exists temp.doomed")
+    db.execute(_DOOMED, {"before_us": before_us, "most": most})
 
 
 def hold(db: sqlite3.Connection, session_id: str, now_us: int, note: str | None) -> bool:

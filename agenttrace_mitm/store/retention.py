@@ -5,25 +5,31 @@ along the calls, whose ids sort by time; what it has passed waits in `content_wa
 content has gone, and is looked at once, the newest first: a step costs the same however much was
 kept.  A message goes when no kept call uses it, neither itself nor through the conversation that
 it continues: a call waits for those that go on from it.  Sessions on hold keep theirs.
+
+What a step changes it reads before it takes the lock: old rows are where nobody has looked for
+weeks, and on a slow disk whoever else writes would wait for them.
 """
 
+import contextlib
 import json
 import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from ..clock import moment_of, oldest_id
 from .chains import release
-from .prompts import LET_GO
+from .prompts import let_words_go, unused_words
 
 STEP = 100
 """Rows that change in one transaction."""
+CALLS = 25
+"""Calls that are looked at in one."""
 WALK = 1_000
 """Calls that the mark passes at once."""
 SLICE_S = 0.01
 """Large bodies take their time: after this long, no further call is begun."""
-GIVE_BACK = 400
-"""Free pages that the file gives back after a step, more than a step sets free."""
+GIVE_BACK, AT_ONCE = 400, 50
+"""Free pages that the file gives back after a step, more than a step sets free; in one lock."""
 
 _MARK = "select call_id, ages from content_mark"
 _PASSED = """
@@ -49,26 +55,35 @@ _TOOL_CALLS = """
 update tool_calls set arguments = null, result = null
 where call_id = :id and (arguments is not null or result is not null)
 """
-# privacy_tier 0: should the message come again, its content is stored again.  Of the calls that use
-# it, the newest that waits is found first; none waits that is older than the first of all.
-_MESSAGES = """
-update messages set content = null, own_text = null, privacy_tier = 0
-where id in (
-    select m.id from call_messages o join messages m on m.id = o.message_id
-    where o.call_id = :id and m.content is not null
-      and not exists (
-          select 1 from call_messages u where u.message_id = m.id and u.call_id > :mark
-      )
-      and (
-          select 1 from call_messages u
-          where u.message_id = m.id and u.call_id <> :id
-            and u.call_id between (select min(call_id) from content_waiting) and :mark
-            and exists (select 1 from content_waiting w where w.call_id = u.call_id)
-          order by u.call_id desc limit 1
-      ) is null
-    limit :room
-)
+# Of the calls that use a message, the newest that waits is found first; none waits that is older
+# than the first of all.
+_LOOSE = """
+select m.id from call_messages o join messages m on m.id = o.message_id
+where o.call_id = :id and m.content is not null
+  and not exists (
+      select 1 from call_messages u where u.message_id = m.id and u.call_id > :mark
+  )
+  and (
+      select 1 from call_messages u
+      where u.message_id = m.id and u.call_id <> :id
+        and u.call_id between (select min(call_id) from content_waiting) and :mark
+        and exists (select 1 from content_waiting w where w.call_id = u.call_id)
+      order by u.call_id desc limit 1
+  ) is null
+limit :room
 """
+# privacy_tier 0: should the message come again, its content is stored again.
+_MESSAGES = f"""
+update messages set content = null, own_text = null, privacy_tier = 0 where id in ({_LOOSE})
+"""
+_TO_CHANGE = (
+    _IS_HELD,
+    _IS_CONTINUED,
+    "select * from payloads where call_id = :id",
+    "select arguments, result from tool_calls where call_id = :id",
+    f"select content, own_text from messages where id in ({_LOOSE})",
+)
+"""What letting the content of a call go reads."""
 _BEFORE_IT = """
 update content_waiting set due_us = 0
 where due_us is null and call_id = (select continues_call_id from llm_calls where id = :id)
@@ -101,21 +116,47 @@ def let_go(db: sqlite3.Connection, before_us: int, agents: Mapping[str, int] | N
     *agents* have moments of their own; None leaves those alone that wait for theirs.  Gives the
     rows that changed, or, where none had to, the calls that were looked at.
     """
+    mark, due, passed = _due(db, before_us, agents)
+    _read(db, due, mark)
+    unused = [] if passed or due else unused_words(db, before_us)
     given = {"before_us": before_us, "step": STEP}
-    db.execute("begin immediate")
-    try:
-        done = _of_calls(db, before_us, agents)
+    with locked(db):
+        done = (_let_some_go(db, due, mark) if due else 0) or passed
         done += db.execute(_MEDIA, given).rowcount
         if not done:
-            done = sum(db.execute(sql, given).rowcount for sql in (_COMMITS, LET_GO))
+            done = db.execute(_COMMITS, given).rowcount + let_words_go(db, unused)
+    if done:
+        give_back(db)
+    return done
+
+
+def give_back(db: sqlite3.Connection) -> None:
+    """Let the file have its free pages back, and others write between a few of them and more."""
+    for _ in range(GIVE_BACK // AT_ONCE):
+        (free,) = db.execute("pragma freelist_count").fetchone()
+        if not free:
+            return
+        # A page a row: read them all.
+        db.execute(f"pragma incremental_vacuum({AT_ONCE})").fetchall()
+
+
+@contextlib.contextmanager
+def locked(db: sqlite3.Connection) -> Iterator[None]:
+    """A transaction that writes; Ctrl-C as well leaves nothing half gone."""
+    db.execute("begin immediate")
+    try:
+        yield
         db.execute("commit")
     except BaseException:
         if db.in_transaction:
             db.rollback()
         raise
-    if done:  # a page a row: read them all
-        db.execute(f"pragma incremental_vacuum({GIVE_BACK})").fetchall()
-    return done
+
+
+def _read(db: sqlite3.Connection, due: list[str], mark: str) -> None:
+    for id_ in due:
+        for sql in _TO_CHANGE:
+            db.execute(sql, {"id": id_, "mark": mark, "room": STEP}).fetchall()
 
 
 def marked(db: sqlite3.Connection) -> str:
@@ -124,23 +165,27 @@ def marked(db: sqlite3.Connection) -> str:
     return str(found[0]) if found else ""
 
 
-def _of_calls(db: sqlite3.Connection, before_us: int, agents: Mapping[str, int] | None) -> int:
+def _due(
+    db: sqlite3.Connection, before_us: int, agents: Mapping[str, int] | None
+) -> tuple[str, list[str], int]:
+    """The mark, calls whose content is due, and how many the mark has passed for that."""
     longer = {agent: before_us - own for agent, own in sorted((agents or {}).items())}
     mark, known = db.execute(_MARK).fetchone() or ("", "{}")
     if agents is not None and json.dumps(longer) != known:
         mark = ""  # for other ages all are looked at again, in steps as well
         _set_mark(db, mark, json.dumps(longer))
-    due = [id_ for (id_,) in db.execute(_DUE, (before_us, STEP))]
-    if due:
-        return _let_some_go(db, due, mark)
+    sought = before_us, CALLS
+    if due := [id_ for (id_,) in db.execute(_DUE, sought)]:
+        return mark, due, 0
     limit = oldest_id(max(before_us, 0, *(agents or {}).values()))
     passed = db.execute(_PASSED, {"mark": mark, "limit": limit, "walk": WALK}).fetchall()
-    db.executemany(_WAITS, ((id_, moment_of(id_) + longer.get(of, 0)) for id_, of in passed))
-    if passed:
-        _set_mark(db, passed[-1][0])
-        due = [id_ for (id_,) in db.execute(_DUE, (before_us, STEP))]
-        return _let_some_go(db, due, passed[-1][0]) or len(passed)
-    return 0
+    if not passed:
+        return mark, [], 0
+    mark = passed[-1][0]
+    with locked(db):
+        db.executemany(_WAITS, ((id_, moment_of(id_) + longer.get(of, 0)) for id_, of in passed))
+        _set_mark(db, mark)
+    return mark, [id_ for (id_,) in db.execute(_DUE, sought)], len(passed)
 
 
 def _set_mark(db: sqlite3.Connection, call_id: str, ages: str | None = None) -> None:
