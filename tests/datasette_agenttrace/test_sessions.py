@@ -333,6 +333,8 @@ def test_no_page_passes_over_all_calls(talk, monkeypatch, few):
     db.set_trace_callback(None)
     assert len(seen) > 30
     tables = r"SCAN (c|llm_calls|m|messages|u|call_messages|t|tool_calls|s|sessions|traces|h)\b"
+    tables += r"|SCAN rollup_session\b"
+    assert any("rollup_session" in one for one in seen)
     for step, statement in plans(db, [one for one in seen if not one.startswith("pragma")]):
         allowed = "limit 1" in statement or "COVERING INDEX" in step
         assert not re.match(tables, step) or allowed, (step, statement)
