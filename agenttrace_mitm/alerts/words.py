@@ -10,8 +10,11 @@ def usd(nano_usd: float) -> str:
 
 
 def percent(share: float) -> str:
-    """A share of 1 as per cent."""
-    return f"{100 * share:.3g} %"
+    """A share of 1 as per cent: `3.6 %`, `20 %`, `119 %`; only nothing is `0 %`."""
+    number = 100 * share
+    if number < 0.1:
+        return f"{number:.1g} %"
+    return f"{number:.{0 if number >= 99.95 else 1}f}".removesuffix(".0") + " %"
 
 
 def minutes(number: float) -> str:

@@ -7,7 +7,7 @@ is not known to be otherwise; what a subscription or a free tier covered is told
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping
-from typing import Literal
+from typing import Any, Literal
 
 from .asking import FILTERS, NAMED, Asked, Value, rows_of
 
@@ -53,6 +53,16 @@ def bills(db: sqlite3.Connection, key: Key, ids: Iterable[str]) -> dict[str, Bil
         (json.dumps(list(ids)),),
     )
     return {str(row.pop(key)): Bill(**row) for row in rows_of(rows)}
+
+
+def added(some: Iterable[Bill]) -> Bill:
+    """*some* bills as one; what none of them knows is not known."""
+    rows = [dict(one) for one in some]
+    sums: dict[str, Any] = {}
+    for name in Bill.model_fields:
+        known = [row[name] for row in rows if row[name] is not None]
+        sums[name] = sum(known) if known else None
+    return Bill(**sums) if rows else Bill()
 
 
 def holding(db: sqlite3.Connection, asked: Asked, key: Key, outer: str) -> str:

@@ -325,27 +325,30 @@ REPEATED_TOOLS = CannedQuery(
     "Of the last 10,000 tool calls: made again alike in one thread; one result is no news.",
     """\
 with recent as (
-    select call_id, position, name, fingerprint, arguments, result
+    select id as tool_id, call_id, position, fingerprint
     from tool_calls
     where not server
     order by id desc
     limit 10000
 ),
 made as (
-    select t.*, c.agent_id, c.session_id, c.thread_id, c.started_at, k.asked_usd,
+    select t.*, c.thread_id, c.started_us,
+           count(*) over (partition by c.thread_id, t.fingerprint) as times,
            row_number() over (
                partition by c.thread_id, t.fingerprint order by c.started_us, t.position) as nth
     from recent t cross join llm_calls c on c.id = t.call_id
-    cross join tool_call_costs k on k.call_id = t.call_id and k.position = t.position
     where t.fingerprint is not null and c.thread_id is not null
 )
-select name, count(*) as times, count(distinct result) as results,
-       sum(case when nth > 1 then asked_usd end) as cost_usd, agent_id, session_id,
-       min(started_at) as first_at, max(started_at) as last_at, min(arguments) as arguments,
-       max(call_id) as last_call_id
-from made
-group by thread_id, fingerprint
-having count(*) > 1
+select t.name, times, count(distinct t.result) as results,
+       sum(case when nth > 1 then k.asked_usd end) as cost_usd, c.agent_id, c.session_id,
+       min(c.started_at) as first_at, max(c.started_at) as last_at,
+       min(t.arguments) as arguments, max(c.id) as last_call_id
+from made m
+cross join tool_calls t on t.id = m.tool_id
+cross join llm_calls c on c.id = m.call_id
+cross join tool_call_costs k on k.call_id = t.call_id and k.position = t.position
+where times > 1
+group by m.thread_id, m.fingerprint
 order by times desc, last_at desc
 limit 200
 """,
@@ -359,33 +362,37 @@ TOOL_LOOPS = CannedQuery(
     "Of the last 10,000 tool calls: the same three times and more in a row; what the rest cost.",
     """\
 with recent as (
-    select call_id, position, name, fingerprint, arguments, result
+    select id as tool_id, call_id, position, fingerprint
     from tool_calls
     where not server
     order by id desc
     limit 10000
 ),
 made as (
-    select t.*, c.agent_id, c.session_id, c.thread_id, c.started_at, c.started_us, k.asked_usd,
+    select t.*, c.thread_id, c.started_us,
            row_number() over (partition by c.thread_id order by c.started_us, t.position)
            - row_number() over (
                partition by c.thread_id, t.fingerprint order by c.started_us, t.position) as run
     from recent t cross join llm_calls c on c.id = t.call_id
-    cross join tool_call_costs k on k.call_id = t.call_id and k.position = t.position
     where t.fingerprint is not null and c.thread_id is not null
 ),
+looped as (
+    select thread_id, fingerprint, run from made group by 1, 2, 3 having count(*) >= 3
+),
 turns as (
-    select *, row_number() over (
-        partition by thread_id, fingerprint, run order by started_us, position) as nth
-    from made
+    select m.*, row_number() over (
+        partition by thread_id, fingerprint, run order by m.started_us, m.position) as nth
+    from looped join made m using (thread_id, fingerprint, run)
 )
-select name, count(*) as times, count(distinct result) as results,
-       sum(case when nth > 1 then asked_usd end) as cost_usd, agent_id, session_id,
-       min(started_at) as first_at, max(started_at) as last_at, min(arguments) as arguments,
-       max(call_id) as last_call_id
+select t.name, count(*) as times, count(distinct t.result) as results,
+       sum(case when nth > 1 then k.asked_usd end) as cost_usd, c.agent_id, c.session_id,
+       min(c.started_at) as first_at, max(c.started_at) as last_at,
+       min(t.arguments) as arguments, max(c.id) as last_call_id
 from turns
-group by thread_id, fingerprint, run
-having count(*) >= 3
+cross join tool_calls t on t.id = turns.tool_id
+cross join llm_calls c on c.id = turns.call_id
+cross join tool_call_costs k on k.call_id = t.call_id and k.position = t.position
+group by turns.thread_id, turns.fingerprint, run
 order by times desc, last_at desc
 limit 200
 """,

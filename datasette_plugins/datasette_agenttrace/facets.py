@@ -31,6 +31,24 @@ ROLLUPS: Sequence[tuple[str, Mapping[str, str]]] = (
 
 # Sums outlive calls that go by age, whole days at once; a table shows what is left.
 KEPT = "day >= coalesce((select max(since_us) / 86400000000 from horizon), day)"
+
+# No rollup has agents and the models that were asked for.  Most models that answer were asked for
+# by one name alone, which tells it; calls of the others are counted one by one.
+_ASKED_OF = f"""
+    select model, min(asked_model) as asked_model, min(asked_model) = max(asked_model) as alone
+    from rollup_model where {KEPT} group by model
+"""
+_WITH_BOTH = f"""(
+    select day, r.provider, r.agent_id, r.kind, o.asked_model, r.calls, r.failed, r.cancelled
+    from ({_ASKED_OF}) o join rollup_day r on r.model = o.model where o.alone
+)"""
+_BOTH = {**ROLLUPS[0][1], **ROLLUPS[1][1]}
+_SEVERAL = f"select model from ({_ASKED_OF}) where not alone"
+_OF_SEVERAL = (
+    # The first condition is that of an index; an empty model that answered is none.
+    f"coalesce(response_model, model) in ({_SEVERAL} union all select '')"
+    f" and coalesce(nullif(response_model, ''), model) in ({_SEVERAL})"
+)
 _EQUAL = re.compile(r'"(\w+)" = (:\w+)')
 _FACET = re.compile(r"\s*select (\S+) as value, count\(\*\) as count from \(.*limit (\d+)\s*", re.S)
 
@@ -86,15 +104,17 @@ def counting(column: str, where: Conditions, limit: int) -> str | None:
     others = {one: name for one, name in where.items() if one != "outcome"}
     known = {*others, column} - {"outcome"}
     found = ((table, names) for table, names in ROLLUPS if known <= names.keys())
-    table, names = next(found, ("", {}))
-    if not table:
+    table, names = next(found, (_WITH_BOTH, _BOTH))
+    if not known <= names.keys():
         return None
     rolled = "".join(f" and {names[one]} = {name}" for one, name in others.items())
     calls = "".join(f" and {one} = {name}" for one, name in others.items())
     source = f"from {table} where {KEPT}{rolled}"
+    told_apart = column == "outcome" or "outcome" in where
+    parts: tuple[str, ...]
     if column == "outcome":
         parts = _by_outcome("''", "''", source, calls)
-    elif "outcome" in where:
+    elif told_apart:
         parts = _by_outcome(names[column], column, source, calls)
     else:
         parts = (
@@ -102,6 +122,8 @@ def counting(column: str, where: Conditions, limit: int) -> str | None:
             " group by 1",
             _running(column, calls),
         )
+    if names is _BOTH:
+        parts += (_of_several("''" if column == "outcome" else column, calls, told_apart),)
     shown = "outcome" if column == "outcome" else "value"
     meant = f" and outcome = {where['outcome']}" if "outcome" in where else ""
     return (
@@ -131,4 +153,17 @@ def _running(column: str, calls: str) -> str:
         f"select {column} as value, 'in_flight', count(*) as calls"
         " from llm_calls indexed by llm_calls_running"
         f" where outcome = 'in_flight'{calls} group by 1"
+    )
+
+
+def _of_several(column: str, calls: str, told_apart: bool) -> str:
+    """Calls that have ended, of models that were asked for by several names.
+
+    Those that failed are among others already where outcomes are *told_apart*.
+    """
+    ended = "in ('ok', 'cancelled')" if told_apart else "<> 'in_flight'"
+    return (
+        f"select {column} as value, outcome, count(*) as calls"
+        f" from llm_calls indexed by llm_calls_model_served where outcome {ended}{calls}"
+        f" and {_OF_SEVERAL} group by 1, 2"
     )

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from agenttrace_mitm.alerts import words
 from agenttrace_mitm.alerts.findings import params_of
 from agenttrace_mitm.alerts.moments import MINUTE_US, start_of
 from agenttrace_mitm.alerts.rules import BY_NAME, RULE_TYPES
@@ -503,3 +504,12 @@ def test_no_rule_reads_every_call(scene, kind):
     scans = [step for step in steps if step.startswith("SCAN") and "USING" not in step]
     large = ("llm_calls", "c", "m", "t", "messages", "call_messages", "tool_calls")
     assert not [step for step in scans if step.split()[1] in large], steps
+
+
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [(0, "0 %"), (0.0003, "0.03 %"), (0.0303, "3 %"), (0.0357, "3.6 %"), (0.0994, "9.9 %"),
+     (0.125, "12.5 %"), (1, "100 %"), (1.1945, "119 %")],
+)  # fmt: skip
+def test_a_share_is_said_to_a_tenth(share, said):
+    assert words.percent(share) == said

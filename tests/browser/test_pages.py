@@ -16,7 +16,7 @@ import pytest
 from agenttrace_mitm import clock
 from agenttrace_mitm.store import open_database
 from tests.browser.visiting import EVERY, SHORT, Visit
-from tests.support import hostile_content
+from tests.support import hostile_content, sample_db
 from tests.support.pages import addresses, core_addresses
 from tests.support.web import browser, chromium, demo, signed_in, web
 from tests.traces.talks import Recording, says, tool_result, tool_use, user
@@ -153,6 +153,37 @@ def test_the_tab_notices(tmp_path: Path) -> None:
     for fault in ("console: said", "gone.png", "asked http://198.51.100.7", "script of the data",
                   "link javascript", "color-contrast", "narrow dark: wider"):  # fmt: skip
         assert fault in told
+
+
+def test_a_narrow_window_begins_with_figures(tmp_path: Path) -> None:
+    """The header is two lines with this page's link in sight; filters unfold, and say what is set.
+
+    A wide window has them open, without a line for it.
+    """
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    sample_db.build(home / "data.db", end_us=clock.now_us(), days=3, calls_a_day=20)
+    with web(home) as server, browser() as opened:
+        for scripts in (True, False):
+            context = signed_in(opened, server, scripts)
+            page = context.new_page()
+            page.set_viewport_size({"width": 360, "height": 780})
+            for path in ("", "/costs", "/calls", "/agents?agent=claude-code", "/latency"):
+                page.goto(f"{server.url}/-/agenttrace{path}")
+                first = page.locator(".at-tiles dd, .at-list td, .at-plot").first.bounding_box()
+                assert first and first["y"] < 480, path
+                here = page.locator(".at-nav [aria-current]").bounding_box()
+                assert here and here["x"] >= 0 and here["x"] + here["width"] <= 360, path
+                assert here["y"] < 90
+            page.goto(f"{server.url}/-/agenttrace/costs?agent=claude-code")
+            provider = page.locator("select[name=provider]")
+            assert not provider.is_visible()
+            page.click("summary:has-text('Filters: claude-code')")
+            assert provider.is_visible()
+            page.set_viewport_size({"width": 1440, "height": 900})
+            page.reload()
+            assert provider.is_visible()
+            assert not page.locator(".at-fold > summary").is_visible()
 
 
 def test_who_is_not_signed_in_sees_a_page_that_is_well_made(tmp_path: Path) -> None:

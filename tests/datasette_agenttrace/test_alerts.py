@@ -9,7 +9,10 @@ import pytest
 from agenttrace_mitm import clock
 from agenttrace_mitm.alerts.checking import check
 from agenttrace_mitm.alerts.making import made
+from agenttrace_mitm.alerts.rules import RULE_TYPES
 from agenttrace_mitm.store.alerting import AlertStore
+from datasette_agenttrace.alerts import wording
+from datasette_agenttrace.alerts.wording import said
 from tests.datasette_agenttrace.test_costs import HOSTILE, NOON, Page, call, fill
 from tests.datasette_agenttrace.test_server import own_server
 
@@ -45,6 +48,27 @@ async def test_the_page_says_what_fires_and_why(database, store, noon, headers, 
     assert "secret" not in page
     tags = [tag for tag, _ in Page(page).tags]
     assert tags.count("h1") == tags.count("main") == 1
+
+
+def test_settings_are_said_in_words():
+    latency = {"window_minutes": 1440, "threshold_ms": 30000.0, "per": "model", "agent": ""}
+    assert said(latency) == "slower than 30 s, within 24 hours, for each model"
+    assert said({"limit_usd": 20.0, "period": "week", "per": "all"}) == "more than $20 a week"
+    assert said({"threshold_percent": 3.0, "per": "agent"}) == "3% or more, for each agent"
+    assert said({"min_usd": 0.5, "factor": 3}) == "3 times the usual and by $0.50 at least"
+    assert said({"days": ("mon", "tue"), "hours": "9-18"}) == "at 9-18 h, on mon, tue"
+    assert said({"later": 5, "window_minutes": "x"}) == "window_minutes x, later 5"
+    assert said({}) == ""
+
+
+@pytest.mark.parametrize("rule", RULE_TYPES, ids=lambda rule: rule.name)
+def test_every_setting_has_words(rule):
+    """Also one that is added: with a value, no setting is shown by its name in code."""
+    params = rule.params.model_validate(rule.example).model_dump(mode="json")
+    words = said(params)
+    assert words
+    assert not [name for name in params if "_" in name and name in words], words
+    assert not set(params) - set(wording._SAID)
 
 
 async def test_words_from_outside_do_nothing(database, store, noon, headers, serve):

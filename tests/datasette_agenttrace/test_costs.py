@@ -420,3 +420,13 @@ def test_counts_below_ten_keep_a_half(number, said):
 @pytest.mark.parametrize("ms, said", [(119 * 60_000, "119 m 0 s"), (7_500_000, "2 h 5 m")])
 def test_long_spans_are_hours(ms, said):
     assert figures.duration(ms) == said
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\ufffe'\"<b>", "ü" * 300])
+@pytest.mark.parametrize("by", ["agent", "session"])
+async def test_any_name_is_one_to_stack_by(database, headers, serve, by, name):
+    """Also one that JSON or SQL would cut short."""
+    fill(database, call(1, **{f"{by}_id": name}), call(2, **{f"{by}_id": name[:1]}))
+    answer = await serve(database).client.get(f"{COSTS}.json?by={by}&range=90d", headers=headers)
+    groups = {one["name"]: one["calls"] for one in answer.json()["stack"]["groups"]}
+    assert groups == {name: 1, name[:1]: 1}

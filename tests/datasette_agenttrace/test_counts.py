@@ -11,11 +11,12 @@ TOLD = (
     "agent_id=claude-code", "agent_id=late", "agent_id=nobody", "outcome=error",
     "outcome=ok&provider=openai", "outcome=in_flight", "outcome=cancelled&kind=auxiliary",
     "outcome=interrupted", "outcome=strange", "provider=openai&model=gpt-5.1", "",
+    "model=gpt-5.1&agent_id=claude-code", "model=dated&agent_id=aliases&outcome=ok",
 )  # fmt: skip
 LEFT = (
     "agent_id=", "provider=openai&provider=anthropic", "provider__not=openai", "status_code=200",
     f"started_us__gt={NOON - 86_400_000_000}", "_where=provider='openai'",
-    "_where=1 or provider='openai'", "model=gpt-5.1&agent_id=claude-code",
+    "_where=1 or provider='openai'",
 )  # fmt: skip
 
 NOBODY = ("agent_id=nobody", "outcome=strange", "provider=openai&provider=anthropic", "agent_id=")

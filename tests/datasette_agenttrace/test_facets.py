@@ -14,6 +14,11 @@ from tests.support import sample_db
 
 COUNT = "select coalesce(sum(count)"  # all rows of the table, beside the facets
 ALL = "&".join(f"_facet={one}" for one in ("provider", "model", "agent_id", "kind", "outcome"))
+ALIASES = (
+    ("alias", "dated", "ok"), ("dated", "dated", "ok"), ("alias", None, "error"),
+    ("alias", "dated", "interrupted"), ("dated", "dated", "cancelled"), ("one", "one-1", "ok"),
+    ("alias", "", "ok"), (None, "dated", "ok"), ("one", None, "cancelled"), ("one", "one-1", "ok"),
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -24,6 +29,10 @@ def calls(database):
     db.execute("begin immediate")
     for number, outcome in enumerate(("error", "cancelled", "interrupted", "ok")):
         one = call(number, outcome=outcome, agent_id=None, model=None, kind="auxiliary")
+        write_record(db, Record(call=one))
+    # A model that answers to two names, one with a name of its own, one that does not say.
+    for number, (model, served, outcome) in enumerate(ALIASES, 20):
+        one = call(number, model=model, response_model=served, outcome=outcome, agent_id="aliases")
         write_record(db, Record(call=one))
     for number in (8, 9):
         write_record(db, Record(call=call(number, **RUNNING, agent_id="late", model="new")))
@@ -66,6 +75,11 @@ def asked(calls, headers, serve, monkeypatch):
         f"{ALL}&model=gpt-5.1",
         f"{ALL}&agent_id=claude-code",
         f"{ALL}&agent_id=late",
+        f"{ALL}&model=alias",
+        f"{ALL}&model=alias&outcome=error",
+        f"{ALL}&model=one&agent_id=aliases",
+        f"{ALL}&agent_id=aliases",
+        f"{ALL}&agent_id=aliases&outcome=ok",
         f"{ALL}&outcome=error",
         f"{ALL}&outcome=ok&kind=llm",
         f"{ALL}&outcome=interrupted&provider=openai",
@@ -99,8 +113,9 @@ async def test_they_are_what_datasette_counts(asked, monkeypatch, query):
         (f"{ALL}&provider=openai", 0),
         (f"{ALL}&outcome=error", 0),
         (f"{ALL}&outcome=ok&kind=llm", 0),
-        (f"{ALL}&agent_id=claude-code", 1),  # no rollup knows which models an agent asked for
-        (f"{ALL}&model=gpt-5.1", 1),
+        (f"{ALL}&agent_id=claude-code", 0),
+        (f"{ALL}&model=gpt-5.1", 0),
+        (f"{ALL}&model=gpt-5.1&agent_id=claude-code&outcome=ok", 0),
         (f"{ALL}&session_id=s", 5),
     ],
 )
@@ -129,3 +144,17 @@ async def test_calls_that_have_gone_by_age_are_in_none(calls, asked):
     shown, _ = await asked("_facet=kind")
     assert [(one["value"], one["count"]) for one in shown["kind"]["results"]] == left
     assert shown["kind"]["results"] != every["kind"]["results"]
+
+
+@pytest.mark.parametrize(
+    "where", [{"model": ":p0"}, {"agent_id": ":p0"}, {"model": ":p0", "agent_id": ":p1"}]
+)
+@pytest.mark.parametrize("column", ["agent_id", "model", "outcome", "provider"])
+def test_no_facet_reads_the_calls_of_one_agent_or_provider(calls, column, where):
+    """Those that run or failed, and those of models with several names: all else is told."""
+    db = sqlite3.connect(calls)
+    sql = facets.counting(column, where, 10)
+    plan = [row[-1] for row in db.execute("explain query plan " + sql, {"p0": "a", "p1": "b"})]
+    found = {step.split("INDEX ")[1].split(" ")[0] for step in plan if "llm_calls" in step}
+    assert found
+    assert found <= {"llm_calls_running", "llm_calls_refused", "llm_calls_model_served"}

@@ -11,6 +11,7 @@ from agenttrace_mitm.model import Placement, Record, StoredSession, StoredTrace
 from agenttrace_mitm.store import open_database
 from agenttrace_mitm.store.sessions import story
 from datasette_agenttrace.sessions import outcome as outcomes
+from datasette_agenttrace.sessions import outline as outlines
 from datasette_agenttrace.sessions import queries, replay
 from datasette_agenttrace.sessions.queries import load, sessions_asked
 from tests.datasette_agenttrace.test_calls import call, store
@@ -53,6 +54,26 @@ async def test_the_list_is_told_again_when_a_session_goes_on(talk, get):
     [line] = (await get(f"{SESSIONS}.json")).json()["sessions"]
     assert line["outcome"]["lines_added"] == 3
     assert line["outcome"]["files"] == ["p.py", "new.py"]
+
+
+async def test_calls_are_passed_over_again_only_when_a_session_goes_on(talk, get, monkeypatch):
+    """Its other pages are told from what was remembered; words are not remembered."""
+    _task(talk)
+    told = []
+    real = outlines.outline
+    monkeypatch.setattr(outlines, "outline", lambda *given: told.append(1) or real(*given))
+    outlines._known.clear()
+    before = (await get(f"{SESSIONS}/s-1.json")).json()
+    assert (await get(f"{SESSIONS}/s-1.json?page=2")).json() == before
+    assert len(told) == 1
+    talk.db.execute("update traces set name = 'let go'")
+    assert (await get(f"{SESSIONS}/s-1.json")).json()["headings"][0]["words"] == "let go"
+    assert len(told) == 1
+    talk.call([user("And another thing.")], says("Done."), x_claude_code_session_id="s-1")
+    after = (await get(f"{SESSIONS}/s-1.json")).json()
+    assert len(told) == 2
+    assert after["bill"]["calls"] == before["bill"]["calls"] + 1
+    assert len(after["headings"]) == len(before["headings"]) + 1
 
 
 async def test_a_replay_tells_what_the_story_tells(talk, get):
@@ -312,6 +333,8 @@ def test_no_page_passes_over_all_calls(talk, monkeypatch, few):
     db.set_trace_callback(None)
     assert len(seen) > 30
     tables = r"SCAN (c|llm_calls|m|messages|u|call_messages|t|tool_calls|s|sessions|traces|h)\b"
+    tables += r"|SCAN rollup_session\b"
+    assert any("rollup_session" in one for one in seen)
     for step, statement in plans(db, [one for one in seen if not one.startswith("pragma")]):
         allowed = "limit 1" in statement or "COVERING INDEX" in step
         assert not re.match(tables, step) or allowed, (step, statement)

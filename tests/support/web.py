@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agenttrace_mitm import access
 from agenttrace_mitm.settings import Settings
@@ -94,9 +94,10 @@ def browser() -> Iterator["Browser"]:
             opened.close()
 
 
-def signed_in(opened: "Browser", server: Web) -> "BrowserContext":
-    """A window of *opened* that *server* knows."""
-    context = opened.new_context(color_scheme="light", viewport={"width": 1440, "height": 1000})
+def signed_in(opened: "Browser", server: Web, scripts: bool = True) -> "BrowserContext":
+    """A window of *opened* that *server* knows, with or without *scripts*."""
+    size: Any = {"width": 1440, "height": 1000}
+    context = opened.new_context(color_scheme="light", viewport=size, java_script_enabled=scripts)
     page = context.new_page()
     page.goto(server.login())
     page.close()

@@ -18,6 +18,7 @@ from agenttrace_mitm.store.alerting import AlertStore
 from ..asking import Value
 from ..page import site_of
 from ..site import Datasette
+from .wording import said
 
 DAYS = (1, 7, 30)
 SHOWN = 50
@@ -130,7 +131,7 @@ def _rule(rule: AlertRule, firing: list[Firing], now_us: int) -> ShownRule:
         state="firing" if number and rule.enabled else state,
         firing=number,
         silent=(rule.silenced_until_us or 0) > now_us,
-        settings=", ".join(f"{name} {value}" for name, value in params.items()),
+        settings=said(params),
         told=tuple(shown(target) for target in rule.deliver),
         checked_us=rule.checked_us,
         problem=rule.problem,

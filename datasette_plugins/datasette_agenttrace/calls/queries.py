@@ -159,18 +159,19 @@ _LIST = f"""
 # Tiers: a call shows no words that its own tier would not have kept, whoever stored them.
 _FOUND = f"""
     with found (message_id) as materialized (select value from json_each(:found)),
-    saying (call_id) as materialized (
-        select distinct u.call_id
+    saying (number) as materialized (
+        select c.rowid
         from found f
         join call_messages u on u.message_id = f.message_id
-        join messages m on m.id = f.message_id
         join llm_calls c on c.id = u.call_id
-        where c.privacy_tier = 3 or (c.privacy_tier = 2 and m.role <> 'assistant')
+        where started_us >= :since and started_us < :until {{calls}}
+          and (c.privacy_tier = 3 or (c.privacy_tier = 2 and (
+              select role from messages where id = f.message_id) <> 'assistant'))
+        group by c.rowid order by c.started_us desc, c.id desc limit :limit
     )
     select {_COLUMNS}
-    from saying cross join llm_calls c on c.id = saying.call_id
-    where started_us >= :since and started_us < :until {{calls}}
-    order by started_us desc, id desc limit :limit
+    from saying cross join llm_calls c on c.rowid = saying.number
+    order by started_us desc, id desc
 """
 _MATCHES = """
     select rowid from messages_fts where messages_fts match :words {by_then}

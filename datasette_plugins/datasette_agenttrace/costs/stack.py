@@ -13,7 +13,7 @@ from typing import Any
 from agenttrace_mitm.store.rollups import OF_A_CALL
 
 from .. import figures, sums
-from ..asking import Asked, Value, rows_of
+from ..asking import Asked, Value
 from ..sums import Figures
 
 NAMED = 7  # in the stacked chart; the others are one
@@ -56,18 +56,18 @@ class Stack(Value):
 
 
 _SPENT = "sum(case when billing in ('metered', '') then cost_nano_usd end)"
-_GROUPS = f"""
-    select {{column}} as name, sum(calls) as calls, sum(failed) as failed,
-           sum(unpriced) as unpriced, {_SPENT} as cost_nano_usd, sum(tokens_in) as tokens_in,
-           sum(cache_read_tokens) as cache_read_tokens, sum(tokens_out) as tokens_out,
+# Names first and their sums after: of ten thousand sessions, fifty are listed.
+_DEAREST = f"""
+    select {{column}} as name, {_SPENT} as cost_nano_usd, sum(calls) as calls,
            count(*) over () as names
     {{calls}}
     group by {{column}}
     order by cost_nano_usd desc, calls desc, name
     limit {LISTED}
 """
-_PIECES = f"""
-    select {{step}}, {{column}}, {_SPENT}
+_SUMS = ("calls", "failed", "unpriced", "tokens_in", "cache_read_tokens", "tokens_out")
+_PARTS = f"""
+    select {{step}}, {{column}}, {_SPENT}, {", ".join(f"sum({name})" for name in _SUMS)}
     {{calls}} and {{column}} in ({{named}})
     group by {{step}}, {{column}}
 """
@@ -75,33 +75,44 @@ _PIECES = f"""
 
 def load(db: sqlite3.Connection, asked: Asked, by: str, totals: Mapping[int, int]) -> Stack:
     """The stack of *by* (of `COLUMNS`); *totals* is all spend by hour or day, in nano-dollars."""
-    said: dict[str, Any] = {"column": COLUMNS[by], "step": asked.step, "calls": _calls(asked, by)}
+    said = {"column": COLUMNS[by], "step": asked.step, "calls": _calls(asked, by)}
     given = sums.parameters(asked)
-    rows = rows_of(db.execute(_GROUPS.format(**said), given))
-    many = rows[0]["names"] if rows else 0
-    groups = [
-        Group(**{name: value for name, value in row.items() if name != "names"}) for row in rows
-    ]
-    spenders = [one.name for one in groups if one.cost_nano_usd]
+    dearest = db.execute(_DEAREST.format(**said), given).fetchall()
+    names = [name for name, *_ in dearest]
+    # As parameters: a name may be what JSON cannot say.
+    said["named"] = ", ".join(f":name{i}" for i in range(len(names)))
+    given |= {f"name{i}": name for i, name in enumerate(names)}
+    spent: dict[tuple[int, str], int] = {}
+    added: dict[str, list[Any]] = {name: [None] * len(_SUMS) for name in names}
+    for place, name, nano, *more in db.execute(_PARTS.format(**said), given):
+        spent[place, name] = nano or 0
+        added[name] = [_plus(*pair) for pair in zip(added[name], more, strict=True)]
+    spenders = [name for name, nano, *_ in dearest if nano]
     # One more name is shown rather than hidden behind "other".
     named = spenders if len(spenders) <= NAMED + 1 else spenders[:NAMED]
-    said["named"] = ", ".join(f":name{i}" for i in range(len(named)))
-    given |= {f"name{i}": name for i, name in enumerate(named)}
-    spent = {
-        (place, name): nano
-        for place, name, nano in db.execute(_PIECES.format(**said), given)
-        if nano
-    }
+    shown = {at: nano for at, nano in spent.items() if nano and at[1] in set(named)}
     return Stack(
         by=by,
         names=(
             *(name or NONE for name in named),
-            *((f"other {by}s",) if _rest(spent, totals) else ()),
+            *((f"other {by}s",) if _rest(shown, totals) else ()),
         ),
-        pieces=_pieces(asked, by, named, spent, totals),
-        groups=tuple(one.model_copy(update={"name": one.name or NONE}) for one in groups),
-        more=max(many - LISTED, 0),
+        pieces=_pieces(asked, by, named, shown, totals),
+        groups=tuple(
+            Group(
+                name=name or NONE,
+                cost_nano_usd=nano,
+                **dict(zip(_SUMS, added[name], strict=True)),
+            )
+            for name, nano, *_ in dearest
+        ),
+        more=max(dearest[0][-1] - LISTED, 0) if dearest else 0,
     )
+
+
+def _plus(one: int | None, other: int | None) -> int | None:
+    """Their sum; what neither knows is not known."""
+    return one if other is None else other if one is None else one + other
 
 
 def _calls(asked: Asked, by: str) -> str:

@@ -107,7 +107,7 @@ _ARGUED = f"""
            case when min(c.privacy_tier, :cap) > 1 and length(t.arguments) <= {OPENED_CHARS}
                 then t.arguments end
     from llm_calls c join tool_calls t on t.call_id = c.id
-    where c.session_id = :session and c.kind in ('llm', 'auxiliary')
+    where {{which}} and c.kind in ('llm', 'auxiliary')
     order by t.started_us, t.id limit {MOST_TOOLS}
 """
 
@@ -117,7 +117,12 @@ def _needed(db: sqlite3.Connection, session_id: str, calls: Set[str], cap: int) 
 
     That is, of each file, what was done to it since it was last read or written whole.
     """
-    rows = db.execute(_ARGUED, {"session": session_id, "cap": cap}).fetchall()
+    given = {"session": session_id, "calls": json.dumps(list(calls)), "cap": cap}
+    of_them = "c.id in (select value from json_each(:calls))"
+    own = db.execute(_ARGUED.format(which=of_them), given).fetchall()
+    if not any(kind_of(name) in CHANGES for _, _, name, _ in own):
+        return [number for number, *_ in own]
+    rows = db.execute(_ARGUED.format(which="c.session_id = :session"), given).fetchall()
     wanted, needed = set[str](), list[int]()
     for number, call_id, name, arguments in reversed(rows):
         if call_id in calls:

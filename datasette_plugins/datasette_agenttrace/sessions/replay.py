@@ -1,41 +1,31 @@
 """One session, told prompt by prompt: what was asked, answered, run, read and changed.
 
-Light rows of all calls tell the figures and where the pages end; words are read for one page, as
+Its outline tells the figures and where the pages end; calls and words are read for one page, as
 far as the tier of each call keeps them.
 """
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
 from agenttrace_mitm.traces.content import parsed
 from agenttrace_mitm.traces.spoken import user_text
-from agenttrace_mitm.traces.stories import split
 
 from .. import charts, figures
 from ..asking import Value, rows_of
-from ..bills import SUMS, Bill, bills
+from ..bills import Bill
 from ..calls.one import parts_in
-from .outcome import Outcome, known_outcome, outcome, stamp_of
+from .outcome import Outcome
+from .outline import PromptOutline, Spans, Stretch, Times, known_outline, outline, spans_of, times
 from .turns import Row, Teller, Turn
 
 PAGE_PROMPTS = 10
 PAGE_CALLS = 120
-MOST_CALLS = 20_000
 PROMPT_CHARS = 8_000
 NAMED_CHARS = 120
 OPENED_CHARS = 300_000
-DRAWN_CALLS = 240
-
-
-class Times(Value):
-    """Where time went; idle is nobody's: mostly, an agent that waits for its user."""
-
-    model_ms: float
-    tool_ms: float
-    idle_ms: float
 
 
 class Heading(Value):
@@ -109,21 +99,21 @@ class Replay(Value):
         return charts.stacked(labels, series, figures.compact)
 
 
-type Spans = Mapping[str, Sequence[tuple[int, int]]]
+type Prompts = Sequence[tuple[Heading, Row, PromptOutline]]
+"""Each with its row of `_TRACES`."""
 type Slice = tuple[int, int, int]
 """A prompt's number from 0, and which of its calls, from and until."""
 
-_CALLS = f"""
-    select c.id, c.trace_id, c.thread_id, c.kind, c.outcome, c.status_code, c.error_type,
+_CALLS = """
+    select c.id, c.outcome, c.status_code, c.error_type,
            case when min(c.privacy_tier, :cap) > 1 then c.error_message end as error_message,
-           c.agent_id, c.started_us, c.ended_us, c.latency_ms, c.tokens_in, c.cache_read_tokens,
-           c.cost_nano_usd, c.history, min(c.privacy_tier, :cap) as tier, h.parent_span_id
+           c.agent_id, c.started_us, c.ended_us, c.latency_ms, c.tokens_in,
+           c.cost_nano_usd, c.history, h.parent_span_id
     from llm_calls c left join threads h on h.thread_id = c.thread_id
-    where c.session_id = :session and c.kind = 'llm'
-    order by c.started_us, c.id limit {MOST_CALLS}
+    where c.id in (select value from json_each(:calls))
 """
 _TRACES = f"""
-    select t.trace_id, t.call_id, t.started_us, o.operation,
+    select t.trace_id, t.call_id, o.operation,
            min(o.privacy_tier, :cap) > 1 as kept,
            case when min(o.privacy_tier, :cap) > 1 then substr(t.name, 1, {NAMED_CHARS + 1}) end
                as words
@@ -142,59 +132,49 @@ def load(
     found = rows_of(db.execute("select * from sessions where session_id = ?", (session_id,)))
     if not found:
         return None
-    calls = rows_of(db.execute(_CALLS, {"session": session_id, "cap": cap}))
-    traces, by_trace = _prompts(db, calls, cap)
-    pages = _pages([len(by_trace[trace["trace_id"]]) for trace in traces], most)
+    session = found[0]
+    known = known_outline(db, session) if cap == 3 else outline(db, session, cap)
+    # A trace that a client passes on may have begun in another session: it is told here too.
+    given = {"traces": json.dumps(list(known.prompts)), "cap": cap}
+    traces = rows_of(db.execute(_TRACES, given))
+    asked = [known.prompts[trace["trace_id"]] for trace in traces]
+    pages = _pages([len(one.calls) for one in asked], most)
     page = min(max(page, 1), len(pages))
-    shown = _of_page(pages[page - 1], traces, by_trace)
-    page_of = _page_of(pages, traces, by_trace)
-    session, per_trace = found[0], _bills(db, session_id)
-    bill = bills(db, "session_id", [session_id]).get(session_id, Bill())
-    left = (
-        known_outcome(db, session_id, stamp_of(session["ended_us"], bill))
-        if cap == 3
-        else outcome(db, session_id, cap)
-    )
-    headings = _headings(traces, by_trace, per_trace, left.failures, page_of)
-    teller = Teller(db, session_id, [call["id"] for call in shown], cap)
-    spans = _tool_spans(db, session_id)
-    whole_us = _whole(calls, session)
+    page_of = _page_of(pages, asked)
+    headings = _headings(traces, asked, page_of)
     return Replay(
         session_id=session_id,
         agent=session["agent_id"] or session["client"] or session["process"] or "",
         client=session["client"], cwd=session["cwd"] if cap > 1 else None,
-        started_us=whole_us[0], ended_us=whole_us[1], bill=bill, aside=per_trace[None],
-        outcome=left,
-        times=_times(calls, spans, whole_us),
-        compactions=sum(call["history"] == "compacted" for call in calls),
-        headings=headings,
-        prompts=tuple(
-            _prompt(headings[n], by_trace[traces[n]["trace_id"]], (start, stop), spans).model_copy(
-                update=_told(db, teller, by_trace[traces[n]["trace_id"]][start:stop],
-                             traces[n]["call_id"] if start == 0 else None, cap)
-            )
-            for n, start, stop in pages[page - 1]
+        started_us=known.whole_us[0], ended_us=known.whole_us[1], bill=known.bill,
+        aside=known.aside, outcome=known.outcome, times=known.times,
+        compactions=known.compactions, headings=headings,
+        prompts=_told(
+            db, session_id, cap, pages[page - 1],
+            list(zip(headings, traces, asked, strict=True)),
         ),
-        page=page, pages=len(pages), errors=_errors(calls, left, page_of), context=_context(calls),
-        tier=max([call["tier"] for call in calls] or [1]),
+        page=page, pages=len(pages),
+        errors=tuple((id_, page_of[id_]) for id_ in known.errors if id_ in page_of),
+        context=known.context, tier=_tier(db, session_id, cap),
     )  # fmt: skip
 
 
+_TIER = """
+    select max(case when exists (
+        select 1 from llm_calls
+        where session_id = :session and kind = 'llm' and privacy_tier = tier
+    ) then tier end)
+    from (select 2 as tier union all select 3)
+"""
+
+
+def _tier(db: sqlite3.Connection, session_id: str, cap: int) -> int:
+    """The highest tier of its calls: seldom more than one of these is looked at."""
+    (found,) = db.execute(_TIER, {"session": session_id}).fetchone()
+    return min(found or 1, cap)
+
+
 # ------------------------------------------------------------------ prompts and pages
-
-
-def _prompts(
-    db: sqlite3.Connection, calls: Iterable[Row], cap: int
-) -> tuple[list[Row], dict[str, list[Row]]]:
-    """The traces that *calls* belong to, in order, and the calls of each.
-
-    A trace that a client passes on may have begun in another session: it is told here too.
-    """
-    by_trace: dict[str, list[Row]] = {}
-    for call in calls:
-        by_trace.setdefault(call["trace_id"] or "", []).append(call)
-    given = {"traces": json.dumps(list(by_trace)), "cap": cap}
-    return rows_of(db.execute(_TRACES, given)), by_trace
 
 
 def _pages(sizes: Sequence[int], most: int | None = None) -> list[list[Slice]]:
@@ -216,83 +196,74 @@ def _pages(sizes: Sequence[int], most: int | None = None) -> list[list[Slice]]:
     return pages
 
 
-def _of_page(
-    page: Iterable[Slice], traces: Sequence[Row], by_trace: Mapping[str, Sequence[Row]]
-) -> list[Row]:
-    return [call for n, start, stop in page for call in by_trace[traces[n]["trace_id"]][start:stop]]
-
-
-def _page_of(
-    pages: Sequence[Sequence[Slice]], traces: Sequence[Row], by_trace: Mapping[str, Sequence[Row]]
-) -> dict[str, int]:
+def _page_of(pages: Sequence[Sequence[Slice]], asked: Sequence[PromptOutline]) -> dict[str, int]:
     """The page of each call."""
     return {
-        call["id"]: number
+        id_: number
         for number, page in enumerate(pages, 1)
-        for call in _of_page(page, traces, by_trace)
+        for n, start, stop in page
+        for id_ in asked[n].calls[start:stop]
     }
 
 
-def _bills(db: sqlite3.Connection, session_id: str) -> dict[str | None, Bill]:
-    """The bill of each prompt; under None what is nobody's turn: titles, probes, monitors."""
-    rows = db.execute(
-        f"select case when kind = 'llm' then trace_id end as trace_id, {SUMS} from llm_calls"
-        " where session_id = ? and kind in ('llm', 'auxiliary') group by 1",
-        (session_id,),
-    )
-    found = {row.pop("trace_id"): Bill(**row) for row in rows_of(rows)}
-    return {None: Bill()} | found
-
-
 def _headings(
-    traces: Sequence[Row],
-    by_trace: Mapping[str, Sequence[Row]],
-    taken: Mapping[str | None, Bill],
-    failures: Mapping[str, int],
-    page_of: Mapping[str, int],
+    traces: Sequence[Row], asked: Sequence[PromptOutline], page_of: Mapping[str, int]
 ) -> tuple[Heading, ...]:
     headings = []
-    for number, trace in enumerate(traces, 1):
-        calls = by_trace[trace["trace_id"]]
-        started, ended = _stretch(calls)
-        words = trace["words"]
+    for number, (trace, one) in enumerate(zip(traces, asked, strict=True), 1):
+        words, (started, ended) = trace["words"], one.stretch
         headings.append(
             Heading(
                 number=number, trace_id=trace["trace_id"], started_us=started,
                 words=words if not words or len(words) <= NAMED_CHARS else words[:-1] + "…",
                 kept=bool(trace["kept"]), operation=trace["operation"],
-                duration_ms=(ended - started) / 1000,
-                bill=taken.get(trace["trace_id"], Bill()),
-                failures=sum(failures.get(call["id"], 0) for call in calls),
-                page=page_of[calls[0]["id"]],
+                duration_ms=(ended - started) / 1000, bill=one.bill, failures=one.failures,
+                page=page_of[one.calls[0]],
             )
         )  # fmt: skip
     return tuple(headings)
 
 
-def _prompt(heading: Heading, calls: Sequence[Row], part: tuple[int, int], spans: Spans) -> Prompt:
-    main = [call for call in calls if call["parent_span_id"] is None] or calls
-    below = dict.fromkeys(call["agent_id"] or "" for call in calls if call["parent_span_id"])
-    return Prompt(
-        heading=heading,
-        times=_times(calls, spans, _stretch(calls)),
-        sub_agents=tuple(below),
-        context_tokens=max((call["tokens_in"] or 0 for call in main), default=0),
-        compactions=sum(call["history"] == "compacted" for call in main),
-        continued=part[0] > 0,
-        goes_on=part[1] < len(calls),
-    )
+# ------------------------------------------------------------------ the page
 
 
 def _told(
-    db: sqlite3.Connection, teller: Teller, calls: Sequence[Row], asked: str | None, cap: int
-) -> dict[str, Any]:
-    """What a prompt says on the page; *asked* is the call that opened it, where it begins."""
-    text = _asked(db, asked, cap) if asked else None
+    db: sqlite3.Connection, session_id: str, cap: int, page: Sequence[Slice], prompts: Prompts
+) -> tuple[Prompt, ...]:
+    """The prompts of *page*: figures of all calls of each, and what those on the page said."""
+    ids = json.dumps([id_ for n, _, _ in page for id_ in prompts[n][2].calls])
+    rows = {row["id"]: row for row in rows_of(db.execute(_CALLS, {"calls": ids, "cap": cap}))}
+    spans = spans_of(db, "c.id in (select value from json_each(?))", ids)
+    shown = [id_ for n, start, stop in page for id_ in prompts[n][2].calls[start:stop]]
+    teller = Teller(db, session_id, shown, cap)
+    found = []
+    for n, start, stop in page:
+        heading, trace, known = prompts[n]
+        opened = trace["call_id"] if start == 0 else None
+        text = _asked(db, opened, cap) if opened else None
+        calls = [rows[id_] for id_ in known.calls if id_ in rows]
+        turns = [rows[id_] for id_ in known.calls[start:stop] if id_ in rows]
+        said: dict[str, Any] = {
+            "heading": heading,
+            "turns": teller.turns(turns),
+            "text": text[:PROMPT_CHARS] if text else None,
+            "cut": text is not None and len(text) > PROMPT_CHARS,
+            "continued": start > 0,
+            "goes_on": stop < len(known.calls),
+        }
+        found.append(Prompt(**said, **_figures(calls, spans, known.stretch)))
+    return tuple(found)
+
+
+def _figures(calls: Sequence[Row], spans: Spans, stretch: Stretch) -> dict[str, Any]:
+    main = [call for call in calls if call["parent_span_id"] is None] or calls
+    below = dict.fromkeys(call["agent_id"] or "" for call in calls if call["parent_span_id"])
+    answering = [(call["started_us"], call["ended_us"]) for call in calls]
     return {
-        "turns": teller.turns(calls),
-        "text": text[:PROMPT_CHARS] if text else None,
-        "cut": text is not None and len(text) > PROMPT_CHARS,
+        "times": times(stretch, answering, [spans.get(call["id"], ()) for call in calls]),
+        "sub_agents": tuple(below),
+        "context_tokens": max((call["tokens_in"] or 0 for call in main), default=0),
+        "compactions": sum(call["history"] == "compacted" for call in main),
     }
 
 
@@ -320,67 +291,3 @@ def _asked(db: sqlite3.Connection, call_id: str, cap: int) -> str | None:
         elif row["content"]:
             said.append(user_text([parsed(row["role"], parts_in(row["content"]))]))
     return "\n".join(filter(None, said)) or None
-
-
-_SPANS = """
-    select t.call_id, t.started_us, coalesce(t.ended_us, t.started_us)
-    from llm_calls c join tool_calls t on t.call_id = c.id
-    where c.session_id = ? and c.kind = 'llm'
-"""
-
-
-def _tool_spans(db: sqlite3.Connection, session_id: str) -> Spans:
-    """When tools ran, by the call that asked for them."""
-    found: dict[str, list[tuple[int, int]]] = {}
-    for call_id, started, ended in db.execute(_SPANS, (session_id,)):
-        found.setdefault(call_id, []).append((started, ended))
-    return found
-
-
-# ------------------------------------------------------------------ figures
-
-
-def _stretch(calls: Sequence[Row]) -> tuple[int, int]:
-    ends = [call["ended_us"] or call["started_us"] for call in calls]
-    return min(call["started_us"] for call in calls), max(ends)
-
-
-def _whole(calls: Sequence[Row], session: Row) -> tuple[int, int]:
-    started, ended = session["started_us"], session["ended_us"]
-    if not calls:
-        return started, ended
-    first, last = _stretch(calls)
-    return min(started, first), max(ended, last)
-
-
-def _times(calls: Sequence[Row], spans: Spans, whole: tuple[int, int]) -> Times:
-    answering = [(c["started_us"], c["ended_us"] or c["started_us"]) for c in calls]
-    times = split(whole, answering, [span for c in calls for span in spans.get(c["id"], ())])
-    return Times(
-        model_ms=times.model_us / 1000, tool_ms=times.tool_us / 1000, idle_ms=times.idle_us / 1000
-    )
-
-
-def _errors(
-    calls: Iterable[Row], left: Outcome, page_of: Mapping[str, int]
-) -> tuple[tuple[str, int], ...]:
-    return tuple(
-        (call["id"], page_of[call["id"]])
-        for call in calls
-        if call["id"] in page_of
-        and (call["outcome"] in ("error", "interrupted") or call["id"] in left.failures)
-    )
-
-
-def _context(calls: Sequence[Row]) -> tuple[tuple[int, int], ...]:
-    """Tokens read, and of these from the cache, by calls of the main conversation.
-
-    Of very many calls, the fullest of each few.
-    """
-    read = [
-        (call["tokens_in"], call["cache_read_tokens"] or 0)
-        for call in calls
-        if call["tokens_in"] and not call["parent_span_id"]
-    ]
-    few = -(-len(read) // DRAWN_CALLS) or 1
-    return tuple(max(read[at : at + few]) for at in range(0, len(read), few))

@@ -15,6 +15,9 @@
   setInterval(() => { if (!document.hidden) tick(); }, 1000);
   tick();
 
+  // In a narrow window the header's links scroll: this page's is shown.
+  document.querySelector(".at-nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
   for (const block of document.querySelectorAll("[data-copy]")) {
     const button = document.createElement("button");
     button.className = "at-copy";

@@ -1,0 +1,252 @@
+"""What is known of a whole session besides its words: sums, times, and which calls each prompt has.
+
+That takes a look at every call, so it is remembered until the session goes on; words, which may be
+let go at any time, never are.
+"""
+
+import json
+import sqlite3
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from threading import Lock
+from typing import Any, NamedTuple
+
+from agenttrace_mitm.traces.stories import split
+
+from ..asking import DAY_US, Value, rows_of
+from ..bills import SUMS, Bill, added
+from .outcome import Outcome, known_outcome, outcome, stamp_of
+
+MOST_CALLS = 20_000
+DRAWN_CALLS = 240
+REMEMBERED = 8
+MOST_DAYS = 1_000  # whose sums tell whether a session went on
+
+type Row = dict[str, Any]
+type Stretch = tuple[int, int]
+type Spans = Mapping[str, Sequence[Stretch]]
+"""When tools ran, by the call that asked for them."""
+
+
+class Times(Value):
+    """Where time went; idle is nobody's: mostly, an agent that waits for its user."""
+
+    model_ms: float
+    tool_ms: float
+    idle_ms: float
+
+
+class Light(NamedTuple):
+    """What is looked at of every call."""
+
+    id: str
+    trace_id: str | None
+    thread_id: str | None
+    outcome: str
+    started_us: int
+    ended_us: int | None
+    tokens_in: int | None
+    cache_read_tokens: int | None
+    history: str | None
+
+
+class PromptOutline(NamedTuple):
+    """A prompt: its calls in order, from when to when, what they took, how many tools failed."""
+
+    calls: tuple[str, ...]
+    stretch: Stretch
+    bill: Bill
+    failures: int
+
+
+class Outline(NamedTuple):
+    """The session; `errors` are calls that went wrong, `context` is what its chart shows."""
+
+    bill: Bill
+    aside: Bill
+    outcome: Outcome
+    whole_us: Stretch
+    times: Times
+    compactions: int
+    prompts: Mapping[str, PromptOutline]
+    """By the trace of each."""
+    errors: tuple[str, ...]
+    context: tuple[tuple[int, int], ...]
+
+
+def outline(db: sqlite3.Connection, session: Row, cap: int) -> Outline:
+    """The outline of a row of `sessions`, told at tier *cap* at most."""
+    session_id = session["session_id"]
+    calls = [Light._make(row) for row in db.execute(_CALLS, (session_id,))]
+    taken = _bills(db, session_id)
+    bill = added(taken.values())
+    left = (
+        known_outcome(db, session_id, stamp_of(session["ended_us"], bill))
+        if cap == 3
+        else outcome(db, session_id, cap)
+    )
+    whole_us = _whole(calls, session)
+    spans = spans_of(db, "c.session_id = ? and c.kind = 'llm'", session_id)
+    return Outline(
+        bill=bill,
+        aside=taken[None],
+        outcome=left,
+        whole_us=whole_us,
+        times=times(whole_us, [(one.started_us, one.ended_us) for one in calls], spans.values()),
+        compactions=sum(one.history == "compacted" for one in calls),
+        prompts=_prompts(calls, taken, left),
+        errors=tuple(one.id for one in calls if _went_wrong(one, left)),
+        context=_context(calls, _of_sub_agents(db, calls)),
+    )
+
+
+_CALLS = f"""
+    select id, trace_id, thread_id, outcome, started_us, ended_us, tokens_in, cache_read_tokens,
+           history
+    from llm_calls where session_id = ? and kind = 'llm'
+    order by started_us, id limit {MOST_CALLS}
+"""
+
+
+def _bills(db: sqlite3.Connection, session_id: str) -> dict[str | None, Bill]:
+    """The bill of each prompt; under None what is nobody's turn: titles, probes, monitors."""
+    rows = db.execute(
+        f"select case when kind = 'llm' then trace_id end as trace_id, {SUMS} from llm_calls"
+        " where session_id = ? and kind in ('llm', 'auxiliary') group by 1",
+        (session_id,),
+    )
+    found = {row.pop("trace_id"): Bill(**row) for row in rows_of(rows)}
+    return {None: Bill()} | found
+
+
+def _prompts(
+    calls: Iterable[Light], taken: Mapping[str | None, Bill], left: Outcome
+) -> dict[str, PromptOutline]:
+    by_trace: dict[str, list[Light]] = {}
+    for call in calls:
+        by_trace.setdefault(call.trace_id or "", []).append(call)
+    return {
+        trace_id: PromptOutline(
+            calls=tuple(one.id for one in some),
+            stretch=_stretch(some),
+            bill=taken.get(trace_id, Bill()),
+            failures=sum(left.failures.get(one.id, 0) for one in some) if left.failures else 0,
+        )
+        for trace_id, some in by_trace.items()
+    }
+
+
+def _stretch(calls: Sequence[Light]) -> Stretch:
+    return calls[0].started_us, max([one.ended_us or one.started_us for one in calls])
+
+
+def _whole(calls: Sequence[Light], session: Row) -> Stretch:
+    started, ended = session["started_us"], session["ended_us"]
+    if not calls:
+        return started, ended
+    first, last = _stretch(calls)
+    return min(started, first), max(ended, last)
+
+
+def _went_wrong(call: Light, left: Outcome) -> bool:
+    return call.outcome in ("error", "interrupted") or call.id in left.failures
+
+
+def _of_sub_agents(db: sqlite3.Connection, calls: Iterable[Light]) -> set[str]:
+    """Their threads."""
+    threads = json.dumps(list({one.thread_id for one in calls if one.thread_id}))
+    sql = "select thread_id from threads where thread_id in (select value from json_each(?))"
+    return {id_ for (id_,) in db.execute(f"{sql} and parent_span_id is not null", (threads,))}
+
+
+def _context(calls: Iterable[Light], aside: set[str]) -> tuple[tuple[int, int], ...]:
+    """Tokens read, and of these from the cache, by calls of the main conversation.
+
+    Of very many calls, the fullest of each few.
+    """
+    read = [
+        (call.tokens_in, call.cache_read_tokens or 0)
+        for call in calls
+        if call.tokens_in and call.thread_id not in aside
+    ]
+    few = -(-len(read) // DRAWN_CALLS) or 1
+    return tuple(max(read[at : at + few]) for at in range(0, len(read), few))
+
+
+# ------------------------------------------------------------------ times
+
+
+def spans_of(db: sqlite3.Connection, which: str, *given: str) -> Spans:
+    """When the tools of *which* calls `c` ran."""
+    found: dict[str, list[Stretch]] = {}
+    sql = f"""
+        select t.call_id, t.started_us, coalesce(t.ended_us, t.started_us)
+        from llm_calls c join tool_calls t on t.call_id = c.id where {which}
+    """
+    for call_id, started, ended in db.execute(sql, given):
+        found.setdefault(call_id, []).append((started, ended))
+    return found
+
+
+def times(
+    whole: Stretch, calls: Iterable[tuple[int, int | None]], tools: Iterable[Sequence[Stretch]]
+) -> Times:
+    """Where the time of *whole* went, by when *calls* and *tools* began and ended."""
+    answering = [(started, ended or started) for started, ended in calls]
+    found = split(whole, answering, [span for spans in tools for span in spans])
+    return Times(
+        model_ms=found.model_us / 1000, tool_ms=found.tool_us / 1000, idle_ms=found.idle_us / 1000
+    )
+
+
+# ------------------------------------------------------------------ remembering
+
+type Stamp = tuple[int | None, ...]
+
+_SUMMED = ("calls", "failed", "cancelled", "unpriced", "cost_nano_usd", "tokens_in", "tokens_out")
+_STAMP = f"""
+    select s.started_us, s.ended_us,
+           (select count(*) from llm_calls where session_id = s.session_id),
+           (select count(*) from llm_calls indexed by llm_calls_running
+            where outcome = 'in_flight' and session_id = s.session_id
+              and started_us >= s.started_us),
+           placed.*, taken.*
+    from sessions s, (
+        select count(*), sum(t.started_us - s.started_us), sum(t.ended_us - s.started_us)
+        from sessions s join traces t on t.session_id = s.session_id
+        where s.session_id = :session
+    ) placed, (
+        select {", ".join(f"sum({name})" for name in _SUMMED)}
+        from json_each(:days) d
+        cross join rollup_session on day = d.value and session_id = :session
+    ) taken
+    where s.session_id = :session
+"""
+
+_known: OrderedDict[tuple[str, str], tuple[Stamp, Outline]] = OrderedDict()
+_lock = Lock()
+
+
+def known_outline(db: sqlite3.Connection, session: Row) -> Outline:
+    """The outline, remembered for as long as what the session took stays the same."""
+    file = next((row[2] for row in db.execute("pragma database_list") if row[1] == "main"), "")
+    key, stamp = (str(file), session["session_id"]), _stamp(db, session)
+    with _lock:
+        before = _known.get(key)
+    if before and before[0] == stamp:
+        return before[1]
+    found = outline(db, session, 3)
+    with _lock:
+        _known[key] = (stamp, found)
+        _known.move_to_end(key)
+        while len(_known) > REMEMBERED:
+            _known.popitem(last=False)
+    return found
+
+
+def _stamp(db: sqlite3.Connection, session: Row) -> Stamp:
+    first, last = session["started_us"] // DAY_US, session["ended_us"] // DAY_US
+    days = list(range(max(first, last - MOST_DAYS), last + 1))
+    given = {"session": session["session_id"], "days": json.dumps(days)}
+    found: Stamp = db.execute(_STAMP, given).fetchone()
+    return found
