@@ -15,7 +15,7 @@ from agenttrace_mitm.store.rows import write_record
 from benchmarks import bulk
 from datasette_agenttrace import charts, figures, sums
 from datasette_agenttrace.asking import DAY_US, asked_of
-from datasette_agenttrace.costs.queries import load
+from datasette_agenttrace.costs.queries import costs_asked, load
 from datasette_agenttrace.site import find
 from datasette_agenttrace.sums import quantile
 from tests.support import sample_db
@@ -430,3 +430,16 @@ async def test_any_name_is_one_to_stack_by(database, headers, serve, by, name):
     answer = await serve(database).client.get(f"{COSTS}.json?by={by}&range=90d", headers=headers)
     groups = {one["name"]: one["calls"] for one in answer.json()["stack"]["groups"]}
     assert groups == {name: 1, name[:1]: 1}
+
+
+def test_the_sessions_that_are_listed_are_looked_up(database):
+    """Sums are not made of those that are not shown."""
+    fill(database, call(1, session_id="s"))
+    db = sqlite3.connect(database)
+    seen: list[str] = []
+    db.set_trace_callback(seen.append)
+    load(db, costs_asked({"by": "session"}, TODAY))
+    db.set_trace_callback(None)
+    [statement] = [one for one in seen if "session_id in ('s')" in one]
+    plan = [row[-1] for row in db.execute("explain query plan " + statement)]
+    assert "SEARCH rollup_session USING PRIMARY KEY (day=? AND session_id=?)" in plan

@@ -4,6 +4,7 @@ Sums are those of ended calls.  Sessions and prompts have rollups by day; a sing
 the hour, from its calls.
 """
 
+import json
 import sqlite3
 from collections import defaultdict
 from collections.abc import Mapping
@@ -56,7 +57,6 @@ class Stack(Value):
 
 
 _SPENT = "sum(case when billing in ('metered', '') then cost_nano_usd end)"
-# Names first and their sums after: of ten thousand sessions, fifty are listed.
 _DEAREST = f"""
     select {{column}} as name, {_SPENT} as cost_nano_usd, sum(calls) as calls,
            count(*) over () as names
@@ -68,7 +68,7 @@ _DEAREST = f"""
 _SUMS = ("calls", "failed", "unpriced", "tokens_in", "cache_read_tokens", "tokens_out")
 _PARTS = f"""
     select {{step}}, {{column}}, {_SPENT}, {", ".join(f"sum({name})" for name in _SUMS)}
-    {{calls}} and {{column}} in ({{named}})
+    {{calls}}
     group by {{step}}, {{column}}
 """
 
@@ -77,20 +77,21 @@ def load(db: sqlite3.Connection, asked: Asked, by: str, totals: Mapping[int, int
     """The stack of *by* (of `COLUMNS`); *totals* is all spend by hour or day, in nano-dollars."""
     said = {"column": COLUMNS[by], "step": asked.step, "calls": _calls(asked, by)}
     given = sums.parameters(asked)
-    dearest = db.execute(_DEAREST.format(**said), given).fetchall()
-    names = [name for name, *_ in dearest]
-    # As parameters: a name may be what JSON cannot say.
-    said["named"] = ", ".join(f":name{i}" for i in range(len(names)))
-    given |= {f"name{i}": name for i, name in enumerate(names)}
+    names = 0
+    if by == "session":
+        dearest = db.execute(_DEAREST.format(**said), given).fetchall()
+        names = dearest[0][-1] if dearest else 0
+        said["calls"] += _of([name for name, *_ in dearest], asked, given)
     spent: dict[tuple[int, str], int] = {}
-    added: dict[str, list[Any]] = {name: [None] * len(_SUMS) for name in names}
-    for place, name, nano, *more in db.execute(_PARTS.format(**said), given):
-        spent[place, name] = nano or 0
-        added[name] = [_plus(*pair) for pair in zip(added[name], more, strict=True)]
-    spenders = [name for name, nano, *_ in dearest if nano]
+    added: dict[str, list[Any]] = defaultdict(lambda: [None] * (1 + len(_SUMS)))
+    for place, name, *part in db.execute(_PARTS.format(**said), given):
+        spent[place, name] = part[0] or 0
+        added[name] = [_plus(*pair) for pair in zip(added[name], part, strict=True)]
+    groups = [_group(*one) for one in sorted(added.items(), key=_rank)[:LISTED]]
+    spenders = [one.name for one in groups if one.cost_nano_usd]
     # One more name is shown rather than hidden behind "other".
     named = spenders if len(spenders) <= NAMED + 1 else spenders[:NAMED]
-    shown = {at: nano for at, nano in spent.items() if nano and at[1] in set(named)}
+    shown = {at: nano for at, nano in spent.items() if nano and at[1] in named}
     return Stack(
         by=by,
         names=(
@@ -98,16 +99,33 @@ def load(db: sqlite3.Connection, asked: Asked, by: str, totals: Mapping[int, int
             *((f"other {by}s",) if _rest(shown, totals) else ()),
         ),
         pieces=_pieces(asked, by, named, shown, totals),
-        groups=tuple(
-            Group(
-                name=name or NONE,
-                cost_nano_usd=nano,
-                **dict(zip(_SUMS, added[name], strict=True)),
-            )
-            for name, nano, *_ in dearest
-        ),
-        more=max(dearest[0][-1] - LISTED, 0) if dearest else 0,
+        groups=tuple(one.model_copy(update={"name": one.name or NONE}) for one in groups),
+        more=max((names or len(added)) - LISTED, 0),
     )
+
+
+def _of(names: list[str], asked: Asked, given: dict[str, Any]) -> str:
+    """A condition, its parameters added to *given*: sums of the fifty sessions that are listed.
+
+    Days are named one by one, so that their sessions are looked up and no other is passed over.
+    """
+    given["places"] = json.dumps([place for place, _ in sums.places(asked)])
+    # Names are parameters: they may be what JSON cannot say.
+    given |= {f"name{i}": name for i, name in enumerate(names)}
+    listed = ", ".join(f":name{i}" for i in range(len(names)))
+    places = f"{asked.step} in (select value from json_each(:places))"
+    return f" and {places} and session_id in ({listed})"
+
+
+def _group(name: str, sums_: list[Any]) -> Group:
+    cost, *more = sums_
+    return Group(name=name, cost_nano_usd=cost, **dict(zip(_SUMS, more, strict=True)))
+
+
+def _rank(one: tuple[str, list[Any]]) -> tuple[bool, int, int, str]:
+    """The order of names, as in `_DEAREST`: what has no price comes last."""
+    name, (cost, calls, *_) = one
+    return cost is None, -(cost or 0), -calls, name
 
 
 def _plus(one: int | None, other: int | None) -> int | None:
