@@ -218,7 +218,8 @@ def prune(days: int | None, max_size: str | None, dry_run: bool, **given: str | 
 
     Without --days and --max-size, what the settings do not keep goes, as it does every hour while
     AgentTrace records: `retention_days`, `retention_agents`, `max_bytes`.  Calls older than
-    --metadata-days go altogether, their sums stay; sessions on hold stay whole.
+    --metadata-days, or than `metadata_agents` says, go altogether, their sums stay; sessions on
+    hold stay whole.
 
     \b
     agenttrace-mitm db prune --days 14 --dry-run
@@ -244,14 +245,13 @@ def prune(days: int | None, max_size: str | None, dry_run: bool, **given: str | 
             settings.retention_agents if by_settings else {},
             settings.metadata_days,
             settings.max_bytes if by_settings else 0,
+            settings.metadata_agents,
         ),
     )
     verb = "would go" if dry_run else "went"
     click.echo(f"{found.payloads:,} payloads and {found.messages:,} messages {verb}.")
-    if found.calls or settings.metadata_days:
+    if found.calls or settings.metadata_days or settings.metadata_agents:
         click.echo(f"{found.calls:,} calls {verb}.")
-    if dry_run and by_settings and settings.retention_agents:
-        click.echo("Agents with days of their own were counted like the others.")
     if dry_run:
         click.echo("Nothing was written. Messages that a kept conversation goes on from stay.")
         _tell_size(found.size_before, most or settings.max_bytes)

@@ -126,8 +126,8 @@ from (
 where substr(prompt_id, 1, :n) = :id
 """
 
-LET_GO = """
-update prompts set system = null, tools = null, tool_sizes = null, privacy_tier = 0
+OLD_PROMPTS = """
+select prompt_id from prompts
 where first_seen_us < :before_us and privacy_tier > 0
   and not exists (
       select 1 from llm_calls c
@@ -135,7 +135,15 @@ where first_seen_us < :before_us and privacy_tier > 0
         and c.prompt_id = prompts.prompt_id
   )
 """
-"""Retention: the words of prompts that no call since *before_us* was made with."""
+LET_GO = """
+update prompts set system = null, tools = null, tool_sizes = null, privacy_tier = 0
+where prompt_id = :id
+  and not exists (select 1 from llm_calls c where c.rowid > :seen and c.prompt_id = :id)
+"""
+"""Retention: the words of prompts that no call since *before_us* was made with.
+
+The first takes its time; the second looks only at calls that came after it was asked.
+"""
 
 VERSIONS_SINCE = """
 select cast(unixepoch(applied_at) as integer) * 1000000
