@@ -186,7 +186,7 @@ def forget(
     \b
     agenttrace-mitm db forget --session 0f3c...
     """
-    from ..store import Spool, forgetting
+    from ..store import Spool, damage, forgetting
 
     all_ = (("agent", agent), ("session", session), ("trace", trace), ("text", text))
     said = [pair for pair in all_ if pair[1]]
@@ -206,6 +206,8 @@ def forget(
     for table, number in counted.items():
         click.echo(f"{table:<18} {number:>8,}")
     click.echo("Forgotten." if counted else "There was nothing of it.")
+    for file in damage.set_aside_of(settings.database):
+        click.echo(f"{file} was set aside as damaged and not looked at: delete it.")
 
 
 @command.command()

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from ..errors import StoreError
-from . import rollups
+from . import forgotten_sums, rollups
 from .chains import Bodies, bodies_of, release, replace
 from .opening import open_database
 from .payloads import headers_of, pack, pack_headers
@@ -87,6 +87,10 @@ def delete_calls(db: sqlite3.Connection, what: str, name: str) -> dict[str, int]
     hours = [hour for (hour,) in db.execute("select distinct hour from temp.doomed")]
     counted = remove_doomed(db, what, name)
     rollups.recount(db, hours)
+    forgotten_sums.forget(db, key, name)
+    counted["holds"] = db.execute(f"delete from holds where {_NOBODYS}").rowcount
+    # Whoever deleted or labelled it said its name.
+    counted["audit"] = _replace(db, "audit", _forms(name)) if len(name) >= SHORTEST_TEXT else 0
     return counted
 
 
@@ -200,7 +204,8 @@ def _unused(table: str, key: str) -> str:
 
 
 # What a forgotten call's command did, and what was seen in a session that is no more.
-_LOST = f"call_id in {GONE} or session_id not in (select session_id from sessions)"
+_NOBODYS = "session_id not in (select session_id from sessions)"
+_LOST = f"call_id in {GONE} or {_NOBODYS}"
 _MEDIA_UNUSED = "not exists (select 1 from messages m where instr(m.content, media.sha256))"
 
 
@@ -226,6 +231,7 @@ def forget_text(database: Path, spool: Spool, text: str) -> dict[str, int]:
         counted["prompts"] += _rewrite_tools(db, forms)
         if counted["llm_calls"]:
             rollups.rebuild(db)
+        counted["sums"] = forgotten_sums.replace(db, forms, FORGOTTEN)
         return counted
 
     counted = _forget(database, work)
