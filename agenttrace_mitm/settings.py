@@ -69,6 +69,10 @@ class Settings(BaseModel):
         default_factory=dict,
         description="agent -> days that its content is kept, where not as long as others'",
     )
+    metadata_agents: dict[str, Annotated[int, Field(ge=0)]] = Field(
+        default_factory=dict,
+        description="agent -> days that its calls are kept at all, where not as long as others'",
+    )
     max_bytes: int = Field(
         0,
         ge=0,

@@ -186,7 +186,7 @@ def forget(
     \b
     agenttrace-mitm db forget --session 0f3c...
     """
-    from ..store import Spool, forgetting
+    from ..store import Spool, damage, forgetting
 
     all_ = (("agent", agent), ("session", session), ("trace", trace), ("text", text))
     said = [pair for pair in all_ if pair[1]]
@@ -206,6 +206,8 @@ def forget(
     for table, number in counted.items():
         click.echo(f"{table:<18} {number:>8,}")
     click.echo("Forgotten." if counted else "There was nothing of it.")
+    for file in damage.set_aside_of(settings.database):
+        click.echo(f"{file} was set aside as damaged and not looked at: delete it.")
 
 
 @command.command()
@@ -218,7 +220,8 @@ def prune(days: int | None, max_size: str | None, dry_run: bool, **given: str | 
 
     Without --days and --max-size, what the settings do not keep goes, as it does every hour while
     AgentTrace records: `retention_days`, `retention_agents`, `max_bytes`.  Calls older than
-    --metadata-days go altogether, their sums stay; sessions on hold stay whole.
+    --metadata-days, or than `metadata_agents` says, go altogether, their sums stay; sessions on
+    hold stay whole.
 
     \b
     agenttrace-mitm db prune --days 14 --dry-run
@@ -244,14 +247,13 @@ def prune(days: int | None, max_size: str | None, dry_run: bool, **given: str | 
             settings.retention_agents if by_settings else {},
             settings.metadata_days,
             settings.max_bytes if by_settings else 0,
+            settings.metadata_agents,
         ),
     )
     verb = "would go" if dry_run else "went"
     click.echo(f"{found.payloads:,} payloads and {found.messages:,} messages {verb}.")
-    if found.calls or settings.metadata_days:
+    if found.calls or settings.metadata_days or settings.metadata_agents:
         click.echo(f"{found.calls:,} calls {verb}.")
-    if dry_run and by_settings and settings.retention_agents:
-        click.echo("Agents with days of their own were counted like the others.")
     if dry_run:
         click.echo("Nothing was written. Messages that a kept conversation goes on from stay.")
         _tell_size(found.size_before, most or settings.max_bytes)

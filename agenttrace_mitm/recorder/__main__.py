@@ -103,6 +103,7 @@ async def _run(settings: Settings) -> None:
             settings.retention_agents,
             settings.metadata_days,
             settings.max_bytes,
+            settings.metadata_agents,
         ),
         forgotten=forgotten,
         replaced=replaced,

@@ -1,41 +1,62 @@
 """Calls that have been kept long enough go altogether; the sums of their days stay.
 
-Works in small steps, each a short transaction, so that new calls never wait for it.  Only whole
-days (UTC) go: `horizon` says from when on calls are kept, and rollups from before it are what is
-left of theirs, so they are never counted again.  Sessions on hold stay, with their content.
+Works in small steps, so that new calls never wait for it: what a step needs is read first, then
+removed in a short transaction.  Only whole days (UTC) go: `horizon` says from when on all calls are
+kept, and rollups from before it are what is left of those that went, so they are never counted
+again.  Sessions on hold stay, with their content.
 """
 
 import sqlite3
-import time
+from collections.abc import Iterator, Mapping
 
-from .forgetting import remove_doomed
-from .retention import SLICE_S, give_back, locked
+from . import chains
+from .forgetting import GONE, going, remove_doomed
+from .pace import Pace, give_back, locked
+from .read_ahead import look_at, read
+from .retention import vacuum_pace
 from .rollups import DAY_US
 
-STEP, AHEAD = 10, 40
-"""Calls that go at once; that go in one transaction, where each ten of them take little time."""
+STEP = 10
 
+MAY_GO = """
+outcome <> 'in_flight' and (session_id is null or session_id not in (select session_id from holds))
+"""
+_OLDEST = f"""
+select id from llm_calls where {{old}} and {MAY_GO}
+order by started_us limit ?
+"""
+_AGENTS = """
+with recursive agents (id) as (
+    select min(agent_id) from llm_calls
+    union all
+    select (select min(agent_id) from llm_calls where agent_id > agents.id)
+    from agents where agents.id is not null
+)
+select id from agents
+"""
 _DOOMED = """
 create temp table doomed as
-select id, started_us / 3600000000 as hour, session_id, trace_id, thread_id, prompt_id
-from llm_calls
-where started_us < :before_us and outcome <> 'in_flight'
-  and (session_id is null or session_id not in (select session_id from holds))
-order by started_us limit :most
+select id, started_us, started_us / 3600000000 as hour, session_id, trace_id, thread_id, prompt_id
+from llm_calls where id in ({ids})
 """
-_OF_DOOMED = "call_id in (select id from temp.doomed)"
-# As in `retention`: what the step changes is read before it takes the lock.
-_TO_CHANGE = (
-    "select * from llm_calls where id in (select id from temp.doomed)",
-    f"select * from payloads where {_OF_DOOMED}",
-    f"select * from tool_calls where {_OF_DOOMED}",
-    "select * from spans where trace_id in (select trace_id from temp.doomed)",
-    f"select m.* from call_messages o join messages m on m.id = o.message_id where o.{_OF_DOOMED}",
-    "select * from traces where trace_id in (select trace_id from temp.doomed)",
-    "select * from sessions where session_id in (select session_id from temp.doomed)",
-    "select * from threads where thread_id in (select thread_id from temp.doomed)",
-    "select id from llm_calls where continues_call_id in (select id from temp.doomed)",
+_STAY_AFTER_ALL = f"""
+delete from temp.doomed where id not in (
+    select id from llm_calls where id in (select id from temp.doomed) and {MAY_GO}
 )
+"""
+_HORIZON = f"""
+insert into horizon
+select 1, max(:before_us, coalesce(max(started_us) / {DAY_US} * {DAY_US} + {DAY_US}, 0))
+from temp.doomed where true
+on conflict (only) do update set since_us = max(since_us, excluded.since_us)
+"""
+_RESTING = f"select count(*) from llm_calls where continues_call_id in {GONE}"
+# Before their calls have gone, nothing tells which messages are left without one but this.
+_LOOSE = f"""
+id in (select message_id from call_messages where call_id in {GONE}) and not exists (
+    select 1 from call_messages c where c.message_id = messages.id and c.call_id not in {GONE}
+)
+"""
 _EVENTS = """
 delete from events where id in (
     select id from events
@@ -46,34 +67,76 @@ delete from events where id in (
 """
 
 
-def let_calls_go(db: sqlite3.Connection, before_us: int) -> int:
-    """One step of removing calls from before the day of *before_us*; calls gone, 0 when done."""
+def a_pace() -> Pace:
+    """Calls that go in one transaction, to begin with."""
+    return Pace(STEP, 5, 500)
+
+
+def let_calls_go(
+    db: sqlite3.Connection,
+    before_us: int,
+    agents: Mapping[str, int] | None = None,
+    pace: Pace | None = None,
+    vacuum: Pace | None = None,
+) -> int:
+    """One step of removing calls from before the day of *before_us*; calls gone, 0 when done.
+
+    *agents* have moments of their own.  Steps that follow one another are given the same *pace*
+    and *vacuum*.
+    """
+    pace = pace or a_pace()
     before_us = before_us // DAY_US * DAY_US
-    _choose(db, before_us, AHEAD)
-    for sql in _TO_CHANGE:
-        db.execute(sql).fetchall()
-    gone, until = 0, time.monotonic() + SLICE_S
-    with locked(db):
-        db.execute(
-            "insert into horizon values (1, ?) on conflict (only) do update"
-            " set since_us = max(since_us, excluded.since_us)",
-            (before_us,),
-        )
-        while gone < AHEAD and time.monotonic() < until:
-            _choose(db, before_us, STEP)  # again: a session may have been put on hold
-            counted = remove_doomed(db)
-            gone += counted["llm_calls"]
-            if counted["llm_calls"] < STEP:
-                break
-        events = db.execute(_EVENTS, {"before_us": before_us, "step": STEP}).rowcount
-    if gone:
-        give_back(db)
-    return gone + events
-
-
-def _choose(db: sqlite3.Connection, before_us: int, most: int) -> None:
+    going_ids = _oldest(db, before_us, agents or {}, pace.room)
     db.execute("drop table if exists temp.doomed")
-    db.execute(_DOOMED, {"before_us": before_us, "most": most})
+    db.execute(_DOOMED.format(ids=", ".join("?" * len(going_ids))), going_ids)
+    _read_ahead(db, going_ids)
+    with locked(db, pace):
+        db.execute(_STAY_AFTER_ALL)
+        db.execute(_HORIZON, {"before_us": before_us})
+        counted = remove_doomed(db)
+        events = db.execute(_EVENTS, {"before_us": before_us, "step": pace.room}).rowcount
+        pace.done = max(counted["llm_calls"], events)
+    if counted["llm_calls"]:
+        give_back(db, vacuum or vacuum_pace())
+    return counted["llm_calls"] + events
+
+
+def ages_of(
+    db: sqlite3.Connection, before_us: int, agents: Mapping[str, int]
+) -> Iterator[tuple[str, tuple[str | int, ...]]]:
+    """Conditions on `llm_calls`, with their parameters, that together are true of those too old."""
+    if not agents:
+        yield "started_us < ?", (before_us,)
+        return
+    yield "agent_id is null and started_us < ?", (before_us,)
+    for (agent,) in db.execute(_AGENTS).fetchall():
+        if agent is not None:
+            at_us = agents.get(agent, before_us)
+            yield "agent_id = ? and started_us < ?", (agent, at_us // DAY_US * DAY_US)
+
+
+def _oldest(
+    db: sqlite3.Connection, before_us: int, agents: Mapping[str, int], room: int
+) -> list[str]:
+    """The calls that go next, by agent where one has its own time."""
+    found: list[str] = []
+    for old, given in ages_of(db, before_us, agents):
+        sql = _OLDEST.format(old=old)
+        found += [id_ for (id_,) in db.execute(sql, (*given, room - len(found)))]
+        if len(found) >= room:
+            break
+    return found
+
+
+def _read_ahead(db: sqlite3.Connection, ids: list[str]) -> None:
+    """What goes with the calls *ids*, in `temp.doomed`."""
+    if not ids:
+        return
+    for table, where in going(None):
+        read(db, look_at(db, table) + (_LOOSE if table == "messages" else where))
+    db.execute(_RESTING).fetchone()
+    for id_ in ids:
+        chains.read_ahead(db, id_)
 
 
 def hold(db: sqlite3.Connection, session_id: str, now_us: int, note: str | None) -> bool:

@@ -263,6 +263,15 @@ def release(db: sqlite3.Connection, rows: Iterable[int], limit: int = -1) -> int
     return len(after)
 
 
+def read_ahead(db: sqlite3.Connection, call_id: str) -> int:
+    """Read what `release` would, were the call's row to go; how many rows would stand alone."""
+    sql = "select a.id from payloads p join payloads a on a.stored_after = p.id where p.call_id = ?"
+    after = db.execute(sql, (call_id,)).fetchall()
+    for row in after:
+        db.execute(_OF_ROW, row).fetchall()
+    return len(after)
+
+
 def _stand_alone(db: sqlite3.Connection, row: int) -> None:
     try:
         bodies = _read(db.execute(_OF_ROW, (row,)).fetchall())

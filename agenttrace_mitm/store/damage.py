@@ -4,6 +4,7 @@ Only a file that is ours is moved: it carries our mark, or it lies in our home f
 """
 
 import contextlib
+import glob
 import sqlite3
 import struct
 import time
@@ -30,6 +31,11 @@ def set_aside(path: Path, home: Path, *, thorough: bool) -> Path | None:
         with contextlib.suppress(FileNotFoundError):
             Path(f"{path}{suffix}").rename(f"{place}{suffix}")
     return place
+
+
+def set_aside_of(path: Path) -> list[Path]:
+    """What `set_aside` made of files that were at *path*, their logs among them."""
+    return sorted(path.parent.glob(f"{glob.escape(path.name)}.damaged-*"))
 
 
 def _is_damaged(path: Path, thorough: bool) -> bool:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from ..errors import StoreError
-from . import rollups
+from . import forgotten_sums, rollups
 from .chains import Bodies, bodies_of, release, replace
 from .opening import open_database
 from .payloads import headers_of, pack, pack_headers
@@ -31,7 +31,7 @@ select id, started_us / 3600000000 as hour, session_id, trace_id, thread_id,
        prompt_id
 from llm_calls where {key} = ?
 """
-_GONE = "(select id from temp.doomed)"
+GONE = "(select id from temp.doomed)"
 
 
 def first_of(schema: str, call_id: str) -> str:
@@ -44,7 +44,7 @@ def first_of(schema: str, call_id: str) -> str:
 _HEIRS = f"""
 with recursive history (heir, id, below) as (
     select id, continues_call_id, {first_of("main", "llm_calls.id")} from llm_calls
-    where continues_call_id in {_GONE} and id not in {_GONE}
+    where continues_call_id in {GONE} and id not in {GONE}
     union
     select history.heir, c.continues_call_id, min(history.below, {first_of("main", "c.id")})
     from history join llm_calls c on c.id = history.id
@@ -53,11 +53,11 @@ with recursive history (heir, id, below) as (
 insert or ignore into call_messages (call_id, direction, position, choice, message_id)
 select history.heir, 'in', m.position, 0, m.message_id
 from history join call_messages m on m.call_id = history.id
-where m.choice = 0 and m.position < history.below and history.id in {_GONE}
+where m.choice = 0 and m.position < history.below and history.id in {GONE}
 """
 
 
-_GOING_BODIES = f"select id from payloads where call_id in {_GONE}"
+_GOING_BODIES = f"select id from payloads where call_id in {GONE}"
 
 
 def forget_calls(database: Path, spool: Spool, what: str, name: str) -> dict[str, int]:
@@ -87,6 +87,10 @@ def delete_calls(db: sqlite3.Connection, what: str, name: str) -> dict[str, int]
     hours = [hour for (hour,) in db.execute("select distinct hour from temp.doomed")]
     counted = remove_doomed(db, what, name)
     rollups.recount(db, hours)
+    forgotten_sums.forget(db, key, name)
+    counted["holds"] = db.execute(f"delete from holds where {_NOBODYS}").rowcount
+    # Whoever deleted or labelled it said its name.
+    counted["audit"] = _replace(db, "audit", _forms(name)) if len(name) >= SHORTEST_TEXT else 0
     return counted
 
 
@@ -104,27 +108,27 @@ def remove_doomed(
     db.execute(_HEIRS)
     db.execute(
         "create temp table loose as"
-        f" select distinct message_id as id from call_messages where call_id in {_GONE}"
+        f" select distinct message_id as id from call_messages where call_id in {GONE}"
     )
     # Kept bodies may be stored as the difference to one that goes.
     release(db, [row for (row,) in db.execute(_GOING_BODIES)])
-    for table, where in _going(what):
+    for table, where in going(what):
         done = db.execute(f"delete from {table} where {where}", {"name": name})
         counted[table] = done.rowcount
-    db.execute(f"update llm_calls set continues_call_id = null where continues_call_id in {_GONE}")
+    db.execute(f"update llm_calls set continues_call_id = null where continues_call_id in {GONE}")
     if what:
-        db.execute(f"update llm_calls set duplicate_of = null where duplicate_of in {_GONE}")
+        db.execute(f"update llm_calls set duplicate_of = null where duplicate_of in {GONE}")
         # The result came with a call that is gone, and with it what brought it.
         db.execute(
             "update tool_calls set result = null, answered_by_call_id = null"
-            f" where answered_by_call_id in {_GONE}"
+            f" where answered_by_call_id in {GONE}"
         )
     db.execute("drop table temp.doomed")
     db.execute("drop table temp.loose")
     return counted
 
 
-def _going(what: str | None) -> Iterator[tuple[str, str]]:
+def going(what: str | None) -> Iterator[tuple[str, str]]:
     """What goes from which table, in this order; calls are in `temp.doomed`."""
     key = _KEY[what] if what else ""
     if not what:
@@ -134,17 +138,17 @@ def _going(what: str | None) -> Iterator[tuple[str, str]]:
         alerts = f"""
             subject = :name or id in (
                 select f.id from alert_firings f, json_each(f.evidence, '$.calls') as call
-                where call.value in {_GONE})
+                where call.value in {GONE})
         """
         yield "alert_deliveries", f"firing_id in (select id from alert_firings where {alerts})"
         yield "alert_firings", alerts
     for table in ("payloads", "call_messages", "tool_calls"):
-        yield table, f"call_id in {_GONE}"
-    of_calls = f"call_id in {_GONE}"
+        yield table, f"call_id in {GONE}"
+    of_calls = f"call_id in {GONE}"
     # By the index on traces where no name asks for more: spans have none on calls.
     traced = f"trace_id in (select trace_id from temp.doomed) and {of_calls}"
     yield "spans", f"{of_calls} or {key} = :name" if key else traced
-    yield "llm_calls", f"id in {_GONE}"
+    yield "llm_calls", f"id in {GONE}"
     if not what:  # what opened it is gone
         yield "spans", f"call_id is null and {_all_gone('spans', 'trace_id')}"
     yield (
@@ -170,7 +174,7 @@ def _going(what: str | None) -> Iterator[tuple[str, str]]:
         " and not exists (select 1 from call_messages c where c.message_id = messages.id)",
     )
     if what:
-        yield "media", f"first_call_id in {_GONE} and {_MEDIA_UNUSED}"
+        yield "media", f"first_call_id in {GONE} and {_MEDIA_UNUSED}"
 
 
 def _all_gone(table: str, id_: str) -> str:
@@ -178,7 +182,7 @@ def _all_gone(table: str, id_: str) -> str:
     return (
         f"{id_} in (select {id_} from temp.doomed)"
         f" and not exists (select 1 from llm_calls c where c.{id_} = {table}.{id_}"
-        f" and c.id not in {_GONE})"
+        f" and c.id not in {GONE})"
     )
 
 
@@ -200,7 +204,8 @@ def _unused(table: str, key: str) -> str:
 
 
 # What a forgotten call's command did, and what was seen in a session that is no more.
-_LOST = f"call_id in {_GONE} or session_id not in (select session_id from sessions)"
+_NOBODYS = "session_id not in (select session_id from sessions)"
+_LOST = f"call_id in {GONE} or {_NOBODYS}"
 _MEDIA_UNUSED = "not exists (select 1 from messages m where instr(m.content, media.sha256))"
 
 
@@ -226,6 +231,7 @@ def forget_text(database: Path, spool: Spool, text: str) -> dict[str, int]:
         counted["prompts"] += _rewrite_tools(db, forms)
         if counted["llm_calls"]:
             rollups.rebuild(db)
+        counted["sums"] = forgotten_sums.replace(db, forms, FORGOTTEN)
         return counted
 
     counted = _forget(database, work)

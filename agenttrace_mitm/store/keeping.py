@@ -8,7 +8,9 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from . import aging, retention
 from .aging import let_calls_go
+from .pace import Pace
 from .retention import let_go, marked
 from .rollups import DAY_US
 
@@ -25,12 +27,19 @@ order by started_us limit 1
 
 @dataclass(frozen=True, slots=True)
 class Keeping:
-    """Days of content, of an agent's content, of calls at all, and bytes; 0 is no limit."""
+    """Days of content, of calls at all, both of an agent's as well, and bytes; 0 is no limit.
+
+    How fast steps go is remembered here: use one for all of them.
+    """
 
     days: int = 0
     agents: Mapping[str, int] = field(default_factory=dict)
     metadata_days: int = 0
     max_bytes: int = 0
+    metadata_agents: Mapping[str, int] = field(default_factory=dict)
+    content_pace: Pace = field(default_factory=retention.a_pace, compare=False, repr=False)
+    calls_pace: Pace = field(default_factory=aging.a_pace, compare=False, repr=False)
+    vacuum_pace: Pace = field(default_factory=retention.vacuum_pace, compare=False, repr=False)
 
     def step(self, db: sqlite3.Connection, now_us: int) -> bool:
         """Let a little go, in a short transaction of its own; False when there is nothing to do."""
@@ -40,14 +49,23 @@ class Keeping:
         """Content that is older than it may be."""
         if not self.days and not self.agents:
             return False
-        agents = {agent: _before(now_us, days) for agent, days in self.agents.items()}
-        return let_go(db, _before(now_us, self.days), agents) > 0
+        return self._let_go(db, *self.content_before(now_us)) > 0
 
     def calls_by_age(self, db: sqlite3.Connection, now_us: int) -> bool:
         """Calls that are older than they may be; their sums stay."""
-        return self.metadata_days > 0 and (
-            let_calls_go(db, now_us - self.metadata_days * DAY_US) > 0
-        )
+        if not self.metadata_days and not any(self.metadata_agents.values()):
+            return False
+        return self._let_calls_go(db, *self.calls_before(now_us)) > 0
+
+    def content_before(self, now_us: int) -> tuple[int, dict[str, int]]:
+        """The moments since which content is kept: all agents', and those of agents' own."""
+        own = {agent: _before(now_us, days) for agent, days in self.agents.items()}
+        return _before(now_us, self.days), own
+
+    def calls_before(self, now_us: int) -> tuple[int, dict[str, int]]:
+        """The moments since which calls are kept: all agents', and those of agents' own."""
+        own = {agent: _before(now_us, days) for agent, days in self.metadata_agents.items()}
+        return _before(now_us, self.metadata_days), own
 
     def by_size(self, db: sqlite3.Connection, now_us: int) -> bool:
         """The oldest, while the file holds more than it may."""
@@ -55,9 +73,19 @@ class Keeping:
             return False
         last_us = now_us - DAY_US
         content_us = _end_of_day(db.execute(_NEXT_CONTENT, (marked(db),)).fetchone(), last_us)
-        if let_go(db, content_us):
+        if self._let_go(db, content_us):
             return True
-        return let_calls_go(db, _end_of_day(db.execute(_OLDEST_CALL).fetchone(), last_us)) > 0
+        return self._let_calls_go(db, _end_of_day(db.execute(_OLDEST_CALL).fetchone(), last_us)) > 0
+
+    def _let_go(
+        self, db: sqlite3.Connection, before_us: int, agents: Mapping[str, int] | None = None
+    ) -> int:
+        return let_go(db, before_us, agents, self.content_pace, self.vacuum_pace)
+
+    def _let_calls_go(
+        self, db: sqlite3.Connection, before_us: int, agents: Mapping[str, int] | None = None
+    ) -> int:
+        return let_calls_go(db, before_us, agents, self.calls_pace, self.vacuum_pace)
 
 
 def bytes_used(db: sqlite3.Connection) -> int:

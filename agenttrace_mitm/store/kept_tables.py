@@ -18,7 +18,7 @@ COLUMNS = {
     },
     "horizon": {
         "only": "1: there is one row",
-        "since_us": "calls that began before it have gone, microseconds, UTC",
+        "since_us": "calls that began before it may have gone, microseconds, UTC",
     },
     "content_mark": {
         "only": "1: there is one row",

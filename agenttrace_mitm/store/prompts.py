@@ -8,7 +8,7 @@ calls, and how two of them differ.
 import difflib
 import functools
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import msgspec
@@ -126,7 +126,7 @@ from (
 where substr(prompt_id, 1, :n) = :id
 """
 
-_UNUSED_WORDS = """
+OLD_PROMPTS = """
 select prompt_id from prompts
 where first_seen_us < :before_us and privacy_tier > 0
   and not exists (
@@ -135,10 +135,14 @@ where first_seen_us < :before_us and privacy_tier > 0
         and c.prompt_id = prompts.prompt_id
   )
 """
-_LET_WORDS_GO = """
+LET_GO = """
 update prompts set system = null, tools = null, tool_sizes = null, privacy_tier = 0
-where prompt_id = :prompt_id
-  and not exists (select 1 from llm_calls c where c.id > :last and c.prompt_id = :prompt_id)
+where prompt_id = :id
+  and not exists (select 1 from llm_calls c where c.rowid > :seen and c.prompt_id = :id)
+"""
+"""Retention: the words of prompts that no call since *before_us* was made with.
+
+The first takes its time; the second looks only at calls that came after it was asked.
 """
 
 VERSIONS_SINCE = """
@@ -220,21 +224,6 @@ def create(db: sqlite3.Connection) -> None:
     # What stood there were the clients' own ids.
     db.execute("update llm_calls set prompt_id = null where prompt_id is not null")
     rollups.rebuild(db)  # sums by prompt have counted those
-
-
-def unused_words(db: sqlite3.Connection, before_us: int) -> list[dict[str, str]]:
-    """Retention: the prompts with words that no call since *before_us* was made with.
-
-    Looks at many calls; nobody has to wait for that.
-    """
-    (last,) = db.execute("select coalesce(max(id), '') from llm_calls").fetchone()
-    found = db.execute(_UNUSED_WORDS, {"before_us": before_us}).fetchall()
-    return [{"prompt_id": id_, "last": last} for (id_,) in found]
-
-
-def let_words_go(db: sqlite3.Connection, unused: Sequence[dict[str, str]]) -> int:
-    """Let the words of *unused* prompts go, unless a call has come since; how many went."""
-    return db.executemany(_LET_WORDS_GO, unused).rowcount if unused else 0
 
 
 def write_prompt(db: sqlite3.Connection, prompt: StoredPrompt, at_us: int, tier: int) -> None:

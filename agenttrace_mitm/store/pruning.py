@@ -5,6 +5,7 @@ Nobody may record meanwhile: a recorder remembers which messages it has stored.
 """
 
 import contextlib
+import json
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,11 +13,12 @@ from pathlib import Path
 
 from ..clock import oldest_id
 from ..errors import StoreError
+from .aging import MAY_GO, ages_of
 from .keeping import Keeping, bytes_used
 from .opening import open_database
-from .retention import let_go
+from .retention import a_pace, let_go, vacuum_pace
+from .rollups import DAY_US
 
-DAY_US = 86_400_000_000
 NO_LIMITS = Keeping()
 
 
@@ -32,12 +34,20 @@ class Pruned:
     calls: int = 0
 
 
-_PAYLOADS = """
-    select count(*) from payloads where call_id < :oldest
+_IS_KEPT = """
+    (c.id >= coalesce((select value from json_each(:agents) where key = c.agent_id), :oldest)
+     or c.session_id in (select session_id from holds))
+"""
+_PAYLOADS = f"""
+    select count(*) from payloads p join llm_calls c on c.id = p.call_id where not {_IS_KEPT}
 """
 # Some of them stay, where a kept conversation goes on from them.
-_MESSAGES = """
-    select count(*) from messages where first_seen_us < :before_us and content is not null
+_MESSAGES = f"""
+    select count(*) from messages m
+    where m.first_seen_us < :last_us and m.content is not null and not exists (
+        select 1 from call_messages u join llm_calls c on c.id = u.call_id
+        where u.message_id = m.id and {_IS_KEPT}
+    )
 """
 _OLDEST = """
     select min(at) from (
@@ -67,10 +77,10 @@ def prune(
     with _opened(database) as db:
         before = bytes_used(db)
         before_us = now_us - days * DAY_US if days is not None else 0
-        payloads, messages = _counts(db, before_us)
         if dry_run:
-            calls = _calls_before(db, now_us, keeping.metadata_days)
-            return Pruned(before_us, payloads, messages, before, None, calls)
+            counted = _counts(db, before_us, keeping.content_before(now_us)[1])
+            calls = _calls_before(db, *keeping.calls_before(now_us))
+            return Pruned(before_us, *counted, before, None, calls)
         total = _contents(db)
         _let_go_until(db, before_us)
         if max_bytes is not None:
@@ -99,12 +109,18 @@ def _shrink(db: sqlite3.Connection, now_us: int, max_bytes: int) -> int:
 
 
 def _let_go_until(db: sqlite3.Connection, before_us: int) -> None:
-    while before_us > 0 and let_go(db, before_us):
+    pace, vacuum = a_pace(), vacuum_pace()
+    while before_us > 0 and let_go(db, before_us, None, pace, vacuum):
         pass
 
 
-def _counts(db: sqlite3.Connection, before_us: int) -> tuple[int, int]:
-    given = {"before_us": before_us, "oldest": oldest_id(max(before_us, 0))}
+def _counts(db: sqlite3.Connection, before_us: int, agents: dict[str, int]) -> tuple[int, int]:
+    """Payloads and messages from before *before_us*, or an agent's own moment."""
+    given = {
+        "agents": json.dumps({agent: oldest_id(max(at_us, 0)) for agent, at_us in agents.items()}),
+        "oldest": oldest_id(max(before_us, 0)),
+        "last_us": max(before_us, *agents.values(), 0),
+    }
     payloads, messages = (db.execute(sql, given).fetchone()[0] for sql in (_PAYLOADS, _MESSAGES))
     return payloads, messages
 
@@ -113,13 +129,12 @@ def _calls(db: sqlite3.Connection) -> int:
     return int(db.execute("select count(*) from llm_calls").fetchone()[0])
 
 
-def _calls_before(db: sqlite3.Connection, now_us: int, days: int | None) -> int:
-    before_us = (now_us - days * DAY_US) // DAY_US * DAY_US if days else -(2**62)
-    sql = (
-        "select count(*) from llm_calls where started_us < ?"
-        " and (session_id is null or session_id not in (select session_id from holds))"
+def _calls_before(db: sqlite3.Connection, before_us: int, agents: dict[str, int]) -> int:
+    counts = (
+        db.execute(f"select count(*) from llm_calls where {old} and {MAY_GO}", given).fetchone()[0]
+        for old, given in ages_of(db, before_us // DAY_US * DAY_US, agents)
     )
-    return int(db.execute(sql, (before_us,)).fetchone()[0])
+    return sum(counts)
 
 
 def _contents(db: sqlite3.Connection) -> tuple[int, int]:

@@ -1,35 +1,32 @@
 """Content that has been kept long enough is let go; the figures of its calls stay.
 
-Works in small steps, each a short transaction, so that new calls never wait for it.  A mark goes
+Works in small steps, so that new calls never wait for it: what a step needs is read first, then
+changed in a short transaction.  A mark goes
 along the calls, whose ids sort by time; what it has passed waits in `content_waiting` until its
 content has gone, and is looked at once, the newest first: a step costs the same however much was
 kept.  A message goes when no kept call uses it, neither itself nor through the conversation that
 it continues: a call waits for those that go on from it.  Sessions on hold keep theirs.
-
-What a step changes it reads before it takes the lock: old rows are where nobody has looked for
-weeks, and on a slow disk whoever else writes would wait for them.
 """
 
-import contextlib
 import json
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from ..clock import moment_of, oldest_id
-from .chains import release
-from .prompts import let_words_go, unused_words
+from . import chains
+from .pace import Pace, give_back, locked
+from .prompts import LET_GO, OLD_PROMPTS
+from .read_ahead import look_at, read
 
 STEP = 100
-"""Rows that change in one transaction."""
-CALLS = 25
-"""Calls that are looked at in one."""
+"""Rows that change in the first transaction; `pace` says how many in those that follow."""
 WALK = 1_000
 """Calls that the mark passes at once."""
 SLICE_S = 0.01
 """Large bodies take their time: after this long, no further call is begun."""
-GIVE_BACK, AT_ONCE = 400, 50
-"""Free pages that the file gives back after a step, more than a step sets free; in one lock."""
+GIVE_BACK = 400
+"""Free pages that the file gives back after the first step, more than it sets free."""
 
 _MARK = "select call_id, ages from content_mark"
 _PASSED = """
@@ -42,6 +39,7 @@ on conflict (call_id) do update set due_us = excluded.due_us
 """
 # Newest first: what is stored after another request, or goes on from it, goes before it.
 _DUE = "select call_id from content_waiting where due_us < ? order by due_us desc limit ?"
+_LAST_ROW = "select coalesce(max(rowid), 0) from llm_calls"
 _IS_HELD = """
 select 1 from llm_calls c join holds h on h.session_id = c.session_id where c.id = :id
 """
@@ -55,108 +53,97 @@ _TOOL_CALLS = """
 update tool_calls set arguments = null, result = null
 where call_id = :id and (arguments is not null or result is not null)
 """
-# Of the calls that use a message, the newest that waits is found first; none waits that is older
-# than the first of all.
-_LOOSE = """
-select m.id from call_messages o join messages m on m.id = o.message_id
-where o.call_id = :id and m.content is not null
-  and not exists (
-      select 1 from call_messages u where u.message_id = m.id and u.call_id > :mark
-  )
-  and (
-      select 1 from call_messages u
-      where u.message_id = m.id and u.call_id <> :id
-        and u.call_id between (select min(call_id) from content_waiting) and :mark
-        and exists (select 1 from content_waiting w where w.call_id = u.call_id)
-      order by u.call_id desc limit 1
-  ) is null
-limit :room
-"""
-# privacy_tier 0: should the message come again, its content is stored again.
-_MESSAGES = f"""
-update messages set content = null, own_text = null, privacy_tier = 0 where id in ({_LOOSE})
-"""
-_TO_CHANGE = (
-    _IS_HELD,
-    _IS_CONTINUED,
-    "select * from payloads where call_id = :id",
-    "select arguments, result from tool_calls where call_id = :id",
-    f"select content, own_text from messages where id in ({_LOOSE})",
+# privacy_tier 0: should the message come again, its content is stored again.  Of the calls that use
+# it, the newest that waits is found first; none waits that is older than the first of all.
+_MESSAGES = """
+update messages set content = null, own_text = null, privacy_tier = 0
+where id in (
+    select m.id from call_messages o join messages m on m.id = o.message_id
+    where o.call_id = :id and m.content is not null
+      and not exists (
+          select 1 from call_messages u where u.message_id = m.id and u.call_id > :mark
+      )
+      and (
+          select 1 from call_messages u
+          where u.message_id = m.id and u.call_id <> :id
+            and u.call_id between (select min(call_id) from content_waiting) and :mark
+            and exists (select 1 from content_waiting w where w.call_id = u.call_id)
+          order by u.call_id desc limit 1
+      ) is null
+    limit :room
 )
-"""What letting the content of a call go reads."""
+"""
 _BEFORE_IT = """
 update content_waiting set due_us = 0
 where due_us is null and call_id = (select continues_call_id from llm_calls where id = :id)
 """
 
-_MEDIA = """
-update media set data = null
-where sha256 in (
-    select sha256 from media where last_seen_us < :before_us and data is not null
-      and not exists (
-          select 1 from llm_calls c join holds h on h.session_id = c.session_id
-          where c.id = first_call_id
-      )
-    limit :step
-)
+_OLD_MEDIA = """
+select sha256 from media where last_seen_us < :before_us and data is not null
+  and not exists (
+      select 1 from llm_calls c join holds h on h.session_id = c.session_id
+      where c.id = first_call_id
+  )
+limit :step
 """
-_COMMITS = """
-update commits set message = null, numstat = null
-where (session_id, sha) in (
-    select session_id, sha from commits
-    where found_us < :before_us and (message is not null or numstat is not null)
-      and session_id not in (select session_id from holds) limit :step
-)
+_MEDIA = f"update media set data = null where sha256 in ({_OLD_MEDIA})"
+_OLD_COMMITS = """
+select session_id, sha from commits
+where found_us < :before_us and (message is not null or numstat is not null)
+  and session_id not in (select session_id from holds)
+limit :step
 """
+_COMMITS = f"""
+update commits set message = null, numstat = null where (session_id, sha) in ({_OLD_COMMITS})
+"""
+_OF_CALL = (
+    ("payloads", "call_id = :id"),
+    ("tool_calls", "call_id = :id and (arguments is not null or result is not null)"),
+    (
+        "messages",
+        """
+        id in (select message_id from call_messages where call_id = :id) and content is not null
+        and not exists (
+            select 1 from call_messages u where u.message_id = messages.id and u.call_id > :mark
+        )
+        """,
+    ),
+)
+"""What goes with a call, by table; messages perhaps with a later one."""
 
 
-def let_go(db: sqlite3.Connection, before_us: int, agents: Mapping[str, int] | None = None) -> int:
+def a_pace() -> Pace:
+    """Rows that change in one transaction, to begin with."""
+    return Pace(STEP, 20, 2_000)
+
+
+def vacuum_pace() -> Pace:
+    """Free pages that the file gives back after a step, more than a step sets free."""
+    return Pace(GIVE_BACK, 10, 2_000)
+
+
+def let_go(
+    db: sqlite3.Connection,
+    before_us: int,
+    agents: Mapping[str, int] | None = None,
+    pace: Pace | None = None,
+    vacuum: Pace | None = None,
+) -> int:
     """One step of forgetting content from before *before_us*; 0 when done.
 
     *agents* have moments of their own; None leaves those alone that wait for theirs.  Gives the
-    rows that changed, or, where none had to, the calls that were looked at.
+    rows that changed, or, where none had to, the calls that were looked at.  Steps that follow one
+    another are given the same *pace* and *vacuum*.
     """
-    mark, due, passed = _due(db, before_us, agents)
-    _read(db, due, mark)
-    unused = [] if passed or due else unused_words(db, before_us)
-    given = {"before_us": before_us, "step": STEP}
-    with locked(db):
-        done = (_let_some_go(db, due, mark) if due else 0) or passed
-        done += db.execute(_MEDIA, given).rowcount
-        if not done:
-            done = db.execute(_COMMITS, given).rowcount + let_words_go(db, unused)
+    pace = pace or a_pace()
+    done = _of_calls(db, before_us, agents, pace)
+    done += _rows_go(db, _OLD_MEDIA, _MEDIA, before_us, pace)
+    if not done:
+        done = _rows_go(db, _OLD_COMMITS, _COMMITS, before_us, pace)
+        done += _prompts_go(db, before_us, pace)
     if done:
-        give_back(db)
+        give_back(db, vacuum or vacuum_pace())
     return done
-
-
-def give_back(db: sqlite3.Connection) -> None:
-    """Let the file have its free pages back, and others write between a few of them and more."""
-    for _ in range(GIVE_BACK // AT_ONCE):
-        (free,) = db.execute("pragma freelist_count").fetchone()
-        if not free:
-            return
-        # A page a row: read them all.
-        db.execute(f"pragma incremental_vacuum({AT_ONCE})").fetchall()
-
-
-@contextlib.contextmanager
-def locked(db: sqlite3.Connection) -> Iterator[None]:
-    """A transaction that writes; Ctrl-C as well leaves nothing half gone."""
-    db.execute("begin immediate")
-    try:
-        yield
-        db.execute("commit")
-    except BaseException:
-        if db.in_transaction:
-            db.rollback()
-        raise
-
-
-def _read(db: sqlite3.Connection, due: list[str], mark: str) -> None:
-    for id_ in due:
-        for sql in _TO_CHANGE:
-            db.execute(sql, {"id": id_, "mark": mark, "room": STEP}).fetchall()
 
 
 def marked(db: sqlite3.Connection) -> str:
@@ -165,27 +152,63 @@ def marked(db: sqlite3.Connection) -> str:
     return str(found[0]) if found else ""
 
 
-def _due(
-    db: sqlite3.Connection, before_us: int, agents: Mapping[str, int] | None
-) -> tuple[str, list[str], int]:
-    """The mark, calls whose content is due, and how many the mark has passed for that."""
+def _of_calls(
+    db: sqlite3.Connection, before_us: int, agents: Mapping[str, int] | None, pace: Pace
+) -> int:
     longer = {agent: before_us - own for agent, own in sorted((agents or {}).items())}
     mark, known = db.execute(_MARK).fetchone() or ("", "{}")
     if agents is not None and json.dumps(longer) != known:
         mark = ""  # for other ages all are looked at again, in steps as well
         _set_mark(db, mark, json.dumps(longer))
-    sought = before_us, CALLS
-    if due := [id_ for (id_,) in db.execute(_DUE, sought)]:
-        return mark, due, 0
-    limit = oldest_id(max(before_us, 0, *(agents or {}).values()))
-    passed = db.execute(_PASSED, {"mark": mark, "limit": limit, "walk": WALK}).fetchall()
-    if not passed:
-        return mark, [], 0
-    mark = passed[-1][0]
-    with locked(db):
-        db.executemany(_WAITS, ((id_, moment_of(id_) + longer.get(of, 0)) for id_, of in passed))
-        _set_mark(db, mark)
-    return mark, [id_ for (id_,) in db.execute(_DUE, sought)], len(passed)
+    passed = 0
+    due = [id_ for (id_,) in db.execute(_DUE, (before_us, pace.room))]
+    if not due:
+        limit = oldest_id(max(before_us, 0, *(agents or {}).values()))
+        found = db.execute(_PASSED, {"mark": mark, "limit": limit, "walk": WALK}).fetchall()
+        if not found:
+            return 0
+        passed, mark = len(found), found[-1][0]
+        with locked(db, Pace(WALK, WALK, WALK)):
+            db.executemany(_WAITS, ((id_, moment_of(id_) + longer.get(of, 0)) for id_, of in found))
+            _set_mark(db, mark)
+        due = [id_ for (id_,) in db.execute(_DUE, (before_us, pace.room))]
+    if not (due := _looked_at(db, due, mark, pace.room)):
+        return passed
+    with locked(db, pace):
+        pace.done = _let_some_go(db, due, mark, pace.room)
+        done = pace.done
+    return done or passed
+
+
+def _looked_at(db: sqlite3.Connection, due: list[str], mark: str, room: int) -> list[str]:
+    """The first of *due*, as many as there is room for; what goes with them has been read."""
+    looks = [look_at(db, table) + of_call for table, of_call in _OF_CALL]
+    rows = 0
+    for number, id_ in enumerate(due, 1):
+        given = {"id": id_, "mark": mark}
+        rows += sum(read(db, sql, given) for sql in looks) + chains.read_ahead(db, id_)
+        if rows >= room:
+            return due[:number]
+    return due
+
+
+def _rows_go(db: sqlite3.Connection, old: str, sql: str, before_us: int, pace: Pace) -> int:
+    """Let rows go with *sql*; nothing is locked where the query *old* finds none."""
+    given = {"before_us": before_us, "step": STEP}
+    if not db.execute(old, given).fetchone():
+        return 0
+    with locked(db, pace):
+        return db.execute(sql, given).rowcount
+
+
+def _prompts_go(db: sqlite3.Connection, before_us: int, pace: Pace) -> int:
+    """Words of prompts that are in use no more; who uses them is asked before the lock."""
+    given = {"before_us": before_us, "seen": db.execute(_LAST_ROW).fetchone()[0]}
+    old = db.execute(OLD_PROMPTS, given).fetchall()
+    if not old:
+        return 0
+    with locked(db, pace):
+        return sum(db.execute(LET_GO, {**given, "id": id_}).rowcount for (id_,) in old)
 
 
 def _set_mark(db: sqlite3.Connection, call_id: str, ages: str | None = None) -> None:
@@ -196,11 +219,11 @@ def _set_mark(db: sqlite3.Connection, call_id: str, ages: str | None = None) -> 
     )
 
 
-def _let_some_go(db: sqlite3.Connection, due: list[str], mark: str) -> int:
+def _let_some_go(db: sqlite3.Connection, due: list[str], mark: str, room: int) -> int:
     changed, until = 0, time.monotonic() + SLICE_S
     for number, id_ in enumerate(due, 1):
-        changed += _let_one_go(db, {"id": id_, "mark": mark}, STEP - changed)
-        if changed >= STEP or time.monotonic() > until:
+        changed += _let_one_go(db, {"id": id_, "mark": mark}, room - changed)
+        if changed >= room or time.monotonic() > until:
             return changed or number
     return changed or len(due)
 
@@ -211,7 +234,7 @@ def _let_one_go(db: sqlite3.Connection, call: dict[str, str], room: int) -> int:
         _wait_on(db, call)
         return 0
     rows = [row for (row,) in db.execute("select id from payloads where call_id = :id", call)]
-    if rows and (released := release(db, rows, room)) >= room:
+    if rows and (released := chains.release(db, rows, room)) >= room:
         return released
     changed = db.execute("delete from payloads where call_id = :id", call).rowcount
     changed += db.execute(_TOOL_CALLS, call).rowcount

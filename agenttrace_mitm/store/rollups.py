@@ -183,7 +183,7 @@ class _Sums:
         known = [(at, value) for at, value in enumerate(other.sums) if value is not None]
         self.add(other.counts, known, other.histogram)
 
-    def write(self, db: sqlite3.Connection, statements: "_Statements", *key: int | str) -> None:
+    def write(self, db: sqlite3.Connection, statements: "Statements", *key: int | str) -> None:
         """Add these to the row of *key*."""
         before = db.execute(statements.latencies, key).fetchone()
         took = self.histogram + histograms.unpack(before[0] if before else None)
@@ -277,19 +277,20 @@ def _upsert(table: str, columns: tuple[str, ...], more: str = "") -> str:
     )
 
 
-class _Statements:
+class Statements:
     """How a row with latencies is read and written; *key* names its columns."""
 
-    def __init__(self, table: str, *key: str) -> None:
+    def __init__(self, table: str, *key: str, has_latencies: bool = True) -> None:
         known = " and ".join(f"{name} = ?" for name in key)
         self.latencies = f"select latencies from rollup_{table} where {known}"
-        columns = (*key, *COUNTS, *SUMS, "latencies")
-        self.upsert = _upsert(table, columns, ", latencies = excluded.latencies")
+        columns = (*key, *COUNTS, *SUMS, *(["latencies"] if has_latencies else []))
+        more = ", latencies = excluded.latencies" if has_latencies else ""
+        self.upsert = _upsert(table, columns, more)
 
 
-_HOUR = _Statements("hour", "hour", *NAMES)
-_DAY = _Statements("day", "day", *NAMES)
-_MODEL = _Statements("model", "day", *MODEL_NAMES)
+_HOUR = Statements("hour", "hour", *NAMES)
+_DAY = Statements("day", "day", *NAMES)
+_MODEL = Statements("model", "day", *MODEL_NAMES)
 _UPSERT_SESSION = _upsert("session", ("day", *SESSION_NAMES, *COUNTS, *SUMS))
 _OF_HOURS = " and started_us >= :first * 3600000000 and started_us < (:last + 1) * 3600000000"
 _FIRST_HOUR, _LAST_HOUR = -(2**62) // HOUR_US, 2**62 // HOUR_US

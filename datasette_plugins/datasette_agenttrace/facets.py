@@ -49,6 +49,9 @@ _OF_SEVERAL = (
     f"coalesce(response_model, model) in ({_SEVERAL} union all select '')"
     f" and coalesce(nullif(response_model, ''), model) in ({_SEVERAL})"
 )
+_LEFT = """
+select exists (select 1 from llm_calls where started_us < (select max(since_us) from horizon))
+"""
 _EQUAL = re.compile(r'"(\w+)" = (:\w+)')
 _FACET = re.compile(r"\s*select (\S+) as value, count\(\*\) as count from \(.*limit (\d+)\s*", re.S)
 
@@ -62,10 +65,15 @@ class CallsFacet(ColumnFacet):  # type: ignore[misc]  # datasette has no types
         """The facets, and the columns that took too long."""
         if self.table == "llm_calls" and self.database in databases(self.ds):
             where = conditions(self.sql, self.params)
-            if where is not None:
+            if where is not None and not await self._some_are_left():
                 self.ds = _Counting(self.ds, where)
         found: tuple[list[dict[str, Any]], list[str]] = await super().facet_results()
         return found
+
+    async def _some_are_left(self) -> bool:
+        """True where calls have gone and older ones stay: those on hold, or an agent's."""
+        found = await self.ds.execute(self.database, _LEFT)
+        return bool(found.single_value())
 
 
 class _Counting:

@@ -1,5 +1,6 @@
 """Calls go by age; sums stay, sessions on hold stay, and what is kept stays sound."""
 
+import itertools
 import sqlite3
 
 import pytest
@@ -9,6 +10,7 @@ from agenttrace_mitm.model import Payload, Record, StoredSession, StoredSpan, St
 from agenttrace_mitm.model.placement import Placement
 from agenttrace_mitm.store import open_database, rollups
 from agenttrace_mitm.store.aging import STEP, hold, let_calls_go, release
+from agenttrace_mitm.store.pace import Pace
 from agenttrace_mitm.store.retention import let_go
 from agenttrace_mitm.store.revise import problems
 from agenttrace_mitm.store.rows import write_record
@@ -25,7 +27,7 @@ def file(tmp_path):
     return tmp_path / "data.db"
 
 
-def write(file, at_us, session, *, before=None, shared=None):
+def write(file, at_us, session, *, before=None, shared=None, agent=None):
     id_ = new_id(at_us)
     times = {"started_us": at_us, "ended_us": at_us + 1}
     place = Placement(
@@ -39,7 +41,7 @@ def write(file, at_us, session, *, before=None, shared=None):
     said = [message(f"of {id_}", 2 if before else 1)] + ([message(shared, 0)] if shared else [])
     one = call(
         id=id_, session_id=session, trace_id=f"t-{session}", cost_nano_usd=7,
-        continues_call_id=before, **times,
+        continues_call_id=before, agent_id=agent, **times,
     )  # fmt: skip
     payload = Payload(request_body=b"x" * 300)
     db = sqlite3.connect(file)
@@ -125,5 +127,26 @@ def test_a_kept_call_keeps_the_history_it_continues(file):
         "how it began", f"of {kept}", f"of {first}",
     }  # fmt: skip
     assert db.execute("select continues_call_id from llm_calls").fetchall() == [(None,)]
+    db.close()
+    assert problems(file) == []
+
+
+def test_agents_may_keep_theirs_longer_or_shorter(file):
+    """Sums stay as they are from where the first of the calls have gone."""
+    for agent, days in itertools.product(("short", "long", "other", None), (50, 40, 20, 0)):
+        write(file, NOON_US - days * DAY_US, f"{agent}-{days}", agent=agent)
+    db = open_database(file).conn
+    before = sums(db)
+    agents = {"short": NOON_US - 10 * DAY_US, "long": NOON_US - 45 * DAY_US, "nobody": NOON_US}
+    while let_calls_go(db, LIMIT_US, agents, Pace(3, 1, 3)):
+        pass
+    assert {name for (name,) in db.execute("select session_id from llm_calls")} == {
+        "long-40", "long-20", "other-20", "None-20", "short-0", "long-0", "other-0", "None-0",
+    }  # fmt: skip
+    assert db.execute("select since_us from horizon").fetchall() == [
+        ((NOON_US - 20 * DAY_US) // DAY_US * DAY_US + DAY_US,)
+    ]
+    rollups.rebuild(db)
+    assert sums(db) == before
     db.close()
     assert problems(file) == []

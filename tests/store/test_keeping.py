@@ -76,6 +76,18 @@ def test_an_agent_may_be_the_only_one_whose_content_goes(db):
     assert days(db)[0] == [1, 3, 5, 7, 9, 11]
 
 
+def test_calls_go_by_agent_and_their_sums_stay(db):
+    all_done(db, Keeping(metadata_days=6, metadata_agents={"even": 2, "odd": 0}))
+    assert days(db)[1:] == ([1, 3, 5, 7, 9, 10, 11], 5 * DAYS)
+
+
+def test_an_agent_may_be_the_only_one_whose_calls_go(db):
+    all_done(db, Keeping(metadata_agents={"even": 0}))
+    assert days(db)[1] == list(range(DAYS))
+    all_done(db, Keeping(metadata_agents={"even": 2}))
+    assert days(db)[1] == [1, 3, 5, 7, 9, 10, 11]
+
+
 def test_content_goes_before_calls(db):
     everything = bytes_used(db)
     all_done(db, Keeping(max_bytes=everything - 3 * BODY))
@@ -120,6 +132,7 @@ def test_sizes_are_written_like_sizes(monkeypatch, tmp_path):
     monkeypatch.setenv("AGENTTRACE_HOME", str(tmp_path))
     assert load({"max_bytes": "2GB"}).max_bytes == 2 * 10**9
     assert load({"retention_agents": {"a": 7}}).retention_agents == {"a": 7}
+    assert load({"metadata_agents": {"a": 7}}).metadata_agents == {"a": 7}
     with pytest.raises(SettingsError, match="500MB or 2GB"):
         load({"max_bytes": "large"})
     with pytest.raises(SettingsError, match="retention-agents"):

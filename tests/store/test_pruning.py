@@ -84,3 +84,23 @@ def test_the_command(database):
     assert CliRunner().invoke(cli, ["db", "prune", "--max-size", "big"]).exit_code == 2
     assert CliRunner().invoke(cli, ["db", "prune", "--max-size", "0.0005GB"]).exit_code == 0
     assert left(database)[0] <= 4
+
+
+def test_what_would_go_is_counted_by_agent(database, monkeypatch):
+    """As what then goes is; sessions on hold stay in both."""
+    with sqlite3.connect(database) as db:
+        ids = [id_ for (id_,) in db.execute("select id from llm_calls order by id")]
+        db.executemany(
+            "update llm_calls set agent_id = ?, session_id = ? where id = ?",
+            [(("short", "long")[n % 2], f"s{n}", id_) for n, id_ in enumerate(ids)],
+        )
+        db.execute("insert into holds values ('s0', 1, null)")
+    monkeypatch.setenv("AGENTTRACE_RETENTION_AGENTS", '{"short": 2, "long": 7}')
+    monkeypatch.setenv("AGENTTRACE_METADATA_AGENTS", '{"long": 7}')
+    would = CliRunner().invoke(cli, ["db", "prune", "--dry-run"]).output
+    assert left(database) == (10, 10, 50, 10)
+    assert "4 payloads and 4 messages would go.\n1 calls would go." in would
+    assert "like the others" not in would
+    went = CliRunner().invoke(cli, ["db", "prune"]).output
+    assert "4 payloads and 4 messages went.\n1 calls went." in went
+    assert left(database) == (6, 6, 50, 9)

@@ -1,0 +1,73 @@
+"""How much a step of letting go does at once, by how long the one before held the lock.
+
+A step that took long is followed by one of half its size, one that was quick and had more to do by
+a larger one: the size finds itself, whatever the machine, its disk, and what hangs on a call.
+"""
+
+import contextlib
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+LONG_S = 0.02
+SHORT_S = 0.005
+
+
+@dataclass(slots=True)
+class Pace:
+    """Room for `room` things in the next step, between `least` and `most`."""
+
+    room: int
+    least: int
+    most: int
+    clock: Callable[[], float] = time.perf_counter
+    done: int = 0
+    """What this step has done: only one that had more to do says that there may be more room."""
+
+    def took(self, seconds: float) -> None:
+        """The lock was held that long."""
+        if seconds > LONG_S:
+            self.room = max(self.least, self.room // 2)
+        elif seconds < SHORT_S and self.done >= self.room:
+            self.room = min(self.most, self.room + self.room // 4 + 1)
+        self.done = 0
+
+
+@contextlib.contextmanager
+def locked(db: sqlite3.Connection, pace: Pace) -> Iterator[None]:
+    """A transaction that writes, and whose time counts; whatever ends it, nothing is half done.
+
+    The log is not brought home at its end, which holds no lock but takes its time.
+    """
+    (pages,) = db.execute("pragma wal_autocheckpoint").fetchone()
+    db.execute("pragma wal_autocheckpoint = 0")
+    try:
+        db.execute("begin immediate")
+        began = pace.clock()
+        try:
+            yield
+            db.execute("commit")
+        except BaseException:  # Ctrl-C as well
+            if db.in_transaction:
+                db.rollback()
+            raise
+        pace.took(pace.clock() - began)
+    finally:
+        db.execute(f"pragma wal_autocheckpoint = {pages}")
+
+
+def give_back(db: sqlite3.Connection, pace: Pace) -> None:
+    """Let the file end earlier, by free pages; and bring the log home where it is long."""
+    if not db.execute("pragma freelist_count").fetchone()[0]:
+        return
+    db.execute("begin immediate")
+    began = pace.clock()
+    try:  # a page a row: read them all
+        pace.done = len(db.execute(f"pragma incremental_vacuum({pace.room})").fetchall())
+        pace.took(pace.clock() - began)
+        db.execute("commit")
+    except BaseException:
+        if db.in_transaction:
+            db.rollback()
+        raise

@@ -1,0 +1,59 @@
+"""Reads what is about to be deleted, before anybody has to wait for it.
+
+A step of retention holds the lock; what it reads then from a slow disk, every writer waits for.
+So rows, and the places of each in the indexes of its table, are looked at first, without a lock:
+then they are in memory.
+"""
+
+import sqlite3
+from collections.abc import Mapping
+
+_ROWID = -1
+_INDEXES = """
+select l.name, x.cid, x.name, m.sql
+from pragma_index_list(?) l, pragma_index_xinfo(l.name) x
+left join sqlite_master m on m.name = l.name
+where l.origin <> 'pk' order by l.seq, x.seqno
+"""
+
+
+def look_at(db: sqlite3.Connection, table: str) -> str:
+    """SQL that reads rows of *table* as deleting them would, and counts them.
+
+    It ends where a condition on them follows.  The end of a row is asked for, which leads along
+    the pages of a long one; of messages everything, since the search index wants their words.
+    """
+    found = db.execute(
+        "select name from pragma_table_info(?) where pk = 0 order by cid desc", (table,)
+    )
+    columns = [f'"{name}"' for (name,) in found]
+    parts = columns if table == "messages" else [f"coalesce({', '.join(columns)}, null)"]
+    said = [f"count(substr({part}, -1))" for part in parts]
+    said += [f"count(({sql}))" for sql in _places(db, table)]
+    return f'select count(*), {", ".join(said)} from "{table}" where '
+
+
+def read(db: sqlite3.Connection, sql: str, given: Mapping[str, object] | None = None) -> int:
+    """Read what *sql*, of `look_at` and a condition, asks for; how many rows."""
+    return int(db.execute(sql, given or {}).fetchone()[0])
+
+
+def _places(db: sqlite3.Connection, table: str) -> list[str]:
+    """SQL that finds a row in each index of its table but the first, by the columns of that."""
+    columns: dict[str, list[str | None]] = {}
+    conditions: dict[str, str] = {}
+    for index, cid, column, sql in db.execute(_INDEXES, (table,)):
+        name = "rowid" if cid == _ROWID else column
+        columns.setdefault(index, []).append(name)
+        conditions[index] = (sql or "").partition(" where ")[2]
+    found = []
+    for index, names in columns.items():
+        if None in names:  # by an expression: with the time behind it, old ones are together
+            continue
+        same = [f'x."{name}" is "{table}"."{name}"' for name in names]
+        if conditions[index]:
+            same.append(f"({conditions[index]})")
+        found.append(
+            f'select 1 from "{table}" x indexed by "{index}" where {" and ".join(same)} limit 1'
+        )
+    return found

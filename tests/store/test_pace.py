@@ -1,0 +1,138 @@
+"""How long a step may hold the lock, and what is read before it does."""
+
+import itertools
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from agenttrace_mitm.clock import new_id
+from agenttrace_mitm.model import Payload, Record, StoredToolCall
+from agenttrace_mitm.store import open_database
+from agenttrace_mitm.store.aging import let_calls_go
+from agenttrace_mitm.store.pace import LONG_S, SHORT_S, Pace, give_back, locked
+from agenttrace_mitm.store.retention import let_go
+from agenttrace_mitm.store.rows import write_record
+from tests.support.records import NOON_US, call, message
+
+DAY_US = 86_400_000_000
+OLD_US = NOON_US - 90 * DAY_US
+THREAD = Path("/proc/thread-self/io")
+PAGE = 8192
+
+
+class Clock:
+    """Each time it is asked, so much later."""
+
+    def __init__(self) -> None:
+        self.step = self.now = 0.0
+
+    def __call__(self) -> float:
+        self.now += self.step
+        return self.now
+
+
+def test_a_step_that_held_the_lock_for_long_is_followed_by_a_smaller_one(tmp_path: Path) -> None:
+    db, clock = open_database(tmp_path / "data.db").conn, Clock()
+    pace = Pace(40, 5, 50, clock)
+    rooms = []
+    for took, done in [
+        (LONG_S * 2, 40), (LONG_S * 2, 20), (LONG_S * 2, 0), (LONG_S * 2, 0),  # down to the least
+        (SHORT_S / 2, 4), (SHORT_S / 2, 5), (SHORT_S * 2, 7), *[(SHORT_S / 2, 50)] * 12,
+    ]:  # fmt: skip
+        clock.step = took
+        with locked(db, pace):
+            pace.done = done
+        rooms.append(pace.room)
+    assert rooms[:7] == [20, 10, 5, 5, 5, 7, 7]
+    assert rooms[7:9] == [9, 12]
+    assert rooms[-1] == 50
+    db.close()
+
+
+def test_a_step_that_fails_is_undone_and_the_log_comes_home_as_before(tmp_path: Path) -> None:
+    db = open_database(tmp_path / "data.db").conn
+    before = db.execute("pragma wal_autocheckpoint").fetchone()
+    with pytest.raises(KeyboardInterrupt), locked(db, Pace(1, 1, 1)):
+        db.execute("insert into recorder_events (at_us, kind) values (1, 'x')")
+        raise KeyboardInterrupt
+    assert not db.in_transaction
+    assert db.execute("select count(*) from recorder_events").fetchone() == (0,)
+    assert db.execute("pragma wal_autocheckpoint").fetchone() == before
+    db.close()
+
+
+def test_free_pages_are_given_back_in_bites(tmp_path: Path) -> None:
+    db, clock = open_database(tmp_path / "data.db").conn, Clock()
+    db.execute("create table large as select zeroblob(800000) as x")
+    db.execute("drop table large")
+    free = [db.execute("pragma freelist_count").fetchone()[0]]
+    pace = Pace(20, 5, 30, clock)
+    for took in (0.0, LONG_S * 2, 0.0):
+        clock.step = took
+        give_back(db, pace)
+        free.append(db.execute("pragma freelist_count").fetchone()[0])
+    assert free[0] > 60
+    assert [was - now for was, now in itertools.pairwise(free)] == [20, 26, 13]
+    db.close()
+
+
+def written(folder: Path) -> Path:
+    """A file whose rows are long, and whose indexes have many pages; none of it is in memory."""
+    db, some = open_database(folder / "data.db").conn, random.Random(1)
+    db.execute("begin")
+    for number in range(200):
+        at_us = OLD_US + number * 1_000_000
+        id_, other = new_id(at_us), f"{some.getrandbits(128):032x}"
+        words = " ".join(f"{some.getrandbits(40):x}" for _ in range(800))
+        write_record(
+            db,
+            Record(
+                call=call(id=id_, started_us=at_us, trace_id=other, session_id=other,
+                          thread_id=other, turn_print=other[:16], reply_print=other[16:]),
+                messages=(message(words, 0), message(f"{number}", 1)),
+                tool_calls=(StoredToolCall(
+                    tool_call_id=other, position=0, name=other, arguments=words),),
+                payload=Payload(request_body=some.randbytes(30_000)),
+            ),
+        )  # fmt: skip
+    db.execute("commit")
+    db.close()
+    return folder / "data.db"
+
+
+def bytes_read() -> int:
+    """What this thread has read from files, in memory or not."""
+    return int(THREAD.read_text().split()[1])
+
+
+def under_lock(file: Path, what: Callable[..., int]) -> int:
+    """Pages that a step reads while it holds the lock for what it deletes."""
+    db = open_database(file).conn
+    db.execute("pragma cache_size = -64000")
+    told: list[tuple[str, int]] = []
+    db.set_trace_callback(lambda sql: told.append((sql, bytes_read())))
+    assert what(db, NOON_US, None, Pace(60, 60, 60))
+    db.set_trace_callback(None)
+    db.close()
+    said = [sql for sql, _ in told]
+    began = [place for place, sql in enumerate(said) if sql == "begin immediate"][-2]  # no vacuum
+    return (told[said.index("commit", began)][1] - told[began][1]) // PAGE
+
+
+@pytest.mark.skipif(not THREAD.exists(), reason="only Linux says what a thread has read")
+@pytest.mark.parametrize(
+    ("what", "reads"), [(let_go, "retention._looked_at"), (let_calls_go, "aging._read_ahead")]
+)
+def test_what_a_step_needs_is_read_before_anybody_waits_for_it(
+    tmp_path: Path, what: Callable[..., int], reads: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the lock is held, a few pages of lists and of the search index, none per row."""
+    file = written(tmp_path)
+    shutil.copy(file, tmp_path / "other.db")
+    ahead = under_lock(file, what)
+    monkeypatch.setattr(f"agenttrace_mitm.store.{reads}", lambda db, due, *_: due)
+    blindly = under_lock(tmp_path / "other.db", what)
+    assert ahead < blindly / 3
