@@ -7,7 +7,6 @@ import pytest
 from sqlite_utils import Database
 
 from agenttrace_mitm.clock import new_id
-from agenttrace_mitm.model import Payload
 from agenttrace_mitm.store import KnownContent, open_database
 from agenttrace_mitm.store.aging import let_calls_go
 from agenttrace_mitm.store.opening import APPLICATION_ID
@@ -158,27 +157,6 @@ def test_retention_finds_what_goes_by_an_index(tmp_path: Path) -> None:
         small |= {"temp.doomed", "temp.loose"}
         own = {"messages"}  # what the test itself asks
         assert {step.split()[1] for step in db.passed_over} - small == own
-    db.close()
-
-
-def test_what_retention_changes_it_reads_before_it_takes_the_lock(tmp_path: Path) -> None:
-    """Old rows may be on a slow disk: nobody else is to wait for them."""
-    with open_database(tmp_path / "data.db").conn as db:
-        body = Payload(request_body=b"x" * 100_000)
-        old = record("old", id=new_id(NOON_US), started_us=NOON_US)
-        write_record(db, old.model_copy(update={"payload": body}))
-        for step, changed in ((let_go, ("payloads", "messages")), (let_calls_go, ("llm_calls",))):
-            seen: list[str] = []
-            db.set_trace_callback(seen.append)
-            assert step(db, NOON_US + 2 * DAY_US)
-            db.set_trace_callback(None)
-            writes = [sql for sql in seen if sql.split()[0] in ("delete", "update")]
-            locked = [n for n, sql in enumerate(seen) if sql == "begin immediate"]
-            before, after = seen[: locked[-1]], seen[locked[-1] :]
-            for table in changed:
-                assert [sql for sql in after if sql in writes and f" {table} " in sql], table
-                whole = f"* from {table}", f"content, own_text from {table}"
-                assert [sql for sql in before if any(said in sql for said in whole)], table
     db.close()
 
 
