@@ -174,8 +174,8 @@ class Service:
                 self._take_exchange(frame, worker, link)
 
     def _take_submission(self, frame: Submitted, link: Link) -> None:
-        records = self._pipeline.submitted(frame.records)
-        events = [self._pipeline.submitted_event(said) for said in frame.events]
+        records = self._pipeline.submitted(frame.calls)
+        events = self._pipeline.submitted_events(frame.events)
         ids = {record.call.id for record in records} | {event.id for event in events}
         submission = _Submission(frame.id, ids, link)
         for id_ in ids:
