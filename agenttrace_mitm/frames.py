@@ -138,11 +138,11 @@ class Note(Frame, frozen=True):
 
 
 class Submitted(Frame, frozen=True):
-    """Calls and events that came through the API, as JSON of `Record` and `StoredEvent`."""
+    """Calls and events that came through the API: JSON lists of `LlmCall` and `StoredEvent`."""
 
     id: str
-    records: list[bytes]
-    events: list[bytes]
+    calls: bytes
+    events: bytes
 
 
 class Settled(Frame, frozen=True):

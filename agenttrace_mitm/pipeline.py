@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from pydantic import TypeAdapter
+
 from . import providers
 from .model import (
     Body,
@@ -24,6 +26,7 @@ from .model import (
     StoredEvent,
     StoredMessage,
     StoredPrompt,
+    StoredSession,
     StoredToolResult,
     Understood,
 )
@@ -42,6 +45,8 @@ from .traces.prompts import Prompt, Prompts
 
 log = logging.getLogger(__name__)
 
+_CALLS = TypeAdapter(list[LlmCall])
+_EVENTS = TypeAdapter(list[StoredEvent])
 _SUBSCRIPTIONS = ("chatgpt.com", "cloudcode-pa.googleapis.com")
 
 
@@ -152,23 +157,31 @@ class Pipeline:
         self._late.wait(call.id, call.started_us, (of + key for key in place.awaits))
         return found
 
-    def submitted(self, said: Sequence[bytes]) -> list[Record]:
-        """The records that a program made itself, *said* in JSON each, as they may be stored."""
+    def submitted(self, said: bytes) -> list[Record]:
+        """The calls that a program tells of, a JSON list, as they may be stored.
+
+        Raises `ValueError` when it is not one.
+        """
+        calls = _CALLS.validate_json(said)
         # Nearly all have no secret, and one look at what came says so.
-        clean = _is_clean(b"\n".join(said))
-        return [self._submitted(one, clean=clean or _is_clean(one)) for one in said]
+        is_clean = _is_clean(said)
+        return [
+            self._submitted(call, placement, is_clean=is_clean)
+            for call, placement in zip(calls, _own_sessions(calls), strict=True)
+        ]
 
-    def _submitted(self, said: bytes, *, clean: bool) -> Record:
-        record = Record.model_validate_json(said)
-        if record.call.privacy_tier != self._tier:
-            call = record.call.model_copy(update={"privacy_tier": self._tier})
-            record = record.model_copy(update={"call": call})
-        return keep(record if clean else _redacted(record, Redactor()), self._tier)
+    def _submitted(self, call: LlmCall, placement: Placement, *, is_clean: bool) -> Record:
+        if call.privacy_tier != self._tier:
+            call = call.model_copy(update={"privacy_tier": self._tier})
+        record = Record.judged({"call": call, "placement": placement})
+        return keep(record if is_clean else _redacted(record, Redactor()), self._tier)
 
-    def submitted_event(self, said: bytes) -> StoredEvent:
-        """The event that a program told of, *said* in JSON, as it may be stored."""
-        kept = keep_event(StoredEvent.model_validate_json(said), self._tier)
-        return kept if _is_clean(said) else StoredEvent(**Redactor().json(kept.model_dump()))
+    def submitted_events(self, said: bytes) -> list[StoredEvent]:
+        """The events that a program tells of, as `submitted`."""
+        kept = [keep_event(event, self._tier) for event in _EVENTS.validate_json(said)]
+        if _is_clean(said):
+            return kept
+        return [StoredEvent(**Redactor().json(event.model_dump())) for event in kept]
 
     def in_flight(self, exchange: Exchange) -> Record:
         """A row for an exchange that has not ended, so that a long call can be seen."""
@@ -458,6 +471,36 @@ def _has_secret(talk: _Talk, redactor: Redactor) -> bool:
 
 def _pieces(payload: Payload) -> list[str]:
     return scattered(payload.response_body) if payload.response_body else []
+
+
+def _own_sessions(calls: Sequence[LlmCall]) -> list[Placement]:
+    """The session that the program itself says each of *calls* is of, as wide as all of them.
+
+    Calls of one session share a value, which has to be written once.
+    """
+    ends: dict[tuple[str | None, str | None], tuple[int, int]] = {}
+    for call in calls:
+        started, ended = call.started_us, call.ended_us or call.started_us
+        first, last = ends.get((call.session_id, call.agent_id), (started, ended))
+        ends[call.session_id, call.agent_id] = min(first, started), max(last, ended)
+    found = {
+        (session, agent): _own_session(session, agent, *times) if session else Placement()
+        for (session, agent), times in ends.items()
+    }
+    return [found[call.session_id, call.agent_id] for call in calls]
+
+
+def _own_session(
+    session_id: str, agent_id: str | None, started_us: int, ended_us: int
+) -> Placement:
+    session = StoredSession(
+        session_id=session_id,
+        agent_id=agent_id,
+        how="client",
+        started_us=started_us,
+        ended_us=ended_us,
+    )
+    return Placement(session=session)
 
 
 def _is_clean(said: bytes) -> bool:

@@ -150,6 +150,8 @@ def _unpriced_unit(prices: Listing, counted: Mapping[str, Number]) -> str:
     """
     present = [unit for unit, value in counted.items() if value]
     lacking = [unit for unit in present if unit not in prices.card]
+    if not lacking:
+        return ""
     for unit in lacking:
         if unit in NEEDS_A_PRICE:
             return unit

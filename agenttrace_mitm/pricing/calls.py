@@ -57,8 +57,14 @@ def priced(call: LlmCall, reported_nano_usd: int | None = None) -> LlmCall:
 
     A price that the provider reported wins, and what the lists say stands beside it.
     """
+    update = cost_columns(call, reported_nano_usd)
+    return call.model_copy(update=update) if update else call
+
+
+def cost_columns(call: LlmCall, reported_nano_usd: int | None = None) -> dict[str, Json]:
+    """The columns that `priced` fills in."""
     if call.kind not in BILLED_KINDS or call.duplicate_of:
-        return call
+        return {}
     notes = [note for note in call.notes or () if not _OF_A_PRICE.match(note)]
     found = price_call(call)
     if reported_nano_usd is not None:
@@ -66,16 +72,14 @@ def priced(call: LlmCall, reported_nano_usd: int | None = None) -> LlmCall:
         found = Cost(reported_nano_usd, {REPORTED: reported_nano_usd, **listed}, "provider")
     if isinstance(found, Unpriced):
         update = _NO_COST | {"unpriced_reason": found.reason, "notes": notes or None}
-        return call.model_copy(update=update | _estimate(call))
-    return call.model_copy(
-        update={
-            "cost_nano_usd": found.nano_usd,
-            "cost_detail": dict(found.detail),
-            "price_source": found.source,
-            "unpriced_reason": None,
-            "notes": [*notes, *found.notes] or None,
-        }
-    )
+        return update | _estimate(call)
+    return {
+        "cost_nano_usd": found.nano_usd,
+        "cost_detail": dict(found.detail),
+        "price_source": found.source,
+        "unpriced_reason": None,
+        "notes": [*notes, *found.notes] or None,
+    }
 
 
 def reported_in(call: LlmCall) -> int | None:

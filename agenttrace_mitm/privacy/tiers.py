@@ -152,7 +152,7 @@ def keep(record: Record, tier: Tier) -> Record:
 
 def keep_event(event: StoredEvent, tier: Tier) -> StoredEvent:
     """*event* as *tier* allows it to be stored."""
-    return _kept(event, tier)
+    return event if tier == 3 else _kept(event, tier)
 
 
 def _kept[Value: Row](value: Value, tier: Tier) -> Value:

@@ -28,7 +28,7 @@ from ..frames import (
     Submitted,
     encode,
 )
-from ..model import Exchange, Record, StoredEvent
+from ..model import Exchange, Record
 from ..pipeline import Pipeline
 from ..store import BlindSpot, Event, KnownContent, Relink, Writer
 from .assembly import Assembly, ExchangeFrame
@@ -174,16 +174,14 @@ class Service:
                 self._take_exchange(frame, worker, link)
 
     def _take_submission(self, frame: Submitted, link: Link) -> None:
-        records = self._pipeline.submitted(frame.records)
-        events = [self._pipeline.submitted_event(said) for said in frame.events]
+        records = self._pipeline.submitted(frame.calls)
+        events = self._pipeline.submitted_events(frame.events)
         ids = {record.call.id for record in records} | {event.id for event in events}
         submission = _Submission(frame.id, ids, link)
         for id_ in ids:
             self._submitted.setdefault(id_, []).append(submission)
-        items: list[Record | StoredEvent] = [*records, *events]
-        for number, item in enumerate(items, 1):
-            # Whoever sent them waits for an answer, and does not send more before.
-            self._writer.put(item, hurry=number == len(items))
+        # Whoever sent them waits for an answer, and does not send more before.
+        self._writer.put_all([*records, *events])
 
     def _take_exchange(self, frame: ExchangeFrame, worker: str, link: Link) -> None:
         assembly = self._workers.setdefault(worker, Assembly())

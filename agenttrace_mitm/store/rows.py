@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from ..model import LlmCall, Payload, Record
+from ..model import LlmCall, Payload, Placement, Record
 from . import kept_tables, rollups
 from .chains import Bodies, Recent, bodies_of, release, replace, stored
 from .descriptions import CALL_COLUMNS, STORED_COLUMNS
@@ -128,6 +128,7 @@ class Batch:
         self._recent = recent or Recent()
         self._counts = rollups.Counts()
         self._late = kept_tables.Late(db)
+        self._placed: dict[int, Placement] = {}
         self._has_messages = False
 
     def write(self, record: Record) -> None:
@@ -140,13 +141,19 @@ class Batch:
         _write_messages(db, record)
         self._has_messages |= any(not message.known for message in record.messages)
         _write_tools(db, record)
-        write_placement(db, record.placement)
+        self._place(record.placement)
         if record.overtaken:
             db.execute(FORKED_OFF, call.__dict__)
         if record.prompt:
             write_prompt(db, record.prompt, call.started_us, call.privacy_tier)
         if payload := record.payload:
             _write_payload(db, call, payload, self._recent, is_new=before is None)
+
+    def _place(self, placement: Placement) -> None:
+        """Rows of *placement*, once where several records share it."""
+        if id(placement) not in self._placed:
+            self._placed[id(placement)] = placement
+            write_placement(self._db, placement)
 
     def finish(self) -> None:
         """The rows that the records share."""

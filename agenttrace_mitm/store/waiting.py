@@ -61,15 +61,22 @@ class Waiting[T]:
 
         Where there is a *hurry*, somebody waits until it is done.
         """
-        size = self._weigh(item)
+        return self.put_all((item,), timeout_s, hurry=hurry)
+
+    def put_all(
+        self, items: Sequence[T], timeout_s: float | None = None, *, hurry: bool = False
+    ) -> bool:
+        """Add *items*, all of them or, where there stayed no room for all, none; as `put`."""
+        sizes = list(map(self._weigh, items))
+        size, number = sum(sizes), len(sizes)
         with self._lock:
-            if not self._fits(size) and not self._room.wait_for(
-                lambda: self._fits(size), timeout_s
+            if not self._fits(size, number) and not self._room.wait_for(
+                lambda: self._fits(size, number), timeout_s
             ):
                 return False
             self._bytes += size
-            self._since.append(time.monotonic())
-            self._items.append((item, size))
+            self._since.extend([time.monotonic()] * number)
+            self._items.extend(zip(items, sizes, strict=True))
             self._some.notify()
         if hurry:
             self._hurry.set()
@@ -110,8 +117,8 @@ class Waiting[T]:
                 self._bytes -= self._taken.popleft()
             self._room.notify_all()
 
-    def _fits(self, size: int) -> bool:
-        if len(self._items) >= self._most:
+    def _fits(self, size: int, number: int) -> bool:
+        if self._items and len(self._items) + number > self._most:
             return False
         return not self._bytes or self._bytes + size <= self._limit
 

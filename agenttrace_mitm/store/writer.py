@@ -136,6 +136,10 @@ class Writer:
         """
         return self._items.put(item, timeout_s, hurry=hurry)
 
+    def put_all(self, items: Sequence[Item]) -> None:
+        """Hand over *items*, which came together; somebody waits until they are written."""
+        self._items.put_all(items, hurry=True)
+
     def figures(self) -> dict[str, float]:
         """How it fares: what was committed, what waits, and for how long."""
         return {

@@ -7,6 +7,7 @@ import pytest
 from agenttrace_mitm import clock
 from agenttrace_mitm.ingest.events import read
 from agenttrace_mitm.ingest.handover import NotTaken, hand_over
+from agenttrace_mitm.model import LlmCall
 from agenttrace_mitm.pipeline import Pipeline
 from agenttrace_mitm.recorder.service import Service
 from agenttrace_mitm.store import KnownContent, Spool, Writer, open_database
@@ -23,7 +24,7 @@ CALL = {
 def one(**values):
     batch = read([CALL | values], NOW)
     assert batch.status == 200, batch.results
-    return batch.records[0].call
+    return LlmCall(**batch.calls[0])
 
 
 def test_a_call_is_priced_by_us():
@@ -73,6 +74,7 @@ def test_ids_of_traces_take_our_form():
         ({"timestamp": "2126-01-01"}, "timestamp"),
         ({"timestamp": 10**18}, "timestamp"),
         ({"cost_usd": float("nan")}, "cost_usd"),
+        ({"tags": {"half": "\ud800"}}, "tags"),
     ],
 )
 def test_what_is_wrong_costs_itself_alone(wrong, words):
@@ -80,7 +82,7 @@ def test_what_is_wrong_costs_itself_alone(wrong, words):
     assert batch.status == 207
     assert [result.success for result in batch.results] == [False, True]
     assert words in batch.results[0].error
-    assert len(batch.records) == 1
+    assert len(batch.calls) == 1
 
 
 @pytest.mark.parametrize("item", [None, 7, "x", [], {}])
@@ -182,7 +184,7 @@ async def test_nonsense_on_the_socket_hurts_nobody(tmp_path):
 
     async with Recorder(tmp_path) as recorder:
         reader, writer = await asyncio.open_unix_connection(recorder.socket)
-        writer.write(encode(Submitted("x", [b"{}"], [])))
+        writer.write(encode(Submitted("x", b"[{}]", b"[]")))
         assert await reader.read() == b""
         writer.close()
         await hand_over(read([CALL], clock.now_us()), recorder.socket)

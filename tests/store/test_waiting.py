@@ -79,3 +79,17 @@ def test_a_bare_record_keeps_figures_and_says_so() -> None:
     )
     assert (less.call.tokens_in, less.call.notes) == (3, ["odd", BARE])
     assert (less.payload, weight(less)) == (None, 0)
+
+
+def test_what_came_together_waits_until_there_is_room_for_all() -> None:
+    """Unless nothing else waits: it has to pass some time."""
+    waiting: Waiting[bytes] = Waiting(len, items=3, limit_bytes=10)
+    assert waiting.put(b"a")
+    assert not waiting.put_all([b"b", b"c", b"d"], timeout_s=0.01)
+    assert waiting.put_all([b"b", b"c"])
+    assert waiting.take(10, 1) == ([b"a", b"b", b"c"], False)
+    assert waiting.bytes == 3
+    waiting.done([b"a", b"b", b"c"])
+    assert waiting.put_all([b"x"] * 20)
+    assert (waiting.count, waiting.bytes) == (20, 20)
+    assert not waiting.put(b"y", timeout_s=0.01)

@@ -9,7 +9,7 @@ from agenttrace_mitm import clock
 from agenttrace_mitm.clock import new_id
 from agenttrace_mitm.ingest.events import Batch
 from agenttrace_mitm.ingest.handover import NotTaken, hand_over
-from agenttrace_mitm.model import Json, StoredEvent
+from agenttrace_mitm.model import Json
 
 from ..asking import rows_of
 from .endpoint import Answer, Call, Endpoint, Refused, Said, unavailable
@@ -154,15 +154,16 @@ async def _note(call: Call, type_: str) -> Noted:
     if settings is None:
         raise Refused(503, "There is no recorder here", wait_ms=5000)
     now_us = clock.now_us()
-    event = StoredEvent(
-        id=new_id(now_us), at_us=now_us, agent_id=said.agent_id, type=type_, name=said.name,
-        tags=said.tags, received_us=now_us,
-    )  # fmt: skip
+    id_ = new_id(now_us)
+    event = {
+        "id": id_, "at_us": now_us, "agent_id": said.agent_id, "type": type_, "name": said.name,
+        "tags": said.tags, "received_us": now_us,
+    }  # fmt: skip
     try:
         await hand_over(Batch((), (event,), ()), settings.recorder_socket)
     except NotTaken as error:
         raise unavailable(error) from None
-    return Noted(id=event.id)
+    return Noted(id=id_)
 
 
 ENDPOINTS = (
