@@ -6,11 +6,12 @@ kept, and rollups from before it are what is left of those that went, so they ar
 again.  Sessions on hold stay, with their content.
 """
 
+import json
 import sqlite3
 from collections.abc import Iterator, Mapping
 
 from . import chains
-from .forgetting import GONE, going, remove_doomed
+from .forgetting import GONE, doom, going, remove_doomed
 from .pace import Pace, give_back, locked
 from .read_ahead import look_at, read
 from .retention import vacuum_pace
@@ -33,11 +34,6 @@ with recursive agents (id) as (
     from agents where agents.id is not null
 )
 select id from agents
-"""
-_DOOMED = """
-create temp table doomed as
-select id, started_us, started_us / 3600000000 as hour, session_id, trace_id, thread_id, prompt_id
-from llm_calls where id in ({ids})
 """
 _STAY_AFTER_ALL = f"""
 delete from temp.doomed where id not in (
@@ -87,8 +83,7 @@ def let_calls_go(
     pace = pace or a_pace()
     before_us = before_us // DAY_US * DAY_US
     going_ids = _oldest(db, before_us, agents or {}, pace.room)
-    db.execute("drop table if exists temp.doomed")
-    db.execute(_DOOMED.format(ids=", ".join("?" * len(going_ids))), going_ids)
+    doom(db, "id in (select value from json_each(?))", json.dumps(going_ids))
     _read_ahead(db, going_ids)
     with locked(db, pace):
         db.execute(_STAY_AFTER_ALL)

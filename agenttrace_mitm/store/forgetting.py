@@ -25,11 +25,15 @@ FORGOTTEN = "[forgotten]"
 SHORTEST_TEXT = 4
 
 _KEY = {"agent": "agent_id", "session": "session_id", "trace": "trace_id"}
-_DOOMED = """
-create temp table doomed as
-select id, started_us / 3600000000 as hour, session_id, trace_id, thread_id,
-       prompt_id
-from llm_calls where {key} = ?
+_TABLES = (
+    "create temp table if not exists doomed (id text primary key, started_us integer, hour integer,"
+    " session_id text, trace_id text, thread_id text, prompt_id text)",
+    "create temp table if not exists loose (id integer primary key)",
+)
+_DOOM = """
+insert into temp.doomed
+select id, started_us, started_us / 3600000000, session_id, trace_id, thread_id, prompt_id
+from llm_calls where {which}
 """
 GONE = "(select id from temp.doomed)"
 
@@ -81,9 +85,7 @@ def delete_calls(db: sqlite3.Connection, what: str, name: str) -> dict[str, int]
     again: `forget_calls` sees to these as well.
     """
     key = _KEY[what]
-    db.execute("drop table if exists temp.doomed")
-    db.execute("drop table if exists temp.loose")
-    db.execute(_DOOMED.format(key=key), (name,))
+    doom(db, f"{key} = ?", name)
     hours = [hour for (hour,) in db.execute("select distinct hour from temp.doomed")]
     counted = remove_doomed(db, what, name)
     rollups.recount(db, hours)
@@ -94,20 +96,32 @@ def delete_calls(db: sqlite3.Connection, what: str, name: str) -> dict[str, int]
     return counted
 
 
+def doom(db: sqlite3.Connection, which: str, *given: str) -> None:
+    """Put the calls *which*, a condition with parameters, into the table `temp.doomed`."""
+    for sql in _TABLES:
+        db.execute(sql)
+    _clear(db)
+    db.execute(_DOOM.format(which=which), given)
+
+
+def _clear(db: sqlite3.Connection) -> None:
+    """Tables that stay, empty: were they dropped, every statement would be compiled again."""
+    db.execute("delete from temp.doomed")
+    db.execute("delete from temp.loose")
+
+
 def remove_doomed(
     db: sqlite3.Connection, what: str | None = None, name: str = ""
 ) -> dict[str, int]:
     """Delete the calls in the table `temp.doomed` and all that hangs on them; rows by table.
 
     They are all of a *what* called *name*, or, without, the oldest: what they rest on has gone
-    before them.  The table goes as well; rollups stay as they are.
+    before them.  The table is empty after; rollups stay as they are.
     """
-    db.execute("drop table if exists temp.loose")
-    db.execute("create unique index temp.doomed_ids on doomed (id)")
     counted = {"llm_calls": db.execute("select count(*) from temp.doomed").fetchone()[0]}
     db.execute(_HEIRS)
     db.execute(
-        "create temp table loose as"
+        "insert into temp.loose"
         f" select distinct message_id as id from call_messages where call_id in {GONE}"
     )
     # Kept bodies may be stored as the difference to one that goes.
@@ -123,8 +137,7 @@ def remove_doomed(
             "update tool_calls set result = null, answered_by_call_id = null"
             f" where answered_by_call_id in {GONE}"
         )
-    db.execute("drop table temp.doomed")
-    db.execute("drop table temp.loose")
+    _clear(db)
     return counted
 
 

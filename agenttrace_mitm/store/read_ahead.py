@@ -9,6 +9,9 @@ import sqlite3
 from collections.abc import Mapping
 
 _ROWID = -1
+_MADE: dict[tuple[str, str], str] = {}
+"""What `look_at` gave, by table and schema: a step asks for a dozen."""
+_SCHEMA = "select group_concat(sql) from sqlite_master where tbl_name = ?"
 _INDEXES = """
 select l.name, x.cid, x.name, m.sql
 from pragma_index_list(?) l, pragma_index_xinfo(l.name) x
@@ -23,6 +26,13 @@ def look_at(db: sqlite3.Connection, table: str) -> str:
     It ends where a condition on them follows.  The end of a row is asked for, which leads along
     the pages of a long one; of messages everything, since the search index wants their words.
     """
+    key = table, str(db.execute(_SCHEMA, (table,)).fetchone()[0])
+    if key not in _MADE:
+        _MADE[key] = _looking_at(db, table)
+    return _MADE[key]
+
+
+def _looking_at(db: sqlite3.Connection, table: str) -> str:
     found = db.execute(
         "select name from pragma_table_info(?) where pk = 0 order by cid desc", (table,)
     )
