@@ -129,10 +129,17 @@ where substr(prompt_id, 1, :n) = :id
 OLD_PROMPTS = """
 select prompt_id from prompts
 where first_seen_us < :before_us and privacy_tier > 0
-  and not exists (
-      select 1 from llm_calls c
-      where c.agent_id = prompts.agent_id and c.started_us >= :before_us
-        and c.prompt_id = prompts.prompt_id
+  and prompt_id not in (
+      select prompt_id from rollup_session where day > :before_us / 86400000000
+  )
+  and prompt_id not in (
+      select prompt_id from llm_calls
+      where started_us >= :before_us and started_us < (:before_us / 86400000000 + 1) * 86400000000
+        and prompt_id is not null
+  )
+  and prompt_id not in (
+      select prompt_id from llm_calls
+      where outcome = 'in_flight' and started_us > 0 and prompt_id is not null
   )
 """
 LET_GO = """
@@ -142,7 +149,8 @@ where prompt_id = :id
 """
 """Retention: the words of prompts that no call since *before_us* was made with.
 
-The first takes its time; the second looks only at calls that came after it was asked.
+The first asks the sums of days, and the calls of the day that *before_us* falls into; the second
+looks only at calls that came after.
 """
 
 VERSIONS_SINCE = """
