@@ -130,6 +130,7 @@ def test_what_a_step_needs_is_read_before_anybody_waits_for_it(
     tmp_path: Path, what: Callable[..., int], reads: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While the lock is held, a few pages of lists and of the search index, none per row."""
+    monkeypatch.setattr("agenttrace_mitm.store.retention.SLICE_S", 60.0)  # as many calls in both
     file = written(tmp_path)
     shutil.copy(file, tmp_path / "other.db")
     ahead = under_lock(file, what)
