@@ -86,7 +86,7 @@ def outline(db: sqlite3.Connection, session: Row, cap: int) -> Outline:
         else outcome(db, session_id, cap)
     )
     whole_us = _whole(calls, session)
-    spans = spans_of(db, "c.session_id = ? and c.kind = 'llm'", session_id)
+    spans = spans_of(db, (one.id for one in calls))
     return Outline(
         bill=bill,
         aside=taken[None],
@@ -176,14 +176,16 @@ def _context(calls: Iterable[Light], aside: set[str]) -> tuple[tuple[int, int], 
 # ------------------------------------------------------------------ times
 
 
-def spans_of(db: sqlite3.Connection, which: str, *given: str) -> Spans:
-    """When the tools of *which* calls `c` ran."""
+_SPANS = """
+    select t.call_id, t.started_us, coalesce(t.ended_us, t.started_us)
+    from json_each(?) one cross join tool_calls t on t.call_id = one.value
+"""
+
+
+def spans_of(db: sqlite3.Connection, calls: Iterable[str]) -> Spans:
+    """When the tools of *calls* ran."""
     found: dict[str, list[Stretch]] = {}
-    sql = f"""
-        select t.call_id, t.started_us, coalesce(t.ended_us, t.started_us)
-        from llm_calls c join tool_calls t on t.call_id = c.id where {which}
-    """
-    for call_id, started, ended in db.execute(sql, given):
+    for call_id, started, ended in db.execute(_SPANS, (json.dumps(list(calls)),)):
         found.setdefault(call_id, []).append((started, ended))
     return found
 
