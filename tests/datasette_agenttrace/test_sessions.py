@@ -10,9 +10,9 @@ from agenttrace_mitm import clock
 from agenttrace_mitm.model import Placement, Record, StoredSession, StoredTrace
 from agenttrace_mitm.store import open_database
 from agenttrace_mitm.store.sessions import story
+from datasette_agenttrace.sessions import memory, queries, replay
 from datasette_agenttrace.sessions import outcome as outcomes
 from datasette_agenttrace.sessions import outline as outlines
-from datasette_agenttrace.sessions import queries, replay
 from datasette_agenttrace.sessions.queries import load, sessions_asked
 from tests.datasette_agenttrace.test_calls import call, store
 from tests.datasette_agenttrace.test_costs import NOON, TODAY, Page
@@ -74,6 +74,19 @@ async def test_calls_are_passed_over_again_only_when_a_session_goes_on(talk, get
     assert len(told) == 2
     assert after["bill"]["calls"] == before["bill"]["calls"] + 1
     assert len(after["headings"]) == len(before["headings"]) + 1
+
+
+async def test_content_that_was_let_go_is_not_remembered_for_long(talk, get, monkeypatch):
+    """Paths and counts of what was changed are content as well."""
+    _task(talk)
+    now_us = clock.now_us()
+    assert (await get(f"{SESSIONS}/s-1.json")).json()["outcome"]["files"] == ["p.py"]
+    talk.db.execute("update tool_calls set arguments = null, result = null")
+    monkeypatch.setattr(clock, "now_us", lambda: now_us + memory.KEPT_US)
+    for path in (f"{SESSIONS}/s-1.json", f"{SESSIONS}.json"):
+        found = (await get(path)).json()
+        left = found["outcome"] if "outcome" in found else found["sessions"][0]["outcome"]
+        assert left["files"] == []
 
 
 async def test_a_replay_tells_what_the_story_tells(talk, get):

@@ -6,9 +6,7 @@ The answer for a list is kept until the session goes on.
 
 import json
 import sqlite3
-from collections import OrderedDict
 from collections.abc import Iterator, Set
-from threading import Lock
 from typing import Any
 
 from pydantic import Field
@@ -18,6 +16,7 @@ from agenttrace_mitm.traces.edits import Files
 
 from ..asking import Value
 from ..bills import Bill
+from .memory import Memory
 
 MOST_TOOLS = 10_000  # of a session; what comes later is not counted, and that is said
 OPENED_CHARS = 300_000  # of arguments or a result, beyond which they are not looked into
@@ -173,22 +172,9 @@ def stamp_of(ended_us: int, bill: Bill) -> Stamp:
     return ended_us, bill.calls, bill.running
 
 
-_known: OrderedDict[tuple[str, str], tuple[Stamp, Outcome]] = OrderedDict()
-_lock = Lock()
+_known: Memory[Outcome] = Memory(REMEMBERED)
 
 
 def known_outcome(db: sqlite3.Connection, session_id: str, stamp: Stamp) -> Outcome:
-    """The same, remembered for as long as *stamp* of the session stays."""
-    file = next((row[2] for row in db.execute("pragma database_list") if row[1] == "main"), "")
-    key = (str(file), session_id)
-    with _lock:
-        before = _known.get(key)
-    if before and before[0] == stamp:
-        return before[1]
-    found = outcome(db, session_id)
-    with _lock:
-        _known[key] = (stamp, found)
-        _known.move_to_end(key)
-        while len(_known) > REMEMBERED:
-            _known.popitem(last=False)
-    return found
+    """The same, remembered while *stamp* of the session stays."""
+    return _known.told(db, session_id, stamp, lambda: outcome(db, session_id))

@@ -6,15 +6,14 @@ let go at any time, never are.
 
 import json
 import sqlite3
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from threading import Lock
 from typing import Any, NamedTuple
 
 from agenttrace_mitm.traces.stories import split
 
 from ..asking import DAY_US, Value, rows_of
 from ..bills import SUMS, Bill, added
+from .memory import Memory
 from .outcome import Outcome, known_outcome, outcome, stamp_of
 
 MOST_CALLS = 20_000
@@ -86,7 +85,7 @@ def outline(db: sqlite3.Connection, session: Row, cap: int) -> Outline:
         else outcome(db, session_id, cap)
     )
     whole_us = _whole(calls, session)
-    spans = spans_of(db, "c.session_id = ? and c.kind = 'llm'", session_id)
+    spans = spans_of(db, (one.id for one in calls))
     return Outline(
         bill=bill,
         aside=taken[None],
@@ -176,14 +175,16 @@ def _context(calls: Iterable[Light], aside: set[str]) -> tuple[tuple[int, int], 
 # ------------------------------------------------------------------ times
 
 
-def spans_of(db: sqlite3.Connection, which: str, *given: str) -> Spans:
-    """When the tools of *which* calls `c` ran."""
+_SPANS = """
+    select t.call_id, t.started_us, coalesce(t.ended_us, t.started_us)
+    from json_each(?) one cross join tool_calls t on t.call_id = one.value
+"""
+
+
+def spans_of(db: sqlite3.Connection, calls: Iterable[str]) -> Spans:
+    """When the tools of *calls* ran."""
     found: dict[str, list[Stretch]] = {}
-    sql = f"""
-        select t.call_id, t.started_us, coalesce(t.ended_us, t.started_us)
-        from llm_calls c join tool_calls t on t.call_id = c.id where {which}
-    """
-    for call_id, started, ended in db.execute(sql, given):
+    for call_id, started, ended in db.execute(_SPANS, (json.dumps(list(calls)),)):
         found.setdefault(call_id, []).append((started, ended))
     return found
 
@@ -223,25 +224,14 @@ _STAMP = f"""
     where s.session_id = :session
 """
 
-_known: OrderedDict[tuple[str, str], tuple[Stamp, Outline]] = OrderedDict()
-_lock = Lock()
+_known: Memory[Outline] = Memory(REMEMBERED)
 
 
 def known_outline(db: sqlite3.Connection, session: Row) -> Outline:
-    """The outline, remembered for as long as what the session took stays the same."""
-    file = next((row[2] for row in db.execute("pragma database_list") if row[1] == "main"), "")
-    key, stamp = (str(file), session["session_id"]), _stamp(db, session)
-    with _lock:
-        before = _known.get(key)
-    if before and before[0] == stamp:
-        return before[1]
-    found = outline(db, session, 3)
-    with _lock:
-        _known[key] = (stamp, found)
-        _known.move_to_end(key)
-        while len(_known) > REMEMBERED:
-            _known.popitem(last=False)
-    return found
+    """The outline, remembered while what the session took stays the same."""
+    return _known.told(
+        db, session["session_id"], _stamp(db, session), lambda: outline(db, session, 3)
+    )
 
 
 def _stamp(db: sqlite3.Connection, session: Row) -> Stamp:

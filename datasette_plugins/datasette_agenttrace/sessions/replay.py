@@ -231,9 +231,10 @@ def _told(
     db: sqlite3.Connection, session_id: str, cap: int, page: Sequence[Slice], prompts: Prompts
 ) -> tuple[Prompt, ...]:
     """The prompts of *page*: figures of all calls of each, and what those on the page said."""
-    ids = json.dumps([id_ for n, _, _ in page for id_ in prompts[n][2].calls])
-    rows = {row["id"]: row for row in rows_of(db.execute(_CALLS, {"calls": ids, "cap": cap}))}
-    spans = spans_of(db, "c.id in (select value from json_each(?))", ids)
+    ids = [id_ for n, _, _ in page for id_ in prompts[n][2].calls]
+    given = {"calls": json.dumps(ids), "cap": cap}
+    rows = {row["id"]: row for row in rows_of(db.execute(_CALLS, given))}
+    spans = spans_of(db, ids)
     shown = [id_ for n, start, stop in page for id_ in prompts[n][2].calls[start:stop]]
     teller = Teller(db, session_id, shown, cap)
     found = []
