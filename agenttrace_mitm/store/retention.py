@@ -21,7 +21,7 @@ from .read_ahead import look_at, read
 
 STEP = 100
 """Rows that change in the first transaction; `pace` says how many in those that follow."""
-WALK = 1_000
+WALK = 200
 """Calls that the mark passes at once."""
 SLICE_S = 0.01
 """Large bodies take their time: after this long, no further call is begun."""
