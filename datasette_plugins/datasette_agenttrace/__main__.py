@@ -88,6 +88,7 @@ def main() -> int:
     # What is there by now stays: else Python looks through all of it (60 ms) within pages.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 50)  # of the events of a batch nothing stays
     asyncio.run(server.serve(sockets=[listener]))
     return 0 if server.started else 1
 
