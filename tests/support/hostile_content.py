@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import msgspec
 from sqlite_utils import Database
 
 from agenttrace_mitm import clock
@@ -58,7 +59,7 @@ def build(path: Path, tier: Any = 3, megabytes: int = MEGABYTES) -> None:
         _fails(talk)
         _beside(db.conn, talk)
         for words in (*AWKWARD, SCRIPTS[0], ODD):
-            _sent(db, words)
+            _sent(db, talk, words)
         [call] = talk.row("select max(id) from llm_calls where source = 'proxy'")
         db.conn.commit()
     finally:
@@ -136,7 +137,7 @@ def _beside(db: Any, talk: Recording) -> None:
     )
 
 
-def _sent(db: Database, words: str) -> None:
+def _sent(db: Database, talk: Recording, words: str) -> None:
     """What a program may tell of itself: a call and an event."""
     told = {"agent_id": words[:256], "session_id": words, "trace_id": words, "tags": {words: words},
             "error_type": words, "error_message": words, "source": words}  # fmt: skip
@@ -145,9 +146,9 @@ def _sent(db: Database, words: str) -> None:
     failed = {"event_type": "error", "name": words, "severity": words, "message": words}
     batch = read([told | called | counted, told | failed], clock.now_us())
     assert batch.status == 200, batch.results
-    for record in batch.records:
+    for record in talk.pipeline.submitted(msgspec.json.encode(batch.calls)):
         write_record(db.conn, record)
-    for event in batch.events:
+    for event in talk.pipeline.submitted_events(msgspec.json.encode(batch.events)):
         db["events"].insert(event.model_dump(mode="json"))
 
 

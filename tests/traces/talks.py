@@ -52,7 +52,7 @@ class Recording:
         migrations.apply(database)
         self.db: sqlite3.Connection = db or database.conn
         self._known = KnownContent(self.db)
-        self._pipeline = Pipeline(tier, PRINTS, self._known)
+        self.pipeline = Pipeline(tier, PRINTS, self._known)
         self._now = at_us
 
     def call(self, messages: list[Json], reply: Json, **given: Any) -> str:
@@ -107,7 +107,7 @@ class Recording:
         )
 
     def add(self, exchange: Exchange) -> Record:
-        record = self._pipeline.record(exchange)
+        record = self.pipeline.record(exchange)
         write_record(self.db, record)
         self._known.remember(record)
         if record.awaited:
