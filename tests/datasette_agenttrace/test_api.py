@@ -6,6 +6,7 @@ import itertools
 import json
 import sqlite3
 import sys
+from urllib.parse import quote
 
 import pytest
 
@@ -152,6 +153,7 @@ async def test_agents_that_say_that_they_are_there(recording):
     assert agent["last_heartbeat_at"]
     assert (await recording("/events?event_type=heartbeat"))["events"][0]["agent_id"] == "a"
     await recording("/agents/nobody", 404)
+    await recording("/agents/" + quote("\U0001f469" * 256), 404)
 
 
 async def test_too_many_events_are_told_to_wait(recording):

@@ -38,7 +38,7 @@ def routes(endpoints: Iterable[Endpoint]) -> list[tuple[str, View]]:
 def _pattern(path: str) -> str:
     pieces = re.split(r"(\{\w+\})", path)
     return "^" + "".join(
-        rf"(?P<{piece[1:-1]}>[^/]{{1,300}})" if piece.startswith("{") else re.escape(piece)
+        rf"(?P<{piece[1:-1]}>[^/]{{1,4096}})" if piece.startswith("{") else re.escape(piece)
         for piece in pieces
     ) + "$"  # fmt: skip
 
