@@ -43,15 +43,9 @@ def locked(db: sqlite3.Connection, pace: Pace) -> Iterator[None]:
     (pages,) = db.execute("pragma wal_autocheckpoint").fetchone()
     db.execute("pragma wal_autocheckpoint = 0")
     try:
-        db.execute("begin immediate")
-        began = pace.clock()
-        try:
+        with _writing(db):
+            began = pace.clock()
             yield
-            db.execute("commit")
-        except BaseException:  # Ctrl-C as well
-            if db.in_transaction:
-                db.rollback()
-            raise
         pace.took(pace.clock() - began)
     finally:
         db.execute(f"pragma wal_autocheckpoint = {pages}")
@@ -61,13 +55,20 @@ def give_back(db: sqlite3.Connection, pace: Pace) -> None:
     """Let the file end earlier, by free pages; and bring the log home where it is long."""
     if not db.execute("pragma freelist_count").fetchone()[0]:
         return
-    db.execute("begin immediate")
-    began = pace.clock()
-    try:  # a page a row: read them all
+    with _writing(db):
+        began = pace.clock()
+        # A page a row: read them all.
         pace.done = len(db.execute(f"pragma incremental_vacuum({pace.room})").fetchall())
         pace.took(pace.clock() - began)
+
+
+@contextlib.contextmanager
+def _writing(db: sqlite3.Connection) -> Iterator[None]:
+    db.execute("begin immediate")
+    try:
+        yield
         db.execute("commit")
-    except BaseException:
+    except BaseException:  # Ctrl-C as well
         if db.in_transaction:
             db.rollback()
         raise
