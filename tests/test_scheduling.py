@@ -1,4 +1,4 @@
-"""Who wakes up does not wait for this process: what was asked for is what the system says."""
+"""Who wakes up does not wait for who stands back: what was asked for is what the system says."""
 
 import platform
 import subprocess
@@ -13,7 +13,7 @@ ASK = """
 import os, threading
 before = os.getpriority(os.PRIO_PROCESS, 0)
 from pathlib import Path
-from agenttrace_mitm.scheduling import step_back
+from agenttrace_mitm.scheduling import SHORT_NS, step_back, take_slices
 step_back(7, batch=True)
 def said(thread):
     lines = Path(f"/proc/self/task/{thread}/sched").read_text().splitlines()
@@ -23,21 +23,25 @@ said(os.getpid())
 later = threading.Thread(target=lambda: said(threading.get_native_id()))
 later.start()
 later.join()
+print(take_slices(SHORT_NS))
+said(os.getpid())
 print(os.getpriority(os.PRIO_PROCESS, 0) - before, os.sched_getscheduler(0) == os.SCHED_BATCH)
 """
 release = tuple(map(int, platform.release().split(".")[:2]))
 
 
 @pytest.mark.skipif(sys.platform != "linux" or release < (6, 12), reason="Linux 6.12 has slices")
-def test_slices_are_short_and_the_rest_stays() -> None:
+def test_who_steps_back_has_long_slices_and_the_rest_stays() -> None:
     said = subprocess.run([sys.executable, "-c", ASK], capture_output=True, text=True, check=True)
-    *slices, rest = said.stdout.splitlines()
+    *slices, took, short, rest = said.stdout.splitlines()
     assert rest == "7 True"
+    assert took == "True"
     assert [line.split()[0] for line in slices] == ["True", "False"]
     if Path("/proc/self/sched").exists():  # else the kernel does not tell
-        assert [int(line.split()[1]) for line in slices] == [scheduling.SLICE_NS] * 2
+        assert [int(line.split()[1]) for line in slices] == [scheduling.LONG_NS] * 2
+        assert int(short.split()[1]) == scheduling.SHORT_NS
 
 
 def test_an_unknown_system_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "machine", lambda: "pdp11")
-    assert not scheduling.take_short_slices()
+    assert not scheduling.take_slices(scheduling.SHORT_NS)

@@ -25,7 +25,7 @@ from .. import settings as settings_module
 from ..errors import AgentTraceError, CaptureError
 from ..listening import inherited, listener
 from ..providers import certificate_names, hosts, speaking
-from ..scheduling import take_short_slices
+from ..scheduling import SHORT_NS, take_slices
 from ..settings import Settings
 from . import authority, bounded, faithful, pressure, quick
 from .addon import AgentTrace
@@ -250,7 +250,7 @@ def main() -> None:
     # Who called is looked up in a thread, by dozens of small reads: after each it would wait for up
     # to 5 ms until the loop lets it go on, and short calls would be over.
     sys.setswitchinterval(0.001)
-    take_short_slices()
+    take_slices(SHORT_NS)
     sys.exit(asyncio.run(_main()))
 
 
