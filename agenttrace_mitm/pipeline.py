@@ -6,11 +6,8 @@ neither costs the row.
 
 import logging
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
-
-from pydantic import TypeAdapter
 
 from . import providers
 from .model import (
@@ -21,18 +18,15 @@ from .model import (
     Links,
     LlmCall,
     Payload,
-    Placement,
     Record,
-    StoredEvent,
     StoredMessage,
     StoredPrompt,
-    StoredSession,
     StoredToolResult,
     Understood,
 )
 from .payload import payload_of, redacted
 from .pricing.calls import priced
-from .privacy import CLEAN, Redactor, keep, keep_event, scattered
+from .privacy import CLEAN, Redactor, keep, scattered
 from .store import Answers
 from .stored import stored_message, stored_prompt, stored_tool_calls, without_secrets
 from .told import outcome, told_by
@@ -45,8 +39,6 @@ from .traces.prompts import Prompt, Prompts
 
 log = logging.getLogger(__name__)
 
-_CALLS = TypeAdapter(list[LlmCall])
-_EVENTS = TypeAdapter(list[StoredEvent])
 _SUBSCRIPTIONS = ("chatgpt.com", "cloudcode-pa.googleapis.com")
 
 
@@ -64,7 +56,7 @@ class Pipeline:
         answers: Answers | None = None,
     ) -> None:
         self._answers = answers or Answers()
-        self._tier = tier
+        self.tier = tier
         self._fingerprinter = fingerprinter
         self._known = known
         self._attempts = Attempts()
@@ -102,14 +94,14 @@ class Pipeline:
             return self._record(exchange, _UNREAD, running)
         except Exception:  # its place in the story is what fails: a call without one
             log.exception("%s%s stands alone", exchange.host, exchange.path)
-            alone = keep(_alone(exchange), self._tier)
-            return _redacted(alone, Redactor(exchange.credential_digests))
+            alone = keep(_alone(exchange), self.tier)
+            return without_secrets(alone, Redactor(exchange.credential_digests))
 
     def _record(self, exchange: Exchange, understood: Understood, running: bool) -> Record:
         attempt = None if running else self._attempt(exchange, understood)
         talk = self._place(exchange, understood, attempt)
         notes = list(dict.fromkeys((*exchange.notes, *understood.notes)))
-        call = _call(exchange, understood, talk, notes, self._tier, attempt=attempt)
+        call = _call(exchange, understood, talk, notes, self.tier, attempt=attempt)
         if not running:
             call = self._answers.once(call, carried=bool(exchange.within))
         call = priced(call, understood.reply.cost_nano_usd)
@@ -125,16 +117,16 @@ class Pipeline:
             tool_results=_tool_results(talk.place, exchange),
             placement=talk.place.stored,
             prompt=prompt,
-            payload=payload_of(exchange, understood) if self._tier == 3 else None,
+            payload=payload_of(exchange, understood) if self.tier == 3 else None,
         )
         awaited = () if running else self._awaited(call, talk.place)
-        record = keep(record, self._tier)
+        record = keep(record, self.tier)
         if awaited:
             record = record.model_copy(update={"awaited": awaited})
         if talk.place.overtaken and not running:
             record = record.model_copy(update={"overtaken": True})
         if values is not CLEAN:
-            record = _redacted(record, redactor)
+            record = without_secrets(record, redactor)
         if payload := record.payload:
             withhold = understood.reply.streamed and (
                 _has_secret(talk, values)
@@ -147,7 +139,7 @@ class Pipeline:
 
     def _awaited(self, call: LlmCall, place: Place) -> tuple[str, ...]:
         """Calls that came before this one, which they may go on from."""
-        if self._tier < 3 or not place.thread_id:
+        if self.tier < 3 or not place.thread_id:
             return ()  # without what was said, nothing can be placed again
         of = f"{call.session_id} "
         found: tuple[str, ...] = ()
@@ -156,32 +148,6 @@ class Pipeline:
             found = self._late.came(call.id, call.started_us, brought)
         self._late.wait(call.id, call.started_us, (of + key for key in place.awaits))
         return found
-
-    def submitted(self, said: bytes) -> list[Record]:
-        """The calls that a program tells of, a JSON list, as they may be stored.
-
-        Raises `ValueError` when it is not one.
-        """
-        calls = _CALLS.validate_json(said)
-        # Nearly all have no secret, and one look at what came says so.
-        is_clean = _is_clean(said)
-        return [
-            self._submitted(call, placement, is_clean=is_clean)
-            for call, placement in zip(calls, _own_sessions(calls), strict=True)
-        ]
-
-    def _submitted(self, call: LlmCall, placement: Placement, *, is_clean: bool) -> Record:
-        if call.privacy_tier != self._tier:
-            call = call.model_copy(update={"privacy_tier": self._tier})
-        record = Record.judged({"call": call, "placement": placement})
-        return keep(record if is_clean else _redacted(record, Redactor()), self._tier)
-
-    def submitted_events(self, said: bytes) -> list[StoredEvent]:
-        """The events that a program tells of, as `submitted`."""
-        kept = [keep_event(event, self._tier) for event in _EVENTS.validate_json(said)]
-        if _is_clean(said):
-            return kept
-        return [StoredEvent(**Redactor().json(event.model_dump())) for event in kept]
 
     def in_flight(self, exchange: Exchange) -> Record:
         """A row for an exchange that has not ended, so that a long call can be seen."""
@@ -471,64 +437,6 @@ def _has_secret(talk: _Talk, redactor: Redactor) -> bool:
 
 def _pieces(payload: Payload) -> list[str]:
     return scattered(payload.response_body) if payload.response_body else []
-
-
-def _own_sessions(calls: Sequence[LlmCall]) -> list[Placement]:
-    """The session that the program itself says each of *calls* is of, as wide as all of them.
-
-    Calls of one session share a value, which has to be written once.
-    """
-    ends: dict[tuple[str | None, str | None], tuple[int, int]] = {}
-    for call in calls:
-        started, ended = call.started_us, call.ended_us or call.started_us
-        first, last = ends.get((call.session_id, call.agent_id), (started, ended))
-        ends[call.session_id, call.agent_id] = min(first, started), max(last, ended)
-    found = {
-        (session, agent): _own_session(session, agent, *times) if session else Placement()
-        for (session, agent), times in ends.items()
-    }
-    return [found[call.session_id, call.agent_id] for call in calls]
-
-
-def _own_session(
-    session_id: str, agent_id: str | None, started_us: int, ended_us: int
-) -> Placement:
-    session = StoredSession(
-        session_id=session_id,
-        agent_id=agent_id,
-        how="client",
-        started_us=started_us,
-        ended_us=ended_us,
-    )
-    return Placement(session=session)
-
-
-def _is_clean(said: bytes) -> bool:
-    return Redactor().data(said) is said
-
-
-def _redacted(record: Record, redactor: Redactor) -> Record:
-    """*record* without secrets.  Messages were redacted when they were rendered."""
-    call = record.call
-    update: dict[str, object] = {}
-    values = call.model_dump()
-    clean = redactor.json(values)
-    if clean != values:
-        update["call"] = LlmCall(**clean)
-    if record.tool_calls:
-        update["tool_calls"] = tuple(without_secrets(made, redactor) for made in record.tool_calls)
-    if record.tool_results:
-        update["tool_results"] = tuple(
-            answer.model_copy(update={"result": redactor.json(answer.result)})
-            for answer in record.tool_results
-        )
-    if record.prompt:
-        update["prompt"] = StoredPrompt(**redactor.json(record.prompt.model_dump()))
-    placed = record.placement.model_dump()
-    clean = redactor.json(placed)  # ids of sessions and agents may be the client's words
-    if clean != placed:
-        update["placement"] = Placement(**clean)
-    return record.model_copy(update=update) if update else record
 
 
 def _since(start_us: int, at_us: int | None) -> float | None:

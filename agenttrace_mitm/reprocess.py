@@ -32,7 +32,7 @@ from .pricing.calls import priced, reported_in
 from .privacy import Redactor, keep
 from .store.healing import Again
 from .store.revise import StoredWire, revise
-from .stored import stored_message, stored_tool_calls, without_secrets
+from .stored import stored_message, stored_tool_calls, tool_without_secrets
 from .told import told_by
 from .traces import Fingerprinter, Placed
 from .traces.placing import anchor, tool_span_id
@@ -200,7 +200,7 @@ class _Rereading:
         made = made_tools(call.id, at_us, reply.messages, self.prints) if call.thread_id else ()
         spans = [tool_span_id(self.prints, tool) for tool in made]
         stored = stored_tool_calls(reply, made, spans)
-        return tuple(without_secrets(one, redactor) for one in stored)
+        return tuple(tool_without_secrets(one, redactor) for one in stored)
 
     def _results(self, redactor: Redactor) -> tuple[StoredToolResult, ...]:
         """Results in the request, and those of the provider's own tools in the reply."""

@@ -17,8 +17,8 @@ import sys
 SHORT_NS = 100_000
 """The shortest that Linux takes (sched(7), `sched_runtime`; before 6.12 it is ignored)."""
 LONG_NS = 20_000_000
-"""Others have 1.4 to 2.8 ms.  The longest, 100 ms, interrupts no better, and comes at a price: beside
-programs that want all processors, who has long slices waits long for each."""
+"""Others have 1.4 to 2.8 ms.  With the longest, 100 ms, others interrupt no better, and it has a
+price: beside programs that want all processors, who has long slices waits long for each."""
 
 # https://docs.kernel.org/process/syscalls.html: 64-bit systems but the oldest share one table.
 _SCHED_SETATTR = {"x86_64": 314, "aarch64": 274, "riscv64": 274}

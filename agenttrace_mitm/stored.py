@@ -7,7 +7,16 @@ redacted.  Recording and reading stored bytes again share it, so that both make 
 from collections.abc import Sequence
 from typing import Literal
 
-from .model import Reply, StoredMessage, StoredPrompt, StoredToolCall, ToolCallPart
+from .model import (
+    LlmCall,
+    Placement,
+    Record,
+    Reply,
+    StoredMessage,
+    StoredPrompt,
+    StoredToolCall,
+    ToolCallPart,
+)
 from .privacy import Redactor
 from .traces import MadeTool, Placed, plain_text
 from .traces.prompts import Prompt
@@ -65,17 +74,6 @@ def stored_tool_calls(
     )
 
 
-def without_secrets(made: StoredToolCall, redactor: Redactor) -> StoredToolCall:
-    """*made* with its arguments redacted."""
-    arguments = made.arguments
-    return made.model_copy(
-        update={
-            "arguments": redactor.text(arguments) if arguments is not None else None,
-            "calls_inside": redactor.json(made.calls_inside),
-        }
-    )
-
-
 def stored_prompt(prompt: Prompt) -> StoredPrompt:
     """*prompt* as a row; redacting it is left to the caller."""
     return StoredPrompt(
@@ -88,4 +86,41 @@ def stored_prompt(prompt: Prompt) -> StoredPrompt:
         system_chars=len(prompt.system),
         tools_chars=prompt.tools_chars,
         n_tools=len(prompt.tools),
+    )
+
+
+def without_secrets(record: Record, redactor: Redactor) -> Record:
+    """*record* without secrets.  Messages were redacted when they were rendered."""
+    call = record.call
+    update: dict[str, object] = {}
+    values = call.model_dump()
+    clean = redactor.json(values)
+    if clean != values:
+        update["call"] = LlmCall(**clean)
+    if record.tool_calls:
+        update["tool_calls"] = tuple(
+            tool_without_secrets(made, redactor) for made in record.tool_calls
+        )
+    if record.tool_results:
+        update["tool_results"] = tuple(
+            answer.model_copy(update={"result": redactor.json(answer.result)})
+            for answer in record.tool_results
+        )
+    if record.prompt:
+        update["prompt"] = StoredPrompt(**redactor.json(record.prompt.model_dump()))
+    placed = record.placement.model_dump()
+    clean = redactor.json(placed)  # ids of sessions and agents may be the client's words
+    if clean != placed:
+        update["placement"] = Placement(**clean)
+    return record.model_copy(update=update) if update else record
+
+
+def tool_without_secrets(made: StoredToolCall, redactor: Redactor) -> StoredToolCall:
+    """*made* with its arguments redacted."""
+    arguments = made.arguments
+    return made.model_copy(
+        update={
+            "arguments": redactor.text(arguments) if arguments is not None else None,
+            "calls_inside": redactor.json(made.calls_inside),
+        }
     )

@@ -31,6 +31,7 @@ from ..frames import (
 from ..model import Exchange, Record
 from ..pipeline import Pipeline
 from ..store import BlindSpot, Event, KnownContent, Relink, Writer
+from ..submissions import calls_told, events_told
 from .assembly import Assembly, ExchangeFrame
 from .link import Hearing, Link, serve
 from .outcomes import Outcomes
@@ -174,8 +175,8 @@ class Service:
                 self._take_exchange(frame, worker, link)
 
     def _take_submission(self, frame: Submitted, link: Link) -> None:
-        records = self._pipeline.submitted(frame.calls)
-        events = self._pipeline.submitted_events(frame.events)
+        records = calls_told(frame.calls, self._pipeline.tier)
+        events = events_told(frame.events, self._pipeline.tier)
         ids = {record.call.id for record in records} | {event.id for event in events}
         submission = _Submission(frame.id, ids, link)
         for id_ in ids:

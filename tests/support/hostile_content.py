@@ -21,6 +21,7 @@ from agenttrace_mitm.model import Body, Delivery, Exchange, Firing, Headers
 from agenttrace_mitm.store import open_database
 from agenttrace_mitm.store.alerting import AlertStore
 from agenttrace_mitm.store.rows import write_record
+from agenttrace_mitm.submissions import calls_told, events_told
 from tests.traces.talks import Recording, says, tool_result, user
 
 SCRIPTS = (
@@ -146,9 +147,9 @@ def _sent(db: Database, talk: Recording, words: str) -> None:
     failed = {"event_type": "error", "name": words, "severity": words, "message": words}
     batch = read([told | called | counted, told | failed], clock.now_us())
     assert batch.status == 200, batch.results
-    for record in talk.pipeline.submitted(msgspec.json.encode(batch.calls)):
+    for record in calls_told(msgspec.json.encode(batch.calls), 3):
         write_record(db.conn, record)
-    for event in talk.pipeline.submitted_events(msgspec.json.encode(batch.events)):
+    for event in events_told(msgspec.json.encode(batch.events), 3):
         db["events"].insert(event.model_dump(mode="json"))
 
 
