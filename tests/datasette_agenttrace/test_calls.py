@@ -232,10 +232,14 @@ async def test_a_call_tells_its_whole_story(database, get):
     for said in ("be brief", "list the files", "they want files", "a.py", "There is one."):
         assert said in page
     assert f'href="{CALLS}/call-009"' in page
+    added = page.index('<li id="added"')
+    assert page.index("list the files") < added < page.index("they want files")
+    assert 'href="#added"' in page
 
     before = (await get(f"{CALLS}/call-009")).text
     assert f'href="{CALLS}/call-005"' in before, "continued by, and answered by"
     assert "There is one." not in before
+    assert 'href="#added"' not in before, "all of it is its own"
     assert "x-request-id" in before
     assert "first content: 20 ms" in before
 
@@ -347,6 +351,25 @@ async def test_a_long_history_is_shown_from_its_end(database, get):
     assert "turn 1." not in page
     assert "Show 80 earlier messages" in page
     assert "turn 1." in (await get(f"{CALLS}/call-001?history=all")).text
+
+
+async def test_long_words_from_before_are_folded(database, get):
+    """What a call says itself is open: instructions and history would push it off the screen."""
+    rules, question, answer = (f"{name} " * 500 for name in ("rule", "question", "answer"))
+    store(database, Record(
+        call=call(1),
+        messages=(
+            words("system", rules), words("user", question, 1),
+            words("assistant", answer, 2, "out"),
+        ),
+    ))  # fmt: skip
+    page = (await get(f"{CALLS}/call-001")).text
+    folded = re.findall(r'<details class="at-long">.*?</details>', page, re.S)
+    assert len(folded) == 1
+    assert rules in folded[0]
+    assert "2,500 characters" in folded[0]
+    assert question in page
+    assert answer in page
 
 
 @pytest.mark.parametrize("outcome", ["in_flight", "cancelled", "interrupted"])
