@@ -62,6 +62,20 @@ AGENTS = (
     ("claude-code", "claude-code", 6), ("research-bot", "anthropic-python", 3),
     ("nightly-eval", "openai-python", 2), ("support-triage", "google-genai", 2), (None, None, 1),
 )  # fmt: skip
+TALK = (
+    ("Why does the build fail on the second run?", "The cache key leaves out the compiler."),
+    ("Which of these invoices were paid twice?", "Two: 4411 and 4502, both in March."),
+    ("Summarize what changed in the API since v2.", "Cursors replace page numbers; ids are text."),
+    ("Find the slowest query of last night.", "The report on refunds: it sorts all orders."),
+    ("Write a test for the empty basket.", "Here it is; it fails on the line that divides."),
+    ("Is this letter a complaint?", "Yes: the parcel came late, and open."),
+    ("Name the files that read the clock.", "clock.py alone; billing.py asks it twice."),
+    ("What does error 0x80 of the printer mean?", "The tray is open, or its sensor is dirty."),
+    ("Translate the notes for the release.", "Done; two terms have no good German word."),
+    ("Compare the three offers.", "The second is cheapest from 400 pieces on."),
+    ("Why is the login page so slow in Chrome?", "It waits for a font that nobody uses."),
+)
+"""What people ask, and what they are answered."""
 FAILURES = (
     (429, "rate_limit_error", "Number of requests has exceeded your rate limit"),
     (529, "overloaded_error", "Overloaded"),
@@ -139,11 +153,12 @@ def _record(draw: random.Random, started_us: int) -> Record:
         unpriced_reason=None if nano else "unknown_model", response_bytes=tokens_out * 5,
         chunks=tokens_out // 3 + 1,
     )  # fmt: skip
+    asked, answered = draw.randrange(400), draw.randrange(400)
     return Record(
         call=call,
         messages=(
-            _message(draw, 0, "in", "user", "Why does the build fail on the second run?"),
-            _message(draw, 1, "out", "assistant", "The cache key leaves out the compiler."),
+            _message(0, "in", "user", asked, TALK[asked % len(TALK)][0]),
+            _message(1, "out", "assistant", answered, TALK[asked % len(TALK)][1]),
         ),
         tool_calls=tuple(
             StoredToolCall(
@@ -155,13 +170,10 @@ def _record(draw: random.Random, started_us: int) -> Record:
     )  # fmt: skip
 
 
-def _message(
-    draw: random.Random, position: int, direction: str, role: str, text: str
-) -> StoredMessage:
-    number = draw.randrange(400)
+def _message(position: int, direction: str, role: str, number: int, text: str) -> StoredMessage:
     said = f"{text} (case {number})"
     return StoredMessage(
-        fingerprint=f"{role}-{number}", position=position, direction=direction,
+        fingerprint=said, position=position, direction=direction,
         role=role, content=[{"type": "text", "content": said}], text=said, size=len(said),
     )  # fmt: skip
 
