@@ -228,15 +228,24 @@ class Redactor:
         lengths = [length for length in self._digests if length < 2 * SHORTEST]
         if not lengths:
             return
+        others: set[bytes] = set()  # the same words again, in another alphabet or place
         for alphabet in (_CLASSES, *_WIDER_CLASSES):
             classes = b" %b " % data.translate(alphabet)
             for length in lengths:
                 # One more where a JSON escape joins the token (`\nKEY`) or a full stop ends it.
                 for joined in (0, 1):
-                    for at in _each(classes, b" %b " % (b"a" * (length + joined))):
-                        for start in {at, at + joined}:
-                            if self._is_credential(data[start : start + length]):
+                    marker = b" %b " % (b"a" * (length + joined))
+                    at = classes.find(marker)
+                    while at >= 0:
+                        for start in range(at, at + joined + 1):
+                            token = data[start : start + length]
+                            if token in others:
+                                continue
+                            if self._is_credential(token):
                                 yield Found(start, start + length, "credential")
+                            else:
+                                others.add(token)
+                        at = classes.find(marker, at + len(marker) - 1)
 
 
 class _Clean(Redactor):

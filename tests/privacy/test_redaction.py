@@ -147,7 +147,8 @@ def test_a_json_key_names_a_secret():
      "aBcDeFgHiJkLmNoPqRsTuVwXyZ.aBcDeFgHiJkLmNoPqRsTuVwXyZ", "YWJjZGVmZ2hpamtsbW5vcHFyc3R1dg=="],
 )  # fmt: skip
 @pytest.mark.parametrize(
-    "context", ["{}", 'say "{}" twice {}', "k={}\n", "Invalid key: {}.", "line\\n{}\\n", "({})"]
+    "context",
+    ["{}", 'say "{}" twice {}', "k={}\n", "Invalid key: {}.", "line\\n{}\\n", "({})", "{} {} {}"],
 )
 def test_the_credential_of_this_exchange_is_recognised(credential, context):
     """Mistral's and Cohere's keys have no shape: the digest of the one in use does."""
@@ -158,6 +159,7 @@ def test_the_credential_of_this_exchange_is_recognised(credential, context):
     assert credential.encode() not in redactor.data(json.dumps([text]).encode())
     assert redactor.found["credential"] >= 1
     other = Redactor([(len(credential), "0" * 64)])
+    other.text(text)
     assert other.found["credential"] == 0
 
 
