@@ -47,6 +47,7 @@ _WIDER = tuple(_TOKEN + more for more in (b".", b".~+/"))
 _WIDER_CLASSES = tuple(_classes(alphabet) for alphabet in _WIDER)
 _SHORTEST_CREDENTIAL = 8
 _LONGEST_NAMED = 128
+_JOINING = b".~+/"
 _JOINTS = frozenset({b".", b"~", b"+", b"/", b"="})
 _BEFORE_VALUE = b" \"'=:>\\\t+/"
 
@@ -228,23 +229,23 @@ class Redactor:
         lengths = [length for length in self._digests if length < 2 * SHORTEST]
         if not lengths:
             return
-        others: set[bytes] = set()  # the same words again, in another alphabet or place
+        # What joins a token: a JSON escape (`\nKEY`, `\u0022KEY`), `%20`, slashes, a full stop.
+        joined = [(0, 0), (1, 0), (0, 1), (1, 1)]
+        joined += [(before, 0) for sign, before in ((b"%", 2), (b"\\u", 5)) if sign in data]
+        joined += [(0, 3)] if b"..." in data else []
+        tried: set[bytes] = set()
         for alphabet in (_CLASSES, *_WIDER_CLASSES):
             classes = b" %b " % data.translate(alphabet)
             for length in lengths:
-                # One more where a JSON escape joins the token (`\nKEY`) or a full stop ends it.
-                for joined in (0, 1):
-                    marker = b" %b " % (b"a" * (length + joined))
+                for before, behind in joined:
+                    marker = b" %b " % (b"a" * (before + length + behind))
                     at = classes.find(marker)
                     while at >= 0:
-                        for start in range(at, at + joined + 1):
-                            token = data[start : start + length]
-                            if token in others:
-                                continue
-                            if self._is_credential(token):
+                        token = data[at + before : at + before + length]
+                        if token not in tried and self._is_credential(token):
+                            for start in _each(data, token):
                                 yield Found(start, start + length, "credential")
-                            else:
-                                others.add(token)
+                        tried.add(token)
                         at = classes.find(marker, at + len(marker) - 1)
 
 
@@ -268,13 +269,16 @@ CLEAN: Redactor = _Clean()
 
 
 def _ends(data: bytes, left: int, right: int) -> Iterator[tuple[int, int]]:
-    """Where a token may begin and end: an escape before it, a full stop or padding behind."""
+    """Where a token may begin and end: an escape or joint before it, joints or padding behind."""
     padding = len(data[right : right + 2]) - len(data[right : right + 2].lstrip(b"="))
     rights = [right + more for more in range(padding + 1)]
-    if data[right - 1 : right] == b".":
-        rights.append(right - 1)
-    escaped = data[left - 1 : left] == b"\\" and data[left] in _ESCAPED
-    for begin in (left, left + 1) if escaped else (left,):
+    inside = data[left:right]
+    rights.append(left + len(inside.rstrip(_JOINING)))
+    before = data[left - 1] if left else 0
+    lefts = {left, right - len(inside.lstrip(_JOINING))}
+    if before in b"\\%":
+        lefts.add(left + _escape(data, left))
+    for begin in sorted(lefts):
         yield from ((begin, stop) for stop in rights)
 
 

@@ -148,8 +148,9 @@ def test_a_json_key_names_a_secret():
 )  # fmt: skip
 @pytest.mark.parametrize(
     "context",
-    ["{}", 'say "{}" twice {}', "k={}\n", "Invalid key: {}.", "line\\n{}\\n", "({})", "{} {} {}"],
-)
+    ["{}", 'say "{}" twice {}', "k={}\n", "Invalid key: {}.", "line\\n{}\\n", "({})", "{} {} {}",
+     "%20{}%20", "{}...", "see /{}/ there", "\\u0022{}\\u0022", "~{}, +{}+"],
+)  # fmt: skip
 def test_the_credential_of_this_exchange_is_recognised(credential, context):
     """Mistral's and Cohere's keys have no shape: the digest of the one in use does."""
     digest = hashlib.sha256(credential.encode()).hexdigest()
