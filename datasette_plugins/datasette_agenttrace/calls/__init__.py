@@ -17,6 +17,7 @@ from ..share import shared, sliced, tier_of
 from ..site import Datasette
 from . import one, queries
 from .curl import curl
+from .program import program
 from .queries import OUTCOME_LABELS, calls_asked
 from .timing import timing
 
@@ -58,6 +59,7 @@ async def view_one(datasette: Datasette, request: Any) -> Response:
         "whole": "history" in request.args,
         "timing": timing(call, found.wire.arrivals if found.wire else ()),
         "curl": curl(call, found.wire) if found.wire else None,
+        "program": program(call, found.wire) if found.wire else None,
         "table_row": datasette.urls.row(site_of(datasette).database, "llm_calls", call.id),
         "recent": one.RECENT,
     }

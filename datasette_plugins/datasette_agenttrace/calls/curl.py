@@ -18,17 +18,10 @@ REPEATED = ("content-type", "accept", "openai-", "anthropic-", "x-stainless-help
 
 def curl(call: LlmCall, wire: Wire) -> str:
     """The command; a long body is read from a file that the page offers."""
-    given = dict(wire.request_headers)
     lines = [f"curl -X {shlex.quote(call.method)} {shlex.quote(f'https://{call.host}{call.path}')}"]
-    lines += [
-        f"-H {shlex.quote(f'{name}: {said}')}"
-        for name, said in given.items()
-        if name.lower().startswith(REPEATED)
-    ]
+    lines += [f"-H {shlex.quote(f'{name}: {said}')}" for name, said in repeated(wire)]
     # Double quotes: the shell puts the key in.
-    head, variable = KEYS.get(
-        call.provider, ("authorization: Bearer ", f"{_shouted(call.provider)}_API_KEY")
-    )
+    head, variable = key_of(call.provider)
     lines.append(f'-H "{head}${variable}"')
     if wire.request and not wire.request_cut and len(wire.request) <= INLINE_CHARS:
         lines.append(f"--data-raw {shlex.quote(wire.request)}")
@@ -37,5 +30,13 @@ def curl(call: LlmCall, wire: Wire) -> str:
     return " \\\n  ".join(lines)
 
 
-def _shouted(name: str) -> str:
-    return "".join(c if c.isalnum() and c.isascii() else "_" for c in name).upper()
+def repeated(wire: Wire) -> list[tuple[str, str]]:
+    """The headers that a request is sent again with, each once."""
+    given = dict(wire.request_headers)
+    return [(name, said) for name, said in given.items() if name.lower().startswith(REPEATED)]
+
+
+def key_of(provider: str) -> tuple[str, str]:
+    """How a header with the key begins, and the environment variable that holds one."""
+    name = "".join(c if c.isalnum() and c.isascii() else "_" for c in provider).upper()
+    return KEYS.get(provider, ("authorization: Bearer ", f"{name}_API_KEY"))

@@ -1,0 +1,116 @@
+"""A recorded request as a Python program that sends it again, with the key left out.
+
+In the words of the provider's own library where that can say all of it, else with httpx.
+"""
+
+import json
+import re
+
+from agenttrace_mitm.model import LlmCall
+from agenttrace_mitm.model.json import Json, JsonObject
+
+from .curl import INLINE_CHARS, key_of, repeated
+from .libraries import Library, library_of
+from .one import Wire
+
+WIDTH = 88
+_GEMINI = re.compile(r"/v\w+/models/([\w.-]+):(streamG|g)enerateContent")
+
+
+def program(call: LlmCall, wire: Wire) -> str | None:
+    """The program; None where the request is no JSON object.
+
+    A long body is read from a file that the page offers.
+    """
+    if call.method != "POST" or wire.request is None:
+        return None
+    body: Json = None
+    is_long = wire.request_cut or len(wire.request) > INLINE_CHARS
+    if not is_long:
+        try:
+            body = json.loads(wire.request)
+        except (ValueError, RecursionError):
+            return None
+        if not isinstance(body, dict):
+            return None
+    elif not wire.request.lstrip().startswith("{"):
+        return None
+    if isinstance(body, dict) and (library := library_of(call)):
+        said = _said(library, *_in_its_words(call, body), _headers(wire))
+        if said is not None:
+            return said
+    return _with_httpx(call, wire, body)
+
+
+def _in_its_words(call: LlmCall, body: JsonObject) -> tuple[JsonObject, bool]:
+    """The arguments that say *body*, and whether the answer is to be streamed."""
+    if found := _GEMINI.match(call.path):
+        said = {name: value for name, value in body.items() if name != "contents"}
+        about = said.pop("generationConfig", {})
+        config = {**(about if isinstance(about, dict) else {}), **said}
+        arguments = {"model": found[1], "contents": body.get("contents")}
+        return arguments | ({"config": config} if config else {}), found[2] == "streamG"
+    return body, body.get("stream") is True
+
+
+def _said(
+    library: Library, arguments: JsonObject, streamed: bool, headers: dict[str, str]
+) -> str | None:
+    """The program in the words of *library*; None where they are not enough."""
+    function = library.streaming if streamed else library.function
+    if library.streaming != library.function:  # asked for by another function
+        arguments = {name: value for name, value in arguments.items() if name != "stream"}
+    known = {name: value for name, value in arguments.items() if name in library.names}
+    more = {name: value for name, value in arguments.items() if name not in library.names}
+    if (more or headers) and not library.takes_more:
+        return None
+    given = [f"{name}={_literal(value, 1)}" for name, value in known.items()]
+    given += [f"extra_body={_literal(more, 1)}"] if more else []
+    given += [f"extra_headers={_literal({**headers}, 1)}"] if headers else []
+    lines = "".join(f"    {one},\n" for one in given)
+    show = "for piece in answer:\n    print(piece)" if streamed else "print(answer)"
+    asking = f"client = {library.client}\nanswer = client.{function}(\n{lines})"
+    return f"{library.imports}\n\n{asking}\n{show}"
+
+
+def _headers(wire: Wire) -> dict[str, str]:
+    """What the library would not say by itself."""
+    own = ("content-type", "accept", "anthropic-version", "x-stainless-helper")
+    return {name: said for name, said in repeated(wire) if name.lower() not in own}
+
+
+def _with_httpx(call: LlmCall, wire: Wire, body: Json) -> str:
+    head, variable = key_of(call.provider)
+    name, _, scheme = head.partition(": ")
+    key = f'os.environ["{variable}"]'
+    given = [(one, _literal(said)) for one, said in repeated(wire) if one.lower() != "content-type"]
+    given.append((name, f'"{scheme}" + {key}' if scheme else key))
+    headers = "".join(f"        {_literal(one)}: {said},\n" for one, said in given)
+    imports, content = "import os\n\nimport httpx", f"json={_literal(body, 1)}"
+    if body is None:
+        imports = "import os\nfrom pathlib import Path\n\nimport httpx"
+        content = 'content=Path("request.json").read_bytes()'
+        headers += '        "content-type": "application/json",\n'
+    return (
+        f"{imports}\n\nanswer = httpx.post(\n    {_literal(f'https://{call.host}{call.path}')},\n"
+        f"    headers={{\n{headers}    }},\n    {content},\n    timeout=600,\n)\n"
+        "print(answer.text)"
+    )
+
+
+def _literal(value: Json, depth: int = 0) -> str:
+    """*value* as Python writes it, laid out where it is long."""
+    if isinstance(value, str):
+        plain = value.replace("\n", "").replace("\t", "").isprintable()
+        return json.dumps(value, ensure_ascii=False) if plain else ascii(value)
+    if not isinstance(value, dict | list):
+        return repr(value)
+    inner = [
+        f"{_literal(key)}: {_literal(one, depth + 1)}" for key, one in value.items()
+    ] if isinstance(value, dict) else [_literal(one, depth + 1) for one in value]  # fmt: skip
+    left, right = "{}" if isinstance(value, dict) else "[]"
+    line = left + ", ".join(inner) + right
+    if len(line) + 4 * depth <= WIDTH and "\n" not in line:
+        return line
+    indent = "    " * (depth + 1)
+    return f"{left}\n" + "".join(f"{indent}{one},\n" for one in inner) + "    " * depth + right

@@ -1,0 +1,152 @@
+"""A recorded request as a program: run with the real libraries, it sends the same JSON again."""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from agenttrace_mitm.model import LlmCall
+from datasette_agenttrace.calls.one import Wire
+from datasette_agenttrace.calls.program import program
+
+ASKED = [{"role": "user", "content": 'Say "hi"\nand \u202eodd\x07 things'}]
+TOOL = {
+    "type": "function",
+    "function": {
+        "name": "look", "description": "looks", "parameters": {"type": "object", "properties": {}}
+    },
+}  # fmt: skip
+CHAT = {"model": "m", "messages": ASKED, "temperature": 0.5, "tools": [TOOL], "stop": None}
+CONTENTS = [{"role": "user", "parts": [{"text": "hello"}]}]
+
+
+@pytest.fixture
+def server():
+    """Remembers what it is sent, and refuses it."""
+    took = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["content-length"]))
+            took.append((self.path, json.loads(body), dict(self.headers)))
+            self.send_response(400)
+            self.send_header("content-type", "application/json")
+            self.end_headers()
+            self.wfile.write(b'{"error": {"message": "no"}}')
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}", took
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def written(dialect, url, body, headers=(), provider="openai", text=None):
+    host, _, path = url.partition("/")
+    call = LlmCall(
+        id="1", started_us=1, provider=provider, dialect=dialect, host=host, path=f"/{path}",
+        method="POST", outcome="ok",
+    )  # fmt: skip
+    wire = Wire(
+        request=text or json.dumps(body),
+        request_headers=(("Content-Type", "application/json"), *headers),
+    )
+    return program(call, wire)
+
+
+LIBRARIES = [
+    ("openai.chat", "api.openai.com/v1/chat/completions", "openai", CHAT),
+    ("openai.chat", "api.openai.com/v1/chat/completions", "openai",
+     CHAT | {"stream": True, "stream_options": {"include_usage": True}, "top_k": 5}),
+    ("openai.chat", "llm.example.com/api/v2/chat/completions", "example", CHAT | {"seed": 1}),
+    ("openai.responses", "api.openai.com/v1/responses", "openai",
+     {"model": "m", "input": "hello", "reasoning": {"effort": "low"}, "stream": True}),
+    ("openai.embeddings", "api.openai.com/v1/embeddings", "openai",
+     {"model": "m", "input": ["a", "b"], "encoding_format": "float"}),
+    ("anthropic.messages", "api.anthropic.com/v1/messages", "anthropic",
+     {"model": "m", "max_tokens": 5, "messages": ASKED, "stream": True, "mcp_servers": []}),
+    ("gemini.generate", "generativelanguage.googleapis.com/v1beta/models/g-1.5:generateContent",
+     "google",
+     {"contents": CONTENTS, "systemInstruction": {"parts": [{"text": "be kind"}]},
+      "generationConfig": {"temperature": 0.5, "maxOutputTokens": 9}}),
+    ("mistral.chat", "api.mistral.ai/v1/chat/completions", "mistral",
+     {"model": "m", "messages": ASKED, "max_tokens": 3, "tools": [TOOL]}),
+    ("cohere.v2chat", "api.cohere.com/v2/chat", "cohere",
+     {"model": "m", "messages": ASKED, "k": 3, "stream": True}),
+    ("cohere.rerank", "api.cohere.com/v2/rerank", "cohere",
+     {"model": "m", "query": "q", "documents": ["a", "b"], "top_n": 1}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("dialect", "url", "provider", "body"), LIBRARIES)
+def test_the_library_sends_the_same_again(server, monkeypatch, dialect, url, provider, body):
+    address, took = server
+    beta = (("anthropic-beta", "some-2026"),) if provider == "anthropic" else ()
+    said = written(dialect, url, body, beta, provider)
+    assert "httpx" not in said
+    for name in ("OPENAI", "ANTHROPIC", "GEMINI", "MISTRAL", "CO", "EXAMPLE"):
+        monkeypatch.setenv(f"{name}_API_KEY", "a-key")
+    monkeypatch.setenv("OPENAI_BASE_URL", f"{address}/v1")
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", address)
+    monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", address)
+    for name in ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    said = said.replace("https://llm.example.com", address)
+    said = said.replace("Mistral(", f'Mistral(server_url="{address}", ')
+    said = said.replace("ClientV2(", f'ClientV2(base_url="{address}"')
+    with pytest.raises(Exception) as refused:  # of each library's own type
+        exec(compile(said, "program", "exec"), {})
+    assert took, refused.value
+    [(path, sent, headers)] = took
+    assert path.partition("?")[0] == "/" + url.partition("/")[2]
+    added = {name for name in sent if name not in body}
+    assert added <= {"stream", "parallel_tool_calls"}
+    assert {name: sent.get(name) for name in body} == body
+    assert headers.get("anthropic-beta") == (beta[0][1] if beta else None)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "url", "provider", "body"),
+    [
+        ("openai.chat", "x.openai.azure.com/openai/deployments/d/chat/completions?api-version=1",
+         "azure", CHAT),
+        ("cohere.v2chat", "api.cohere.com/v2/chat", "cohere", {"model": "m", "new_thing": 1}),
+        ("other", "llm.example.com/ask", "example", {"question": "?"}),
+    ],
+)  # fmt: skip
+def test_what_no_library_says_is_said_with_httpx(server, monkeypatch, dialect, url, provider, body):
+    address, took = server
+    said = written(dialect, url, body, (("accept", "*/*"),), provider)
+    for name in ("AZURE_OPENAI", "COHERE", "EXAMPLE"):
+        monkeypatch.setenv(f"{name}_API_KEY", "a-key")
+    exec(compile(said.replace(f"https://{url.partition('/')[0]}", address), "program", "exec"), {})
+    [(path, sent, headers)] = took
+    assert path == "/" + url.partition("/")[2]
+    assert sent == body
+    assert "a-key" in (headers.get("api-key"), headers.get("authorization", "")[7:])
+    assert headers["accept"] == "*/*"
+
+
+def test_a_long_request_is_read_from_a_file(server, monkeypatch, tmp_path):
+    address, took = server
+    body = CHAT | {"messages": ASKED * 500}
+    said = written("openai.chat", "llm.example.com/v1/chat/completions", body)
+    assert len(said) < 1_000
+    (tmp_path / "request.json").write_text(json.dumps(body))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OPENAI_API_KEY", "a-key")
+    exec(compile(said.replace("https://llm.example.com", address), "program", "exec"), {})
+    assert took[0][1] == body
+
+
+@pytest.mark.parametrize("text", ["", "not json", "[1]", '{"a": '])
+def test_what_is_no_json_object_has_no_program(text):
+    assert (
+        written("openai.chat", "api.openai.com/v1/chat/completions", None, text=text or " ") is None
+    )
