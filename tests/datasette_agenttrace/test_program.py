@@ -6,9 +6,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from agenttrace_mitm.model import LlmCall
+from agenttrace_mitm.model import LlmCall, Payload, Record
 from datasette_agenttrace.calls.one import Wire
 from datasette_agenttrace.calls.program import program
+from tests.datasette_agenttrace.test_calls import CALLS, call, store
 
 ASKED = [{"role": "user", "content": 'Say "hi"\nand \u202eodd\x07 things'}]
 TOOL = {
@@ -47,16 +48,20 @@ def server():
     thread.join()
 
 
-def written(dialect, url, body, headers=(), provider="openai", text=None):
+def written(dialect, url, body, headers=(), provider="openai", *, long=False):
     host, _, path = url.partition("/")
     call = LlmCall(
         id="1", started_us=1, provider=provider, dialect=dialect, host=host, path=f"/{path}",
-        method="POST", outcome="ok",
+        method="POST", outcome="ok", streamed=body.get("stream", False),
     )  # fmt: skip
     wire = Wire(
-        request=text or json.dumps(body),
-        request_headers=(("Content-Type", "application/json"), *headers),
-    )
+        request=json.dumps(body)[: 20 if long else None],
+        request_cut=long,
+        request_names=tuple(body),
+        request_headers=(
+            ("Content-Type", "application/json"), ("Accept-Encoding", "gzip"), *headers,
+        ),
+    )  # fmt: skip
     return program(call, wire)
 
 
@@ -84,12 +89,19 @@ LIBRARIES = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize("long", [False, True])
 @pytest.mark.parametrize(("dialect", "url", "provider", "body"), LIBRARIES)
-def test_the_library_sends_the_same_again(server, monkeypatch, dialect, url, provider, body):
+def test_the_library_sends_the_same_again(
+    server, monkeypatch, tmp_path, dialect, url, provider, body, long
+):
+    """A long request is read from a file."""
     address, took = server
+    (tmp_path / "request.json").write_text(json.dumps(body))
+    monkeypatch.chdir(tmp_path)
     beta = (("anthropic-beta", "some-2026"),) if provider == "anthropic" else ()
-    said = written(dialect, url, body, beta, provider)
+    said = written(dialect, url, body, beta, provider, long=long)
     assert "httpx" not in said
+    assert ("request.json" in said) == long
     for name in ("OPENAI", "ANTHROPIC", "GEMINI", "MISTRAL", "CO", "EXAMPLE"):
         monkeypatch.setenv(f"{name}_API_KEY", "a-key")
     monkeypatch.setenv("OPENAI_BASE_URL", f"{address}/v1")
@@ -108,9 +120,11 @@ def test_the_library_sends_the_same_again(server, monkeypatch, dialect, url, pro
     added = {name for name in sent if name not in body}
     assert added <= {"stream", "parallel_tool_calls"}
     assert {name: sent.get(name) for name in body} == body
+    assert headers.get("accept-encoding", "").lower() != "gzip", "the library's own"
     assert headers.get("anthropic-beta") == (beta[0][1] if beta else None)
 
 
+@pytest.mark.parametrize("long", [False, True])
 @pytest.mark.parametrize(
     ("dialect", "url", "provider", "body"),
     [
@@ -120,9 +134,13 @@ def test_the_library_sends_the_same_again(server, monkeypatch, dialect, url, pro
         ("other", "llm.example.com/ask", "example", {"question": "?"}),
     ],
 )  # fmt: skip
-def test_what_no_library_says_is_said_with_httpx(server, monkeypatch, dialect, url, provider, body):
+def test_what_no_library_says_is_said_with_httpx(
+    server, monkeypatch, tmp_path, dialect, url, provider, body, long
+):
     address, took = server
-    said = written(dialect, url, body, (("accept", "*/*"),), provider)
+    (tmp_path / "request.json").write_text(json.dumps(body))
+    monkeypatch.chdir(tmp_path)
+    said = written(dialect, url, body, (("accept", "*/*"),), provider, long=long)
     for name in ("AZURE_OPENAI", "COHERE", "EXAMPLE"):
         monkeypatch.setenv(f"{name}_API_KEY", "a-key")
     exec(compile(said.replace(f"https://{url.partition('/')[0]}", address), "program", "exec"), {})
@@ -133,20 +151,11 @@ def test_what_no_library_says_is_said_with_httpx(server, monkeypatch, dialect, u
     assert headers["accept"] == "*/*"
 
 
-def test_a_long_request_is_read_from_a_file(server, monkeypatch, tmp_path):
-    address, took = server
-    body = CHAT | {"messages": ASKED * 500}
-    said = written("openai.chat", "llm.example.com/v1/chat/completions", body)
-    assert len(said) < 1_000
-    (tmp_path / "request.json").write_text(json.dumps(body))
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("OPENAI_API_KEY", "a-key")
-    exec(compile(said.replace("https://llm.example.com", address), "program", "exec"), {})
-    assert took[0][1] == body
-
-
-@pytest.mark.parametrize("text", ["", "not json", "[1]", '{"a": '])
-def test_what_is_no_json_object_has_no_program(text):
-    assert (
-        written("openai.chat", "api.openai.com/v1/chat/completions", None, text=text or " ") is None
-    )
+async def test_what_is_no_json_object_has_no_program(database, get):
+    """A form, a list: there is a command for those."""
+    for number, body in enumerate((b"a=b", b"[1]", b'{"a": ', b'{"a": 1}'), 1):
+        payload = Payload(request_headers=[], request_body=body, response_body=b"")
+        store(database, Record(call=call(number), payload=payload))
+        page = (await get(f"{CALLS}/call-{number:03d}")).text
+        assert ("Repeat with Python" in page) == (number == 4)
+        assert "Repeat with curl" in page

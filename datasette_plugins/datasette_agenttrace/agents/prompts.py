@@ -3,29 +3,19 @@
 Read from the table `prompts` where there is one, with the sums of `rollup_session`.
 """
 
-import difflib
 import json
 import sqlite3
-from collections.abc import Iterator
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any
 
 from agenttrace_mitm.model.json import Json
 from agenttrace_mitm.store.prompts import tools_of
 
 from ..asking import Asked, Value, rows_of
+from ..differences import Line, differences
 
 SHOWN = 20
 MOST_LINES = 400
-
-Mark = Literal["", "plus", "minus", "place"]
-
-
-class Line(Value):
-    """A line of a difference."""
-
-    mark: Mark
-    text: str
 
 
 class Version(Value):
@@ -98,17 +88,7 @@ def _difference(before: dict[str, Json], after: dict[str, Json]) -> tuple[Line, 
     old, new = _text(before), _text(after)
     if old is None or new is None:
         return None
-    return tuple(_lines(difflib.unified_diff(old.splitlines(), new.splitlines(), n=2)))
-
-
-def _lines(said: Iterator[str]) -> Iterator[Line]:
-    marks: dict[str, Mark] = {"+": "plus", "-": "minus", "@": "place"}
-    for number, line in enumerate(said):
-        if number >= MOST_LINES + 2:
-            yield Line(mark="place", text="\N{HORIZONTAL ELLIPSIS} and more")
-            return
-        if number >= 2:  # after the names of the files that there are not
-            yield Line(mark=marks.get(line[:1], ""), text=line.rstrip("\n"))
+    return differences(old.splitlines(), new.splitlines(), MOST_LINES)
 
 
 def _text(row: dict[str, Any]) -> str | None:

@@ -15,7 +15,7 @@ from ..lists import show_list
 from ..page import PREFIX, Page, as_json, one_of, reading, render, site_of, today
 from ..share import shared, sliced, tier_of
 from ..site import Datasette
-from . import one, queries
+from . import changes, one, queries
 from .curl import curl
 from .program import program
 from .queries import OUTCOME_LABELS, calls_asked
@@ -71,6 +71,22 @@ async def data_one(datasette: Datasette, request: Any) -> Response:
     return await as_json(_one(datasette, request))
 
 
+async def view_changes(datasette: Datasette, request: Any) -> Response:
+    """What a call asked for that the one before had not."""
+    context = {
+        "found": await _changes(datasette, request),
+        "other": request.args.get("since", ""),
+        "figures": figures,
+        "outcomes": OUTCOME_LABELS,
+    }
+    return await render(datasette, request, "agenttrace_changes.html", context)
+
+
+async def data_changes(datasette: Datasette, request: Any) -> Response:
+    """The same as JSON."""
+    return await as_json(_changes(datasette, request))
+
+
 async def share(datasette: Datasette, request: Any) -> Response:
     """A call as a file."""
     call_id, tier = request.url_vars["id"], tier_of(request)
@@ -112,6 +128,11 @@ async def _one(datasette: Datasette, request: Any) -> one.OneCall:
     return await one_of(datasette, load, "call")
 
 
+async def _changes(datasette: Datasette, request: Any) -> changes.Changes:
+    call_id, other = request.url_vars["id"], request.args.get("since", "")
+    return await one_of(datasette, lambda db: changes.load(db, call_id, other), "call")
+
+
 def _plain(text: str) -> Response:
     return Response.text(text, headers=PLAIN)
 
@@ -125,6 +146,8 @@ PAGE = Page(
     more=(
         (rf"{PATH}", view_one),
         (rf"{PATH}\.json", data_one),
+        (rf"{PATH}/changes", view_changes),
+        (rf"{PATH}/changes\.json", data_changes),
         (rf"{PATH}/share", share),
         (rf"{PATH}/share\.db", slice_),
         (rf"{PATH}/(?P<side>request|response)", raw),

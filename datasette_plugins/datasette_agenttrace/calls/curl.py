@@ -13,7 +13,8 @@ KEYS = {
     "azure": ("api-key: ", "AZURE_OPENAI_API_KEY"),
 }
 """Header and environment variable by provider; others take `Authorization: Bearer`."""
-REPEATED = ("content-type", "accept", "openai-", "anthropic-", "x-stainless-helper")
+REPEATED = ("content-type", "accept", "x-stainless-helper")
+REPEATED_BEGINNINGS = ("openai-", "anthropic-")
 
 
 def curl(call: LlmCall, wire: Wire) -> str:
@@ -33,7 +34,11 @@ def curl(call: LlmCall, wire: Wire) -> str:
 def repeated(wire: Wire) -> list[tuple[str, str]]:
     """The headers that a request is sent again with, each once."""
     given = dict(wire.request_headers)
-    return [(name, said) for name, said in given.items() if name.lower().startswith(REPEATED)]
+    return [
+        (name, said)
+        for name, said in given.items()
+        if name.lower() in REPEATED or name.lower().startswith(REPEATED_BEGINNINGS)
+    ]
 
 
 def key_of(provider: str) -> tuple[str, str]:

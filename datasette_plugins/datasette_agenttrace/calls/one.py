@@ -81,6 +81,8 @@ class Wire(Value):
     request: str | None = None
     response: str | None = None
     request_cut: bool = False
+    request_names: tuple[str, ...] = ()
+    """What a request that is a JSON object says something about."""
     response_cut: bool = False
     arrivals: tuple[tuple[int, int], ...] = ()
 
@@ -321,9 +323,17 @@ def _wire(db: sqlite3.Connection, call: LlmCall) -> Wire | None:
     response, response_cut = _beginning(answered, kept=bool(row[6]))
     return Wire(
         request_headers=_headers(row[0]), response_headers=_headers(row[1]),
-        request=request, request_cut=request_cut, response=response, response_cut=response_cut,
-        arrivals=_arrivals(row[2]),
+        request=request, request_cut=request_cut, request_names=_names(asked),
+        response=response, response_cut=response_cut, arrivals=_arrivals(row[2]),
     )  # fmt: skip
+
+
+def _names(body: bytes | None) -> tuple[str, ...]:
+    try:
+        said = json.loads(body or b"")
+    except (ValueError, RecursionError):
+        return ()
+    return tuple(said) if isinstance(said, dict) else ()
 
 
 def _beginning(body: bytes | None, *, kept: bool) -> tuple[str | None, bool]:

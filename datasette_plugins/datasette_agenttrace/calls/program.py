@@ -22,24 +22,18 @@ def program(call: LlmCall, wire: Wire) -> str | None:
 
     A long body is read from a file that the page offers.
     """
-    if call.method != "POST" or wire.request is None:
+    if call.method != "POST" or wire.request is None or not wire.request_names:
         return None
-    body: Json = None
     is_long = wire.request_cut or len(wire.request) > INLINE_CHARS
-    if not is_long:
-        try:
-            body = json.loads(wire.request)
-        except (ValueError, RecursionError):
-            return None
-        if not isinstance(body, dict):
-            return None
-    elif not wire.request.lstrip().startswith("{"):
-        return None
-    if isinstance(body, dict) and (library := library_of(call)):
-        said = _said(library, *_in_its_words(call, body), _headers(wire))
-        if said is not None:
-            return said
-    return _with_httpx(call, wire, body)
+    body: JsonObject | None = None if is_long else json.loads(wire.request)
+    said = None
+    if library := library_of(call):
+        headers = _headers(wire)
+        if body is not None:
+            said = _said(library, *_in_its_words(call, body), headers)
+        else:
+            said = _said_from_file(library, call, wire.request_names, headers)
+    return said or _with_httpx(call, wire, body)
 
 
 def _in_its_words(call: LlmCall, body: JsonObject) -> tuple[JsonObject, bool]:
@@ -57,20 +51,50 @@ def _said(
     library: Library, arguments: JsonObject, streamed: bool, headers: dict[str, str]
 ) -> str | None:
     """The program in the words of *library*; None where they are not enough."""
-    function = library.streaming if streamed else library.function
-    if library.streaming != library.function:  # asked for by another function
-        arguments = {name: value for name, value in arguments.items() if name != "stream"}
-    known = {name: value for name, value in arguments.items() if name in library.names}
+    arguments = {n: value for n, value in arguments.items() if not _is_a_function(library, n)}
     more = {name: value for name, value in arguments.items() if name not in library.names}
-    if (more or headers) and not library.takes_more:
-        return None
-    given = [f"{name}={_literal(value, 1)}" for name, value in known.items()]
+    given = [f"{n}={_literal(value, 1)}" for n, value in arguments.items() if n in library.names]
     given += [f"extra_body={_literal(more, 1)}"] if more else []
-    given += [f"extra_headers={_literal({**headers}, 1)}"] if headers else []
+    return _asking(library, library.imports + "\n", given, streamed, headers, fits=not more)
+
+
+def _said_from_file(
+    library: Library, call: LlmCall, names: tuple[str, ...], headers: dict[str, str]
+) -> str | None:
+    """As `_said`, for a request that is read from a file and says something about *names*."""
+    more = [n for n in names if n not in library.names and not _is_a_function(library, n)]
+    given = ["**request"]
+    streamed = "stream" in names and bool(call.streamed)
+    if found := _GEMINI.match(call.path):
+        more, streamed = [], found[2] == "streamG"
+        config = '{**request.pop("generationConfig", {}), **request}'
+        given = [f'model="{found[1]}"', 'contents=request.pop("contents")', f"config={config}"]
+    elif more:
+        given.insert(0, f"extra_body={{name: request.pop(name) for name in {_literal(more)}}}")
+    system, _, own = library.imports.rpartition("\n\n")
+    lines = ["import json", *([system] if system else []), "from pathlib import Path", "", own, ""]
+    lines.append('request = json.loads(Path("request.json").read_text())')
+    lines += [f'del request["{n}"]' for n in names if _is_a_function(library, n)]
+    return _asking(library, "\n".join(lines), given, streamed, headers, fits=not more)
+
+
+def _is_a_function(library: Library, name: str) -> bool:
+    """Whether *name* is said by which function is called."""
+    return name == "stream" and library.streaming != library.function
+
+
+def _asking(
+    library: Library, before: str, given: list[str], streamed: bool, headers: dict[str, str],
+    *, fits: bool,
+) -> str | None:  # fmt: skip
+    """The program; None where the library cannot say what does not *fit* its names."""
+    if not library.takes_more and (headers or not fits):
+        return None
+    function = library.streaming if streamed else library.function
+    given = [*given, f"extra_headers={_literal({**headers}, 1)}"] if headers else given
     lines = "".join(f"    {one},\n" for one in given)
     show = "for piece in answer:\n    print(piece)" if streamed else "print(answer)"
-    asking = f"client = {library.client}\nanswer = client.{function}(\n{lines})"
-    return f"{library.imports}\n\n{asking}\n{show}"
+    return f"{before}\nclient = {library.client}\nanswer = client.{function}(\n{lines})\n{show}"
 
 
 def _headers(wire: Wire) -> dict[str, str]:
@@ -79,7 +103,7 @@ def _headers(wire: Wire) -> dict[str, str]:
     return {name: said for name, said in repeated(wire) if name.lower() not in own}
 
 
-def _with_httpx(call: LlmCall, wire: Wire, body: Json) -> str:
+def _with_httpx(call: LlmCall, wire: Wire, body: JsonObject | None) -> str:
     head, variable = key_of(call.provider)
     name, _, scheme = head.partition(": ")
     key = f'os.environ["{variable}"]'
