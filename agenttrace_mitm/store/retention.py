@@ -23,7 +23,7 @@ STEP = 100
 """Rows that change in the first transaction; `pace` says how many in those that follow."""
 WALK = 200
 """Calls that the mark passes at once."""
-SLICE_S = 0.01
+SLICE_S = 0.02
 """Large bodies take their time: after this long, no further call is begun."""
 GIVE_BACK = 400
 """Free pages that the file gives back after the first step, more than it sets free."""
@@ -81,6 +81,11 @@ update content_waiting set due_us = 0
 where due_us is null and call_id = (select continues_call_id from llm_calls where id = :id)
 """
 
+_WAITS_FOR_IT = """
+select w.call_id from llm_calls c join content_waiting w on w.call_id = c.continues_call_id
+where c.id = ? and w.due_us is null
+"""
+
 _OLD_MEDIA = """
 select sha256 from media where last_seen_us < :before_us and data is not null
   and not exists (
@@ -112,7 +117,7 @@ _OF_CALL = (
         """,
     ),
 )
-"""What goes with a call, by table; messages perhaps with a later one."""
+"""What goes with a call, by table; messages, the last, perhaps with a later one."""
 
 
 def a_pace() -> Pace:
@@ -190,16 +195,23 @@ def _looked_at(
 ) -> tuple[list[str], int]:
     """The first of *due*, as many as there is room for; what goes with them has been read.
 
-    And how many rows that is, a long text counting as several.
+    Those that wait for one of them come right after it: a conversation goes from its end.  And how
+    many rows that is, a long text counting as several.
     """
-    looks = [look_at(db, table) + of_call for table, of_call in _OF_CALL]
+    *own, words = (look_at(db, table) + of_call for table, of_call in _OF_CALL)
+    found: list[str] = []
     rows = 0
-    for number, id_ in enumerate(due, 1):
-        given = {"id": id_, "mark": mark}
-        rows += sum(read(db, sql, given) for sql in looks) + chains.read_ahead(db, id_)
-        if rows >= room:
-            return due[:number], rows
-    return due, rows
+    for first in due:
+        stays = db.execute(_IS_CONTINUED, {"id": first, "mark": mark}).fetchone()
+        id_: str | None = first
+        while id_ and rows < room:
+            looks = own if stays else [*own, words]
+            rows += sum(read(db, sql, {"id": id_, "mark": mark}) for sql in looks)
+            rows += chains.read_ahead(db, id_)
+            found.append(id_)
+            before = None if stays else db.execute(_WAITS_FOR_IT, (id_,)).fetchone()
+            id_ = before[0] if before else None
+    return found, rows
 
 
 def _rows_go(db: sqlite3.Connection, old: str, sql: str, before_us: int, pace: Pace) -> int:

@@ -106,6 +106,22 @@ def test_a_conversation_goes_once_nobody_goes_on_with_it(tmp_path: Path) -> None
     assert db.execute("select * from content_waiting").fetchall() == []
 
 
+def test_a_conversation_goes_from_its_end_in_one_step(tmp_path: Path) -> None:
+    """Each of its calls waits for the next; those that wait for one that goes come right after."""
+    db = open_database(tmp_path / "data.db").conn
+    before = None
+    for number in range(20):
+        at_us = OLD_US + number * 1_000
+        one = record(f"turn {number}", id=new_id(at_us), started_us=at_us, continues_call_id=before)
+        write_record(db, one)
+        before = one.call.id
+    steps = []
+    while done := let_go(db, LIMIT_US):
+        steps.append(done)
+    assert steps == [20]
+    assert said(db) == [None] * 20
+
+
 def test_what_waited_for_a_call_goes_when_that_is_no_more(tmp_path: Path) -> None:
     """The call that went on from it was forgotten, or turned out to belong elsewhere."""
     db = open_database(tmp_path / "data.db").conn
