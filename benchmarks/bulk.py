@@ -15,12 +15,24 @@ from typing import Any
 
 from agenttrace_mitm import clock
 from agenttrace_mitm.model import Record, StoredMessage, StoredToolCall, StoredToolResult
-from agenttrace_mitm.store import chains, open_database, places, prompts, rollups, rows, search
+from agenttrace_mitm.store import (
+    chains,
+    merging,
+    open_database,
+    places,
+    prompts,
+    rollups,
+    rows,
+    search,
+)
+from agenttrace_mitm.store.pace import Pace
 from agenttrace_mitm.store.words import own_text
 
 from .history import History
 
 BITE = 5_000
+LARGE_MERGE = 1_000
+"""Pages of the search index that are merged at once: nobody waits."""
 DAYS = 90
 
 type Prepared = list[tuple[str, list[Any]]]
@@ -64,13 +76,15 @@ def _load(path: Path, bites: Iterable[Prepared]) -> None:
     try:
         db.execute("pragma synchronous = off")
         db.execute("pragma cache_size = -400000")
-        indexes = _drop_indexes(db)
+        indexes, pace = _drop_indexes(db), Pace(*[LARGE_MERGE] * 3)
         for bite in bites:
             db.execute("begin immediate")
             for sql, values in bite:
                 db.executemany(sql, values)
             search.index_new(db)
             db.execute("commit")
+            while merging.merge_some(db, pace, large=True):
+                pass
         for sql in indexes:
             db.execute(sql)
         rollups.rebuild(db)

@@ -1,8 +1,10 @@
 """Retention over months of calls, with somebody else writing all the time.
 
-A made-up history (10,000 calls a day) loses content older than 30 days and calls older than 60.
-Another process adds a row every few milliseconds meanwhile, asks for the lock every millisecond,
-and tells how long it waited: once without retention, which is what the machine costs, once with.
+A made-up history (10,000 calls a day) loses content older than 30 days and calls older than 60; a
+year, `--calls 3650000`, those older than 270.  Then it loses the oldest until it is a twentieth
+smaller.  Another process adds a row every few milliseconds meanwhile, asks for the lock every
+millisecond, and tells how long it waited: once without retention, which is what the machine costs,
+once with.
 After it: the sums of the rollups as before, no limit exceeded, the file whole.
 """
 
@@ -13,17 +15,21 @@ import sqlite3
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from agenttrace_mitm.store import Keeping, open_database
 from agenttrace_mitm.store.keeping import DAY_US, bytes_used
+from agenttrace_mitm.store.pace import Pace
 
 from . import bulk
 from .report import Row, quantile
 
 A_DAY = 10_000
-KEPT = Keeping(days=30, metadata_days=60)
+CONTENT_DAYS = 30
+METADATA_DAYS, OF_A_YEAR = 60, 270
+_PACES = ("content_pace", "calls_pace", "vacuum_pace", "merge_pace")
 PAUSE_S = 0.002
 """Between steps; the recorder leaves 50 ms."""
 ALONE_S = 10.0
@@ -57,55 +63,103 @@ def _history(folder: Path, calls: int, rows: list[Row]) -> Path:
     return file
 
 
+@dataclass
+class _Watched(Pace):
+    """A pace that remembers how long the lock was held, ms."""
+
+    held: list[float] = field(default_factory=list)
+
+    def took(self, seconds: float) -> None:
+        self.held.append(seconds * 1000)
+        super().took(seconds)
+
+
+@dataclass
+class _Run:
+    """Steps of retention: their processor time and how long they held the lock, ms."""
+
+    db: sqlite3.Connection
+    now_us: int
+    took: list[float] = field(default_factory=list)
+    held: list[float] = field(default_factory=list)
+
+    def all(self, **limits: int) -> float:
+        """Take all steps that there are for *limits*; seconds of processor time."""
+        paces = [_Watched(*_room(made)) for made in _PACES]
+        keeping = Keeping(**limits, **dict(zip(_PACES, paces, strict=True)))
+        first = len(self.took)
+        while self._step(keeping):
+            time.sleep(PAUSE_S)
+        self.held += [held for pace in paces for held in pace.held]
+        return sum(self.took[first:]) / 1000
+
+    def _step(self, keeping: Keeping) -> bool:
+        began = time.thread_time()
+        something = keeping.step(self.db, self.now_us)
+        self.took.append((time.thread_time() - began) * 1000)
+        return something
+
+
 def _measured(db: sqlite3.Connection, file: Path) -> list[Row]:
-    now_us = int(db.execute("select max(started_us) from llm_calls").fetchone()[0])
+    first_us, now_us = db.execute(
+        "select min(started_us), max(started_us) from llm_calls"
+    ).fetchone()
+    days = OF_A_YEAR if now_us - first_us > OF_A_YEAR * DAY_US else METADATA_DAYS
+    old_us = now_us // DAY_US * DAY_US - days * DAY_US, now_us - CONTENT_DAYS * DAY_US
+    old_calls = _calls(db, old_us[0]), _calls(db, old_us[1])
     sums, size = _sums(db), bytes_used(db)
     with _other_writer(file) as told:
         time.sleep(ALONE_S)
     alone = told[0]
-    took: list[float] = []
+    steps = _Run(db, now_us)
     began = time.perf_counter()
     with _other_writer(file) as told:
-        while _step(db, KEPT, now_us, took):
-            time.sleep(PAUSE_S)
+        content_s = steps.all(days=CONTENT_DAYS)
+        calls_s = steps.all(metadata_days=days)
         by_age = bytes_used(db)
-        smaller = Keeping(max_bytes=by_age * 9 // 10)
-        while _step(db, smaller, now_us, took):
-            time.sleep(PAUSE_S)
+        limit = by_age * 19 // 20
+        steps.all(max_bytes=limit)
     waited = told[0]
     spent = time.perf_counter() - began
     db.execute("pragma wal_checkpoint(truncate)")
     whole = db.execute("pragma integrity_check").fetchone()[0] == "ok"
-    left = db.execute(
-        "select (select count(*) from llm_calls where started_us < ?),"
-        " (select count(*) from payloads where call_id < (select min(id) from llm_calls"
-        "  where started_us >= ?))",
-        (now_us // DAY_US * DAY_US - 60 * DAY_US, now_us - 30 * DAY_US),
-    ).fetchone()
+    payloads = (
+        "select count(*) from payloads where call_id < (select min(id) from llm_calls"
+        " where started_us >= ?)"
+    )
+    left = _calls(db, old_us[0]) + db.execute(payloads, old_us[1:]).fetchone()[0]
     sums_changed = sum(_sums(db)[name] != sums[name] for name in sums)
+    took, held = steps.took, steps.held
     return [
         Row("retention, s", spent),
         Row("steps", len(took)),
-        Row("processor time of a step, ms", quantile(took, 0.5), "", took[0], quantile(took, 0.99)),
-        Row("processor time of the longest step, ms", max(took), BLOCKED_MS),
+        Row("content of a call, ms of processor time", content_s * 1000 / max(old_calls[1], 1)),
+        Row("a call that goes, ms of processor time", calls_s * 1000 / max(old_calls[0], 1)),
+        Row("a step, ms of processor time", quantile(took, 0.5), "", min(took), max(took)),
+        Row("the lock was held, ms", quantile(held, 0.5), "", min(held), quantile(held, 0.99)),
+        Row("the lock was held longest, ms", max(held), BLOCKED_MS),
         Row("another writer alone: longest wait, ms", max(alone)),
         Row("another writer: wait of one in 1,000, ms", quantile(waited, 0.999), BLOCKED_MS),
         Row("another writer: longest wait, ms", max(waited), BLOCKED_MS),
+        Row("waits of over 100 ms", sum(wait > 100 for wait in waited)),
         Row("rows that it added", len(waited)),
         Row("file before, MB", size / 1e6),
         Row("file after, by age, MB", by_age / 1e6),
-        Row("file after, by size, over the limit", bytes_used(db) / smaller.max_bytes, "<= 1"),
-        Row("calls and payloads left that are too old", sum(left), "== 0"),
+        Row("file after, by size, over the limit", bytes_used(db) / limit, "<= 1"),
+        Row("calls and payloads left that are too old", left, "== 0"),
         Row("sums of rollups that changed", sums_changed, "== 0"),
         Row("integrity_check says ok", float(whole), "== 1"),
-    ]  # fmt: skip
+    ]
 
 
-def _step(db: sqlite3.Connection, keeping: Keeping, now_us: int, took: list[float]) -> bool:
-    began = time.thread_time()
-    something = keeping.step(db, now_us)
-    took.append((time.thread_time() - began) * 1000)
-    return something
+def _room(name: str) -> tuple[int, int, int]:
+    made = getattr(Keeping(), name)
+    return made.room, made.least, made.most
+
+
+def _calls(db: sqlite3.Connection, before_us: int) -> int:
+    sql = "select count(*) from llm_calls where started_us < ?"
+    return int(db.execute(sql, (before_us,)).fetchone()[0])
 
 
 def _sums(db: sqlite3.Connection) -> dict[str, tuple[int, ...]]:

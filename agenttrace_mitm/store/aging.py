@@ -11,13 +11,20 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 
 from . import chains
-from .forgetting import GONE, doom, going, remove_doomed
-from .pace import Pace, give_back, locked
-from .read_ahead import look_at, read
-from .retention import vacuum_pace
+from .forgetting import GOING_BODIES, GONE, doom, going, remove_doomed
+from .pace import Pace, give_back, locked, roomy
+from .prompts import OLD_UNUSED, REMOVE
+from .read_ahead import A_ROW, look_at, read
+from .retention import LET_WORDS_GO, prompts_go, vacuum_pace
 from .rollups import DAY_US
 
 STEP = 10
+HEAVY = 4_000
+"""Rows of calls and of what hangs on them, a long text counting as several: more take too long."""
+ROWS_OF_BODY = 100
+"""A body that was stored after one that goes has to stand alone: as long as so many rows take."""
+BODIES, WORDS = 10, 200
+"""Such bodies, or rows of texts, that go ahead of a call that is heavy by itself."""
 
 MAY_GO = """
 outcome <> 'in_flight' and (session_id is null or session_id not in (select session_id from holds))
@@ -53,6 +60,10 @@ id in (select message_id from call_messages where call_id in {GONE}) and not exi
     select 1 from call_messages c where c.message_id = messages.id and c.call_id not in {GONE}
 )
 """
+_TEXTS = f"""
+select id, sum(1 + size / {A_ROW}) over (order by id) - (1 + size / {A_ROW})
+from messages where {_LOOSE} and content is not null limit :room
+"""
 _EVENTS = """
 delete from events where id in (
     select id from events
@@ -82,17 +93,27 @@ def let_calls_go(
     """
     pace = pace or a_pace()
     before_us = before_us // DAY_US * DAY_US
-    going_ids = _oldest(db, before_us, agents or {}, pace.room)
-    doom(db, "id in (select value from json_each(?))", json.dumps(going_ids))
-    _read_ahead(db, going_ids)
+    with roomy(db):
+        return _step(db, before_us, agents or {}, pace, vacuum or vacuum_pace())
+
+
+def _step(
+    db: sqlite3.Connection, before_us: int, agents: Mapping[str, int], pace: Pace, vacuum: Pace
+) -> int:
+    room = pace.room
+    going_ids = _oldest(db, before_us, agents, room)
+    if _doomed(db, going_ids) > HEAVY and (lighter := _made_lighter(db)):
+        return lighter
     with locked(db, pace):
         db.execute(_STAY_AFTER_ALL)
         db.execute(_HORIZON, {"before_us": before_us})
         counted = remove_doomed(db)
-        events = db.execute(_EVENTS, {"before_us": before_us, "step": pace.room}).rowcount
+        events = db.execute(_EVENTS, {"before_us": before_us, "step": room}).rowcount
         pace.done = max(counted["llm_calls"], events)
+    if len(going_ids) < room:  # the last of a day, or of all
+        prompts_go(db, OLD_UNUSED, REMOVE, before_us, pace)
     if counted["llm_calls"]:
-        give_back(db, vacuum or vacuum_pace())
+        give_back(db, vacuum)
     return counted["llm_calls"] + events
 
 
@@ -123,15 +144,36 @@ def _oldest(
     return found
 
 
-def _read_ahead(db: sqlite3.Connection, ids: list[str]) -> None:
-    """What goes with the calls *ids*, in `temp.doomed`."""
+def _doomed(db: sqlite3.Connection, ids: list[str]) -> int:
+    """Put *ids* into `temp.doomed`, fewer where much hangs on them; how many rows that is."""
+    while True:
+        doom(db, "id in (select value from json_each(?))", json.dumps(ids))
+        rows = _read_ahead(db, ids)
+        if rows <= HEAVY or len(ids) == 1:
+            return rows
+        ids = ids[: len(ids) // 2]
+
+
+def _read_ahead(db: sqlite3.Connection, ids: list[str]) -> int:
+    """Read what goes with the calls *ids*, in `temp.doomed`; how many rows that is."""
     if not ids:
-        return
-    for table, where in going(None):
+        return 0
+    rows = sum(
         read(db, look_at(db, table) + (_LOOSE if table == "messages" else where))
+        for table, where in going(None)
+    )
     db.execute(_RESTING).fetchone()
-    for id_ in ids:
-        chains.read_ahead(db, id_)
+    return rows + sum(chains.read_ahead(db, id_) for id_ in ids) * ROWS_OF_BODY
+
+
+def _made_lighter(db: sqlite3.Connection) -> int:
+    """A part of what makes a call heavy goes before it; 0 when nothing is left to part with."""
+    bodies = [row for (row,) in db.execute(GOING_BODIES)]
+    texts = db.execute(_TEXTS, {"room": WORDS})
+    rows = [id_ for id_, before in texts if before < WORDS]
+    with locked(db, Pace(BODIES, BODIES, BODIES)):
+        released = chains.release(db, bodies, BODIES)
+        return released or db.execute(LET_WORDS_GO, (json.dumps(rows),)).rowcount
 
 
 def hold(db: sqlite3.Connection, session_id: str, now_us: int, note: str | None) -> bool:

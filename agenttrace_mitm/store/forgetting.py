@@ -61,7 +61,7 @@ where m.choice = 0 and m.position < history.below and history.id in {GONE}
 """
 
 
-_GOING_BODIES = f"select id from payloads where call_id in {GONE}"
+GOING_BODIES = f"select id from payloads where call_id in {GONE}"
 
 
 def forget_calls(database: Path, spool: Spool, what: str, name: str) -> dict[str, int]:
@@ -125,7 +125,7 @@ def remove_doomed(
         f" select distinct message_id as id from call_messages where call_id in {GONE}"
     )
     # Kept bodies may be stored as the difference to one that goes.
-    release(db, [row for (row,) in db.execute(_GOING_BODIES)])
+    release(db, [row for (row,) in db.execute(GOING_BODIES)])
     for table, where in going(what):
         done = db.execute(f"delete from {table} where {where}", {"name": name})
         counted[table] = done.rowcount
@@ -164,12 +164,13 @@ def going(what: str | None) -> Iterator[tuple[str, str]]:
     yield "llm_calls", f"id in {GONE}"
     if not what:  # what opened it is gone
         yield "spans", f"call_id is null and {_all_gone('spans', 'trace_id')}"
-    yield (
-        "prompts",
-        "prompt_id in (select prompt_id from temp.doomed) and not exists ("
-        " select 1 from llm_calls c where c.agent_id = prompts.agent_id"
-        " and c.prompt_id = prompts.prompt_id)",
-    )
+    if what:  # by age: `aging` asks the sums, since this looks at all calls of the agent
+        yield (
+            "prompts",
+            "prompt_id in (select prompt_id from temp.doomed) and not exists ("
+            " select 1 from llm_calls c where c.agent_id = prompts.agent_id"
+            " and c.prompt_id = prompts.prompt_id)",
+        )
     if key in ("agent_id", "session_id"):  # events know of no trace
         yield "events", f"{key} = :name"
     for table in ("sessions", "traces"):

@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from . import aging, retention
+from . import aging, merging, retention
 from .aging import let_calls_go
 from .pace import Pace
 from .retention import let_go, marked
@@ -40,10 +40,14 @@ class Keeping:
     content_pace: Pace = field(default_factory=retention.a_pace, compare=False, repr=False)
     calls_pace: Pace = field(default_factory=aging.a_pace, compare=False, repr=False)
     vacuum_pace: Pace = field(default_factory=retention.vacuum_pace, compare=False, repr=False)
+    merge_pace: Pace = field(default_factory=merging.a_pace, compare=False, repr=False)
 
     def step(self, db: sqlite3.Connection, now_us: int) -> bool:
         """Let a little go, in a short transaction of its own; False when there is nothing to do."""
-        return self.by_age(db, now_us) or self.calls_by_age(db, now_us) or self.by_size(db, now_us)
+        done = self.by_age(db, now_us) or self.calls_by_age(db, now_us) or self.by_size(db, now_us)
+        if done:  # what went is a piece of the search index: they never pile up
+            merging.merge_some(db, self.merge_pace)
+        return done
 
     def by_age(self, db: sqlite3.Connection, now_us: int) -> bool:
         """Content that is older than it may be."""

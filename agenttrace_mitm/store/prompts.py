@@ -153,6 +153,32 @@ The first asks the sums of days, and the calls of the day that *before_us* falls
 looks only at calls that came after.
 """
 
+OLD_UNUSED = """
+select prompt_id from prompts
+where first_seen_us < :before_us
+  and prompt_id not in (
+      select prompt_id from rollup_session where day >= :before_us / 86400000000
+  )
+  and prompt_id not in (
+      select prompt_id from llm_calls
+      where outcome = 'in_flight' and started_us > 0 and prompt_id is not null
+  )
+  and not exists (
+      select 1 from llm_calls c indexed by idx_llm_calls_agent_id_started_us
+      where c.agent_id = prompts.agent_id and c.started_us < :before_us
+        and c.prompt_id = prompts.prompt_id
+  )
+limit 100
+"""
+REMOVE = """
+delete from prompts where prompt_id = :id
+  and not exists (select 1 from llm_calls c where c.rowid > :seen and c.prompt_id = :id)
+"""
+"""Retention: prompts of which no call is left, where those from before the day of *before_us* go.
+
+The first asks the sums of days, and the calls that stay although they are older.
+"""
+
 VERSIONS_SINCE = """
 select cast(unixepoch(applied_at) as integer) * 1000000
 from _sqlite_migrations where name = 'm061_prompts'

@@ -9,6 +9,8 @@ import sqlite3
 from collections.abc import Mapping
 
 _ROWID = -1
+A_ROW = 1_000
+"""Characters of a message that take as long as a row: each word is taken out of the index."""
 _MADE: dict[tuple[str, str], str] = {}
 """What `look_at` gave, by table and schema: a step asks for a dozen."""
 _SCHEMA = "select group_concat(sql) from sqlite_master where tbl_name = ?"
@@ -23,8 +25,9 @@ where l.origin <> 'pk' order by l.seq, x.seqno
 def look_at(db: sqlite3.Connection, table: str) -> str:
     """SQL that reads rows of *table* as deleting them would, and counts them.
 
-    It ends where a condition on them follows.  The end of a row is asked for, which leads along
-    the pages of a long one; of messages everything, since the search index wants their words.
+    A long text counts as several.  It ends where a condition on them follows.  The end of a row is
+    asked for, which leads along the pages of a long one; of messages everything, since the search
+    index wants their words.
     """
     key = table, str(db.execute(_SCHEMA, (table,)).fetchone()[0])
     if key not in _MADE:
@@ -40,7 +43,9 @@ def _looking_at(db: sqlite3.Connection, table: str) -> str:
     parts = columns if table == "messages" else [f"coalesce({', '.join(columns)}, null)"]
     said = [f"count(substr({part}, -1))" for part in parts]
     said += [f"count(({sql}))" for sql in _places(db, table)]
-    return f'select count(*), {", ".join(said)} from "{table}" where '
+    texts = f"coalesce(sum(iif(content is null, 0, size)), 0) / {A_ROW}"
+    rows = f"count(*) + {texts}" if table == "messages" else "count(*)"
+    return f'select {rows}, {", ".join(said)} from "{table}" where '
 
 
 def read(db: sqlite3.Connection, sql: str, given: Mapping[str, object] | None = None) -> int:

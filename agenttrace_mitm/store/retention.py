@@ -15,15 +15,15 @@ from collections.abc import Mapping
 
 from ..clock import moment_of, oldest_id
 from . import chains
-from .pace import Pace, give_back, locked
+from .pace import Pace, give_back, locked, roomy
 from .prompts import LET_GO, OLD_PROMPTS
-from .read_ahead import look_at, read
+from .read_ahead import A_ROW, look_at, read
 
 STEP = 100
 """Rows that change in the first transaction; `pace` says how many in those that follow."""
 WALK = 200
 """Calls that the mark passes at once."""
-SLICE_S = 0.01
+SLICE_S = 0.02
 """Large bodies take their time: after this long, no further call is begun."""
 GIVE_BACK = 400
 """Free pages that the file gives back after the first step, more than it sets free."""
@@ -53,29 +53,37 @@ _TOOL_CALLS = """
 update tool_calls set arguments = null, result = null
 where call_id = :id and (arguments is not null or result is not null)
 """
-# privacy_tier 0: should the message come again, its content is stored again.  Of the calls that use
-# it, the newest that waits is found first; none waits that is older than the first of all.
-_MESSAGES = """
+# Of the calls that use it, the newest that waits is found first; none waits that is older than the
+# first of all.
+_MESSAGES = f"""
+select m.id, 1 + m.size / {A_ROW} from call_messages o join messages m on m.id = o.message_id
+where o.call_id = :id and m.content is not null
+  and not exists (
+      select 1 from call_messages u where u.message_id = m.id and u.call_id > :mark
+  )
+  and (
+      select 1 from call_messages u
+      where u.message_id = m.id and u.call_id <> :id
+        and u.call_id between (select min(call_id) from content_waiting) and :mark
+        and exists (select 1 from content_waiting w where w.call_id = u.call_id)
+      order by u.call_id desc limit 1
+  ) is null
+limit :room
+"""
+# privacy_tier 0: should the message come again, its content is stored again.  In the order of their
+# ids: each time that these go back, the search index begins a piece.
+LET_WORDS_GO = """
 update messages set content = null, own_text = null, privacy_tier = 0
-where id in (
-    select m.id from call_messages o join messages m on m.id = o.message_id
-    where o.call_id = :id and m.content is not null
-      and not exists (
-          select 1 from call_messages u where u.message_id = m.id and u.call_id > :mark
-      )
-      and (
-          select 1 from call_messages u
-          where u.message_id = m.id and u.call_id <> :id
-            and u.call_id between (select min(call_id) from content_waiting) and :mark
-            and exists (select 1 from content_waiting w where w.call_id = u.call_id)
-          order by u.call_id desc limit 1
-      ) is null
-    limit :room
-)
+where id in (select value from json_each(?))
 """
 _BEFORE_IT = """
 update content_waiting set due_us = 0
 where due_us is null and call_id = (select continues_call_id from llm_calls where id = :id)
+"""
+
+_WAITS_FOR_IT = """
+select w.call_id from llm_calls c join content_waiting w on w.call_id = c.continues_call_id
+where c.id = ? and w.due_us is null
 """
 
 _OLD_MEDIA = """
@@ -109,7 +117,7 @@ _OF_CALL = (
         """,
     ),
 )
-"""What goes with a call, by table; messages perhaps with a later one."""
+"""What goes with a call, by table; messages, the last, perhaps with a later one."""
 
 
 def a_pace() -> Pace:
@@ -136,13 +144,14 @@ def let_go(
     another are given the same *pace* and *vacuum*.
     """
     pace = pace or a_pace()
-    done = _of_calls(db, before_us, agents, pace)
-    done += _rows_go(db, _OLD_MEDIA, _MEDIA, before_us, pace)
-    if not done:
-        done = _rows_go(db, _OLD_COMMITS, _COMMITS, before_us, pace)
-        done += _prompts_go(db, before_us, pace)
-    if done:
-        give_back(db, vacuum or vacuum_pace())
+    with roomy(db):
+        done = _of_calls(db, before_us, agents, pace)
+        done += _rows_go(db, _OLD_MEDIA, _MEDIA, before_us, pace)
+        if not done:
+            done = _rows_go(db, _OLD_COMMITS, _COMMITS, before_us, pace)
+            done += prompts_go(db, OLD_PROMPTS, LET_GO, before_us, pace)
+        if done:
+            give_back(db, vacuum or vacuum_pace())
     return done
 
 
@@ -172,24 +181,37 @@ def _of_calls(
             db.executemany(_WAITS, ((id_, moment_of(id_) + longer.get(of, 0)) for id_, of in found))
             _set_mark(db, mark)
         due = [id_ for (id_,) in db.execute(_DUE, (before_us, pace.room))]
-    if not (due := _looked_at(db, due, mark, pace.room)):
+    if not due:
         return passed
+    due, rows = _looked_at(db, due, mark, pace.room)
     with locked(db, pace):
-        pace.done = _let_some_go(db, due, mark, pace.room)
-        done = pace.done
+        done = _let_some_go(db, due, mark, pace.room)
+        pace.done = max(done, rows)  # some that were looked at stay
     return done or passed
 
 
-def _looked_at(db: sqlite3.Connection, due: list[str], mark: str, room: int) -> list[str]:
-    """The first of *due*, as many as there is room for; what goes with them has been read."""
-    looks = [look_at(db, table) + of_call for table, of_call in _OF_CALL]
+def _looked_at(
+    db: sqlite3.Connection, due: list[str], mark: str, room: int
+) -> tuple[list[str], int]:
+    """The first of *due*, as many as there is room for; what goes with them has been read.
+
+    Those that wait for one of them come right after it: a conversation goes from its end.  And how
+    many rows that is, a long text counting as several.
+    """
+    *own, words = (look_at(db, table) + of_call for table, of_call in _OF_CALL)
+    found: list[str] = []
     rows = 0
-    for number, id_ in enumerate(due, 1):
-        given = {"id": id_, "mark": mark}
-        rows += sum(read(db, sql, given) for sql in looks) + chains.read_ahead(db, id_)
-        if rows >= room:
-            return due[:number]
-    return due
+    for first in due:
+        stays = db.execute(_IS_CONTINUED, {"id": first, "mark": mark}).fetchone()
+        id_: str | None = first
+        while id_ and rows < room:
+            looks = own if stays else [*own, words]
+            rows += sum(read(db, sql, {"id": id_, "mark": mark}) for sql in looks)
+            rows += chains.read_ahead(db, id_)
+            found.append(id_)
+            before = None if stays else db.execute(_WAITS_FOR_IT, (id_,)).fetchone()
+            id_ = before[0] if before else None
+    return found, rows
 
 
 def _rows_go(db: sqlite3.Connection, old: str, sql: str, before_us: int, pace: Pace) -> int:
@@ -201,14 +223,14 @@ def _rows_go(db: sqlite3.Connection, old: str, sql: str, before_us: int, pace: P
         return db.execute(sql, given).rowcount
 
 
-def _prompts_go(db: sqlite3.Connection, before_us: int, pace: Pace) -> int:
-    """Words of prompts that are in use no more; who uses them is asked before the lock."""
+def prompts_go(db: sqlite3.Connection, old: str, sql: str, before_us: int, pace: Pace) -> int:
+    """Change with *sql* what *old* finds unused; who uses them is asked before the lock."""
     given = {"before_us": before_us, "seen": db.execute(_LAST_ROW).fetchone()[0]}
-    old = db.execute(OLD_PROMPTS, given).fetchall()
-    if not old:
+    found = db.execute(old, given).fetchall()
+    if not found:
         return 0
     with locked(db, pace):
-        return sum(db.execute(LET_GO, {**given, "id": id_}).rowcount for (id_,) in old)
+        return sum(db.execute(sql, {**given, "id": id_}).rowcount for (id_,) in found)
 
 
 def _set_mark(db: sqlite3.Connection, call_id: str, ages: str | None = None) -> None:
@@ -221,15 +243,23 @@ def _set_mark(db: sqlite3.Connection, call_id: str, ages: str | None = None) -> 
 
 def _let_some_go(db: sqlite3.Connection, due: list[str], mark: str, room: int) -> int:
     changed, until = 0, time.monotonic() + SLICE_S
-    for number, id_ in enumerate(due, 1):
-        changed += _let_one_go(db, {"id": id_, "mark": mark}, room - changed)
+    messages: set[int] = set()
+    looked_at = 0
+    for id_ in due:
+        looked_at += 1
+        changed += _let_one_go(db, {"id": id_, "mark": mark}, room - changed, messages)
         if changed >= room or time.monotonic() > until:
-            return changed or number
-    return changed or len(due)
+            break
+    if messages:
+        db.execute(LET_WORDS_GO, (json.dumps(sorted(messages)),))
+    return changed or looked_at
 
 
-def _let_one_go(db: sqlite3.Connection, call: dict[str, str], room: int) -> int:
-    """Rows that changed; the call stays due when *room* was not enough for it."""
+def _let_one_go(db: sqlite3.Connection, call: dict[str, str], room: int, messages: set[int]) -> int:
+    """Rows that changed, or will: *messages* gains those whose words go at the end of the step.
+
+    The call stays due when *room* was not enough for it.
+    """
     if db.execute(_IS_HELD, call).fetchone():
         _wait_on(db, call)
         return 0
@@ -242,7 +272,11 @@ def _let_one_go(db: sqlite3.Connection, call: dict[str, str], room: int) -> int:
         _wait_on(db, call)
         return changed
     if changed < room:
-        changed += db.execute(_MESSAGES, {**call, "room": room - changed}).rowcount
+        for id_, rows in db.execute(_MESSAGES, {**call, "room": room - changed}):
+            messages.add(id_)
+            changed += rows
+            if changed >= room:
+                break
     if changed < room:
         db.execute("delete from content_waiting where call_id = :id", call)
         db.execute(_BEFORE_IT, call)

@@ -17,6 +17,7 @@ from . import (
     graph,
     indexes,
     kept_tables,
+    merging,
     places,
     prints,
     prompts,
@@ -479,6 +480,12 @@ def m090_events(db: Database) -> None:
     """What programs tell of is written in half the time."""
     kept_tables.insert_freely(db.conn)
     indexes.spare_unplaced(db)
+
+
+@migrations()
+def m091_merging(db: Database) -> None:
+    """The search index's pieces are merged in transactions of their own."""
+    merging.configure(db.conn)
 
 
 def _sql_type(annotation: Any) -> type:

@@ -22,6 +22,7 @@ from ..model import Record, StoredCommit, StoredEvent, StoredRef
 from .chains import Recent
 from .commits import OnBranches, write_commit, write_on_branches, write_ref
 from .keeping import Keeping
+from .merging import a_pace, merge_some
 from .opening import open_database
 from .rows import Batch, json_text
 from .spool import Spool
@@ -40,6 +41,8 @@ RETRY_S = 1.0
 RETENTION_EVERY_S = 3_600.0
 BETWEEN_STEPS_S = 0.05
 """A breath for those who wait for the database, while nothing else is to be written."""
+QUIET_S = 60.0
+"""Nothing has come for so long: nobody is kept waiting by what takes longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +119,8 @@ class Writer:
         self._relink = relink
         self._retention_due = time.monotonic()
         self._between_s = RETRY_S
+        self._busy_at = time.monotonic()
+        self._merge_pace = a_pace()
         self._items: Waiting[Item] = Waiting(_weight)
         self._committed_calls = 0
         self._later: deque[Item] = deque(maxlen=MAX_LATER)  # of an outage, besides its records
@@ -164,6 +169,7 @@ class Writer:
                 later, self._later = list(self._later), deque(maxlen=MAX_LATER)
                 self._keep([*later, *batch])
                 self._let_go()
+                self._merge(came=bool(batch))
             self._items.done(batch)
             for item in batch:
                 if isinstance(item, Relink):
@@ -340,6 +346,18 @@ class Writer:
             self._retention_due = time.monotonic() + RETENTION_EVERY_S
         else:
             self._forgotten()
+
+    def _merge(self, *, came: bool) -> None:
+        """Make the pieces of the search index fewer, after each batch; large ones in quiet."""
+        if came:
+            self._busy_at = time.monotonic()
+        if self._db is None:
+            return
+        try:
+            quiet = time.monotonic() - self._busy_at > QUIET_S
+            merge_some(self._db, self._merge_pace, large=quiet)
+        except sqlite3.Error as error:
+            log.warning("the search index stays in pieces for now (%s)", error)
 
 
 def _is_ended(item: Item) -> bool:

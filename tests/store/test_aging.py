@@ -150,3 +150,47 @@ def test_agents_may_keep_theirs_longer_or_shorter(file):
     assert sums(db) == before
     db.close()
     assert problems(file) == []
+
+
+def test_a_heavy_call_goes_a_part_at_a_time(file, monkeypatch):
+    """Its texts, and bodies stored after its own, before itself; then all that hangs on it."""
+    monkeypatch.setattr("agenttrace_mitm.store.aging.HEAVY", 500)
+    monkeypatch.setattr("agenttrace_mitm.store.aging.WORDS", 40)
+    id_ = new_id(OLD_US)
+    said = tuple(message(f"{n} " + "word " * 1_800, n) for n in range(60))
+    one = Record(call=call(id=id_, started_us=OLD_US), messages=said)
+    db = open_database(file).conn
+    write_record(db, one)
+    write(file, OLD_US + 1, "light")
+    steps, left = [], []
+    while done := let_calls_go(db, LIMIT_US):
+        steps.append(done)
+        left += db.execute("select count(*), count(content) from messages").fetchall()
+    assert steps[:2] == [4, 4]
+    assert left[:2] == [(61, 57), (61, 53)]
+    assert left[-1] == (0, 0)
+    assert db.execute("select count(*) from llm_calls").fetchone() == (0,)
+    db.close()
+    assert list(problems(file)) == []
+
+
+def test_a_prompt_goes_with_its_last_call(file):
+    """Also of calls on hold, and of those that are kept."""
+    db = open_database(file).conn
+    for prompt, at_us, session in [
+        ("gone", OLD_US, "s"), ("held", OLD_US + 1, "h"), ("used", OLD_US + 2, "s"),
+        ("used", NOON_US, "s"), ("new", NOON_US + 1, "s"),
+    ]:  # fmt: skip
+        one = call(id=new_id(at_us), started_us=at_us, ended_us=at_us, session_id=session,
+                   agent_id="a", prompt_id=prompt)  # fmt: skip
+        place = Placement(session=StoredSession(session_id=session, started_us=1, ended_us=1))
+        write_record(db, Record(call=one, placement=place))
+        db.execute(
+            "insert or ignore into prompts"
+            " select ?, 'a', ?, '', '', null, null, 0, 0, 0, 3, null", (prompt, at_us),
+        )  # fmt: skip
+    hold(db, "h", NOON_US, None)
+    while let_calls_go(db, LIMIT_US):
+        pass
+    left = [id_ for (id_,) in db.execute("select prompt_id from prompts order by 1")]
+    assert left == ["held", "new", "used"]

@@ -73,6 +73,15 @@ def test_a_step_is_bounded(tmp_path: Path) -> None:
     assert [let_go(db, LIMIT_US) for _ in range(3)] == [STEP, 1, 0]
 
 
+def test_a_long_text_takes_the_room_of_several(tmp_path: Path) -> None:
+    """Each of its words is taken out of the search index while others wait."""
+    db = open_database(tmp_path / "data.db").conn
+    long = tuple(message(f"{n} " + "word " * 12_000, n) for n in range(3))
+    old = record(id=new_id(OLD_US), started_us=OLD_US).model_copy(update={"messages": long})
+    write_record(db, old)
+    assert [let_go(db, LIMIT_US) for _ in range(3)] == [122, 61, 0]
+
+
 def said(db: sqlite3.Connection) -> list[str | None]:
     return [row[0] for row in db.execute("select text from messages order by id")]
 
@@ -95,6 +104,22 @@ def test_a_conversation_goes_once_nobody_goes_on_with_it(tmp_path: Path) -> None
         pass
     assert said(db) == [None] * 3
     assert db.execute("select * from content_waiting").fetchall() == []
+
+
+def test_a_conversation_goes_from_its_end_in_one_step(tmp_path: Path) -> None:
+    """Each of its calls waits for the next; those that wait for one that goes come right after."""
+    db = open_database(tmp_path / "data.db").conn
+    before = None
+    for number in range(20):
+        at_us = OLD_US + number * 1_000
+        one = record(f"turn {number}", id=new_id(at_us), started_us=at_us, continues_call_id=before)
+        write_record(db, one)
+        before = one.call.id
+    steps = []
+    while done := let_go(db, LIMIT_US):
+        steps.append(done)
+    assert steps == [20]
+    assert said(db) == [None] * 20
 
 
 def test_what_waited_for_a_call_goes_when_that_is_no_more(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from agenttrace_mitm.model import Record
 from agenttrace_mitm.store import Event, Spool, Writer, open_database
 from agenttrace_mitm.store import writer as writer_module
+from agenttrace_mitm.store.merging import FEW, levels
 from agenttrace_mitm.store.spool import DEAD_LETTERS
 from tests.support.records import call, message, record
 
@@ -279,3 +280,36 @@ def test_events_of_an_outage_come_home_too(
     assert sorted(told) == [("calls_lost",), ("content_dropped",)]
     assert forgotten
     assert _rows(path, "select count(*) from llm_calls") == [(2,)]
+
+
+def test_each_batch_merges_a_little_of_the_search_index(
+    tmp_path: Path, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many batches came, a search asks few pieces."""
+    monkeypatch.setattr(writer_module, "GATHER_S", 0.0)
+    path = tmp_path / "data.db"
+    writer = Writer(path, Spool(tmp_path / "spool"), kept)
+    writer.start()
+    for number in range(FEW * 3):
+        writer.put(record(f"fox {number}"))
+        kept.wait_for(number + 1)
+    writer.stop()
+    with sqlite3.connect(path) as db:
+        assert max(len(level.pages) for level in levels(db)) < FEW
+    found = "select count(*) from messages_fts where messages_fts match 'fox'"
+    assert _rows(path, found) == [(FEW * 3,)]
+
+
+@pytest.mark.parametrize(("quiet_s", "large"), [(3_600.0, False), (-1.0, True)])
+def test_large_pieces_are_merged_while_nothing_comes(
+    tmp_path: Path, kept: Kept, monkeypatch: pytest.MonkeyPatch, quiet_s: float, large: bool
+) -> None:
+    """Nobody is kept waiting then."""
+    asked: list[bool] = []
+    monkeypatch.setattr(writer_module, "QUIET_S", quiet_s)
+    monkeypatch.setattr(writer_module, "merge_some", lambda db, pace, *, large: asked.append(large))
+    writer = Writer(tmp_path / "data.db", Spool(tmp_path / "spool"), kept)
+    writer.start()
+    writer.put(record("fox"))
+    writer.stop()
+    assert set(asked) == {large}

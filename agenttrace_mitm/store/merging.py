@@ -1,0 +1,104 @@
+"""The pieces of the search index, made fewer a little at a time.
+
+Each transaction that indexes messages adds a piece, and a search asks them all.  Left to itself,
+SQLite merges them inside whatever transaction comes next: 64 pages for each of its levels, 60 ms
+while everybody waits.  So that is switched off, and who writes merges a few pages in transactions
+of their own.  A merge stops only between two words, and the commonest has some percent of all that
+is indexed: where pieces are so large that one word is too much, they wait for a quiet time.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from .pace import Pace, locked
+
+FEW = 8
+"""Pieces of a level that become one of the next: fewer would be written more often."""
+LARGE = 16_000
+"""Pages, of 4 KB, of a level that is merged at any time; a word may have a twentieth of them."""
+MANY = 24
+"""With so many pieces in a level, nothing waits for a quiet time any more."""
+PAGES = 32
+CRISIS = 256
+"""Pieces at which SQLite merges all of a level at once: somebody wrote and never merged."""
+
+_SETTINGS = {"automerge": 0, "usermerge": FEW, "crisismerge": CRISIS}
+_STRUCTURE = "select block from messages_fts_data where id = 10"
+_MERGE = "insert into messages_fts (messages_fts, rank) values ('merge', ?)"
+_COOKIE = 4
+"""Bytes before the numbers of the structure."""
+
+
+class Level(NamedTuple):
+    """Pieces of about one size: their pages, and how many are being merged already."""
+
+    merging: int
+    pages: tuple[int, ...]
+
+
+def configure(db: sqlite3.Connection) -> None:
+    """Leave merging to `merge_some`; the file remembers."""
+    for name, value in _SETTINGS.items():
+        db.execute(
+            "insert into messages_fts (messages_fts, rank) values (?, ?)",
+            (name, value),
+        )
+
+
+def a_pace() -> Pace:
+    """Pages that are merged in one transaction."""
+    return Pace(PAGES, 8, 128)
+
+
+def merge_some(db: sqlite3.Connection, pace: Pace, *, large: bool = False) -> bool:
+    """Merge a little, more where many pieces wait; False when there is nothing to do.
+
+    *large* pieces as well only where that disturbs nobody.
+    """
+    before = db.total_changes
+    for _ in range(-(-_waiting(levels(db), large) // FEW)):
+        with locked(db, pace):
+            db.execute(_MERGE, (pace.room,))
+            pace.done = pace.room
+        if not _waiting(levels(db), large):
+            break
+    # One change is the command's own.
+    return db.total_changes - before > 1
+
+
+def levels(db: sqlite3.Connection) -> list[Level]:
+    """The pieces of the index, the smallest level first; FTS5's own record of them, decoded."""
+    found = db.execute(_STRUCTURE).fetchone()
+    if not found:
+        return []
+    numbers = _numbers(found[0][_COOKIE:])
+    count, _, _ = next(numbers), next(numbers), next(numbers)
+    told = []
+    for _ in range(count):
+        merging, pieces = next(numbers), next(numbers)
+        ends = [(next(numbers), next(numbers), next(numbers))[1:] for _ in range(pieces)]
+        told.append(Level(merging, tuple(last - first + 1 for first, last in ends)))
+    return told
+
+
+def _waiting(found: list[Level], large: bool) -> int:
+    """The most pieces of a level, 0 where there are too few, or large ones that have to wait.
+
+    SQLite goes on with what it likes once a level is done: so the others wait with those.
+    """
+    ready = [level for level in found if level.merging or len(level.pages) >= FEW]
+    most = max((len(level.pages) for level in ready), default=0)
+    if not large and most < MANY and any(sum(level.pages) > LARGE for level in ready):
+        return 0
+    return most
+
+
+def _numbers(data: bytes) -> Iterator[int]:
+    """SQLite's variable-length integers: seven bits a byte, the highest first."""
+    value = 0
+    for byte in data:
+        value = value << 7 | byte & 0x7F
+        if byte < 0x80:
+            yield value
+            value = 0

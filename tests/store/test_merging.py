@@ -1,0 +1,119 @@
+"""The search index's pieces are merged a little at a time, and say the same as before."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agenttrace_mitm.clock import new_id
+from agenttrace_mitm.store import Keeping, merging, open_database
+from agenttrace_mitm.store.merging import CRISIS, FEW, MANY, a_pace, levels, merge_some
+from agenttrace_mitm.store.pace import Pace
+from agenttrace_mitm.store.retention import let_go
+from agenttrace_mitm.store.rows import write_record
+from tests.support.records import NOON_US, record
+
+DAY_US = 86_400_000_000
+OLD_US = NOON_US - 40 * DAY_US
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    conn = open_database(tmp_path / "data.db").conn
+    yield conn
+    conn.execute("insert into messages_fts (messages_fts) values ('integrity-check')")
+    conn.close()
+
+
+def write(db: sqlite3.Connection, transactions: int, at_us: int = OLD_US) -> None:
+    """So many, one call and one piece each."""
+    for number in range(transactions):
+        id_ = new_id(at_us + number * 1_000)
+        write_record(db, record(f"fox {number} of {at_us}", id=id_, started_us=at_us))
+
+
+def pieces(db: sqlite3.Connection) -> list[int]:
+    return [len(level.pages) for level in levels(db)]
+
+
+def found(db: sqlite3.Connection, word: str) -> int:
+    sql = "select count(*) from messages_fts where messages_fts match ?"
+    return int(db.execute(sql, (word,)).fetchone()[0])
+
+
+def merges(db: sqlite3.Connection) -> list[str]:
+    """A list that each merge will be added to."""
+    told: list[str] = []
+
+    def tell(sql: str) -> None:
+        if "'merge'" in sql:
+            told.append(sql)
+
+    db.set_trace_callback(tell)
+    return told
+
+
+def test_nothing_is_merged_in_somebody_elses_transaction(db: sqlite3.Connection) -> None:
+    """The file says so, to every program that writes."""
+    told = dict(db.execute("select k, v from messages_fts_config"))
+    assert (told["automerge"], told["usermerge"], told["crisismerge"]) == (0, FEW, CRISIS)
+    write(db, FEW * 3)
+    assert pieces(db) == [FEW * 3]
+
+
+def test_pieces_become_fewer_and_say_the_same(db: sqlite3.Connection) -> None:
+    assert levels(db) == []
+    assert not merge_some(db, a_pace())
+    write(db, FEW - 1)
+    assert not merge_some(db, a_pace())
+    write(db, FEW * 5, OLD_US + 1)
+    while merge_some(db, a_pace()):
+        pass
+    assert max(pieces(db)) < FEW
+    assert (found(db, "fox"), found(db, "3")) == (FEW * 6 - 1, 2)
+
+
+def test_each_transaction_merges_a_few_pages(db: sqlite3.Connection) -> None:
+    """More of them where more waits: it never grows without end."""
+    write(db, FEW * 2)
+    told, pace = merges(db), Pace(1, 1, 1)
+    assert merge_some(db, pace)
+    assert len(told) <= 2
+    assert all(sql.endswith("('merge', 1)") for sql in told)
+
+
+def test_large_pieces_wait_for_a_quiet_time(
+    db: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or until there are many."""
+    monkeypatch.setattr(merging, "LARGE", FEW - 1)
+    write(db, FEW)
+    assert not merge_some(db, a_pace())
+    assert merge_some(db, a_pace(), large=True)
+    assert sum(pieces(db)) == 1
+    write(db, MANY, OLD_US + 1)
+    assert merge_some(db, a_pace())
+
+
+def test_a_step_of_retention_adds_one_piece(db: sqlite3.Connection) -> None:
+    """The newest call goes first, but its words do not."""
+    write(db, 5)
+    before = sum(pieces(db))
+    while let_go(db, NOON_US):
+        pass
+    assert sum(pieces(db)) == before + 1
+    assert found(db, "fox") == 0
+
+
+def test_retention_leaves_few_pieces(db: sqlite3.Connection) -> None:
+    """It writes many, a step each."""
+    write(db, 60)
+    keeping = Keeping(days=30, content_pace=Pace(1, 1, 1))
+    steps = 0
+    while keeping.step(db, NOON_US):
+        steps += 1
+        assert max(pieces(db)) < 60 + FEW
+    assert steps >= 60
+    assert max(pieces(db)) <= FEW
+    assert found(db, "fox") == 0
