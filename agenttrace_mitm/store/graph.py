@@ -63,8 +63,8 @@ select count(*), min(started_us) from (
 """
 _RECENT_EDGES = """
 with started as materialized (
-    select t.agent_id as caller, s.agent_id as callee, s.trace_id, s.thread_id, s.outcome,
-           (s.ended_us - s.started_us) * 0.001 as latency_ms
+    select coalesce(t.agent_id, '(unknown)') as caller, coalesce(s.agent_id, '(unknown)') as callee,
+           s.trace_id, s.thread_id, s.outcome, (s.ended_us - s.started_us) * 0.001 as latency_ms
     from spans n indexed by spans_agents cross join spans t on t.span_id = n.parent_span_id
     cross join spans s on s.rowid = n.rowid
     where n.kind = 'agent' and n.started_us >= :since_us and n.started_us < :until_us
@@ -72,15 +72,14 @@ with started as materialized (
     order by n.started_us desc limit :calls
 ),
 took as materialized (
-    select s.*, (
+    select s.*, case when :agent in ('', caller, callee) then (
         select json_array(count(*), sum(tokens_in), sum(tokens_out), sum(cost_nano_usd))
         from llm_calls c where c.thread_id = s.thread_id and c.trace_id = s.trace_id
-    ) as sums
+    ) end as sums
     from started s
 )
-select coalesce(caller, '(unknown)') as caller, coalesce(callee, '(unknown)') as callee,
-       count(*) as times, sum(outcome = 'error') as failed,
-       sum(json_extract(sums, '$[0]')) as calls,
+select caller, callee, count(*) as times, sum(outcome = 'error') as failed,
+       coalesce(sum(json_extract(sums, '$[0]')), 0) as calls,
        coalesce(sum(json_extract(sums, '$[1]')), 0) as tokens_in,
        coalesce(sum(json_extract(sums, '$[2]')), 0) as tokens_out,
        sum(json_extract(sums, '$[3]')) as cost_nano_usd, avg(latency_ms) as mean_latency_ms
@@ -135,15 +134,21 @@ def communication(db: sqlite3.Connection, since_us: int = 0) -> Graph:
 
 
 def recent(
-    db: sqlite3.Connection, since_us: int, until_us: int, agents: Iterable[str] = ()
+    db: sqlite3.Connection,
+    since_us: int,
+    until_us: int,
+    agents: Iterable[str] = (),
+    agent: str = "",
 ) -> tuple[Graph, bool]:
     """Who called whom in a time, *agents* being those known; and whether that was all of it.
 
-    Looks at the newest calls from agent to agent only, so that it takes as long for a year.
+    Looks at the newest calls from agent to agent only, so that it takes as long for a year.  With
+    *agent*, what its own edges took is told, and of the others only that they are there.
     """
-    given = {"since_us": since_us, "until_us": until_us}
+    given: dict[str, int | str] = {"since_us": since_us, "until_us": until_us}
     seen, first_us = db.execute(_REACHED, given | {"spans": _RECENT_SPANS}).fetchone()
-    given |= {"since_us": since_us if first_us is None else first_us, "calls": _RECENT_CALLS}
+    since_us = since_us if first_us is None else first_us
+    given |= {"since_us": since_us, "calls": _RECENT_CALLS, "agent": agent}
     edges = tuple(Edge(*row) for row in db.execute(_RECENT_EDGES, given))
     whole = seen < _RECENT_SPANS and sum(edge.times for edge in edges) < _RECENT_CALLS
     linked = {name for edge in edges for name in (edge.caller, edge.callee)}

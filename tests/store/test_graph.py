@@ -54,6 +54,19 @@ def test_a_page_looks_at_the_newest_delegations(monkeypatch: pytest.MonkeyPatch)
     assert recent(talk.db, until_us, 10**18)[0].edges == ()
 
 
+def test_what_an_agent_has_to_do_with_is_told_of_it() -> None:
+    """Its edges as they are among all; the others are counted, and their calls not looked at."""
+    talk = Recording()
+    _delegate(talk, 1)
+    _delegate(talk, 2)
+    [edge] = recent(talk.db, 0, 10**18)[0].edges
+    for agent in ("lead", "lead/ask"):
+        assert recent(talk.db, 0, 10**18, agent=agent)[0].edges == (edge,)
+    [other] = recent(talk.db, 0, 10**18, agent="somebody")[0].edges
+    assert (other.times, other.mean_latency_ms) == (edge.times, edge.mean_latency_ms)
+    assert (other.calls, other.tokens_in, other.cost_nano_usd) == (0, 0, None)
+
+
 def test_the_newest_are_read_without_the_others() -> None:
     """In the order of their index: to sort them, all would have to be read."""
     talk = Recording()
