@@ -18,7 +18,7 @@ LETTERS = (
     "aAbBcCkKsSiIeE019_-.*'\"\\/ \t\n\0\x7f"
     "éÉàçß\u017f\u0131İ\u212a\u0301\u0308\u200d\u00ad\u00a0µªÅ漢字かナ한글عرب\u05d9१½Ⅷⅷ🙂\ue000\U00010400\ufffd—\u2019"
 )
-BEGINNINGS = ("a*", "k*", "S*", "c* a*", "0*", "ab*", "i*", "e* k*", "K1*")
+BEGINNINGS = ("a*", "k*", "S*", "c* a*", "0*", "ab*", "i*", "e* k*", "K1*", "é* a*", "ki* a*")
 OTHERS = ("", "b ", "漢 ", '"a b" ', "é ", "nowhere ")
 
 
@@ -88,7 +88,8 @@ def test_the_index_is_asked_where_that_takes_less(db, monkeypatch):
     assert newest(db, terms_of("a*"), 5) == [500, 499, 498, 497, 496]
     assert newest(db, terms_of("zebra*"), 5) is None
     assert newest(db, terms_of("nowhere a*"), 5) == []
-    for asked in ("a", "é*", "a-b*", "a* é*", '"plain a"'):
+    assert newest(db, terms_of("nowhere* a*"), 5) == []
+    for asked in ("a", "é*", "a-b*", '"plain a"'):
         assert newest(db, terms_of(asked), 5) is None
     monkeypatch.setattr(beginnings, "MOST_UNSURE", 2)
     assert newest(db, terms_of("a*"), 400) is None

@@ -49,13 +49,25 @@ def newest(
     db: sqlite3.Connection, terms: Sequence[Term], most: int, last: int | None = None
 ) -> list[int] | None:
     """The newest messages with all *terms*, *most* of them, up to *last*; None: ask the index."""
-    begun = [term for term in terms if term.begins]
-    if not begun or not all(re.fullmatch("[0-9A-Za-z]+", term.text) for term in begun):
-        return None
+    begun = [one for one in terms if one.begins and re.fullmatch("[0-9A-Za-z]+", one.text)]
     (messages,) = db.execute("select max(id) from messages").fetchone()
-    if (messages or 0) < FEW_MESSAGES:
+    if not begun or (messages or 0) < FEW_MESSAGES:
         return None
-    given = {"others": " ".join(str(term) for term in terms if not term.begins), "last": last}
+    found = _looked_for(db, terms, begun, most, last)
+    if found is None and len(begun) > 1:  # the shortest has the longest lists: the others may do
+        found = _looked_for(db, terms, [min(begun, key=lambda one: len(one.text))], most, last)
+    return found
+
+
+def _looked_for(
+    db: sqlite3.Connection,
+    terms: Sequence[Term],
+    begun: Sequence[Term],
+    most: int,
+    last: int | None,
+) -> list[int] | None:
+    """The same, with *begun* looked for in texts, and the others of *terms* by the index."""
+    given = {"others": " ".join(str(one) for one in terms if one not in begun), "last": last}
     if given["others"]:
         sql = _OF_OTHERS.format(by_then="" if last is None else "and f.rowid <= :last")
     else:
