@@ -50,34 +50,36 @@ order by times desc, caller, callee
 
 
 # The newest agent spans of a time, and the newest of them that another agent's tool started: what
-# a page can look at however many there are.  Those that nothing started are left out by the index.
+# a page can look at however many there are.  Those that nothing started are left out by the index,
+# in whose order the others are looked at: none after the last that counts is read.
 _RECENT_SPANS = 5_000
 _RECENT_CALLS = 500
-RECENT_EDGES = f"""
-with spanned as materialized (
-    select rowid as number, parent_span_id, started_us
-    from spans indexed by spans_agents
+_REACHED = """
+select count(*), min(started_us) from (
+    select started_us from spans indexed by spans_agents
     where kind = 'agent' and started_us >= :since_us and started_us < :until_us
-    order by started_us desc limit {_RECENT_SPANS}
-),
-started as materialized (
-    select t.agent_id as caller, s.agent_id as callee, s.trace_id, s.thread_id, s.outcome,
-           (s.ended_us - s.started_us) * 0.001 as latency_ms
-    from spanned n cross join spans t on t.span_id = n.parent_span_id
-    cross join spans s on s.rowid = n.number
-    where t.kind = 'tool' and n.parent_span_id is not null
-    order by n.started_us desc limit {_RECENT_CALLS}
+    order by started_us desc limit :spans
+)
+"""
+_RECENT_EDGES = """
+with started as materialized (
+    select coalesce(t.agent_id, '(unknown)') as caller, coalesce(s.agent_id, '(unknown)') as callee,
+           s.trace_id, s.thread_id, s.outcome, (s.ended_us - s.started_us) * 0.001 as latency_ms
+    from spans n indexed by spans_agents cross join spans t on t.span_id = n.parent_span_id
+    cross join spans s on s.rowid = n.rowid
+    where n.kind = 'agent' and n.started_us >= :since_us and n.started_us < :until_us
+      and n.parent_span_id is not null and t.kind = 'tool'
+    order by n.started_us desc limit :calls
 ),
 took as materialized (
-    select s.*, (
+    select s.*, case when :agent in ('', caller, callee) then (
         select json_array(count(*), sum(tokens_in), sum(tokens_out), sum(cost_nano_usd))
         from llm_calls c where c.thread_id = s.thread_id and c.trace_id = s.trace_id
-    ) as sums
+    ) end as sums
     from started s
 )
-select coalesce(caller, '(unknown)') as caller, coalesce(callee, '(unknown)') as callee,
-       count(*) as times, sum(outcome = 'error') as failed,
-       sum(json_extract(sums, '$[0]')) as calls,
+select caller, callee, count(*) as times, sum(outcome = 'error') as failed,
+       coalesce(sum(json_extract(sums, '$[0]')), 0) as calls,
        coalesce(sum(json_extract(sums, '$[1]')), 0) as tokens_in,
        coalesce(sum(json_extract(sums, '$[2]')), 0) as tokens_out,
        sum(json_extract(sums, '$[3]')) as cost_nano_usd, avg(latency_ms) as mean_latency_ms
@@ -132,21 +134,22 @@ def communication(db: sqlite3.Connection, since_us: int = 0) -> Graph:
 
 
 def recent(
-    db: sqlite3.Connection, since_us: int, until_us: int, agents: Iterable[str] = ()
+    db: sqlite3.Connection,
+    since_us: int,
+    until_us: int,
+    agents: Iterable[str] = (),
+    agent: str = "",
 ) -> tuple[Graph, bool]:
     """Who called whom in a time, *agents* being those known; and whether that was all of it.
 
-    Looks at the newest calls from agent to agent only, so that it takes as long for a year.
+    Looks at the newest calls from agent to agent only, so that it takes as long for a year.  With
+    *agent*, what its own edges took is told, and of the others only that they are there.
     """
-    given = {"since_us": since_us, "until_us": until_us}
-    edges = tuple(Edge(*row) for row in db.execute(RECENT_EDGES, given))
-    spans = """
-        select count(*) from (
-            select 1 from spans indexed by spans_agents
-            where kind = 'agent' and started_us >= ? and started_us < ? limit ?
-        )
-    """
-    seen = db.execute(spans, (since_us, until_us, _RECENT_SPANS)).fetchone()[0]
+    given: dict[str, int | str] = {"since_us": since_us, "until_us": until_us}
+    seen, first_us = db.execute(_REACHED, given | {"spans": _RECENT_SPANS}).fetchone()
+    since_us = since_us if first_us is None else first_us
+    given |= {"since_us": since_us, "calls": _RECENT_CALLS, "agent": agent}
+    edges = tuple(Edge(*row) for row in db.execute(_RECENT_EDGES, given))
     whole = seen < _RECENT_SPANS and sum(edge.times for edge in edges) < _RECENT_CALLS
     linked = {name for edge in edges for name in (edge.caller, edge.callee)}
     isolated = tuple(name for name in agents if name not in linked)

@@ -7,6 +7,9 @@ end of their transaction.
 
 import sqlite3
 
+TOKENIZER = "unicode61"
+"""How the index cuts texts into words."""
+
 _INDEXED_TO = "(select coalesce(max(id), 0) from messages_fts_docsize)"
 
 _FORGET = """

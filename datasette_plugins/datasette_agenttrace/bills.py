@@ -6,7 +6,7 @@ is not known to be otherwise; what a subscription or a free tier covered is told
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from .asking import FILTERS, NAMED, Asked, Value, rows_of
@@ -31,18 +31,23 @@ class Bill(Value):
     tool_calls: int = 0
 
 
-SUMS = """
-    count(*) as calls,
-    coalesce(sum(outcome = 'in_flight'), 0) as running,
-    coalesce(sum(outcome in ('error', 'interrupted')), 0) as failed,
-    coalesce(sum(cost_nano_usd is null and outcome not in ('error', 'in_flight')
-                 and duplicate_of is null), 0) as unpriced,
-    sum(case when coalesce(billing, 'metered') = 'metered' then cost_nano_usd end)
-        as cost_nano_usd,
-    sum(case when billing <> 'metered' then cost_nano_usd end) as unmetered_nano_usd,
-    sum(tokens_in) as tokens_in, sum(cache_read_tokens) as cache_read_tokens,
-    sum(tokens_out) as tokens_out, coalesce(sum(n_tool_calls), 0) as tool_calls
-"""
+_OF_A_CALL: Mapping[str, str] = {
+    "calls": "1",
+    "running": "outcome = 'in_flight'",
+    "failed": "outcome in ('error', 'interrupted')",
+    "unpriced": "cost_nano_usd is null and outcome not in ('error', 'in_flight')"
+    " and duplicate_of is null",
+    "cost_nano_usd": "case when coalesce(billing, 'metered') = 'metered' then cost_nano_usd end",
+    "unmetered_nano_usd": "case when billing <> 'metered' then cost_nano_usd end",
+    "tokens_in": "tokens_in",
+    "cache_read_tokens": "cache_read_tokens",
+    "tokens_out": "tokens_out",
+    "tool_calls": "coalesce(n_tool_calls, 0)",
+}
+CALL = ", ".join(_OF_A_CALL.values())
+"""What a call adds to each field of a bill, for those who read its row anyway: see `summed`."""
+SUMS = ", ".join(f"sum({said}) as {name}" for name, said in _OF_A_CALL.items())
+"""The fields of a bill, of some calls: at least one."""
 
 
 def bills(db: sqlite3.Connection, key: Key, ids: Iterable[str]) -> dict[str, Bill]:
@@ -55,14 +60,18 @@ def bills(db: sqlite3.Connection, key: Key, ids: Iterable[str]) -> dict[str, Bil
     return {str(row.pop(key)): Bill(**row) for row in rows_of(rows)}
 
 
-def added(some: Iterable[Bill]) -> Bill:
-    """*some* bills as one; what none of them knows is not known."""
-    rows = [dict(one) for one in some]
+def summed(rows: Iterable[Sequence[int | None]]) -> Bill:
+    """The bill of some calls, each a row of `CALL`; what none of them knows is not known."""
     sums: dict[str, Any] = {}
-    for name in Bill.model_fields:
-        known = [row[name] for row in rows if row[name] is not None]
+    for name, values in zip(_OF_A_CALL, zip(*rows, strict=True), strict=False):
+        known = [value for value in values if value is not None]
         sums[name] = sum(known) if known else None
-    return Bill(**sums) if rows else Bill()
+    return Bill(**sums)
+
+
+def added(some: Iterable[Bill]) -> Bill:
+    """*some* bills as one."""
+    return summed([getattr(one, name) for name in _OF_A_CALL] for one in some)
 
 
 def holding(db: sqlite3.Connection, asked: Asked, key: Key, outer: str) -> str:

@@ -18,7 +18,7 @@ from agenttrace_mitm.store import open_database
 from agenttrace_mitm.store.rows import write_record
 from datasette_agenttrace.asking import DAY_US
 from datasette_agenttrace.calls import one, queries
-from datasette_agenttrace.calls.queries import calls_asked, load, words_of
+from datasette_agenttrace.calls.queries import calls_asked, load, terms_of
 from tests.datasette_agenttrace.test_costs import HOSTILE, NOON, TODAY, Page
 
 CALLS = "/-/agenttrace/calls"
@@ -114,7 +114,7 @@ async def test_filters(database, get, query, found):
 )  # fmt: skip
 def test_typed_words_are_words(typed, match):
     """Whatever is typed is searched for, and never FTS syntax."""
-    assert words_of(typed) == match
+    assert " ".join(str(term) for term in terms_of(typed)) == match
 
 
 async def test_search_finds_who_said_it_newest_first(database, get):

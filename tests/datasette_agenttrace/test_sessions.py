@@ -353,6 +353,49 @@ def test_no_page_passes_over_all_calls(talk, monkeypatch, few):
         assert not re.match(tables, step) or allowed, (step, statement)
 
 
+def test_a_call_is_read_once_for_all_that_is_told_of_its_session(talk):
+    """And what belongs to it is looked up by the session, where its rows are side by side."""
+    _task(talk)
+    outlines._known.clear()
+    outcomes._known.clear()
+    seen: list[str] = []
+    talk.db.set_trace_callback(seen.append)
+    replay.load(talk.db, "s-1")
+    talk.db.set_trace_callback(None)
+    of_all = [one for one in seen if re.search(r"from llm_calls\s+where session_id = 's-1'", one)]
+    assert len([one for one in of_all if "exists" not in one]) == 1
+    tables = {"t": "traces", "threads": "threads"}
+    found = [
+        (tables[name], f"idx_{tables[name]}_session_id_started_us (session_id=?)" in step)
+        for step, statement in plans(talk.db, [one for one in seen if "t.name" in one or
+                                               "from threads" in one])
+        if (name := step.split()[1]) in tables and "tool_calls" not in statement
+    ]  # fmt: skip
+    assert dict(found) == {"traces": True, "threads": True}
+    [tools] = [one for one in seen if "with tool" in one and "json_each('{" in one]
+    assert "llm_calls" not in tools
+
+
+def test_a_session_of_very_many_calls_has_whole_sums(talk, monkeypatch):
+    """Beyond the calls that are told of, and where all calls fit: they are the same."""
+    _task(talk)
+    talk.db.execute("update llm_calls set billing = 'subscription' where n_tool_calls is null")
+    row = {"session_id": "s-1", "started_us": 0, "ended_us": NOON}
+    whole = outlines.outline(talk.db, row, 2)
+    [calls] = talk.row("select count(*) from llm_calls where session_id = 's-1'")
+    assert whole.bill.calls == calls > 5
+    for most in (calls + 1, calls, 3):
+        monkeypatch.setattr(outlines, "MOST_CALLS", most)
+        monkeypatch.setattr(outlines, "_CALLS", re.sub(r"limit \d+", f"limit {most}",
+                                                       outlines._CALLS))  # fmt: skip
+        found = outlines.outline(talk.db, row, 2)
+        assert (found.bill, found.aside) == (whole.bill, whole.aside)
+        if most >= calls:
+            assert found == whole
+    assert len(found.prompts) == 1
+    assert found.outcome == whole.outcome
+
+
 async def test_nothing_says_what_to_do(database, get):
     assert "agenttrace-mitm demo" in (await get(SESSIONS)).text
     store(database, Record(call=call(1)))

@@ -105,7 +105,7 @@ def load(db: sqlite3.Connection, asked: Asked, now_us: int) -> Agents:
 
 def network(db: sqlite3.Connection, asked: Asked, agents: list[str]) -> Network:
     """Who called whom in the time asked for; with an agent, only what concerns it."""
-    found, whole = graph.recent(db, asked.since_us, asked.until_us, agents)
+    found, whole = graph.recent(db, asked.since_us, asked.until_us, agents, asked.agent)
     edges = tuple(
         Edge(
             caller=one.caller, callee=one.callee, times=one.times, failed=one.failed or 0,

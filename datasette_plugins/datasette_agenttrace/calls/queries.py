@@ -7,12 +7,13 @@ or skipped while new calls arrive.  Every filter has an index with the time.
 import json
 import re
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agenttrace_mitm.model.call import Outcome
 
 from ..asking import FILTERS, Asked, Choices, Value, asked_of, choices, clauses, rows_of
+from .beginnings import Term, newest
 
 PAGE_SIZE = 50
 MOST_MATCHES = 2_000  # of messages, for one page of a search
@@ -115,8 +116,8 @@ def calls_asked(arguments: Mapping[str, str], today: int) -> CallsAsked:
 def load(db: sqlite3.Connection, asked: CallsAsked) -> Calls:
     """A page of the list."""
     searched_all = True
-    if words := words_of(asked.q):
-        rows, searched_all = _search(db, asked, words)
+    if terms := terms_of(asked.q):
+        rows, searched_all = _search(db, asked, terms)
     elif asked.q:
         rows = []
     else:
@@ -133,16 +134,15 @@ def load(db: sqlite3.Connection, asked: CallsAsked) -> Calls:
     )
 
 
-def words_of(said: str) -> str:
-    """What a person typed as an FTS5 query: all words, "exact phrases", beginnings*."""
-    words = []
+def terms_of(said: str) -> list[Term]:
+    """What a person typed: all words, "exact phrases", beginnings*."""
+    terms = []
     for quoted, word in re.findall(r'"([^"]*)"|([^\s"]+)', said):
-        text, star = quoted or word, ""
-        if not quoted and word.endswith("*"):
-            text, star = word.rstrip("*"), "*"
+        begins = not quoted and word.endswith("*")
+        text = word.rstrip("*") if begins else quoted or word
         if re.search(r"\w", text):
-            words.append(f'"{text.replace(chr(34), "")}"{star}')
-    return " ".join(words)
+            terms.append(Term(text.replace('"', ""), begins))
+    return terms
 
 
 _COLUMNS = """
@@ -193,20 +193,30 @@ _SAID = """
 
 
 def _search(
-    db: sqlite3.Connection, asked: CallsAsked, words: str
+    db: sqlite3.Connection, asked: CallsAsked, terms: Sequence[Term]
 ) -> tuple[list[dict[str, Any]], bool]:
     """Calls that brought a matching message; and whether all matches were looked at."""
-    given = _parameters(asked) | {"words": words, "most": MOST_MATCHES}
-    matches = db.execute(_MATCHES.format(by_then=""), given).fetchall()
+    given = _parameters(asked)
+    matches = _matches(db, terms)
     whole = len(matches) < MOST_MATCHES
     if not whole:
         end = asked.end
         given["seen_by"] = (end[0] if end else asked.until_us) + HOUR_US
-        (given["last"],) = db.execute(_LAST, given).fetchone() or (0,)
-        if given["last"] < matches[0][0]:
-            matches = db.execute(_MATCHES.format(by_then="and rowid <= :last"), given).fetchall()
-    given["found"] = json.dumps([number for (number,) in matches])
+        (last,) = db.execute(_LAST, given).fetchone() or (0,)
+        if last < matches[0]:
+            matches = _matches(db, terms, last)
+    given["found"] = json.dumps(matches)
     return rows_of(db.execute(_FOUND.format(calls=_conditions(asked)), given)), whole
+
+
+def _matches(db: sqlite3.Connection, terms: Sequence[Term], last: int | None = None) -> list[int]:
+    """The newest messages that match, `MOST_MATCHES` of them; with *last* up to that one."""
+    found = newest(db, terms, MOST_MATCHES, last)
+    if found is not None:
+        return found
+    sql = _MATCHES.format(by_then="" if last is None else "and rowid <= :last")
+    given = {"words": " ".join(map(str, terms)), "most": MOST_MATCHES, "last": last}
+    return [number for (number,) in db.execute(sql, given)]
 
 
 def _conditions(asked: CallsAsked) -> str:

@@ -57,11 +57,15 @@ class Stack(Value):
 
 
 _SPENT = "sum(case when billing in ('metered', '') then cost_nano_usd end)"
+# Names are counted where they were put for it: a window function over them takes a sixth longer.
 _DEAREST = f"""
-    select {{column}} as name, {_SPENT} as cost_nano_usd, sum(calls) as calls,
-           count(*) over () as names
-    {{calls}}
-    group by {{column}}
+    with named as materialized (
+        select {{column}} as name, {_SPENT} as cost_nano_usd, sum(calls) as calls
+        {{calls}}
+        group by {{column}}
+    )
+    select name, (select count(*) from named)
+    from named
     order by cost_nano_usd desc, calls desc, name
     limit {LISTED}
 """

@@ -6,7 +6,7 @@ The answer for a list is kept until the session goes on.
 
 import json
 import sqlite3
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
 from pydantic import Field
@@ -47,8 +47,7 @@ _TOOLS = f"""
                t.started_us, t.ended_us, min(c.privacy_tier, :cap) > 1 as kept, t.arguments,
                t.result, t.calls_inside, coalesce(length(t.arguments), 0) as argued,
                coalesce(length(t.result), 0) as brought
-        from llm_calls c join tool_calls t on t.call_id = c.id
-        where {{which}} and c.kind in ('llm', 'auxiliary')
+        from {{calls}}
         order by t.started_us, t.id limit {MOST_TOOLS + 1}
     )
     select id, call_id, name, span_id, is_error, started_us, ended_us, kept, argued, brought,
@@ -59,13 +58,24 @@ _TOOLS = f"""
            end as result
     from tool
 """
+_OF_CALLS = """llm_calls c join tool_calls t on t.call_id = c.id
+        where {which} and c.kind in ('llm', 'auxiliary')"""
+# Those who know the calls need not read them again.
+_OF_KNOWN = """(select key as id, value as privacy_tier from json_each(:tiers)) c
+        cross join tool_calls t on t.call_id = c.id"""
 
 
-def outcome(db: sqlite3.Connection, session_id: str, cap: int = 3) -> Outcome:
-    """What *session_id* left behind, as far as *cap* and each call's tier tell."""
+def outcome(
+    db: sqlite3.Connection, session_id: str, cap: int = 3, tiers: Mapping[str, int] | None = None
+) -> Outcome:
+    """What *session_id* left behind, as far as *cap* and each call's tier tell.
+
+    *tiers* are those of all its calls, where they are known.
+    """
     added = removed = count = unread = 0
     files, failures, seen = dict[str, None](), dict[str, int](), Files()
-    for row in _rows(db, "c.session_id = :session", cap, session=session_id):
+    calls = _OF_KNOWN if tiers is not None else _OF_CALLS.format(which="c.session_id = :session")
+    for row in _rows(db, calls, cap, session=session_id, tiers=json.dumps(tiers)):
         count += 1
         if count > MOST_TOOLS:
             break
@@ -94,7 +104,7 @@ def told(
     """
     numbers = json.dumps(_needed(db, session_id, calls, cap))
     seen = Files()
-    of_them = "t.id in (select value from json_each(:numbers))"
+    of_them = _OF_CALLS.format(which="t.id in (select value from json_each(:numbers))")
     for row in _rows(db, of_them, cap, numbers=numbers):
         acts = _actions(row, seen)
         if row["call_id"] in calls:
@@ -140,8 +150,8 @@ def _is_change(row: dict[str, Any]) -> bool:
     return kind_of(row["name"]) in CHANGES
 
 
-def _rows(db: sqlite3.Connection, which: str, cap: int, **given: str) -> Iterator[dict[str, Any]]:
-    cursor = db.execute(_TOOLS.format(which=which), given | {"cap": cap})
+def _rows(db: sqlite3.Connection, calls: str, cap: int, **given: str) -> Iterator[dict[str, Any]]:
+    cursor = db.execute(_TOOLS.format(calls=calls), given | {"cap": cap})
     names = [column[0] for column in cursor.description]
     return (dict(zip(names, row, strict=True)) for row in cursor)
 
@@ -175,6 +185,8 @@ def stamp_of(ended_us: int, bill: Bill) -> Stamp:
 _known: Memory[Outcome] = Memory(REMEMBERED)
 
 
-def known_outcome(db: sqlite3.Connection, session_id: str, stamp: Stamp) -> Outcome:
+def known_outcome(
+    db: sqlite3.Connection, session_id: str, stamp: Stamp, tiers: Mapping[str, int] | None = None
+) -> Outcome:
     """The same, remembered while *stamp* of the session stays."""
-    return _known.told(db, session_id, stamp, lambda: outcome(db, session_id))
+    return _known.told(db, session_id, stamp, lambda: outcome(db, session_id, tiers=tiers))

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from agenttrace_mitm.traces.stories import split
 
 from ..asking import DAY_US, Value, rows_of
-from ..bills import SUMS, Bill, added
+from ..bills import CALL, SUMS, Bill, added, summed
 from .memory import Memory
 from .outcome import Outcome, known_outcome, outcome, stamp_of
 
@@ -22,6 +22,8 @@ REMEMBERED = 8
 MOST_DAYS = 1_000  # whose sums tell whether a session went on
 
 type Row = dict[str, Any]
+type Part = tuple[int | None, ...]
+"""What a call adds to a bill."""
 type Stretch = tuple[int, int]
 type Spans = Mapping[str, Sequence[Stretch]]
 """When tools ran, by the call that asked for them."""
@@ -39,6 +41,7 @@ class Light(NamedTuple):
     """What is looked at of every call."""
 
     id: str
+    kind: str
     trace_id: str | None
     thread_id: str | None
     outcome: str
@@ -47,6 +50,7 @@ class Light(NamedTuple):
     tokens_in: int | None
     cache_read_tokens: int | None
     history: str | None
+    tier: int
 
 
 class PromptOutline(NamedTuple):
@@ -76,13 +80,15 @@ class Outline(NamedTuple):
 def outline(db: sqlite3.Connection, session: Row, cap: int) -> Outline:
     """The outline of a row of `sessions`, told at tier *cap* at most."""
     session_id = session["session_id"]
-    calls = [Light._make(row) for row in db.execute(_CALLS, (session_id,))]
-    taken = _bills(db, session_id)
+    read = _calls(db, session_id)
+    calls = [one for one, _ in read if one.kind == "llm"]
+    taken = _bills(db, session_id, read)
     bill = added(taken.values())
+    tiers = {one.id: one.tier for one, _ in read} if len(read) < MOST_CALLS else None
     left = (
-        known_outcome(db, session_id, stamp_of(session["ended_us"], bill))
+        known_outcome(db, session_id, stamp_of(session["ended_us"], bill), tiers)
         if cap == 3
-        else outcome(db, session_id, cap)
+        else outcome(db, session_id, cap, tiers)
     )
     whole_us = _whole(calls, session)
     spans = spans_of(db, (one.id for one in calls))
@@ -95,27 +101,41 @@ def outline(db: sqlite3.Connection, session: Row, cap: int) -> Outline:
         compactions=sum(one.history == "compacted" for one in calls),
         prompts=_prompts(calls, taken, left),
         errors=tuple(one.id for one in calls if _went_wrong(one, left)),
-        context=_context(calls, _of_sub_agents(db, calls)),
+        context=_context(calls, _of_sub_agents(db, session_id, calls)),
     )
 
 
 _CALLS = f"""
-    select id, trace_id, thread_id, outcome, started_us, ended_us, tokens_in, cache_read_tokens,
-           history
-    from llm_calls where session_id = ? and kind = 'llm'
+    select id, kind, trace_id, thread_id, outcome, started_us, ended_us, tokens_in,
+           cache_read_tokens, history, coalesce(privacy_tier, 1), {CALL}
+    from llm_calls where session_id = ? and kind in ('llm', 'auxiliary')
     order by started_us, id limit {MOST_CALLS}
 """
 
 
-def _bills(db: sqlite3.Connection, session_id: str) -> dict[str | None, Bill]:
+def _calls(db: sqlite3.Connection, session_id: str) -> list[tuple[Light, Part]]:
+    """The calls of a session, the first `MOST_CALLS` of them, each with its part of the bill."""
+    width = len(Light._fields)
+    rows = db.execute(_CALLS, (session_id,))
+    return [(Light._make(row[:width]), row[width:]) for row in rows]
+
+
+def _bills(
+    db: sqlite3.Connection, session_id: str, read: Sequence[tuple[Light, Part]]
+) -> dict[str | None, Bill]:
     """The bill of each prompt; under None what is nobody's turn: titles, probes, monitors."""
+    found: dict[str | None, Bill] = {None: Bill()}
+    if len(read) < MOST_CALLS:
+        parts: dict[str | None, list[Part]] = {}
+        for one, part in read:
+            parts.setdefault(one.trace_id if one.kind == "llm" else None, []).append(part)
+        return found | {trace_id: summed(some) for trace_id, some in parts.items()}
     rows = db.execute(
         f"select case when kind = 'llm' then trace_id end as trace_id, {SUMS} from llm_calls"
         " where session_id = ? and kind in ('llm', 'auxiliary') group by 1",
         (session_id,),
     )
-    found = {row.pop("trace_id"): Bill(**row) for row in rows_of(rows)}
-    return {None: Bill()} | found
+    return found | {row.pop("trace_id"): Bill(**row) for row in rows_of(rows)}
 
 
 def _prompts(
@@ -151,11 +171,17 @@ def _went_wrong(call: Light, left: Outcome) -> bool:
     return call.outcome in ("error", "interrupted") or call.id in left.failures
 
 
-def _of_sub_agents(db: sqlite3.Connection, calls: Iterable[Light]) -> set[str]:
+def _of_sub_agents(db: sqlite3.Connection, session_id: str, calls: Iterable[Light]) -> set[str]:
     """Their threads."""
-    threads = json.dumps(list({one.thread_id for one in calls if one.thread_id}))
-    sql = "select thread_id from threads where thread_id in (select value from json_each(?))"
-    return {id_ for (id_,) in db.execute(f"{sql} and parent_span_id is not null", (threads,))}
+    wanted = {one.thread_id for one in calls if one.thread_id}
+    # Side by side in their table, which their ids are not in its index.
+    sql = "select thread_id, parent_span_id is not null from threads where"
+    of_session = f"{sql} session_id = ? order by started_us limit {MOST_CALLS}"
+    found = dict(db.execute(of_session, (session_id,)).fetchall())
+    if elsewhere := wanted - found.keys():
+        of_ids = f"{sql} thread_id in (select value from json_each(?))"
+        found |= dict(db.execute(of_ids, (json.dumps(list(elsewhere)),)).fetchall())
+    return {thread_id for thread_id in wanted if found.get(thread_id)}
 
 
 def _context(calls: Iterable[Light], aside: set[str]) -> tuple[tuple[int, int], ...]:

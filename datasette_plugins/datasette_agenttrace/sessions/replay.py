@@ -18,7 +18,17 @@ from ..asking import Value, rows_of
 from ..bills import Bill
 from ..calls.one import parts_in
 from .outcome import Outcome
-from .outline import PromptOutline, Spans, Stretch, Times, known_outline, outline, spans_of, times
+from .outline import (
+    MOST_CALLS,
+    PromptOutline,
+    Spans,
+    Stretch,
+    Times,
+    known_outline,
+    outline,
+    spans_of,
+    times,
+)
 from .turns import Row, Teller, Turn
 
 PAGE_PROMPTS = 10
@@ -113,12 +123,12 @@ _CALLS = """
     where c.id in (select value from json_each(:calls))
 """
 _TRACES = f"""
-    select t.trace_id, t.call_id, o.operation,
+    select t.trace_id, t.call_id, t.started_us, o.operation,
            min(o.privacy_tier, :cap) > 1 as kept,
            case when min(o.privacy_tier, :cap) > 1 then substr(t.name, 1, {NAMED_CHARS + 1}) end
                as words
     from traces t left join llm_calls o on o.id = t.call_id
-    where t.trace_id in (select value from json_each(:traces)) order by t.started_us, t.trace_id
+    where {{which}} order by t.started_us, t.trace_id limit {MOST_CALLS}
 """
 
 
@@ -134,9 +144,7 @@ def load(
         return None
     session = found[0]
     known = known_outline(db, session) if cap == 3 else outline(db, session, cap)
-    # A trace that a client passes on may have begun in another session: it is told here too.
-    given = {"traces": json.dumps(list(known.prompts)), "cap": cap}
-    traces = rows_of(db.execute(_TRACES, given))
+    traces = _traces(db, session_id, known.prompts, cap)
     asked = [known.prompts[trace["trace_id"]] for trace in traces]
     pages = _pages([len(one.calls) for one in asked], most)
     page = min(max(page, 1), len(pages))
@@ -159,17 +167,35 @@ def load(
     )  # fmt: skip
 
 
-_TIER = """
-    select max(case when exists (
+def _traces(
+    db: sqlite3.Connection, session_id: str, prompts: Mapping[str, PromptOutline], cap: int
+) -> list[Row]:
+    """The traces of *prompts* in order: read side by side, as the session has them."""
+    given = {"session": session_id, "cap": cap}
+    rows = rows_of(db.execute(_TRACES.format(which="t.session_id = :session"), given))
+    found = [row for row in rows if row["trace_id"] in prompts]
+    # A trace that a client passes on may have begun in another session: it is told here too.
+    elsewhere = prompts.keys() - {row["trace_id"] for row in found}
+    if elsewhere:
+        of_ids = _TRACES.format(which="t.trace_id in (select value from json_each(:traces))")
+        found += rows_of(db.execute(of_ids, given | {"traces": json.dumps(list(elsewhere))}))
+        found.sort(key=lambda row: (row["started_us"], row["trace_id"]))
+    return found
+
+
+_OF_TIER = """
+    exists (
         select 1 from llm_calls
-        where session_id = :session and kind = 'llm' and privacy_tier = tier
-    ) then tier end)
-    from (select 2 as tier union all select 3)
+        where session_id = :session and kind = 'llm' and privacy_tier = {tier}
+    )
+"""
+_TIER = f"""
+    select case when {_OF_TIER.format(tier=3)} then 3 when {_OF_TIER.format(tier=2)} then 2 end
 """
 
 
 def _tier(db: sqlite3.Connection, session_id: str, cap: int) -> int:
-    """The highest tier of its calls: seldom more than one of these is looked at."""
+    """The highest tier of its calls: one call is looked at, where everything is kept."""
     (found,) = db.execute(_TIER, {"session": session_id}).fetchone()
     return min(found or 1, cap)
 
