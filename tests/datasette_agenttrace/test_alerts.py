@@ -1,6 +1,7 @@
 """The Alerts page, its forms, and the checks of the running server."""
 
 import re
+import sqlite3
 import time
 
 import httpx
@@ -48,6 +49,23 @@ async def test_the_page_says_what_fires_and_why(database, store, noon, headers, 
     assert "secret" not in page
     tags = [tag for tag, _ in Page(page).tags]
     assert tags.count("h1") == tags.count("main") == 1
+
+
+async def test_the_overview_says_what_fires(database, store, noon, headers, serve):
+    fill(database, call(1, outcome="error", agent_id="<b>bot"))
+    home = serve(database).client
+    assert "Firing now" not in (await home.get("/-/agenttrace", headers=headers)).text
+    errors(store)
+    check(store, NOON + 1000, None, "")
+    page = (await home.get("/-/agenttrace", headers=headers)).text
+    [firing] = store.firings(open_only=True)
+    for words in ("Firing now", "1 of 1 call failed", "&lt;b&gt;bot", f"alerts#{firing.id}"):
+        assert words in page
+    store.acknowledge(firing.id, NOON + 2000)
+    assert ", acknowledged" in (await home.get("/-/agenttrace", headers=headers)).text
+    with sqlite3.connect(database) as db:
+        db.execute("drop table alert_firings")  # as in a file to share
+    assert (await home.get("/-/agenttrace", headers=headers)).status_code == 200
 
 
 def test_settings_are_said_in_words():

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from pydantic import computed_field
 
+from agenttrace_mitm.alerts.words import about
 from agenttrace_mitm.health import Health, total
 
 from .. import sums
@@ -58,6 +59,18 @@ class RunningCall(Value):
     agent_id: str | None
 
 
+class FiringNow(Value):
+    """A rule that holds now."""
+
+    id: str
+    rule: str
+    subject: str
+    severity: str
+    message: str
+    started_us: int
+    acknowledged: bool
+
+
 class Blind(Value):
     """Connections to a provider that could not be read."""
 
@@ -99,6 +112,7 @@ class Overview(Value):
     costs: Costs
     agents: tuple[TopAgent, ...]
     running: tuple[RunningCall, ...]
+    firing: tuple[FiringNow, ...]
     blind_spots: tuple[Blind, ...]
     events: tuple[RecorderEvent, ...]
     fares: Fares | None = None
@@ -114,6 +128,7 @@ def load(
         costs=costs_queries.load(db, asked),
         agents=_agents(db, asked),
         running=_running(db, now_us),
+        firing=_firing(db),
         blind_spots=_blind_spots(db, asked),
         events=_events(db, asked),
         fares=_fares(said) if said else None,
@@ -191,6 +206,23 @@ def _running(db: sqlite3.Connection, now_us: int) -> tuple[RunningCall, ...]:
         {"since": now_us - DAY_US},
     )
     return tuple(RunningCall(**row) for row in rows_of(rows))
+
+
+def _firing(db: sqlite3.Connection) -> tuple[FiringNow, ...]:
+    """Those that nobody knows of first; none where the file has no alerts, as one to share."""
+    if not db.execute(
+        "select 1 from sqlite_master where type = 'table' and name = 'alert_firings'"
+    ).fetchone():
+        return ()
+    rows = db.execute(
+        f"""
+        select id, rule_name as rule, subject, severity, message, started_us,
+               acknowledged_us is not null as acknowledged
+        from alert_firings where resolved_us is null
+        order by acknowledged, severity, started_us desc limit {SHOWN}
+        """
+    )
+    return tuple(FiringNow(**row | {"subject": about(row["subject"])}) for row in rows_of(rows))
 
 
 def _blind_spots(db: sqlite3.Connection, asked: Asked) -> tuple[Blind, ...]:
