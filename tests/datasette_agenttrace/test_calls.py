@@ -1,5 +1,6 @@
 """The Calls page and the page of one call: what they find, hide, cut and link."""
 
+import html
 import re
 import sqlite3
 
@@ -183,6 +184,20 @@ async def test_no_page_passes_over_all_calls(database):
         if "order by started_us desc" in statement and "with found" not in statement:
             plan = " ".join(row[-1] for row in db.execute("explain query plan " + statement))
             assert "B-TREE FOR ORDER BY" not in plan, (plan, statement)
+
+
+@pytest.mark.parametrize(
+    "query", ["", "provider=openai&model=m1", "outcome=failed&agent=bot&kind=all", "session=s1"]
+)
+async def test_the_list_as_sql_is_the_list(database, get, query):
+    """Datasette's page of the query finds the same calls, filters filled in."""
+    given = {"session_id": "s1", "agent_id": "bot", "outcome": "error"}
+    several = (call(n, **(given if n % 2 else {})) for n in range(1, 9))
+    store(database, *(Record(call=one) for one in several))
+    page = (await get(f"{CALLS}?{query}")).text
+    link = html.unescape(re.search(r'as <a href="([^"]+)">SQL</a>', page)[1]).partition("#")[0]
+    answer = await get(link.replace("/data?", "/data.json?_shape=array&"))
+    assert [row["call_id"] for row in answer.json()] == await ids(get, query)
 
 
 REPLY = words("assistant", "", 2, "out", content=[

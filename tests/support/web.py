@@ -94,10 +94,14 @@ def browser() -> Iterator["Browser"]:
             opened.close()
 
 
-def signed_in(opened: "Browser", server: Web, scripts: bool = True) -> "BrowserContext":
+def signed_in(
+    opened: "Browser", server: Web, scripts: bool = True, **more: Any
+) -> "BrowserContext":
     """A window of *opened* that *server* knows, with or without *scripts*."""
     size: Any = {"width": 1440, "height": 1000}
-    context = opened.new_context(color_scheme="light", viewport=size, java_script_enabled=scripts)
+    context = opened.new_context(
+        color_scheme="light", viewport=size, java_script_enabled=scripts, **more
+    )
     page = context.new_page()
     page.goto(server.login())
     page.close()

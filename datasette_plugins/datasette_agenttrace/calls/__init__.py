@@ -12,7 +12,7 @@ from datasette.utils.asgi import NotFound, Response
 from .. import figures
 from ..asking import arguments_of
 from ..lists import show_list
-from ..page import PREFIX, Page, as_json, one_of, reading, render, site_of, today
+from ..page import PREFIX, Page, as_json, one_of, query_address, reading, render, site_of, today
 from ..share import shared, sliced, tier_of
 from ..site import Datasette
 from . import changes, one, queries
@@ -22,6 +22,10 @@ from .queries import OUTCOME_LABELS, calls_asked
 from .timing import timing
 
 ID = r"(?P<id>[^/.]{1,100})"
+CHART = (
+    "#g.mark=circle&g.x_column=started_at&g.x_type=temporal"
+    "&g.y_column=cost_usd&g.y_type=quantitative&g.color_column=model"
+)
 PLAIN = {
     "content-security-policy": "default-src 'none'; sandbox",
     "x-content-type-options": "nosniff",
@@ -30,14 +34,17 @@ PLAIN = {
 
 async def view(datasette: Datasette, request: Any) -> Response:
     """The list."""
+    asked, database = calls_asked(arguments_of(request), today()), site_of(datasette).database
+    sql, given = queries.as_sql(asked)
     return await show_list(
         datasette,
         request,
         "calls",
-        calls_asked(arguments_of(request), today()),
+        asked,
         queries.load,
         outcomes=OUTCOME_LABELS,
-        database=site_of(datasette).database,
+        database=database,
+        sql_address=query_address(datasette, database, sql, **given) + CHART,
     )
 
 

@@ -234,6 +234,23 @@ def _conditions(asked: CallsAsked) -> str:
     return conditions
 
 
+_AS_SQL = """\
+select id as call_id, started_at, outcome, provider, coalesce(response_model, model) as model,
+       tokens_in, cache_read_tokens, tokens_out, cost_usd, latency_ms, agent_id, session_id
+from llm_calls
+where started_us >= :since and started_us < :until{conditions}
+order by started_us desc
+limit 1000"""
+
+
+def as_sql(asked: CallsAsked) -> tuple[str, dict[str, int | str]]:
+    """What was asked for, words aside, as a query for people, and its parameters."""
+    sql = _AS_SQL.format(conditions=_conditions(asked.model_copy(update={"before": ""})))
+    sql = sql.replace(" and ", "\n  and ")
+    used = {name: value for name, value in _parameters(asked).items() if f":{name}" in sql}
+    return sql, used
+
+
 def _parameters(asked: CallsAsked) -> dict[str, int | str]:
     before_us, before_id = asked.end or (0, "")
     return {

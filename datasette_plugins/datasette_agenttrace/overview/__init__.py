@@ -6,9 +6,9 @@ from datasette.utils.asgi import Response
 
 from agenttrace_mitm import clock, health
 
-from .. import figures
+from .. import canned, figures
 from ..asking import LABELS, Asked, arguments_of, asked_of
-from ..costs import drawings
+from ..costs import CHART_PRESET, drawings
 from ..page import Page, TooSlow, reading, render, site_of, today
 from ..site import Datasette
 from .queries import Overview, load
@@ -26,6 +26,7 @@ async def view(datasette: Datasette, request: Any) -> Response:
         "figures": figures,
         "database": site.database,
         "data_address": "agenttrace/overview.json" + asked.address(),
+        "sql_address": datasette.urls.query(site.database, canned.COST_PER_DAY.name) + CHART_PRESET,
     }
     try:
         overview = await _load(datasette, asked)

@@ -6,6 +6,16 @@
   // A page further back in the list does not change under the reader.
   const live = parts().length > 0 && !new URLSearchParams(location.search).has("before") && !new URLSearchParams(location.search).has("nolive");
 
+  // Times in the reader's zone; without this, and in UTC, they stay as the server wrote them.
+  const here = Intl.DateTimeFormat("sv", { dateStyle: "short", timeStyle: "medium" });
+  const isHere = !["UTC", "Etc/UTC", "GMT"].includes(here.resolvedOptions().timeZone);
+  const local = (root) => {
+    if (!isHere) return;
+    for (const time of root.querySelectorAll("main time[datetime]")) time.textContent = here.format(new Date(time.dateTime));
+  };
+  document.documentElement.classList.toggle("at-local", isHere);
+  local(document);
+
   const tick = () => {
     for (const cell of document.querySelectorAll("[data-since]")) {
       const seconds = Math.max(0, Date.now() / 1000 - Number(cell.dataset.since) / 1e6);
@@ -47,6 +57,7 @@
       const answer = await fetch(location.href, { headers: { accept: "text/html" }, signal: AbortSignal.timeout(LONGEST_PAUSE_MS) });
       if (!answer.ok) throw new Error(answer.statusText);
       const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+      local(fresh);
       const lacks = (one, other) => [...other.querySelectorAll("[data-live][id]")].some((part) => !one.getElementById(part.id));
       if (lacks(document, fresh) || lacks(fresh, document)) { location.reload(); return; }
       for (const part of parts()) {
