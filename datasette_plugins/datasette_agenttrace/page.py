@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from agenttrace_mitm import clock
 
 from .asking import DAY_US
+from .canned import CANNED_QUERIES
 from .site import Datasette, Site, find
 
 PREFIX = "/-/agenttrace"
@@ -140,6 +141,20 @@ async def render(
     datasette: Datasette, request: Any, template: str, context: dict[str, Any], status: int = 200
 ) -> Response:
     """One of our templates as an answer that runs no script but our files."""
+    context = {"saved": _saved(datasette, request.path), **context}
     html = await datasette.render_template(template, context, request=request)
     headers = {"content-security-policy": CONTENT_SECURITY_POLICY}
     return Response.html(html, status=status, headers=headers)
+
+
+def _saved(datasette: Datasette, path: str) -> list[tuple[str, str, str]]:
+    """The saved queries whose page this is: title, description, address."""
+    _, _, name = path.partition(f"{PREFIX}/")
+    site = find(datasette)
+    if not name or site is None:
+        return []
+    return [
+        (one.title, one.description, datasette.urls.query(site.database, one.name))
+        for one in CANNED_QUERIES
+        if one.page.partition("?")[0] == name
+    ]

@@ -45,6 +45,18 @@ async def test_hook_gives_the_same_to_any_name(database, headers, serve):
     assert "One row per exchange" in table
 
 
+async def test_a_page_leads_to_its_saved_queries(database, headers, serve):
+    client = serve(database).client
+    page = (await client.get("/-/agenttrace/costs/savings", headers=headers)).text
+    assert f'href="/data/{CANCELLED.name}"' in page
+    assert f'href="/data/{BROKEN_CACHES.name}"' not in page, "it is of another page"
+    told = [one for one in CANNED_QUERIES if one.page]
+    assert told
+    for one in told:
+        page = (await client.get(f"/-/agenttrace/{one.page}", headers=headers)).text
+        assert f'href="/data/{one.name}"' in page
+
+
 @pytest.mark.parametrize(
     ("query", "view", "keys"),
     [
