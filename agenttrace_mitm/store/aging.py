@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 
 from . import chains
-from .forgetting import GOING_BODIES, GONE, doom, going, remove_doomed
+from .forgetting import GOING_BODIES, GONE, HEIRS, doom, going, remove_doomed
 from .pace import Pace, give_back, locked, roomy
 from .prompts import OLD_UNUSED, REMOVE
 from .read_ahead import A_ROW, look_at, read
@@ -19,11 +19,11 @@ from .retention import LET_WORDS_GO, prompts_go, vacuum_pace
 from .rollups import DAY_US
 
 STEP = 10
-HEAVY = 4_000
+HEAVY = 2_500
 """Rows of calls and of what hangs on them, a long text counting as several: more take too long."""
 ROWS_OF_BODY = 100
 """A body that was stored after one that goes has to stand alone: as long as so many rows take."""
-BODIES, WORDS = 10, 200
+BODIES, WORDS = 5, 1_000
 """Such bodies, or rows of texts, that go ahead of a call that is heavy by itself."""
 
 MAY_GO = """
@@ -54,6 +54,10 @@ from temp.doomed where true
 on conflict (only) do update set since_us = max(since_us, excluded.since_us)
 """
 _RESTING = f"select count(*) from llm_calls where continues_call_id in {GONE}"
+_RESTING_BODIES = f"""
+select count(*) from payloads a
+where a.stored_after in ({GOING_BODIES}) and a.call_id not in {GONE}
+"""
 # Before their calls have gone, nothing tells which messages are left without one but this.
 _LOOSE = f"""
 id in (select message_id from call_messages where call_id in {GONE}) and not exists (
@@ -104,7 +108,9 @@ def _step(
     going_ids = _oldest(db, before_us, agents, room)
     if _doomed(db, going_ids) > HEAVY and (lighter := _made_lighter(db)):
         return lighter
+    alone = chains.made_ahead(db, _bodies(db))
     with locked(db, pace):
+        chains.put_ahead(db, alone)
         db.execute(_STAY_AFTER_ALL)
         db.execute(_HORIZON, {"before_us": before_us})
         counted = remove_doomed(db)
@@ -163,17 +169,29 @@ def _read_ahead(db: sqlite3.Connection, ids: list[str]) -> int:
         for table, where in going(None)
     )
     db.execute(_RESTING).fetchone()
-    return rows + sum(chains.read_ahead(db, id_) for id_ in ids) * ROWS_OF_BODY
+    return rows + read(db, _RESTING_BODIES) * ROWS_OF_BODY
 
 
 def _made_lighter(db: sqlite3.Connection) -> int:
     """A part of what makes a call heavy goes before it; 0 when nothing is left to part with."""
-    bodies = [row for (row,) in db.execute(GOING_BODIES)]
+    alone = chains.made_ahead(db, _bodies(db), BODIES)
+    with locked(db, Pace(BODIES, BODIES, BODIES)):
+        # What kept calls take over stays, with its words.
+        before = db.total_changes
+        if not chains.put_ahead(db, alone):
+            db.execute(HEIRS)
+        if done := db.total_changes - before:
+            return done
     texts = db.execute(_TEXTS, {"room": WORDS})
     rows = [id_ for id_, before in texts if before < WORDS]
-    with locked(db, Pace(BODIES, BODIES, BODIES)):
-        released = chains.release(db, bodies, BODIES)
-        return released or db.execute(LET_WORDS_GO, (json.dumps(rows),)).rowcount
+    if not rows:
+        return 0
+    with locked(db, Pace(WORDS, WORDS, WORDS)):
+        return db.execute(LET_WORDS_GO, (json.dumps(rows),)).rowcount
+
+
+def _bodies(db: sqlite3.Connection) -> list[int]:
+    return [row for (row,) in db.execute(GOING_BODIES)]
 
 
 def hold(db: sqlite3.Connection, session_id: str, now_us: int, note: str | None) -> bool:

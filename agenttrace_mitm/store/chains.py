@@ -14,6 +14,7 @@ one of its kind: the same place, program and model.  That makes chains, and thei
   in a frame they would spell a secret that was not to be seen in the stream.
 """
 
+import contextlib
 import sqlite3
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
@@ -96,6 +97,14 @@ class Stored(NamedTuple):
     request: bytes | None
     response: bytes | None
     after: int | None = None
+
+
+class Ahead(NamedTuple):
+    """How a row is stored once it stands alone; until now it is stored after the row *before*."""
+
+    row: int
+    before: int
+    bodies: Stored
 
 
 _NOTHING = Bodies()
@@ -270,6 +279,27 @@ def read_ahead(db: sqlite3.Connection, call_id: str) -> int:
     for row in after:
         db.execute(_OF_ROW, row).fetchall()
     return len(after)
+
+
+def made_ahead(db: sqlite3.Connection, rows: Iterable[int], limit: int = -1) -> list[Ahead]:
+    """What `release` would store, no more than *limit*, made before anybody has to wait for it."""
+    going = set(rows)
+    after = [(next_, row) for row in going for (next_,) in db.execute(_AFTER, (row, limit))]
+    found = [pair for pair in after if pair[0] not in going]
+    made = []
+    for row, before in found[:limit] if limit >= 0 else found:
+        with contextlib.suppress(ValueError):  # damaged: `release` sees to it
+            made.append(Ahead(row, before, alone(_read(db.execute(_OF_ROW, (row,)).fetchall()))))
+    return made
+
+
+def put_ahead(db: sqlite3.Connection, made: Iterable[Ahead]) -> int:
+    """Store what `made_ahead` gave, where it still is stored after the same row; how many."""
+    return db.executemany(
+        "update payloads set request_body = ?, response_body = ?, stored_after = null"
+        " where id = ? and stored_after = ?",
+        [(one.bodies.request, one.bodies.response, one.row, one.before) for one in made],
+    ).rowcount
 
 
 def _stand_alone(db: sqlite3.Connection, row: int) -> None:

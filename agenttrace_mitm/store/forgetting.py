@@ -45,7 +45,7 @@ def first_of(schema: str, call_id: str) -> str:
 
 
 # Kept calls that continue a doomed one take over the history that they were sent with.
-_HEIRS = f"""
+HEIRS = f"""
 with recursive history (heir, id, below) as (
     select id, continues_call_id, {first_of("main", "llm_calls.id")} from llm_calls
     where continues_call_id in {GONE} and id not in {GONE}
@@ -119,7 +119,7 @@ def remove_doomed(
     before them.  The table is empty after; rollups stay as they are.
     """
     counted = {"llm_calls": db.execute("select count(*) from temp.doomed").fetchone()[0]}
-    db.execute(_HEIRS)
+    db.execute(HEIRS)
     db.execute(
         "insert into temp.loose"
         f" select distinct message_id as id from call_messages where call_id in {GONE}"

@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Mapping
 
 _ROWID = -1
-A_ROW = 1_000
+A_ROW = 250
 """Characters of a message that take as long as a row: each word is taken out of the index."""
 _MADE: dict[tuple[str, str], str] = {}
 """What `look_at` gave, by table and schema: a step asks for a dozen."""

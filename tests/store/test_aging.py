@@ -153,14 +153,15 @@ def test_agents_may_keep_theirs_longer_or_shorter(file):
 
 
 def test_a_heavy_call_goes_a_part_at_a_time(file, monkeypatch):
-    """Its texts, and bodies stored after its own, before itself; then all that hangs on it."""
+    """Its texts, before itself; a body that was stored after its own stands alone before that."""
     monkeypatch.setattr("agenttrace_mitm.store.aging.HEAVY", 500)
-    monkeypatch.setattr("agenttrace_mitm.store.aging.WORDS", 40)
-    id_ = new_id(OLD_US)
-    said = tuple(message(f"{n} " + "word " * 1_800, n) for n in range(60))
-    one = Record(call=call(id=id_, started_us=OLD_US), messages=said)
+    monkeypatch.setattr("agenttrace_mitm.store.aging.WORDS", 148)
+    said = tuple(message(f"{n} " + "word " * 1_800, n) for n in range(60))  # 37 rows each
     db = open_database(file).conn
-    write_record(db, one)
+    write_record(
+        db,
+        Record(call=call(id=new_id(OLD_US), started_us=OLD_US), messages=said),
+    )
     write(file, OLD_US + 1, "light")
     steps, left = [], []
     while done := let_calls_go(db, LIMIT_US):
@@ -170,6 +171,23 @@ def test_a_heavy_call_goes_a_part_at_a_time(file, monkeypatch):
     assert left[:2] == [(61, 57), (61, 53)]
     assert left[-1] == (0, 0)
     assert db.execute("select count(*) from llm_calls").fetchone() == (0,)
+    db.close()
+    assert list(problems(file)) == []
+
+
+def test_a_kept_call_keeps_the_history_of_a_heavy_one(file, monkeypatch):
+    """The words that it takes over stay, those that nobody takes over do not."""
+    monkeypatch.setattr("agenttrace_mitm.store.aging.HEAVY", 5)
+    first = new_id(OLD_US)
+    said = tuple(message(f"{n} " + "word " * 1_800, n) for n in range(6))
+    db = open_database(file).conn
+    write_record(db, Record(call=call(id=first, started_us=OLD_US), messages=said))
+    goes_on = call(id=new_id(NOON_US), continues_call_id=first)
+    write_record(db, Record(call=goes_on, messages=(message("today", 4),)))
+    while let_calls_go(db, LIMIT_US):
+        pass
+    told = db.execute("select substr(text, 1, 6) from messages order by id").fetchall()
+    assert told == [("0 word",), ("1 word",), ("2 word",), ("3 word",), ("today",)]
     db.close()
     assert list(problems(file)) == []
 
