@@ -57,29 +57,44 @@ def merge_some(db: sqlite3.Connection, pace: Pace, *, large: bool = False) -> bo
     *large* pieces as well only where that disturbs nobody.
     """
     before = db.total_changes
-    for _ in range(-(-_waiting(levels(db), large) // FEW)):
+    for _ in range(-(-_pieces(db, large) // FEW)):
         with locked(db, pace):
             db.execute(_MERGE, (pace.room,))
             pace.done = pace.room
-        if not _waiting(levels(db), large):
+        if not _pieces(db, large):
             break
     # One change is the command's own.
     return db.total_changes - before > 1
 
 
 def levels(db: sqlite3.Connection) -> list[Level]:
-    """The pieces of the index, the smallest level first; FTS5's own record of them, decoded."""
+    """The pieces of the index, the smallest level first; FTS5's own record of them, decoded.
+
+    Raises `ValueError` where the record is not as SQLite has written it until now.
+    """
     found = db.execute(_STRUCTURE).fetchone()
     if not found:
         return []
     numbers = _numbers(found[0][_COOKIE:])
-    count, _, _ = next(numbers), next(numbers), next(numbers)
-    told = []
-    for _ in range(count):
-        merging, pieces = next(numbers), next(numbers)
-        ends = [(next(numbers), next(numbers), next(numbers))[1:] for _ in range(pieces)]
-        told.append(Level(merging, tuple(last - first + 1 for first, last in ends)))
-    return told
+    try:
+        count, _, _ = next(numbers), next(numbers), next(numbers)
+        return [_level(numbers) for _ in range(count)]
+    except StopIteration:
+        raise ValueError("the search index is recorded in another way") from None
+
+
+def _level(numbers: Iterator[int]) -> Level:
+    merging, pieces = next(numbers), next(numbers)
+    ends = [(next(numbers), next(numbers), next(numbers))[1:] for _ in range(pieces)]
+    return Level(merging, tuple(last - first + 1 for first, last in ends))
+
+
+def _pieces(db: sqlite3.Connection, large: bool) -> int:
+    """How many pieces wait; of a SQLite that records them in another way, `FEW` at any time."""
+    try:
+        return _waiting(levels(db), large)
+    except ValueError:
+        return FEW
 
 
 def _waiting(found: list[Level], large: bool) -> int:

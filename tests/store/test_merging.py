@@ -74,6 +74,20 @@ def test_pieces_become_fewer_and_say_the_same(db: sqlite3.Connection) -> None:
     assert (found(db, "fox"), found(db, "3")) == (FEW * 6 - 1, 2)
 
 
+def test_a_record_in_another_way_is_merged_all_the_same(
+    db: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a later SQLite may write it: how many pieces there are is not known then."""
+    write(db, FEW * 3)
+    monkeypatch.setattr(merging, "_STRUCTURE", "select x'00000000ff'")
+    with pytest.raises(ValueError, match="in another way"):
+        levels(db)
+    while merge_some(db, a_pace()):
+        pass
+    monkeypatch.undo()
+    assert max(pieces(db)) < FEW
+
+
 def test_each_transaction_merges_a_few_pages(db: sqlite3.Connection) -> None:
     """More of them where more waits: it never grows without end."""
     write(db, FEW * 2)
