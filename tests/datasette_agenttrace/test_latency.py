@@ -1,5 +1,6 @@
 """The Latency page: percentiles, pace, incidents and limits."""
 
+import random
 import sqlite3
 
 import pytest
@@ -8,6 +9,7 @@ from agenttrace_mitm import clock
 from benchmarks import bulk
 from datasette_agenttrace import sums
 from datasette_agenttrace.asking import asked_of
+from datasette_agenttrace.latency import queries
 from datasette_agenttrace.latency.queries import load
 from datasette_agenttrace.sums import quantile
 from tests.datasette_agenttrace.test_costs import HOSTILE, NOON, TODAY, Page, call, fill
@@ -146,3 +148,32 @@ async def test_the_page_runs_no_foreign_script(database, ask):
         assert not [tag for tag, _ in page.tags if tag == "img"]
         assert not [1 for _, attributes in page.tags if "style" in attributes]
         assert 'alert("x")</script>' not in answer.text
+
+
+def test_no_more_refusals_are_read_than_the_shown_incidents_have():
+    """And these are the newest of all that there were."""
+    chosen = random.Random(5)
+    minutes = sorted(chosen.sample(range(15_000), 3_000), reverse=True)
+    refusals = [
+        (minute * 60_000_000, chosen.choice(("openai", "mistral")), chosen.choice(("a", "b", "")),
+         chosen.choice(("rate limited", "overloaded")), str(number))
+        for number, minute in enumerate(minutes)
+    ]  # fmt: skip
+    runs: dict[tuple[str, str], list[list[int]]] = {}
+    for at_us, provider, _, trouble, _ in refusals:
+        of_key = runs.setdefault((provider, trouble), [])
+        if not of_key or of_key[-1][-1] - at_us > queries.QUIET_US:
+            of_key.append([])
+        of_key[-1].append(at_us)
+    expected = sorted(
+        ((run[0], run[-1], len(run), *key) for key, some in runs.items() for run in some),
+        key=lambda run: -run[0],
+    )[: queries.SHOWN_INCIDENTS]
+    assert max(calls for _, _, calls, *_ in expected) > 5
+    rows = iter(refusals)
+    found = [
+        (one.last_us, one.first_us, one.calls, one.provider, one.trouble)
+        for one in queries._incidents(rows)
+    ]
+    assert found == expected
+    assert len(list(rows)) > 1_000

@@ -4,6 +4,7 @@ Percentiles of whole calls are those of `sums`.  What no rollup holds (first con
 second) is that of the newest calls of the time; incidents are made of the newest refusals.
 """
 
+import contextlib
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable
@@ -95,7 +96,7 @@ def load(db: sqlite3.Connection, asked: Asked, now_us: int) -> Latency:
     """Everything the page shows."""
     found = sums.load(db, asked, ("provider", "model"))
     paces, paced_all = _paces(db, asked)
-    refusals = _refusals(db, asked)
+    refused = _refused(db, asked)
     models = _models(found, paces)
     known = choices(db)
     return Latency(
@@ -107,9 +108,9 @@ def load(db: sqlite3.Connection, asked: Asked, now_us: int) -> Latency:
         courses=_courses(found, asked, models),
         latency_is_exact=found.exact,
         paced_all=paced_all,
-        incidents=_incidents(refusals),
-        refused=_refused(refusals, asked),
-        refusals_are_all=len(refusals) < NEWEST_REFUSALS,
+        incidents=_newest_incidents(db, asked),
+        refused=refused,
+        refusals_are_all=sum(sum(counts) for counts in refused.values()) < NEWEST_REFUSALS,
         limits=limits(db, asked, known.provider, now_us),
         choices=known,
         anything_recorded=bool(db.execute("select 1 from llm_calls limit 1").fetchone()),
@@ -188,13 +189,13 @@ def _courses(found: sums.Sums, asked: Asked, models: tuple[Model, ...]) -> tuple
 
 type Refusal = tuple[int, str, str, Trouble, str]
 
+_TROUBLE = """
+    case when status_code = 429 then 'rate limited'
+         when status_code in (529, 503) or error_type like '%overloaded%' then 'overloaded'
+         else 'server error' end
+"""
 # `outcome in` in the words of the index, which holds all that is asked for.
-_REFUSALS = """
-    select started_us, provider, coalesce(response_model, model, ''), case
-             when status_code = 429 then 'rate limited'
-             when status_code in (529, 503) or error_type like '%overloaded%' then 'overloaded'
-             else 'server error' end,
-           id
+_NEWEST = """
     from llm_calls indexed by llm_calls_refused
     where started_us >= :since and started_us < :until
       and outcome in ('error', 'interrupted') and outcome = 'error'
@@ -202,24 +203,36 @@ _REFUSALS = """
       and kind in ('llm', 'auxiliary') {filters}
     order by started_us desc limit :most
 """
+_REFUSALS = f"""
+    select started_us, provider, coalesce(response_model, model, ''), {_TROUBLE}, id {_NEWEST}
+"""
+_REFUSED = f"""
+    select trouble, place, count(*) from (
+        select {{step}} as place, {_TROUBLE} as trouble {_NEWEST}
+    ) group by trouble, place
+"""
 
 
-def _refusals(db: sqlite3.Connection, asked: Asked) -> list[Refusal]:
+def _newest_incidents(db: sqlite3.Connection, asked: Asked) -> tuple[Incident, ...]:
     given = sums.parameters(asked) | {"most": NEWEST_REFUSALS}
-    return db.execute(_REFUSALS.format(filters=clauses(asked)), given).fetchall()
+    with contextlib.closing(db.execute(_REFUSALS.format(filters=clauses(asked)), given)) as rows:
+        return _incidents(rows)
 
 
 def _incidents(refusals: Iterable[Refusal]) -> tuple[Incident, ...]:
-    """The newest, newest first; *refusals* too."""
+    """The newest, newest first; *refusals* too, of which no more are read than these have."""
     found: list[list[Refusal]] = []
     going_on: dict[tuple[str, str], list[Refusal]] = {}
     for one in refusals:
         key = one[1], one[3]
         if key not in going_on or going_on[key][-1][0] - one[0] > QUIET_US:
             going_on[key] = []
-            found.append(going_on[key])
+            if len(found) < SHOWN_INCIDENTS:
+                found.append(going_on[key])
+            elif min(some[-1][0] for some in found) - one[0] > QUIET_US:
+                break
         going_on[key].append(one)
-    return tuple(_incident(some) for some in found[:SHOWN_INCIDENTS])
+    return tuple(_incident(some) for some in found)
 
 
 def _incident(some: list[Refusal]) -> Incident:
@@ -231,11 +244,12 @@ def _incident(some: list[Refusal]) -> Incident:
     )  # fmt: skip
 
 
-def _refused(refusals: Iterable[Refusal], asked: Asked) -> dict[Trouble, tuple[int, ...]]:
-    size = sums.place_us(asked)
-    first = asked.since_us // size
-    places = len(sums.places(asked))
+def _refused(db: sqlite3.Connection, asked: Asked) -> dict[Trouble, tuple[int, ...]]:
+    """How many of the newest refusals were in each hour or day."""
+    given = sums.parameters(asked) | {"most": NEWEST_REFUSALS}
+    first, places = asked.since_us // sums.place_us(asked), len(sums.places(asked))
+    sql = _REFUSED.format(step=asked.step, filters=clauses(asked))
     found: dict[Trouble, list[int]] = {}
-    for at_us, _, _, trouble, _ in refusals:
-        found.setdefault(trouble, [0] * places)[at_us // size - first] += 1
-    return {trouble: tuple(counts) for trouble, counts in sorted(found.items())}
+    for trouble, place, calls in db.execute(sql, given):
+        found.setdefault(trouble, [0] * places)[place - first] = calls
+    return {trouble: tuple(counts) for trouble, counts in found.items()}
