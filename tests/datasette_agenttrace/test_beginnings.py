@@ -70,6 +70,9 @@ def test_it_finds_what_the_index_finds(db, monkeypatch, others):
             assert newest(db, terms, most, last) == expected, asked
             monkeypatch.setattr(beginnings, "CHUNK", 30)
             assert newest(db, terms, most, last) in (expected, None), asked
+            monkeypatch.setattr(beginnings, "CHUNK_BYTES", 200)
+            assert newest(db, terms, most, last) in (expected, None), asked
+            monkeypatch.setattr(beginnings, "CHUNK_BYTES", 10**9)
             told += len(expected)
         assert newest(db, terms, 2) in (_indexed(db, others + asked, 2, 500), None)
     assert told > 100 or others == "nowhere "

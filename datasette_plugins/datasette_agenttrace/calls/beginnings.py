@@ -8,8 +8,7 @@ takes less to look at the newest texts.  What is found is what the index finds.
 import contextlib
 import re
 import sqlite3
-from collections.abc import Sequence
-from itertools import batched
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from agenttrace_mitm.store.search import TOKENIZER
@@ -17,6 +16,7 @@ from agenttrace_mitm.store.search import TOKENIZER
 FEW_MESSAGES = 100_000  # whose lists are merged soon
 CHUNK = 100
 ONE_IN = 4  # texts has to have such words, or the lists are the shorter way
+CHUNK_BYTES = 1_000_000
 MOST_BYTES = 16_000_000  # of texts
 MOST_UNSURE = 20  # of a chunk: texts that have to be cut into words as the index does it
 
@@ -74,20 +74,33 @@ def _looked_for(
         sql = _OF_ALL.format(by_then="" if last is None else "where id <= :last")
     found: list[int] = []
     seen = size = 0
+    more = True
     with contextlib.closing(db.execute(sql, given)) as rows:
-        for chunk in batched(rows, CHUNK):
-            texts = [(number, text) for number, text in chunk if text is not None]
+        while more:
+            texts, more = _some(rows)
             hits = _having(texts, begun)
             if hits is None:
                 return None
             found += hits
-            seen += len(chunk)
+            seen += len(texts)
             size += sum(len(text) for _, text in texts)
             if len(found) >= most:
                 return found[:most]
-            if len(chunk) == CHUNK and (len(found) * ONE_IN < seen or size > MOST_BYTES):
+            if more and (len(found) * ONE_IN < seen or size > MOST_BYTES):
                 return None
     return found
+
+
+def _some(rows: Iterable[tuple[int, bytes | None]]) -> tuple[list[tuple[int, bytes]], bool]:
+    """The next texts, not many and not large together; and whether there may be more."""
+    texts: list[tuple[int, bytes]] = []
+    size = 0
+    for number, text in rows:
+        texts.append((number, text or b""))
+        size += len(texts[-1][1])
+        if len(texts) == CHUNK or size > CHUNK_BYTES:
+            return texts, True
+    return texts, False
 
 
 def _having(texts: Sequence[tuple[int, bytes]], begun: Sequence[Term]) -> list[int] | None:
