@@ -56,15 +56,18 @@ def merge_some(db: sqlite3.Connection, pace: Pace, *, large: bool = False) -> bo
 
     *large* pieces as well only where that disturbs nobody.
     """
-    before = db.total_changes
+    merged = False
     for _ in range(-(-_pieces(db, large) // FEW)):
+        before = db.total_changes
         with locked(db, pace):
             db.execute(_MERGE, (pace.room,))
             pace.done = pace.room
+        if db.total_changes - before < 2:  # the command's own is one
+            break
+        merged = True
         if not _pieces(db, large):
             break
-    # One change is the command's own.
-    return db.total_changes - before > 1
+    return merged
 
 
 def levels(db: sqlite3.Connection) -> list[Level]:

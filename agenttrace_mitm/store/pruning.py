@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ..clock import oldest_id
 from ..errors import StoreError
+from . import merging
 from .aging import MAY_GO, ages_of
 from .keeping import Keeping, bytes_used
 from .opening import open_database
@@ -89,6 +90,8 @@ def prune(
         while keeping.step(db, now_us):
             pass
         calls -= _calls(db)
+        while merging.merge_some(db, merging.a_pace(), large=True):  # nobody records
+            pass
         left = _contents(db)
         gone = [was - now for was, now in zip(total, left, strict=True)]
         db.execute("pragma incremental_vacuum").fetchall()  # a page a row: read them all
@@ -109,9 +112,9 @@ def _shrink(db: sqlite3.Connection, now_us: int, max_bytes: int) -> int:
 
 
 def _let_go_until(db: sqlite3.Connection, before_us: int) -> None:
-    pace, vacuum = a_pace(), vacuum_pace()
+    pace, vacuum, merges = a_pace(), vacuum_pace(), merging.a_pace()
     while before_us > 0 and let_go(db, before_us, None, pace, vacuum):
-        pass
+        merging.merge_some(db, merges)
 
 
 def _counts(db: sqlite3.Connection, before_us: int, agents: dict[str, int]) -> tuple[int, int]:

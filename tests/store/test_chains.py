@@ -14,7 +14,15 @@ from sqlite_utils import Database
 from agenttrace_mitm.clock import new_id, oldest_id
 from agenttrace_mitm.model import Payload, Record
 from agenttrace_mitm.store import Spool, Writer, open_database, request_of, response_of
-from agenttrace_mitm.store.chains import LONGEST, Recent, bodies_of, release, unreadable
+from agenttrace_mitm.store.chains import (
+    LONGEST,
+    Recent,
+    bodies_of,
+    made_ahead,
+    put_ahead,
+    release,
+    unreadable,
+)
 from agenttrace_mitm.store.payloads import depth_of, pack
 from agenttrace_mitm.store.retention import STEP, let_go
 from agenttrace_mitm.store.revise import problems
@@ -119,6 +127,18 @@ def test_where_a_chain_is_cut_the_instructions_are_not_stored_again(
     db.execute("delete from payloads where id = 1")
     del said["00"]
     assert read(db) == said
+
+
+def test_bodies_that_will_stand_alone_are_made_before_the_lock(db: sqlite3.Connection) -> None:
+    """What `release` would do, unless somebody did it meanwhile."""
+    said = talk(db, 3)
+    made = made_ahead(db, [1])
+    assert [(one.row, one.before) for one in made] == [(2, 1)]
+    assert made_ahead(db, [1, 2, 3]) == made_ahead(db, [1], 0) == []
+    assert (put_ahead(db, made), put_ahead(db, made)) == (1, 0)
+    assert (made_ahead(db, [1]), release(db, [1])) == ([], 0)
+    db.execute("delete from payloads where id = 1")
+    assert {id: request_of(db, id) for id in list(said)[1:]} == dict(list(said.items())[1:])
 
 
 def test_the_same_instructions_in_a_new_conversation_are_stored_once(

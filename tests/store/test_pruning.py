@@ -10,6 +10,7 @@ from agenttrace_mitm.cli import cli
 from agenttrace_mitm.clock import new_id, now_us
 from agenttrace_mitm.model import Payload
 from agenttrace_mitm.store import open_database
+from agenttrace_mitm.store.merging import FEW, levels
 from agenttrace_mitm.store.pruning import DAY_US, prune
 from agenttrace_mitm.store.revise import problems
 from agenttrace_mitm.store.rows import write_record
@@ -53,6 +54,20 @@ def test_by_age(database):
     assert (done.payloads, done.messages) == (6, 6)
     assert left(database) == (4, 4, 50, 10)
     assert done.size_before - done.size_after >= 5 * BODY
+    assert problems(database) == []
+
+
+def test_the_search_index_is_in_few_pieces_after(database):
+    """Also where nothing goes: nobody records meanwhile."""
+    db = open_database(database).conn
+    for number in range(FEW):
+        write_record(db, record(f"fox {number}"))
+    assert max(len(level.pages) for level in levels(db)) > FEW
+    prune(database, now_us(), days=5, max_bytes=None, dry_run=False)
+    assert max(len(level.pages) for level in levels(db)) < FEW
+    found = "select count(*) from messages_fts where messages_fts match 'fox'"
+    assert db.execute(found).fetchone() == (FEW,)
+    db.close()
     assert problems(database) == []
 
 
