@@ -90,5 +90,6 @@ def _style() -> tuple[str, str]:
     digest = base64.b64encode(sha256(text.encode()).digest()).decode()
     return (
         text,
-        f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
+        f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; "
+        "form-action 'none'",
     )

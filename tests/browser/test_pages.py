@@ -75,6 +75,9 @@ def told_apart(
                 found[address] = [f"answers {answer.status_code} {answer.text[:200]}"]
             elif kind == "application/vnd.sqlite3":
                 assert answer.content.startswith(b"SQLite format 3\0")
+            elif "/media/" in address:
+                assert "sandbox" in answer.headers["content-security-policy"]
+                assert kind in ("image/png", "application/pdf"), kind
             elif "attachment" in answer.headers.get("content-disposition", ""):
                 files[address] = answer.content
             elif kind.startswith("text/html") or kind == "":

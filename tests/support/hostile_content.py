@@ -5,7 +5,10 @@ replies, tool names, arguments and results, model and agent names, session ids, 
 commits and their branches, events that programs send, alert rules and what they found.
 """
 
+import base64
 import json
+import struct
+import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -46,6 +49,26 @@ AWKWARD = (
     "None", "(none)",
 )  # fmt: skip
 MEGABYTES = 10
+SVG = f"<svg xmlns='http://www.w3.org/2000/svg'>{SCRIPTS[0]}{SCRIPTS[2]}</svg>".encode()
+
+
+def png(width: int = 160, height: int = 120) -> bytes:
+    """A picture of stripes that a browser can show."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        crc = struct.pack(">I", zlib.crc32(kind + data))
+        return struct.pack(">I", len(data)) + kind + data + crc
+
+    lines = b"".join(b"\0" + bytes((n * 7 % 256, 90, 160)) * width for n in range(height))
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    parts = chunk(b"IHDR", head), chunk(b"IDAT", zlib.compress(lines)), chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def image(data: bytes, mime_type: str) -> dict[str, Any]:
+    """An image as Anthropic's clients send it."""
+    source = {"type": "base64", "media_type": mime_type, "data": base64.b64encode(data).decode()}
+    return {"type": "image", "source": source}
 
 
 def build(path: Path, tier: Any = 3, megabytes: int = MEGABYTES) -> None:
@@ -57,6 +80,7 @@ def build(path: Path, tier: Any = 3, megabytes: int = MEGABYTES) -> None:
             _work(talk, words, number)
         big = "<script>window.pwned=1</script>\n" * (megabytes * 1_000_000 // 32)
         talk.call([user(big)], says(big), pid=70)
+        _shows(talk)
         _fails(talk)
         _beside(db.conn, talk)
         for words in (*AWKWARD, SCRIPTS[0], ODD):
@@ -106,6 +130,17 @@ def _named(exchange: Exchange, model: str, number: int) -> Exchange:
         response=Body.of(json.dumps(answered).encode()),
         response_headers=Headers((*kept.pairs, ("request-id", _header(model)))),
     )
+
+
+def _shows(talk: Recording) -> None:
+    """Pictures that are none, and one that is one and is called a page."""
+    shown = [
+        image(png(), "text/html"), image(SVG + b" " * 200, "image/svg+xml"),
+        image(b"%PDF-1.7 " + SVG * 3, SCRIPTS[0]),
+        image(png()[:33] + SVG * 3, "image/png"), image(png(8, 8) + SVG * 3, "\r\nx: y"),
+    ]  # fmt: skip
+    asked = {"role": "user", "content": [{"type": "text", "text": SCRIPTS[1]}, *shown]}
+    talk.call([asked], says(BAD), pid=72, system=SCRIPTS[0])
 
 
 def _fails(talk: Recording) -> None:

@@ -21,6 +21,12 @@ CALLS = """
     select id from (select id, row_number() over (partition by outcome, n_tool_calls > 0,
         privacy_tier order by request_bytes desc) as place from llm_calls)
     where place = 1
+    union select first_call_id from (select first_call_id from media order by first_seen_us limit 1)
+"""
+MEDIA = """
+    select distinct d.sha256 from call_messages u join messages m on m.id = u.message_id
+    join json_each(m.content) p join media d on d.sha256 = p.value ->> 'sha256'
+    where u.call_id = :id and d.data is not null
 """
 SESSIONS = """
     select session_id from (select session_id from commits group by 1 limit 2)
@@ -31,6 +37,7 @@ THINGS = {
     ("calls", "id"): CALLS,
     ("calls", "side"): "values ('request'), ('response')",
     ("calls", "number"): "select message_id from call_messages where call_id = :id limit 1",
+    ("calls", "sha256"): MEDIA,
     ("sessions", "id"): SESSIONS,
     ("traces", "id"): "select trace_id from traces order by ended_us - started_us desc limit 3",
     ("alerts", "what"): "values ('ack'), ('silence'), ('toggle')",

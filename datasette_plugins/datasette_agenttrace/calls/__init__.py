@@ -15,7 +15,7 @@ from ..lists import show_list
 from ..page import PREFIX, Page, as_json, one_of, query_address, reading, render, site_of, today
 from ..share import shared, sliced, tier_of
 from ..site import Datasette
-from . import changes, one, queries
+from . import changes, media, one, queries
 from .curl import curl
 from .program import program
 from .queries import OUTCOME_LABELS, calls_asked
@@ -97,8 +97,14 @@ async def data_changes(datasette: Datasette, request: Any) -> Response:
 async def share(datasette: Datasette, request: Any) -> Response:
     """A call as a file."""
     call_id, tier = request.url_vars["id"], tier_of(request)
-    found = await one_of(datasette, lambda db: one.load(db, call_id, whole=True, cap=tier), "call")
+
+    def load(db: sqlite3.Connection) -> tuple[one.OneCall, dict[str, str]] | None:
+        found = one.load(db, call_id, whole=True, cap=tier)
+        return (found, media.inline(db, one.media_of(found.turns))) if found else None
+
+    found, pictures = await one_of(datasette, load, "call")
     context = {"found": found, "call": found.call, "tier": tier, "outcomes": OUTCOME_LABELS}
+    context["pictures"] = pictures
     name = f"call-{call_id}"
     return await shared(datasette, request, "agenttrace_share_call.html", name, context)
 
@@ -124,6 +130,16 @@ async def message(datasette: Datasette, request: Any) -> Response:
     if text is None:
         raise NotFound("This call's tier keeps no such message, or it has been let go")
     return _plain(text)
+
+
+async def medium(datasette: Datasette, request: Any) -> Response:
+    """The bytes of a picture, a sound or a file."""
+    call_id, sha256 = request.url_vars["id"], request.url_vars["sha256"]
+    found = await reading(datasette, lambda db: media.content(db, call_id, sha256))
+    if found is None:
+        raise NotFound("This call's tier keeps no such medium, or it has been let go")
+    kind, headers = media.headers(found[0], sha256)
+    return Response(found[1], headers=headers, content_type=kind)
 
 
 async def _one(datasette: Datasette, request: Any) -> one.OneCall:
@@ -159,5 +175,6 @@ PAGE = Page(
         (rf"{PATH}/share\.db", slice_),
         (rf"{PATH}/(?P<side>request|response)", raw),
         (rf"{PATH}/messages/(?P<number>\d{{1,18}})", message),
+        (rf"{PATH}/media/(?P<sha256>[0-9a-f]{{64}})", medium),
     ),
 )

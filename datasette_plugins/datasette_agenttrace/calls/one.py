@@ -6,6 +6,7 @@ down to what the lower of the two would have kept.  Long texts are cut, and read
 
 import json
 import sqlite3
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from agenttrace_mitm.model import LlmCall, Record
@@ -16,6 +17,8 @@ from agenttrace_mitm.store.payloads import arrivals_of, headers_of
 from agenttrace_mitm.store.rows import call_of
 
 from ..asking import Value, rows_of
+from . import media
+from .media import Medium
 
 SHOWN_CHARS = 20_000  # of one part or body
 OPENED_CHARS = 300_000  # of one message, beyond which only its beginning is read
@@ -35,6 +38,7 @@ class Part(Value):
     is_error: bool = False
     withheld: int | None = None
     cut: bool = False
+    media: tuple[Medium, ...] = ()
 
 
 class Turn(Value):
@@ -189,8 +193,26 @@ def _conversation(db: sqlite3.Connection, call: LlmCall, most: int) -> tuple[tup
         "call_id": call.id, "cap": call.privacy_tier, "most": most, "opened": OPENED_CHARS,
         "shown": SHOWN_CHARS,
     }  # fmt: skip
-    turns = tuple(_turn(row) for row in rows_of(db.execute(_CONVERSATION, given)))
-    return turns, turns[0].position if len(turns) == most else 0
+    turns = [_turn(row) for row in rows_of(db.execute(_CONVERSATION, given))]
+    return _with_media(db, turns), turns[0].position if len(turns) == most else 0
+
+
+def media_of(turns: Iterable[Turn]) -> list[Medium]:
+    """The media of *turns* in order."""
+    return [one for turn in turns for part in turn.parts for one in part.media]
+
+
+def _with_media(db: sqlite3.Connection, turns: Sequence[Turn]) -> tuple[Turn, ...]:
+    """*turns* with what is stored of their media."""
+    found = media.stored(db, media_of(turns))
+    if not found:
+        return tuple(turns)
+
+    def known(part: Part) -> Part:
+        told = tuple(found.get(one.sha256, one) for one in part.media)
+        return part.model_copy(update={"media": told}) if told else part
+
+    return tuple(turn.model_copy(update={"parts": tuple(map(known, turn.parts))}) for turn in turns)
 
 
 def _turn(row: dict[str, Any]) -> Turn:
@@ -210,6 +232,8 @@ def parts_of(content: str, role: str, tier: int) -> list[Part]:
 
 def _part(part: JsonObject, role: str, tier: int) -> Part:
     kind = str(part.get("type") or "unknown")
+    if tier < 3 and kind == "blob":
+        return Part(type=kind, media=media.described(part, named=False))
     if tier < 3 and not _allowed(part, role):
         length = part.get("withheld")
         size = length if isinstance(length, int) else len(_words(part))
@@ -224,6 +248,7 @@ def _part(part: JsonObject, role: str, tier: int) -> Part:
         tool_call_id=str(part.get("id") or ""),
         is_error=part.get("is_error") is True,
         withheld=withheld if isinstance(withheld, int) else None,
+        media=media.described(part, named=tier == 3),
     )
 
 
