@@ -14,6 +14,8 @@ LONG_S = 0.03
 SHORT_S = 0.012
 """A writer waits a tenth of a second at most, also where a step has half a processor."""
 CACHE_KB = 16_000
+IDLE = 20
+"""Steps whose changes, some 50 MB, the log has to hold."""
 
 
 @dataclass(slots=True)
@@ -26,6 +28,8 @@ class Pace:
     clock: Callable[[], float] = time.perf_counter
     done: int = 0
     """What this step has done: only one that had more to do says that there may be more room."""
+    idle: int = 0
+    """Steps after which there was nothing to give back."""
 
     def took(self, seconds: float) -> None:
         """The lock was held that long."""
@@ -71,7 +75,12 @@ def locked(db: sqlite3.Connection, pace: Pace) -> Iterator[None]:
 def give_back(db: sqlite3.Connection, pace: Pace) -> None:
     """Let the file end earlier, by free pages; and bring the log home where it is long."""
     if not db.execute("pragma freelist_count").fetchone()[0]:
+        pace.idle += 1
+        if pace.idle >= IDLE:  # no commit here has done so meanwhile, nor one of a step
+            pace.idle = 0
+            db.execute("pragma wal_checkpoint(passive)").fetchone()
         return
+    pace.idle = 0
     with _writing(db):
         began = pace.clock()
         # A page a row: read them all.

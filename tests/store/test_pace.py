@@ -13,7 +13,7 @@ from agenttrace_mitm.clock import new_id
 from agenttrace_mitm.model import Payload, Record, StoredToolCall
 from agenttrace_mitm.store import open_database
 from agenttrace_mitm.store.aging import let_calls_go
-from agenttrace_mitm.store.pace import LONG_S, SHORT_S, Pace, give_back, locked
+from agenttrace_mitm.store.pace import IDLE, LONG_S, SHORT_S, Pace, give_back, locked
 from agenttrace_mitm.store.retention import let_go
 from agenttrace_mitm.store.rows import write_record
 from tests.support.records import NOON_US, call, message
@@ -77,6 +77,17 @@ def test_free_pages_are_given_back_in_bites(tmp_path: Path) -> None:
         free.append(db.execute("pragma freelist_count").fetchone()[0])
     assert free[0] > 60
     assert [was - now for was, now in itertools.pairwise(free)] == [20, 26, 13]
+    db.close()
+
+
+def test_the_log_comes_home_also_where_nothing_is_given_back(tmp_path: Path) -> None:
+    """A step does not bring it home itself, and nobody else may write for hours."""
+    db, pace = open_database(tmp_path / "data.db").conn, Pace(20, 5, 30)
+    told: list[str] = []
+    db.set_trace_callback(told.append)
+    for _ in range(IDLE * 2 + 1):
+        give_back(db, pace)
+    assert told.count("pragma wal_checkpoint(passive)") == 2
     db.close()
 
 
