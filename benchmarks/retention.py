@@ -173,6 +173,7 @@ def _other_writer(file: Path) -> Iterator[list[list[float]]]:
     here, there = context.Pipe()
     process = context.Process(target=_write, args=(file, there))
     process.start()
+    there.close()  # so that its end is noticed here
     told: list[list[float]] = []
     here.recv()
     try:
