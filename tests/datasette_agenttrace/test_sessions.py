@@ -137,8 +137,8 @@ async def test_a_trace_that_began_in_another_session_is_told_in_both(talk, get):
 async def test_the_page_shows_commands_diffs_plans_and_sub_agents(talk, get):
     _task(talk)
     page = (await get(f"{SESSIONS}/s-1")).text
-    assert '<span class="at-del">-    return text.split()' in page
-    assert '<span class="at-add">+    return text' in page
+    assert '<span class="at-del">-    <span class="at-kw">return</span> text.split()' in page
+    assert '<span class="at-add">+    <span class="at-kw">return</span> text' in page
     assert "pytest -q" in page
     assert "exit 1" in page
     assert "Mend it" in page

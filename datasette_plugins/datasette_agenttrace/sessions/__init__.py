@@ -10,6 +10,7 @@ from datasette.utils.asgi import Response
 
 from .. import figures
 from ..asking import arguments_of
+from ..highlight import FILE_CHARS, Highlighter
 from ..lists import show_list
 from ..page import (
     PREFIX,
@@ -77,6 +78,7 @@ async def view_one(datasette: Datasette, request: Any) -> Response:
     context = {
         "found": found,
         "figures": figures,
+        "highlighted": Highlighter(),
         "sql_address": query_address(datasette, database, ONE_SQL, session_id=found.session_id),
     }
     return await render(datasette, request, "agenttrace_session.html", context)
@@ -93,7 +95,7 @@ async def share(datasette: Datasette, request: Any) -> Response:
     found = await one_of(
         datasette, lambda db: replay.load(db, session_id, cap=tier, most=WHOLE_SHARED), "session"
     )
-    context = {"found": found, "tier": tier}
+    context = {"found": found, "tier": tier, "highlighted": Highlighter(FILE_CHARS)}
     name = f"session-{session_id}"
     return await shared(datasette, request, "agenttrace_share_session.html", name, context)
 
