@@ -21,7 +21,7 @@ BLOCK_LINES = 400
 BLOCK_CHARS = 20_000
 LINE_CHARS = 500
 BLOCK_SECONDS = 0.2  # of the processor: text can be made for which a lexer takes many times that
-PAGE_CHARS = 60_000  # of code that is marked on a page: what comes after is plain
+PAGE_CHARS = 40_000  # of code that is marked on a page: what comes after is plain
 FILE_CHARS = 200_000  # the same of a shared file
 REMEMBERED_CHARS = 4_000_000
 
@@ -58,10 +58,14 @@ def language_of(path: str) -> str | None:
 
 
 class Highlighter:
-    """Marks the code of one page, *chars* of it at most."""
+    """Marks the code of one page, *chars* of it at most.
+
+    What was read is folded away: half of that is for what is in sight.
+    """
 
     def __init__(self, chars: int = PAGE_CHARS) -> None:
         self._left = chars
+        self._in_sight = chars // 2
 
     def command(self, text: str) -> Markup:
         """A command of a shell."""
@@ -100,23 +104,23 @@ class Highlighter:
     def _numbered(self, text: str, language: str | None) -> Markup:
         lines = text.split("\n")
         if not language or not _NUMBERED.match(lines[0]):
-            return Markup("\n").join(self._lines(text, language))
+            return Markup("\n").join(self._lines(text, language, self._in_sight))
         found = [_NUMBERED.match(line) for line in lines]
         ends = [match.end() if match else 0 for match in found]
         code = "\n".join(line[end:] for line, end in zip(lines, ends, strict=True))
-        marked = self._lines(code, language)
+        marked = self._lines(code, language, self._in_sight)
         return Markup("\n").join(
             Markup('<span class="at-line-place">{}</span>{}').format(line[:end], shown)
             if end else shown
             for line, end, shown in zip(lines, ends, marked, strict=True)
         )  # fmt: skip
 
-    def _lines(self, text: str, language: str | None) -> list[Markup]:
-        """The lines of *text*, marked as far as they may be."""
+    def _lines(self, text: str, language: str | None, spared: int = 0) -> list[Markup]:
+        """The lines of *text*, marked as far as they may be with *spared* characters to spare."""
         lines = text.split("\n")
         end = _bounded(lines) if language else 0
         head = "\n".join(lines[:end])
-        if not language or not head or len(head) > self._left:
+        if not language or not head or len(head) > self._left - spared:
             return [escape(line) for line in lines]
         self._left -= len(head)
         marked = [Markup(line) for line in _REMEMBERED.marked(head, language).split("\n")]  # noqa: S704 - escaped below
@@ -189,19 +193,22 @@ _REMEMBERED = _Remembered(REMEMBERED_CHARS)
 def _marked(text: str, language: str) -> str:
     """*text* as HTML; every line stands alone, no element goes on to the next."""
     pieces: list[str] = []
-    at, lexer = 0, _lexer(language)
+    begun, at, name, lexer = 0, 0, "", _lexer(language)
     until = time.thread_time() + BLOCK_SECONDS
     for _, kind, said in lexer.get_tokens_unprocessed(text):
         if not text.startswith(said, at) or time.thread_time() > until:
             break
+        now = _class_of(kind)
+        if now != name:
+            pieces.append(_element(name, text[begun:at]))
+            begun, name = at, now
         at += len(said)
-        pieces.append(_element(_class_of(kind), said))
-    return "".join([*pieces, escape(text[at:])])
+    return "".join([*pieces, _element(name, text[begun:at]), escape(text[at:])])
 
 
 def _element(name: str, said: str) -> str:
-    if not name or said.isspace():
-        return str(escape(said))
+    if not name:
+        return escape(said)
     lines = [escape(line) for line in said.split("\n")]
     return "\n".join(f'<span class="{name}">{line}</span>' if line else "" for line in lines)
 

@@ -51,7 +51,7 @@ def test_words_are_marked():
     shown = Highlighter().file("def f():\n    return 'a<b'  # why", "a.py")
     for part in (
         '<span class="at-kw">def</span>', '<span class="at-fn">f</span>',
-        '<span class="at-st">a&lt;b</span>',
+        '<span class="at-st">&#39;a&lt;b&#39;</span>',
         '<span class="at-cm"># why</span>',
     ):  # fmt: skip
         assert part in shown
@@ -99,8 +99,10 @@ def test_only_so_much_is_marked():
     assert text_of(shown) == lines
     assert shown.count("at-nu") == highlight.BLOCK_LINES
     assert "at-nu" not in Highlighter().file("x = 1" + " " * highlight.LINE_CHARS, "a.py")
-    page = Highlighter(chars=8)
+    page = Highlighter(chars=16)
     assert ["at-nu" in page.file("x = 1", "a.py") for _ in range(3)] == [True, False, False]
+    assert "at-ty" in page.command("echo 1234"), "half of it is for what is in sight"
+    assert "at-ty" not in page.command("echo 1234")
 
 
 def test_text_that_keeps_a_lexer_busy_is_left_plain(monkeypatch):
