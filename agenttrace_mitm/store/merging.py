@@ -15,6 +15,8 @@ from .pace import Pace, locked
 
 FEW = 8
 """Pieces of a level that become one of the next: fewer would be written more often."""
+PATIENT = 16
+"""The same while large pieces wait, the most that SQLite takes: or it would go on with those."""
 LARGE = 16_000
 """Pages, of 4 KB, of a level that is merged at any time; a word may have a twentieth of them."""
 MANY = 24
@@ -25,6 +27,8 @@ CRISIS = 256
 
 _SETTINGS = {"automerge": 0, "usermerge": FEW, "crisismerge": CRISIS}
 _STRUCTURE = "select block from messages_fts_data where id = 10"
+_USERMERGE = "select v from messages_fts_config where k = 'usermerge'"
+_SET = "insert into messages_fts (messages_fts, rank) values (?, ?)"
 _MERGE = "insert into messages_fts (messages_fts, rank) values ('merge', ?)"
 _COOKIE = 4
 """Bytes before the numbers of the structure."""
@@ -40,10 +44,7 @@ class Level(NamedTuple):
 def configure(db: sqlite3.Connection) -> None:
     """Leave merging to `merge_some`; the file remembers."""
     for name, value in _SETTINGS.items():
-        db.execute(
-            "insert into messages_fts (messages_fts, rank) values (?, ?)",
-            (name, value),
-        )
+        db.execute(_SET, (name, value))
 
 
 def a_pace() -> Pace:
@@ -56,8 +57,9 @@ def merge_some(db: sqlite3.Connection, pace: Pace, *, large: bool = False) -> bo
 
     *large* pieces as well only where that disturbs nobody.
     """
+    few = _few(db, large)
     merged = False
-    for _ in range(-(-_pieces(db, large) // FEW)):
+    for _ in range(-(-_pieces(db, few, large) // few)):
         before = db.total_changes
         with locked(db, pace):
             db.execute(_MERGE, (pace.room,))
@@ -65,9 +67,25 @@ def merge_some(db: sqlite3.Connection, pace: Pace, *, large: bool = False) -> bo
         if db.total_changes - before < 2:  # the command's own is one
             break
         merged = True
-        if not _pieces(db, large):
+        if not _pieces(db, few, large):
             break
     return merged
+
+
+def _few(db: sqlite3.Connection, large: bool) -> int:
+    """Pieces of a level that become one of the next now; the file is told where that is new.
+
+    Before a large level has as many as others need: once its merge has begun, SQLite stays with it.
+    """
+    found = () if large else _known_levels(db) or ()
+    waits = any(
+        len(one.pages) >= FEW - 1 and sum(one.pages) * FEW > LARGE * (FEW - 1) for one in found
+    )
+    few = PATIENT if waits else FEW
+    if db.execute(_USERMERGE).fetchone() != (few,):
+        with locked(db, Pace(1, 1, 1)):
+            db.execute(_SET, ("usermerge", few))
+    return few
 
 
 def levels(db: sqlite3.Connection) -> list[Level]:
@@ -92,20 +110,24 @@ def _level(numbers: Iterator[int]) -> Level:
     return Level(merging, tuple(last - first + 1 for first, last in ends))
 
 
-def _pieces(db: sqlite3.Connection, large: bool) -> int:
-    """How many pieces wait; of a SQLite that records them in another way, `FEW` at any time."""
+def _known_levels(db: sqlite3.Connection) -> list[Level] | None:
+    """`levels`; None of a SQLite that records them in another way."""
     try:
-        return _waiting(levels(db), large)
+        return levels(db)
     except ValueError:
-        return FEW
+        return None
 
 
-def _waiting(found: list[Level], large: bool) -> int:
+def _pieces(db: sqlite3.Connection, few: int, large: bool) -> int:
     """The most pieces of a level, 0 where there are too few, or large ones that have to wait.
 
-    SQLite goes on with what it likes once a level is done: so the others wait with those.
+    SQLite goes on with what it likes once a level is done: so the others wait with those.  Where
+    nothing is known of them there may always be *few*.
     """
-    ready = [level for level in found if level.merging or len(level.pages) >= FEW]
+    found = _known_levels(db)
+    if found is None:
+        return few
+    ready = [level for level in found if level.merging or len(level.pages) >= few]
     most = max((len(level.pages) for level in ready), default=0)
     if not large and most < MANY and any(sum(level.pages) > LARGE for level in ready):
         return 0

@@ -8,7 +8,7 @@ import pytest
 
 from agenttrace_mitm.clock import new_id
 from agenttrace_mitm.store import Keeping, merging, open_database
-from agenttrace_mitm.store.merging import CRISIS, FEW, MANY, a_pace, levels, merge_some
+from agenttrace_mitm.store.merging import CRISIS, FEW, MANY, PATIENT, a_pace, levels, merge_some
 from agenttrace_mitm.store.pace import Pace
 from agenttrace_mitm.store.retention import let_go
 from agenttrace_mitm.store.rows import write_record
@@ -26,11 +26,14 @@ def db(tmp_path: Path) -> Iterator[sqlite3.Connection]:
     conn.close()
 
 
-def write(db: sqlite3.Connection, transactions: int, at_us: int = OLD_US) -> None:
+def write(
+    db: sqlite3.Connection, transactions: int, at_us: int = OLD_US, more_words: int = 0
+) -> None:
     """So many, one call and one piece each."""
     for number in range(transactions):
         id_ = new_id(at_us + number * 1_000)
-        write_record(db, record(f"fox {number} of {at_us}", id=id_, started_us=at_us))
+        more = " ".join(f"a{at_us}b{number}c{n}" for n in range(more_words))
+        write_record(db, record(f"fox {number} of {at_us} {more}", id=id_, started_us=at_us))
 
 
 def pieces(db: sqlite3.Connection) -> list[int]:
@@ -108,6 +111,34 @@ def test_large_pieces_wait_for_a_quiet_time(
     assert sum(pieces(db)) == 1
     write(db, MANY, OLD_US + 1)
     assert merge_some(db, a_pace())
+
+
+def test_small_pieces_do_not_wait_with_large_ones(
+    db: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite takes the level with the most pieces, and would go on with the large one."""
+    for n in range(FEW - 1):
+        write(db, FEW, OLD_US + n, more_words=400)
+        while merge_some(db, a_pace()):
+            pass
+    assert pieces(db) == [0, FEW - 1]
+    monkeypatch.setattr(merging, "LARGE", sum(levels(db)[1].pages))
+    write(db, PATIENT, OLD_US + FEW, more_words=100)
+    while merge_some(db, a_pace()):
+        pass
+    large = levels(db)[1]
+    assert pieces(db) == [0, FEW]
+    write(db, PATIENT - 1, NOON_US)
+    assert not merge_some(db, a_pace())
+    write(db, 1, NOON_US + 1)
+    while merge_some(db, a_pace()):
+        pass
+    assert pieces(db) == [0, FEW + 1]
+    assert levels(db)[1].pages[:FEW] == large.pages
+    while merge_some(db, a_pace(), large=True):
+        pass
+    assert max(pieces(db)) == 1
+    assert found(db, "fox") == (FEW - 1) * FEW + 2 * PATIENT
 
 
 def test_a_step_of_retention_adds_one_piece(db: sqlite3.Connection) -> None:
