@@ -8,6 +8,7 @@ from agenttrace_mitm.store import open_database
 from tests.support.web import browser, chromium, signed_in, web
 from tests.traces.talks import Recording, says, user
 
+# The system's browser, which .ci/run installs: a package of tests must not download one.
 pytestmark = pytest.mark.skipif(chromium() is None, reason="chromium is not installed")
 AT_US = 1_767_222_000_000_000  # 2025-12-31 23:00:00 UTC
 RANGE = "from=2025-12-01&to=2026-01-31"

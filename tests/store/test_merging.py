@@ -1,13 +1,11 @@
 """The search index's pieces are merged a little at a time, and say the same as before."""
 
 import sqlite3
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from agenttrace_mitm.clock import new_id
-from agenttrace_mitm.store import Keeping, merging, open_database
+from agenttrace_mitm.store import Keeping, merging
 from agenttrace_mitm.store.merging import CRISIS, FEW, MANY, PATIENT, a_pace, levels, merge_some
 from agenttrace_mitm.store.pace import Pace
 from agenttrace_mitm.store.retention import let_go
@@ -16,14 +14,6 @@ from tests.support.records import NOON_US, record
 
 DAY_US = 86_400_000_000
 OLD_US = NOON_US - 40 * DAY_US
-
-
-@pytest.fixture
-def db(tmp_path: Path) -> Iterator[sqlite3.Connection]:
-    conn = open_database(tmp_path / "data.db").conn
-    yield conn
-    conn.execute("insert into messages_fts (messages_fts) values ('integrity-check')")
-    conn.close()
 
 
 def write(

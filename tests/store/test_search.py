@@ -1,22 +1,9 @@
 """The search index: what is stored can be found, what is gone cannot, whatever the order."""
 
 import sqlite3
-from collections.abc import Iterator
-from pathlib import Path
 
-import pytest
-
-from agenttrace_mitm.store import open_database
 from agenttrace_mitm.store.rows import Batch, write_record
 from tests.support.records import message, record
-
-
-@pytest.fixture
-def db(tmp_path: Path) -> Iterator[sqlite3.Connection]:
-    conn = open_database(tmp_path / "data.db").conn
-    yield conn
-    conn.execute("insert into messages_fts (messages_fts) values ('integrity-check')")
-    conn.close()
 
 
 def _found(db: sqlite3.Connection, word: str) -> list[str]:
