@@ -1,4 +1,4 @@
-"""How long this process keeps a processor that others wait for, where the system lets it say so.
+"""How long this process keeps a processor that others wait for, and which, where it can say so.
 
 Linux lets who is running finish its slice, or the tick of 4 ms that it ends in, before who wakes up
 gets the processor; since 6.12 not where who wakes up has the shorter slice (`PREEMPT_SHORT`).  A
@@ -38,6 +38,20 @@ def step_back(niceness: int, *, batch: bool = False) -> None:
         with contextlib.suppress(OSError):
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     take_slices(LONG_NS)
+
+
+def leave_a_processor() -> None:
+    """Stay off the first of the processors that this process may use, unless it is the only one.
+
+    Threads that wait for one interpreter use two processors by turns, hardly more than one at a
+    time: moved to whichever has just become free, they are in the way of who was there.  Threads
+    and processes that are started later stay off it too.
+    """
+    if sys.platform == "linux":
+        _, *others = sorted(os.sched_getaffinity(0))
+        if others:
+            with contextlib.suppress(OSError):
+                os.sched_setaffinity(0, others)
 
 
 def take_slices(ns: int) -> bool:

@@ -24,7 +24,7 @@ from ..pipeline import Pipeline
 from ..pricing import read_user_prices, use
 from ..pricing.overrides import USER_FILE
 from ..relink import relink
-from ..scheduling import step_back
+from ..scheduling import leave_a_processor, step_back
 from ..settings import Settings
 from ..store import Answers, Event, Keeping, KnownContent, Reading, Spool, Writer, set_aside
 from ..traces import Fingerprinter
@@ -46,6 +46,7 @@ def main() -> None:
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
     step_back(NICENESS, batch=True)
+    leave_a_processor()
     try:
         asyncio.run(_run(settings))
     except AgentTraceError as error:
