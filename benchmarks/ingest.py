@@ -1,9 +1,12 @@
 """Events by the API, in batches of 100, while programs make calls through the proxy.
 
-50 calls a second go through the proxy: alone, beside 5,000 events a second, and beside senders that
-send as fast as they are answered.  Every event that was answered for has to be stored, every call
-too, and what was sent twice once.  Processor time is that of the web process and the recorder, less
-what as many calls took them alone, and that of the senders, who are no part of the product.
+50 calls a second go through the proxy: alone, beside 5,000 events a second, beside plain
+arithmetic that takes as much processor time, and beside senders that send as fast as they are
+answered.  Processors share a core's units, a machine its caches: any work slows a call, and the
+arithmetic tells how much of it is not ours.  Every event that was answered for has to be stored,
+every call too, and what was sent twice once.  Processor time is that of the web process and the
+recorder, less what as many calls took them alone, and that of the senders, who are no part of the
+product.
 """
 
 import asyncio
@@ -11,13 +14,18 @@ import contextlib
 import http.client
 import json
 import multiprocessing
+import os
 import sqlite3
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection as Pipe
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
+
+from datasette_agenttrace.__main__ import NICENESS
 
 from .client import Connection
 from .instance import Instance, cpu_s, instance, upstream
@@ -48,21 +56,28 @@ def run() -> list[Row]:
 
 async def _measured(one: Instance) -> list[Row]:
     pids = {kind: one.pids(kind)[0] for kind in KINDS}
-    alone, beside, paced = [], [], []
+    alone, beside, other, paced = [], [], [], []
     without = dict.fromkeys(KINDS, 0.0)
     for number in range(ROUNDS):
         began = _spent(pids)
         load, _ = await _calls(one, None)
         alone.append(load)
-        one.settle(_made(*alone, *beside) + sum(sent.events for sent in paced))
-        without = {kind: without[kind] + used - began[kind] for kind, used in _spent(pids).items()}
+        one.settle(_made(*alone, *beside, *other) + sum(sent.events for sent in paced))
+        took = {kind: used - began[kind] for kind, used in _spent(pids).items()}
+        without = {kind: without[kind] + took[kind] for kind in KINDS}
+        began = _spent(pids)
         load, sent = await _calls(one, _Given(*_address(one), f"paced-{number}", RATE))
         beside.append(load)
         paced.append(sent)
-        one.settle(_made(*alone, *beside) + sum(sent.events for sent in paced))
+        one.settle(_made(*alone, *beside, *other) + sum(sent.events for sent in paced))
+        events = sum(used - began[kind] - took[kind] for kind, used in _spent(pids).items())
+        with _working((events + sent.spent) / sent.seconds):
+            load, _ = await _calls(one, None)
+        other.append(load)
+        one.settle(_made(*alone, *beside, *other) + sum(sent.events for sent in paced))
     before = _spent(pids)
     crowded, fast = await _calls(one, _Given(*_address(one), "fast", None, ROUNDS * SECONDS))
-    loads, told = [*alone, *beside, crowded], [*paced, fast]
+    loads, told = [*alone, *beside, *other, crowded], [*paced, fast]
     events, calls = sum(sent.events for sent in told), _made(*loads)
     one.settle(events + calls)
     after, share = _spent(pids), _made(crowded) / _made(*alone)
@@ -90,18 +105,25 @@ async def _measured(one: Instance) -> list[Row]:
             for where, loads in (
                 ("alone", alone),
                 ("beside the paced events", beside),
+                ("beside as much arithmetic", other),
                 ("beside as many events as go", [crowded]),
             )
         ),
         *(
             Row.of(
-                f"{name} of a call beside the paced events / alone",
+                f"{name} of a call beside {what}",
                 [
                     quantile(more.took, part) / quantile(less.took, part)
-                    for less, more in zip(alone, beside, strict=True)
+                    for less, more in zip(fewer, others, strict=True)
                 ],
+                goal,
             )
             for name, part in (("p50", 0.5), ("p95", 0.95))
+            for what, fewer, others, goal in (
+                ("the paced events / alone", alone, beside, ""),
+                ("as much arithmetic / alone", alone, other, ""),
+                ("the paced events / beside the arithmetic", other, beside, "<= 1.05"),
+            )
         ),
     ]
 
@@ -152,32 +174,68 @@ class _Sent:
 
 
 async def _calls(one: Instance, given: _Given | None) -> tuple[_Timed, _Sent]:
-    load = _Timed(one)
-    load.start()
-    if given:
-        sent = _Sent(await asyncio.to_thread(_send_all, given))
-    else:
-        await asyncio.sleep(SECONDS)
-        sent = _Sent([])
-    await load.stop()
+    with _senders(given) as senders:
+        load = _Timed(one)
+        load.start()
+        for pipe in senders:
+            pipe.send(None)
+        if senders:
+            sent = _Sent(await asyncio.to_thread(lambda: [pipe.recv() for pipe in senders]))
+        else:
+            await asyncio.sleep(SECONDS)
+            sent = _Sent([])
+        await load.stop()
     return load, sent
 
 
-def _send_all(given: _Given) -> list[tuple[int, int, float, float]]:
+@contextlib.contextmanager
+def _working(share: float) -> Iterator[None]:
+    """A program that takes *share* of a processor, as nice as the web process, batch for batch."""
     context = multiprocessing.get_context("spawn")
-    told = []
+    ready = context.Event()
+    process = context.Process(target=_work, args=(ready, share), daemon=True)
+    process.start()
+    ready.wait()
+    try:
+        yield
+    finally:
+        process.kill()
+        process.join()
+
+
+def _work(ready: Event, share: float) -> None:
+    os.nice(NICENESS)
+    each = BATCH / RATE
+    ready.set()
+    due, known = time.perf_counter(), dict[int, int]()
+    while True:
+        began = time.process_time()
+        while time.process_time() - began < each * share:
+            for number in range(200):
+                known[number] = number * number % 7
+        due += each
+        time.sleep(max(0.0, due - time.perf_counter()))
+
+
+@contextlib.contextmanager
+def _senders(given: _Given | None) -> Iterator[list[Pipe]]:
+    """Processes that send when they hear something; for that they need not start any more."""
+    context = multiprocessing.get_context("spawn")
     with contextlib.ExitStack() as ending:
-        for number in range(SENDERS):
+        pipes = []
+        for number in range(SENDERS if given else 0):
             here, there = context.Pipe()
             process = context.Process(target=_send, args=(there, given, number))
             process.start()
             ending.callback(process.join)
-            told.append(here)
-        return [pipe.recv() for pipe in told]
+            pipes.append(here)
+        for pipe in pipes:
+            pipe.recv()
+        yield pipes
 
 
 def _send(there: Pipe, given: _Given, sender: int) -> None:
-    """Send until the time is over; the last batch twice.
+    """Say that this one is ready; once told to, send until the time is over, the last batch twice.
 
     Tells events, refusals, seconds, and seconds of processor time.
     """
@@ -187,6 +245,8 @@ def _send(there: Pipe, given: _Given, sender: int) -> None:
     pattern = json.dumps([_event(name, number) for number in range(BATCH)]).encode()
     batches, refused, body = 0, 0, b""
     pause = BATCH * SENDERS / given.per_second if given.per_second else 0.0
+    there.send(None)
+    there.recv()
     began = due = time.perf_counter()
     spent = time.process_time()
 
