@@ -125,6 +125,7 @@ def _addresses(file: Path) -> dict[str, str]:
                 session = one("select session_id from llm_calls order by started_us desc limit 1")
                 queries += [{"outcome": "failed"}, {"session": session}, {"kind": "all"}]
                 queries += [{"q": "cache"}, {"q": "c*"}, {"q": '"compiler version" case1*'}]
+                queries += [{"q": "compiler-ver*"}]
             for query in queries:
                 name, value = next(iter(query.items()))
                 short = f"{page.name}?{name}={value if name in ('range', 'q', 'by') else ''}"

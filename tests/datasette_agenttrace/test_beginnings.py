@@ -9,7 +9,7 @@ from agenttrace_mitm.store import open_database
 from agenttrace_mitm.store.search import TOKENIZER, index_new
 from datasette_agenttrace.calls import beginnings
 from datasette_agenttrace.calls.beginnings import newest
-from datasette_agenttrace.calls.queries import terms_of
+from datasette_agenttrace.calls.terms import terms_of
 from tests.datasette_agenttrace.test_traces import plans
 
 # Letters that are others with a mark, or in another case, to the index and not to ASCII; marks of
@@ -22,7 +22,7 @@ BEGINNINGS = ("a*", "k*", "S*", "c* a*", "0*", "ab*", "i*", "e* k*", "K1*", "é*
 OTHERS = ("", "b ", "漢 ", '"a b" ', "é ", "nowhere ")
 
 
-def _texts(seed: int, count: int) -> list[str]:
+def texts(seed: int, count: int) -> list[str]:
     chosen = random.Random(seed)
     return ["".join(chosen.choices(LETTERS, k=chosen.randrange(60))) for _ in range(count)]
 
@@ -34,7 +34,7 @@ def db(database):
     plain = ("", " a b", " back again", " KIND of b", "ab,c")
     rows = [
         (number, str(number), text + plain[number % len(plain)])
-        for number, text in enumerate(_texts(1, 480), 1)
+        for number, text in enumerate(texts(1, 480), 1)
     ]
     rows += [(number, str(number), None) for number in range(481, 491)]
     rows += [(number, str(number), "plain a b words only") for number in range(491, 501)]

@@ -19,7 +19,8 @@ from agenttrace_mitm.store import open_database
 from agenttrace_mitm.store.rows import write_record
 from datasette_agenttrace.asking import DAY_US
 from datasette_agenttrace.calls import one, queries
-from datasette_agenttrace.calls.queries import calls_asked, load, terms_of
+from datasette_agenttrace.calls.queries import calls_asked, load
+from datasette_agenttrace.calls.terms import terms_of
 from tests.datasette_agenttrace.test_costs import HOSTILE, NOON, TODAY, Page
 
 CALLS = "/-/agenttrace/calls"

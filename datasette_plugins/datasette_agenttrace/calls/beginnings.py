@@ -9,9 +9,10 @@ import contextlib
 import re
 import sqlite3
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from agenttrace_mitm.store.search import TOKENIZER
+
+from .terms import Term, query_of
 
 FEW_MESSAGES = 100_000  # whose lists are merged soon
 CHUNK = 100
@@ -19,18 +20,6 @@ ONE_IN = 4  # texts has to have such words, or the lists are the shorter way
 CHUNK_BYTES = 1_000_000
 MOST_BYTES = 16_000_000  # of texts
 MOST_UNSURE = 20  # of a chunk: texts that have to be cut into words as the index does it
-
-
-class Term(NamedTuple):
-    """A word or phrase that is asked for; or, with *begins*, how its last word begins."""
-
-    text: str
-    begins: bool = False
-
-    def __str__(self) -> str:
-        """As FTS5 has it."""
-        return f'"{self.text}"' + ("*" if self.begins else "")
-
 
 _OF_ALL = """
     select id, cast(text as blob) from messages {by_then} order by id desc
@@ -49,14 +38,24 @@ def newest(
     db: sqlite3.Connection, terms: Sequence[Term], most: int, last: int | None = None
 ) -> list[int] | None:
     """The newest messages with all *terms*, *most* of them, up to *last*; None: ask the index."""
-    begun = [one for one in terms if one.begins and re.fullmatch("[0-9A-Za-z]+", one.text)]
-    (messages,) = db.execute("select max(id) from messages").fetchone()
-    if not begun or (messages or 0) < FEW_MESSAGES:
+    begun = [one for one in terms if _is_looked_for(one)]
+    if not begun or not are_many(db):
         return None
     found = _looked_for(db, terms, begun, most, last)
     if found is None and len(begun) > 1:  # the shortest has the longest lists: the others may do
         found = _looked_for(db, terms, [min(begun, key=lambda one: len(one.text))], most, last)
     return found
+
+
+def are_many(db: sqlite3.Connection) -> bool:
+    """Whether there are so many messages that merging lists takes time."""
+    (messages,) = db.execute("select max(id) from messages").fetchone()
+    return (messages or 0) >= FEW_MESSAGES
+
+
+def _is_looked_for(one: Term) -> bool:
+    """Whether it is the beginning of a word, of which texts can tell, and of too many words."""
+    return one.begins and not one.words and bool(re.fullmatch("[0-9A-Za-z]+", one.text))
 
 
 def _looked_for(
@@ -67,7 +66,7 @@ def _looked_for(
     last: int | None,
 ) -> list[int] | None:
     """The same, with *begun* looked for in texts, and the others of *terms* by the index."""
-    given = {"others": " ".join(str(one) for one in terms if one not in begun), "last": last}
+    given = {"others": query_of([one for one in terms if one not in begun]), "last": last}
     if given["others"]:
         sql = _OF_OTHERS.format(by_then="" if last is None else "and f.rowid <= :last")
     else:
@@ -115,7 +114,7 @@ def _having(texts: Sequence[tuple[int, bytes]], begun: Sequence[Term]) -> list[i
     if len(unsure) > MOST_UNSURE:
         return None
     if unsure:
-        sure |= _as_indexed(unsure, " ".join(map(str, begun)))
+        sure |= _as_indexed(unsure, query_of(begun))
     return [number for number, _ in texts if number in sure]
 
 

@@ -13,7 +13,9 @@ from typing import Any
 from agenttrace_mitm.model.call import Outcome
 
 from ..asking import FILTERS, Asked, Choices, Value, asked_of, choices, clauses, rows_of
-from .beginnings import Term, newest
+from .beginnings import are_many, newest
+from .spelling import spelled
+from .terms import Term, query_of, terms_of
 
 PAGE_SIZE = 50
 MOST_MATCHES = 2_000  # of messages, for one page of a search
@@ -134,17 +136,6 @@ def load(db: sqlite3.Connection, asked: CallsAsked) -> Calls:
     )
 
 
-def terms_of(said: str) -> list[Term]:
-    """What a person typed: all words, "exact phrases", beginnings*."""
-    terms = []
-    for quoted, word in re.findall(r'"([^"]*)"|([^\s"]+)', said):
-        begins = not quoted and word.endswith("*")
-        text = word.rstrip("*") if begins else quoted or word
-        if re.search(r"\w", text):
-            terms.append(Term(text.replace('"', ""), begins))
-    return terms
-
-
 _COLUMNS = """
     c.id, c.started_us, c.provider, coalesce(c.response_model, c.model) as model, c.agent_id,
     c.session_id, c.kind, c.operation, c.outcome, c.status_code, c.error_type, c.tokens_in,
@@ -211,11 +202,13 @@ def _search(
 
 def _matches(db: sqlite3.Connection, terms: Sequence[Term], last: int | None = None) -> list[int]:
     """The newest messages that match, `MOST_MATCHES` of them; with *last* up to that one."""
+    if are_many(db):
+        terms = spelled(db, terms)
     found = newest(db, terms, MOST_MATCHES, last)
     if found is not None:
         return found
     sql = _MATCHES.format(by_then="" if last is None else "and rowid <= :last")
-    given = {"words": " ".join(map(str, terms)), "most": MOST_MATCHES, "last": last}
+    given = {"words": query_of(terms), "most": MOST_MATCHES, "last": last}
     return [number for (number,) in db.execute(sql, given)]
 
 
