@@ -6,7 +6,7 @@ call's column means the same, and is not described again.
 
 from collections.abc import Iterable, Mapping
 
-from . import alert_tables, api_tables, commit_tables, kept_tables, prompts
+from . import alert_tables, api_tables, commit_tables, kept_tables, prompts, spent
 from .descriptions import CALL_COLUMNS, GENERATED_COLUMNS, TOLD_OF_COLUMNS
 
 CALLS = {**CALL_COLUMNS, **GENERATED_COLUMNS, **TOLD_OF_COLUMNS}
@@ -157,6 +157,7 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
     }
     | {"asked_model": "model as asked, '' if none"},
     "rollup_session": {name: said for name, said in _SUMS.items() if name != "latencies"},
+    "rollup_spend": spent.COLUMNS,
     **alert_tables.COLUMNS,
     **api_tables.COLUMNS,
     **prompts.COLUMNS,

@@ -121,6 +121,7 @@ TABLES = {
     **prompts.TABLES,
     "rollup_model": "the same by UTC day and model, the one asked for as well, without agents",
     "rollup_session": "the same by session and prompt as well, without latencies",
+    "rollup_spend": "calls and spend of each session by UTC day",
     **alert_tables.TABLES,
     **api_tables.TABLES,
     **commit_tables.TABLES,

@@ -6,7 +6,7 @@ no more are added up.
 
 import sqlite3
 
-from . import histograms
+from . import histograms, spent
 from .rollups import COUNTS, MODEL_NAMES, NAMES, SESSION_NAMES, SUMS, Statements
 
 _NAMES = {
@@ -19,9 +19,15 @@ _NAMES = {
 
 def forget(db: sqlite3.Connection, key: str, name: str) -> None:
     """Remove the rows of the agent or session *name*, inside the caller's transaction."""
+    days = []
+    if key in SESSION_NAMES:
+        sql = f"select distinct day from rollup_session where {key} = ?"
+        days = db.execute(sql, (name,)).fetchall()
     for table, names in _NAMES.items():
         if key in names:
             db.execute(f"delete from rollup_{table} where {key} = ?", (name,))
+    for (day,) in days:
+        spent.tell_again(db, day, day)
 
 
 def replace(db: sqlite3.Connection, forms: list[str], by: str) -> int:
@@ -40,6 +46,9 @@ def replace(db: sqlite3.Connection, forms: list[str], by: str) -> int:
             db.execute(f"delete from rollup_{table} where {same}", key)
         for row in found:
             _add(db, table, [_without(name, forms, by) for name in row[: len(names)]], row)
+        if table == "session":
+            for day in {row[0] for row in found}:
+                spent.tell_again(db, day, day)
         changed += len(found)
     return changed
 

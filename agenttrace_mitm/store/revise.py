@@ -224,6 +224,13 @@ _CHECKS = {
         ) c using (hour)
         where c.n is not r.n
           and hour >= coalesce((select since_us / 3600000000 from horizon), hour)""",
+    "days of what sessions spent do not agree with the rollups": """
+        select count(*) from (
+            select day from (
+                select day, calls from rollup_spend union all
+                select day, -calls from rollup_session where kind in ('llm', 'auxiliary')
+            ) group by day having sum(calls) <> 0
+        )""",
 }
 
 

@@ -4,17 +4,18 @@ The writer adds its calls in the transaction that writes them, once they have en
 is in no rollup.  Columns that nobody reported stay NULL, which is not 0; a missing name is ''.
 `latencies` is a histogram (see `histograms`): those of any hours, models and agents can be added
 up, and a percentile read from them is off by 2.5 % at most.  `rollup_session` tells days apart by
-session and prompt as well, and has no histograms: a session has few calls.  `rollup_model` has
+session and prompt as well, and has no histograms: a session has few calls; `rollup_spend` has
+what of it a page needs that looks through all sessions (see `spent`).  `rollup_model` has
 days without agents and projects: a tenth of the rows where there are many agents, for pages that
 are about everybody.
 """
 
 import operator
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from ..model import LlmCall
-from . import histograms
+from . import histograms, spent
 
 HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US
@@ -154,9 +155,16 @@ class Counts:
             sums.write(db, _MODEL, day, *names)
         for (day, names), sums in of_sessions.items():
             db.execute(_UPSERT_SESSION, (day, *names, *sums.counts, *sums.sums))
+        spent.add(db, _spent(of_sessions))
         if self._again:
             recount(db, self._again)
         self._sums, self._again = {}, set()
+
+
+def _spent(of_sessions: "_Rows") -> Iterator[spent.Part]:
+    """What rows of `rollup_session` say of spend."""
+    for (day, (session, *_, kind, billing)), sums in of_sessions.items():
+        yield day, session, kind, billing, sums.counts[0], sums.sums[0]
 
 
 class _Sums:
@@ -224,6 +232,7 @@ def recount(db: sqlite3.Connection, hours: Iterable[int]) -> None:
         _count_days(db, given)
         _count_sessions(db, given)
         _count_models(db, given)
+        spent.tell_again(db, day, day)
 
 
 def can_add_histograms(db: sqlite3.Connection) -> None:
@@ -246,6 +255,8 @@ def rebuild(db: sqlite3.Connection) -> None:
             given = {"first": first, "last": _LAST_HOUR}
             _forget(db, table, given)
             count(db, given)
+        if _has(db, "spend"):
+            spent.tell_again(db, since // DAY_HOURS, _LAST_HOUR)
         if not outer:
             db.execute("commit")
     except BaseException:

@@ -23,6 +23,7 @@ from . import (
     prompts,
     rollups,
     search,
+    spent,
     waste,
     wasted,
     words,
@@ -486,6 +487,12 @@ def m090_events(db: Database) -> None:
 def m091_merging(db: Database) -> None:
     """The search index's pieces are merged in transactions of their own."""
     merging.configure(db.conn)
+
+
+@migrations()
+def m092_spend(db: Database) -> None:
+    """The dearest sessions are found without reading all that is known of the others."""
+    spent.create(db.conn)
 
 
 def _sql_type(annotation: Any) -> type:

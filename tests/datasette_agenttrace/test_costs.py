@@ -443,3 +443,4 @@ def test_the_sessions_that_are_listed_are_looked_up(database):
     [statement] = [one for one in seen if "session_id in ('s')" in one]
     plan = [row[-1] for row in db.execute("explain query plan " + statement)]
     assert "SEARCH rollup_session USING PRIMARY KEY (day=? AND session_id=?)" in plan
+    assert [one for one in seen if "with named" in one and "from rollup_spend" in one]

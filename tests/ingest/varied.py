@@ -41,7 +41,7 @@ ITEMS += [None, {"agent_id": "bot"}, ITEMS[0] | {"tokens_in": -1}, ITEMS[0] | {"
 
 TABLES = (
     "llm_calls", "events", "sessions", "traces", "spans", "rollup_hour", "rollup_day",
-    "rollup_model", "rollup_session",
+    "rollup_model", "rollup_session", "rollup_spend",
 )  # fmt: skip
 
 

@@ -61,7 +61,7 @@ def all_gone(file, before_us=LIMIT_US):
 def sums(db):
     return [
         db.execute(f"select sum(calls), sum(cost_nano_usd) from rollup_{table}").fetchone()
-        for table in ("hour", "day", "session")
+        for table in ("hour", "day", "session", "spend")
     ]
 
 

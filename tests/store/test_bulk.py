@@ -11,6 +11,7 @@ END_US = 1_795_219_200_000_000
 SAME = (
     "llm_calls", "messages", "call_messages", "tool_calls", "sessions", "traces", "threads",
     "spans", "prompts", "rollup_hour", "rollup_day", "rollup_session", "rollup_model",
+    "rollup_spend",
 )  # fmt: skip
 
 
@@ -41,7 +42,7 @@ def test_bulk_rows_are_those_of_the_writer(tmp_path: Path):
 def test_its_rollups_are_what_a_rebuild_counts(tmp_path: Path):
     bulk.build(tmp_path / "data.db", 300, end_us=END_US)
     db = open_database(tmp_path / "data.db").conn
-    rolled = ("rollup_hour", "rollup_day", "rollup_session", "rollup_model")
+    rolled = ("rollup_hour", "rollup_day", "rollup_session", "rollup_model", "rollup_spend")
     before = [_rows(db, table) for table in rolled]
     rollups.rebuild(db)
     assert before == [_rows(db, table) for table in rolled]

@@ -189,6 +189,8 @@ def test_sums_of_what_is_told_apart_no_more_are_added_up(home):
         for table in ("hour", "day", "session"):
             sql = f"select agent_id, calls, cost_nano_usd from rollup_{table} order by 1"
             assert db.execute(sql).fetchall() == [("[forgotten]", 2, 10), ("kept", 1, 5)]
+        spend = "select session_id, calls, cost_nano_usd from rollup_spend"
+        assert db.execute(spend).fetchall() == [("s", 3, 15)]
         took = [unpack_histogram(row[0]) for row in db.execute("select latencies from rollup_day")]
     assert sum(took) == unpack_histogram(all_three)
     assert took[0] != took[1]

@@ -165,3 +165,14 @@ def test_verify_finds_what_does_not_agree(database):
     rebuild_rollups(database)
     db = open_database(database)
     assert db.execute("select sum(calls) from rollup_hour").fetchone()[0] == 1
+
+
+def test_verify_finds_spend_that_does_not_agree(database):
+    keep(database, spent())
+    db = open_database(database)
+    db.execute("update rollup_spend set calls = calls + 1")
+    db.close()
+    [found] = problems(database)
+    assert "sessions spent" in found
+    rebuild_rollups(database)
+    assert problems(database) == []

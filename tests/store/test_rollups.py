@@ -5,7 +5,7 @@ import sqlite3
 import pytest
 
 from agenttrace_mitm.model import LlmCall, Record
-from agenttrace_mitm.store import histograms, open_database, rollups
+from agenttrace_mitm.store import histograms, open_database, rollups, spent
 from agenttrace_mitm.store.rows import write_record
 from tests.support import sample_db
 
@@ -42,7 +42,7 @@ def tables(db: sqlite3.Connection) -> dict[str, list]:
     """All rollups, to compare."""
     return {
         name: sorted(db.execute(f"select * from {name}").fetchall(), key=repr)
-        for name in ("rollup_hour", "rollup_day", "rollup_session", "rollup_model")
+        for name in ("rollup_hour", "rollup_day", "rollup_session", "rollup_model", "rollup_spend")
     }
 
 
@@ -134,6 +134,33 @@ def test_models_are_told_apart_by_what_was_asked_too(db) -> None:
     stored = db.execute(times).fetchone()[0]
     assert histograms.unpack(stored) == histograms.of(100) + histograms.of(900)
     assert tables(db) == rebuilt(db)
+
+
+def test_spend_is_that_of_calls_which_are_paid_by_use(db) -> None:
+    """By day and session, of the kinds that pages call calls; unknown is not nothing."""
+    first = (
+        call(1, session_id="s", model="m0"),
+        call(2, session_id="s", billing=None, cost_nano_usd=None),
+        call(3, session_id="s", billing="subscription", cost_nano_usd=100),
+        call(4, session_id="s", kind="auxiliary", billing=None, cost_nano_usd=2),
+        call(5, session_id="s", kind="count", cost_nano_usd=1000),
+        call(6, session_id="unknown", billing="free"),
+        call(7, session_id="others", kind="admin"),
+    )
+    counts = rollups.Counts()
+    for one in first:
+        counts.add(one, None)
+    counts.write(db)
+    write(db, call(8, session_id="s", started_us=AT + rollups.DAY_US), call(9))
+    for one in (call(10, session_id="unknown", cost_nano_usd=None), call(11, session_id="s")):
+        write(db, one)
+    day = HOUR // 24
+    expected = [(day, "", 1, 7), (day, "s", 5, 16), (day, "unknown", 2, None), (day + 1, "s", 1, 7)]
+    rows = "select day, session_id, calls, cost_nano_usd from rollup_spend order by 1, 2"
+    assert db.execute(rows).fetchall() == expected
+    db.execute("drop table rollup_spend")
+    spent.create(db)
+    assert db.execute(rows).fetchall() == expected, "told from the rollups of sessions"
 
 
 def test_sums_by_model_outlive_calls_that_have_gone_by_age(db) -> None:

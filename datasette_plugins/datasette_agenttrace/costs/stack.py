@@ -60,7 +60,7 @@ _SPENT = "sum(case when billing in ('metered', '') then cost_nano_usd end)"
 # Names are counted where they were put for it: a window function over them takes a sixth longer.
 _DEAREST = f"""
     with named as materialized (
-        select {{column}} as name, {_SPENT} as cost_nano_usd, sum(calls) as calls
+        select {{column}} as name, {{spent}} as cost_nano_usd, sum(calls) as calls
         {{calls}}
         group by {{column}}
     )
@@ -83,7 +83,7 @@ def load(db: sqlite3.Connection, asked: Asked, by: str, totals: Mapping[int, int
     given = sums.parameters(asked)
     names = 0
     if by == "session":
-        dearest = db.execute(_DEAREST.format(**said), given).fetchall()
+        dearest = db.execute(_DEAREST.format(**said | _of_all(asked)), given).fetchall()
         names = dearest[0][-1] if dearest else 0
         said["calls"] += _of([name for name, *_ in dearest], asked, given)
     spent: dict[tuple[int, str], int] = {}
@@ -106,6 +106,14 @@ def load(db: sqlite3.Connection, asked: Asked, by: str, totals: Mapping[int, int
         groups=tuple(one.model_copy(update={"name": one.name or NONE}) for one in groups),
         more=max((names or len(added)) - LISTED, 0),
     )
+
+
+def _of_all(asked: Asked) -> dict[str, str]:
+    """What all sessions spent; of whole days and without filters, from a table for it."""
+    if asked.filters or asked.step == "hour":
+        return {"spent": _SPENT}
+    calls = "from rollup_spend where day >= :first and day <= :last"
+    return {"spent": "sum(cost_nano_usd)", "calls": calls}
 
 
 def _of(names: list[str], asked: Asked, given: dict[str, Any]) -> str:
