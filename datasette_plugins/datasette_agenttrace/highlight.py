@@ -3,13 +3,16 @@
 A language is known by a file's name, a fence's word, or that something is a command; nothing is
 guessed from what stands there.  Pygments says what the words are, and we say so in six classes.
 What is recorded may be made to do harm, so its lexers are few, what they are given is bounded, and
-what they give back must be the same text, which is escaped here.
+what they give back must be the same text, which is escaped here.  A thread does that: other pages
+go on meanwhile.
 """
 
+import asyncio
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any
 
@@ -67,15 +70,15 @@ class Highlighter:
         self._left = chars
         self._in_sight = chars // 2
 
-    def command(self, text: str) -> Markup:
+    async def command(self, text: str) -> Markup:
         """A command of a shell."""
-        return Markup("\n").join(self._lines(text, "bash"))
+        return Markup("\n").join(await self._lines(text, "bash"))
 
-    def file(self, text: str, path: str) -> Markup:
+    async def file(self, text: str, path: str) -> Markup:
         """What was read of the file at *path*, with or without the numbers that tools put there."""
-        return self._numbered(text, language_of(path))
+        return await self._numbered(text, language_of(path))
 
-    def diff(self, lines: Sequence[str], path: str) -> list[tuple[str, Markup]]:
+    async def diff(self, lines: Sequence[str], path: str) -> list[tuple[str, Markup]]:
         """Each line of a change of the file at *path*, plain and marked.
 
         A hunk is read twice, as it was and as it is: a string that one side opens ends there.
@@ -87,35 +90,35 @@ class Highlighter:
                 ours = [n for n in hunk if lines[n][:1] in (" ", side)]
                 if not any(lines[n][:1] in kept for n in ours):
                     continue
-                marked = self._lines("\n".join(lines[n][1:] for n in ours), language)
+                marked = await self._lines("\n".join(lines[n][1:] for n in ours), language)
                 for n, line in zip(ours, marked, strict=True):
                     if lines[n][0] in kept:
                         told[n] = escape(lines[n][0]) + line
         return list(zip(lines, told, strict=True))
 
-    def said(self, text: str) -> Iterator[tuple[bool, str | Markup]]:
+    async def said(self, text: str) -> AsyncIterator[tuple[bool, str | Markup]]:
         """Words in turn with what stands between fences, for which the first is True."""
         for language, block in _blocks(text):
             if language is None:
                 yield False, block
             else:
-                yield True, Markup("\n").join(self._lines(block, _BY_WORD.get(language)))
+                yield True, Markup("\n").join(await self._lines(block, _BY_WORD.get(language)))
 
-    def _numbered(self, text: str, language: str | None) -> Markup:
+    async def _numbered(self, text: str, language: str | None) -> Markup:
         lines = text.split("\n")
         if not language or not _NUMBERED.match(lines[0]):
-            return Markup("\n").join(self._lines(text, language, self._in_sight))
+            return Markup("\n").join(await self._lines(text, language, self._in_sight))
         found = [_NUMBERED.match(line) for line in lines]
         ends = [match.end() if match else 0 for match in found]
         code = "\n".join(line[end:] for line, end in zip(lines, ends, strict=True))
-        marked = self._lines(code, language, self._in_sight)
+        marked = await self._lines(code, language, self._in_sight)
         return Markup("\n").join(
             Markup('<span class="at-line-place">{}</span>{}').format(line[:end], shown)
             if end else shown
             for line, end, shown in zip(lines, ends, marked, strict=True)
         )  # fmt: skip
 
-    def _lines(self, text: str, language: str | None, spared: int = 0) -> list[Markup]:
+    async def _lines(self, text: str, language: str | None, spared: int = 0) -> list[Markup]:
         """The lines of *text*, marked as far as they may be with *spared* characters to spare."""
         lines = text.split("\n")
         end = _bounded(lines) if language else 0
@@ -123,7 +126,8 @@ class Highlighter:
         if not language or not head or len(head) > self._left - spared:
             return [escape(line) for line in lines]
         self._left -= len(head)
-        marked = [Markup(line) for line in _REMEMBERED.marked(head, language).split("\n")]  # noqa: S704 - escaped below
+        html = await _REMEMBERED.marked(head, language)
+        marked = [Markup(line) for line in html.split("\n")]  # noqa: S704 - escaped below
         return marked + [escape(line) for line in lines[end:]]
 
 
@@ -173,21 +177,28 @@ class _Remembered:
         self._found: OrderedDict[tuple[str, str], str] = OrderedDict()
         self._left = most
 
-    def marked(self, text: str, language: str) -> str:
+    async def marked(self, text: str, language: str) -> str:
         """*text* as HTML."""
         key = language, text
         if key in self._found:
             self._found.move_to_end(key)
             return self._found[key]
-        self._found[key] = html = _marked(text, language)
-        self._left -= len(text) + len(html)
+        html = await asyncio.get_running_loop().run_in_executor(_THREAD, _marked, text, language)
+        if key not in self._found:  # another page may have asked for it meanwhile
+            self._keep(key, html)
+        return html
+
+    def _keep(self, key: tuple[str, str], html: str) -> None:
+        self._found[key] = html
+        self._left -= len(key[1]) + len(html)
         while self._left < 0:
             (_, old), shown = self._found.popitem(last=False)
             self._left += len(old) + len(shown)
-        return html
 
 
 _REMEMBERED = _Remembered(REMEMBERED_CHARS)
+# One: lexers make their tables when they are first used, which two at once might spoil.
+_THREAD = ThreadPoolExecutor(max_workers=1, thread_name_prefix="highlight")
 
 
 def _marked(text: str, language: str) -> str:
