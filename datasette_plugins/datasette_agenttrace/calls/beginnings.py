@@ -31,7 +31,7 @@ _OF_OTHERS = """
 """
 # Words of ASCII letters and digits end at any other of its characters, and nowhere else where
 # there are only such; what else a word may begin after, or be written like, SQLite knows.
-_BEGIN = rb"(?:\A|[\x00-/:-@\[-`{-\x7f])"
+_BETWEEN = frozenset(one for one in range(128) if not chr(one).isalnum())
 
 
 def newest(
@@ -104,10 +104,11 @@ def _some(rows: Iterable[tuple[int, bytes | None]]) -> tuple[list[tuple[int, byt
 
 def _having(texts: Sequence[tuple[int, bytes]], begun: Sequence[Term]) -> list[int] | None:
     """Those of *texts* with words that begin as all of *begun*; None where few can be told."""
-    patterns = [re.compile(_BEGIN + term.text.encode(), re.IGNORECASE) for term in begun]
+    begins = [term.text.lower().encode() for term in begun]
     sure, unsure = set[int](), list[tuple[int, bytes]]()
     for number, text in texts:
-        if all(pattern.search(text) for pattern in patterns):
+        lower = text.lower()
+        if all(_has_word(lower, begin) for begin in begins):
             sure.add(number)
         elif not text.isascii():
             unsure.append((number, text))
@@ -116,6 +117,14 @@ def _having(texts: Sequence[tuple[int, bytes]], begun: Sequence[Term]) -> list[i
     if unsure:
         sure |= _as_indexed(unsure, query_of(begun))
     return [number for number, _ in texts if number in sure]
+
+
+def _has_word(text: bytes, begin: bytes) -> bool:
+    """Whether a word that begins so stands at the start of *text* or after one of `_BETWEEN`."""
+    at = text.find(begin)  # many times as fast as a regular expression that looks for both
+    while at > 0 and text[at - 1] not in _BETWEEN:
+        at = text.find(begin, at + 1)
+    return at >= 0
 
 
 def _as_indexed(texts: Sequence[tuple[int, bytes]], words: str) -> set[int]:

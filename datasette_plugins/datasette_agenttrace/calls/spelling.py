@@ -1,7 +1,7 @@
 """Beginnings of words as the words that there are.
 
 Asked for a beginning, SQLite merges the lists of all words that begin so before it gives the first
-message: 0.2 s for `comp*` at a million calls, where one message in three has such a word.  Asked
+message: 0.2 s for `co*`, at a million calls where one message in four has such a word.  Asked
 for the words themselves, it goes along their lists only as far as it must, which takes less than
 a millisecond.  Beginnings with many words stay what they are.
 """
