@@ -495,6 +495,12 @@ def m092_spend(db: Database) -> None:
     spent.create(db.conn)
 
 
+@migrations()
+def m093_vocabulary(db: Database) -> None:
+    """A search can ask which words the index has."""
+    search.create_vocabulary(db.conn)
+
+
 def _sql_type(annotation: Any) -> type:
     """The column type for a model's field: int, float or str (JSON and everything else)."""
     choices = (

@@ -31,6 +31,15 @@ def create(db: sqlite3.Connection) -> None:
     )
 
 
+def create_vocabulary(db: sqlite3.Connection) -> None:
+    """The words that the index has, each with its places, as a table that stores nothing.
+
+    By its name it is hidden where the index's own tables are.  A reader could make one for itself,
+    but would then have a database `temp`, of which Datasette tells everybody.
+    """
+    db.execute("create virtual table messages_fts_words using fts5vocab(messages_fts, instance)")
+
+
 def index_new(db: sqlite3.Connection) -> None:
     """Add the messages that are new since the last time, inside the caller's transaction."""
     db.execute(

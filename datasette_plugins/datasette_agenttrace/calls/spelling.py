@@ -17,15 +17,9 @@ from .terms import Term
 MOST_WORDS = 128
 CHUNK = 100  # places of words: rare ones come many at once, and a common one is left behind
 
-# A table of the connection, so that the file has none that only this asks, with rows for whoever
-# lists tables.  It stores nothing.
-_VOCABULARY = """
-    create virtual table if not exists temp.agenttrace_vocabulary
-    using fts5vocab(main, messages_fts, instance)
-"""
 # A word may be cut within a letter: FTS5 keeps 32 KB of it.
 _FROM = """
-    select cast(term as blob) from temp.agenttrace_vocabulary
+    select cast(term as blob) from messages_fts_words
     where term >= cast(? as text) limit ?
 """
 _TOKENS = "select doc, cast(term as blob) from v order by doc, offset"
@@ -38,7 +32,6 @@ def spelled(db: sqlite3.Connection, terms: Sequence[Term]) -> list[Term]:
     cut = tokens(one.text for one in terms)
     if not all(cut):  # FTS5 leaves out what has no words in some places, and not in others
         return list(terms)
-    db.execute(_VOCABULARY)
     return [
         one._replace(words=_phrases(db, words)) if one.begins else one
         for one, words in zip(terms, cut, strict=True)
