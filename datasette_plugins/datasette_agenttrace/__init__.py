@@ -108,10 +108,10 @@ def canned_queries(datasette: Datasette, database: str) -> dict[str, Any]:
 
 
 @hookimpl
-def get_metadata(datasette: Datasette) -> dict[str, Any]:
+def get_metadata(datasette: Datasette, key: str | None) -> dict[str, Any]:
     """Descriptions, order and facets of our tables, whatever the database is called."""
     # Not find(): it asks for the plugin's configuration, which is metadata.
-    return {"databases": {name: described.tables() for name in databases(datasette)}}
+    return {"databases": {name: described.tables(key) for name in databases(datasette)}}
 
 
 @hookimpl(hookwrapper=True)

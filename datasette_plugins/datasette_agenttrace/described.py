@@ -35,8 +35,18 @@ SHOWN: Metadata = {
 }
 
 
-def tables() -> Metadata:
-    """Table metadata of one of our databases, with what the schema says of tables and columns."""
+# Datasette asks for these hundreds of times for a page, whether a table may be seen, and copies
+# what it is given.
+_WITHOUT_WORDS = frozenset({"allow", "allow_sql", "plugins", "tables"})
+
+
+def tables(key: str | None = None) -> Metadata:
+    """Table metadata of one of our databases, with what the schema says of tables and columns.
+
+    *key* is what Datasette looks for in it: what cannot hold such words goes without.
+    """
+    if key in _WITHOUT_WORDS:
+        return {"tables": {name: dict(shown) for name, shown in SHOWN.items()}}
     described: Metadata = {
         "llm_calls": {
             "description": "One row per exchange with a provider host. Times are UTC.",

@@ -17,6 +17,7 @@ from datasette_agenttrace.canned import (
     TOOL_LOOPS,
     UNUSED_TOOLS,
 )
+from datasette_agenttrace.described import tables
 from tests.support import sample_db
 
 CHECKOUT = Path(__file__).parents[2]
@@ -43,6 +44,29 @@ async def test_hook_gives_the_same_to_any_name(database, headers, serve):
     assert {query["name"] for query in page["queries"]} >= {query.name for query in CANNED_QUERIES}
     table = (await served.client.get("/mine/llm_calls", headers=headers)).text
     assert "One row per exchange" in table
+
+
+async def test_words_of_tables_are_told_where_they_may_be_shown(
+    database, headers, serve, monkeypatch
+):
+    """Datasette asks with each right that it checks of each table, and copies what it is told."""
+    asked = []
+
+    def spy(key=None):
+        asked.append(told := tables(key))
+        return told
+
+    served = serve(database)
+    monkeypatch.setattr(described, "tables", spy)
+    assert (await served.client.get("/data", headers=headers)).status_code == 200
+    with_words = [told for told in asked if "columns" in told["tables"]["llm_calls"]]
+    assert len(asked) > 100
+    assert 0 < len(with_words) < len(asked) / 4
+    page = (await served.client.get("/data/llm_calls", headers=headers)).text
+    assert "microseconds since the epoch" in page
+    assert all(told["tables"]["llm_calls"]["facets"] for told in asked)
+    asked[0]["tables"]["llm_calls"]["allow"] = False
+    assert "allow" not in tables("allow")["tables"]["llm_calls"], "each is somebody's own"
 
 
 async def test_a_page_leads_to_its_saved_queries(database, headers, serve):
