@@ -13,12 +13,16 @@ import os
 import platform
 import struct
 import sys
+from pathlib import Path
 
 SHORT_NS = 100_000
 """The shortest that Linux takes (sched(7), `sched_runtime`; before 6.12 it is ignored)."""
 LONG_NS = 20_000_000
 """Others have 1.4 to 2.8 ms.  With the longest, 100 ms, others interrupt no better, and it has a
 price: beside programs that want all processors, who has long slices waits long for each."""
+
+LATE_S, IN_TIME_S = 0.1, 0.03
+"""Of work that has waited so long there is too much for a corner; and so short, not."""
 
 # https://docs.kernel.org/process/syscalls.html: 64-bit systems but the oldest share one table.
 _SCHED_SETATTR = {"x86_64": 314, "aarch64": 274, "riscv64": 274}
@@ -40,18 +44,37 @@ def step_back(niceness: int, *, batch: bool = False) -> None:
     take_slices(LONG_NS)
 
 
-def leave_a_processor() -> None:
-    """Stay off the first of the processors that this process may use, unless it is the only one.
+class Corner:
+    """All processors but the first of those that this process may use, for while it is in time.
 
     Threads that wait for one interpreter use two processors by turns, hardly more than one at a
-    time: moved to whichever has just become free, they are in the way of who was there.  Threads
-    and processes that are started later stay off it too.
+    time: moved to whichever has just become free, they are in the way of who comes back to it.
+    Where there is one processor, or the system does not let a process choose, nothing is done.
     """
-    if sys.platform == "linux":
-        _, *others = sorted(os.sched_getaffinity(0))
-        if others:
-            with contextlib.suppress(OSError):
-                os.sched_setaffinity(0, others)
+
+    def __init__(self) -> None:
+        self._allowed = sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else []
+        self._kept = False
+
+    def keep(self, late_s: float) -> None:
+        """Have all threads of now stay there, unless work has piled up for *late_s*, in seconds.
+
+        With much to do they get more from all processors, and who is in the corner as well could
+        take theirs.
+        """
+        if len(self._allowed) < 2 or sys.platform != "linux":
+            return
+        if late_s > LATE_S and self._kept:
+            self._use(self._allowed)
+        elif late_s < IN_TIME_S and not self._kept:
+            self._use(self._allowed[1:])
+
+    def _use(self, processors: list[int]) -> None:
+        self._kept = processors != self._allowed
+        with contextlib.suppress(OSError):
+            for thread in Path("/proc/self/task").iterdir():
+                with contextlib.suppress(ProcessLookupError):
+                    os.sched_setaffinity(int(thread.name), processors)
 
 
 def take_slices(ns: int) -> bool:

@@ -1,6 +1,5 @@
 """Who wakes up does not wait for who stands back: what was asked for is what the system says."""
 
-import os
 import platform
 import subprocess
 import sys
@@ -9,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from agenttrace_mitm import scheduling
-from agenttrace_mitm.settings import Settings
 
 ASK = """
 import os, threading
@@ -49,40 +47,35 @@ def test_an_unknown_system_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> Non
     assert not scheduling.take_slices(scheduling.SHORT_NS)
 
 
-LEFT = """
+LATE = """
 import os, threading
-from agenttrace_mitm.scheduling import leave_a_processor
+from agenttrace_mitm.scheduling import Corner
 for allowed in (sorted(os.sched_getaffinity(0)), sorted(os.sched_getaffinity(0))[:1]):
     os.sched_setaffinity(0, allowed)
-    leave_a_processor()
-    thread = threading.Thread(target=lambda: print(*allowed, ":", *os.sched_getaffinity(0)))
-    thread.start()
-    thread.join()
+    ready, ask = threading.Event(), threading.Event()
+    def said():
+        ready.set()
+        ask.wait()
+        print(*allowed, ":", *sorted(os.sched_getaffinity(0)))
+    corner = Corner()
+    for late_s in (0.0, 0.05, 0.2, 0.05, 0.0):
+        ready.clear(), ask.clear()
+        before = threading.Thread(target=said)
+        before.start()
+        ready.wait()
+        corner.keep(late_s)
+        ask.set()
+        before.join()
+        said()
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems choose processors themselves")
-def test_the_first_processor_is_left_where_there_is_another() -> None:
-    said = subprocess.run([sys.executable, "-c", LEFT], capture_output=True, text=True, check=True)
-    for line in said.stdout.splitlines():
-        allowed, used = (part.split() for part in line.split(":"))
-        assert used == (allowed[1:] or allowed)
-    assert len(said.stdout.splitlines()) == 2
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems choose processors themselves")
-def test_the_recorder_leaves_one(tmp_path: Path) -> None:
-    settings = Settings(home=tmp_path)
-    command = [sys.executable, "-m", "agenttrace_mitm.recorder"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as recorder:
-        assert recorder.stdin
-        assert recorder.stdout
-        recorder.stdin.write(settings.model_dump_json().encode() + b"\n")
-        recorder.stdin.flush()
-        assert recorder.stdout.readline() == b'{"ready": true}\n'
-        allowed = sorted(os.sched_getaffinity(0))
-        threads = [int(one.name) for one in Path(f"/proc/{recorder.pid}/task").iterdir()]
-        used = [sorted(os.sched_getaffinity(thread)) for thread in threads]
-        recorder.stdin.close()
-    assert len(used) > 1
-    assert all(one == (allowed[1:] or allowed) for one in used)
+def test_all_threads_keep_to_the_corner_while_they_are_in_time() -> None:
+    said = subprocess.run([sys.executable, "-c", LATE], capture_output=True, text=True, check=True)
+    lines = [line.split(" : ") for line in said.stdout.splitlines()]
+    told = [(allowed.split(), used.split()) for allowed, used in lines]
+    assert len(told) == 20  # two of each: a thread that was there, and the main one
+    kept = 2 * [True, True, False, False, True]
+    for number, (allowed, used) in enumerate(told):
+        assert used == (allowed[1:] or allowed if kept[number // 2] else allowed)

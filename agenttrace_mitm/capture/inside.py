@@ -22,6 +22,7 @@ from ..providers import hosts, speaking
 from ..settings import Settings
 from . import bounded, faithful, pressure
 from .addon import AgentTrace
+from .closing import close_always
 from .gate import Gate, targets
 from .handover import Handover
 from .process import Lookup
@@ -71,6 +72,7 @@ class Inside:
         ctx.options.update(stream_large_bodies="1")
         ctx.master.addons.add(self._agenttrace)
         bounded.apply()
+        close_always()
         pressure.apply()
         for problem in faithful.apply():
             log.warning("%s", problem)

@@ -24,7 +24,7 @@ from ..pipeline import Pipeline
 from ..pricing import read_user_prices, use
 from ..pricing.overrides import USER_FILE
 from ..relink import relink
-from ..scheduling import leave_a_processor, step_back
+from ..scheduling import Corner, step_back
 from ..settings import Settings
 from ..store import Answers, Event, Keeping, KnownContent, Reading, Spool, Writer, set_aside
 from ..traces import Fingerprinter
@@ -46,7 +46,6 @@ def main() -> None:
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
     step_back(NICENESS, batch=True)
-    leave_a_processor()
     try:
         asyncio.run(_run(settings))
     except AgentTraceError as error:
@@ -115,7 +114,7 @@ async def _run(settings: Settings) -> None:
     # At tier 1 commands are not kept: there is nothing to look for.
     looks = settings.git and settings.privacy_tier > 1
     outcomes = Outcomes(settings.database, writer) if looks else None
-    service = Service(pipeline, known, writer, outcomes)
+    service = Service(pipeline, known, writer, outcomes, Corner())
     server = await service.listen(settings.recorder_socket)
     writer.start()
     if outcomes:

@@ -78,8 +78,9 @@ class Hearing:
         self._ahead = ahead
         self._loop = asyncio.get_running_loop()
         self._came = asyncio.Event()
-        self._pieces: deque[bytes] = deque()
+        self._pieces: deque[tuple[float, bytes]] = deque()
         self._bytes = 0
+        self._late_s = 0.0
         self._room = threading.Condition()
         self._closed = False
         threading.Thread(target=self._take, name="hearing", daemon=True).start()
@@ -89,12 +90,18 @@ class Hearing:
         """Whether a piece has come that was not read yet."""
         return bool(self._pieces)
 
+    @property
+    def late_s(self) -> float:
+        """For how long the piece that was read last had been there, in seconds."""
+        return self._late_s
+
     async def read(self) -> bytes:
         """The next piece, up to `PIECE_BYTES`; none when the peer has ended, or broke off."""
         while not self._pieces:
             self._came.clear()
             await self._came.wait()
-        piece = self._pieces[0]
+        came, piece = self._pieces[0]
+        self._late_s = time.monotonic() - came
         if piece:
             self._pieces.popleft()
             with self._room:
@@ -119,7 +126,7 @@ class Hearing:
                 piece = b"" if self._closed else self._received()
                 with self._room:
                     self._bytes += len(piece)
-                self._pieces.append(piece)
+                self._pieces.append((time.monotonic(), piece))
                 self._loop.call_soon_threadsafe(self._came.set)
                 if not piece:
                     return

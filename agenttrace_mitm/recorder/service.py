@@ -30,6 +30,7 @@ from ..frames import (
 )
 from ..model import Exchange, Record
 from ..pipeline import Pipeline
+from ..scheduling import Corner
 from ..store import BlindSpot, Event, KnownContent, Relink, Writer
 from ..submissions import calls_told, events_told
 from .assembly import Assembly, ExchangeFrame
@@ -57,11 +58,13 @@ class Service:
         known: KnownContent,
         writer: Writer,
         outcomes: Outcomes | None = None,
+        corner: Corner | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._known = known
         self._writer = writer
         self._outcomes = outcomes
+        self._corner = corner
         self._relinking: Relink | None = None  # the last one, perhaps still before the writer
         self._workers: dict[str, Assembly] = {}
         self._links: dict[str, Link] = {}
@@ -144,6 +147,8 @@ class Service:
         worker = f"unnamed-{id(link)}"
         try:
             while data := await hearing.read():
+                if self._corner:
+                    self._corner.keep(hearing.late_s)
                 for frame in decoder.feed(data):
                     if isinstance(frame, Hello):
                         worker = frame.worker

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import time
 
 from agenttrace_mitm.recorder.link import MOST_BYTES, serve
 
@@ -87,7 +88,7 @@ async def test_what_is_taken_ahead_has_a_bound(tmp_path):
             with contextlib.suppress(BlockingIOError):
                 sent += peer.send(b"x" * 100_000)
             await asyncio.sleep(0.02)
-        held = sum(map(len, hearing._pieces))
+        held = sum(len(piece) for _, piece in hearing._pieces)
         assert 100_000 <= held < 100_000 + 256 * 1024
         heard = 0
         while heard < sent:
@@ -102,3 +103,17 @@ async def test_who_hangs_up_hears_what_came_and_then_the_end(tmp_path):
         assert await hearing.read() == b"frames"
         assert await hearing.read() == b""
         assert await hearing.read() == b""
+
+
+async def test_it_is_told_for_how_long_a_piece_has_waited(tmp_path):
+    async with connected(tmp_path) as (hearing, _, peer):
+        began = time.monotonic()
+        peer.sendall(b"now")
+        await hearing.read()
+        assert 0 <= hearing.late_s <= time.monotonic() - began
+        peer.sendall(b"later")
+        while not hearing.is_behind:
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0.05)
+        await hearing.read()
+        assert hearing.late_s >= 0.05
