@@ -1,6 +1,7 @@
 """Bodies larger than memory: back-pressure both ways, and what is kept of them."""
 
 import asyncio
+import socket
 
 import psutil
 import pytest
@@ -15,8 +16,16 @@ PIECES = 256  # 64 MB
 ON_THE_WAY = 32 * MB
 """What sockets, TLS and one turn of the proxy may hold, generously."""
 
+SOCKET_BYTES = MB // 4
+"""What a socket of ours may hold that does not read: by itself Linux lets it grow to 32 MB."""
+
 GROWTH = 96 * MB
 """Of a proxy through which 64 MB go: the copy of 16 MiB, its way to the recorder, slack."""
+
+
+def keeps_little(one) -> None:
+    """Bound what has come to a socket and was not read; a server's, for those that it accepts."""
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_BYTES)
 
 
 async def stalled(count) -> int:
@@ -43,6 +52,7 @@ async def test_a_fast_upstream_waits_for_a_slow_client(tmp_path):
 
     async with Upstream(tmp_path, fast) as upstream, Capture(upstream) as capture:
         reader, writer = await capture.connect()
+        keeps_little(writer.get_extra_info("socket"))
         writer.write(post())
         await reader.readuntil(b"\r\n\r\n")
         assert await stalled(lambda: sent) < ON_THE_WAY
@@ -72,6 +82,8 @@ async def test_a_fast_client_waits_for_a_slow_upstream(tmp_path):
             sent += len(PIECE)
 
     async with Upstream(tmp_path, slow) as upstream, Capture(upstream) as capture:
+        for listening in upstream.sockets:
+            keeps_little(listening)
         reader, writer = await capture.connect()
         size = b"Content-Length: %d" % (PIECES * len(PIECE))
         writer.write(post(b"").replace(b"Content-Length: 0", size))

@@ -14,6 +14,7 @@ import ipaddress
 import socket
 import ssl
 import struct
+from asyncio.trsock import TransportSocket
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -302,6 +303,11 @@ class Upstream:
     def address(self) -> str:
         """host:port."""
         return f"127.0.0.1:{self.port}"
+
+    @property
+    def sockets(self) -> tuple[TransportSocket, ...]:
+        """Those it listens on."""
+        return self._server.sockets
 
     def map(self, *hosts: str, scheme: str = "https") -> dict[str, str]:
         """The setting `upstream_map` that sends *hosts* (all providers when none) here."""
