@@ -4,7 +4,7 @@ Comes in: an exchange and what was understood.  Goes out: a `Payload`, its media
 an image sent with every turn is stored once.  `redacted` takes the secrets out of all of it.
 """
 
-from .model import Exchange, Payload, StoredMedium, Understood
+from .model import Exchange, Payload, StoredMedium, Understood, row_of
 from .privacy import Redactor, keep_headers
 from .providers.media_tokens import audio_tokens, image_tokens
 from .wire.media import Medium, replaced, set_aside
@@ -26,7 +26,8 @@ def payload_of(exchange: Exchange, understood: Understood) -> Payload | None:
     media = {medium.sha256: medium for medium in (*files, *sent, *made)}
     model = understood.reply.model or understood.ask.model
     arrivals = exchange.response.arrivals[:ARRIVALS_LIMIT]
-    return Payload(
+    return row_of(
+        Payload,
         request_headers=keep_headers(exchange.request_headers.pairs),
         response_headers=keep_headers(exchange.response_headers.pairs),
         request_body=request,

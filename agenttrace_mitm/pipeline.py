@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from . import providers
+from .clock import now_us
 from .model import (
     Body,
     Caller,
@@ -23,6 +24,7 @@ from .model import (
     StoredPrompt,
     StoredToolResult,
     Understood,
+    row_of,
 )
 from .payload import payload_of, redacted
 from .pricing.calls import priced
@@ -64,6 +66,7 @@ class Pipeline:
         self._places = Places(known, fingerprinter)
         self._prompts = Prompts(fingerprinter)
         self._late = Waiting()
+        self._began_us = now_us()
 
     def records(self, exchange: Exchange) -> tuple[Record, ...]:
         """What is to be stored of *exchange* and of the calls that it carried; its own comes last.
@@ -110,7 +113,8 @@ class Pipeline:
         prompt = self._new_prompt(talk.prompt)
         told = _values(call, talk, exchange, prompt)
         values = CLEAN if redactor.is_clean(told) else redactor
-        record = Record(
+        record = row_of(
+            Record,
             call=call,
             messages=tuple(self._stored(place, values) for place in talk.added),
             tool_calls=stored_tool_calls(understood.reply, talk.place.tools, talk.place.tool_spans),
@@ -170,9 +174,10 @@ class Pipeline:
         if understood.kind not in ("llm", "auxiliary") or exchange.within:
             return None
         told = providers.attempt_of(exchange.request_headers)
-        again = self._known.call(exchange.id)
-        if again and again.operation_id:
-            return Attempt(again.operation_id, told)
+        if exchange.started_us < self._began_us:  # the recorder before us may have placed it
+            again = self._known.call(exchange.id)
+            if again and again.operation_id:
+                return Attempt(again.operation_id, told)
         return self._attempts.place(exchange, outcome(exchange, understood.reply), told)
 
     def _place(

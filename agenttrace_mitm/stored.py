@@ -16,6 +16,7 @@ from .model import (
     StoredPrompt,
     StoredToolCall,
     ToolCallPart,
+    row_of,
 )
 from .privacy import Redactor
 from .traces import MadeTool, Placed, plain_text
@@ -35,7 +36,8 @@ def stored_message(
     """*placed* as a row; without its content where the store has that already."""
     content = None if known else redactor.json(placed.content)
     text = plain_text(content) if content else None
-    return StoredMessage(
+    return row_of(
+        StoredMessage,
         fingerprint=placed.fingerprint,
         known=known,
         position=position,

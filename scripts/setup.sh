@@ -67,6 +67,8 @@ setup() {
     # A working .venv that somebody made here is added to, never cleared; one that was moved or
     # copied here points elsewhere, and one whose Python is gone or too old is of no use.
     if ! good "$venv/bin/python" || [ "$(cat "$venv/.agenttrace-place" 2>/dev/null || echo "$top")" != "$top" ]; then
+        [ ! -L "$venv" ] ||
+            fail "The .venv here is a link to somebody else's, which is not to be cleared: remove the link and run this again."
         python=$(find_python) ||
             fail "AgentTrace needs Python 3.12 or newer: install it (python.org, your package manager, or \`uv python install 3.12\`) and run this again."
         printf 'Setting up .venv with %s; this takes a minute, once.\n' \

@@ -43,6 +43,7 @@ from .placement import (
     StoredThread,
     StoredTrace,
 )
+from .row import row_of
 from .usage import Cost, Unpriced, Usage, UsageSource
 
 __all__ = [
@@ -97,4 +98,5 @@ __all__ = [
     "Unpriced",
     "Usage",
     "UsageSource",
+    "row_of",
 ]

@@ -1,7 +1,8 @@
 """What every stored value is: frozen, and strict about unknown fields because we write them."""
 
+from collections.abc import Callable
 from functools import cache
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from pydantic import BaseModel, ConfigDict
 
@@ -19,16 +20,23 @@ class Row(BaseModel):
 
     @classmethod
     def judged(cls, values: dict[str, Any]) -> Self:
-        """The row of *values* that were judged already: nothing is looked at again.
+        """The row of *values* that were judged already; `row_of` where mypy can see them."""
+        return row_of(cls, **values)
 
-        A quarter of the time that `cls(**values)` takes, where there are thousands a second.
-        """
-        row = cls.__new__(cls)
-        _put(row, "__dict__", _defaults(cls) | values)
-        _put(row, "__pydantic_fields_set__", set(values))
-        _put(row, "__pydantic_extra__", None)
-        _put(row, "__pydantic_private__", None)
-        return row
+
+def row_of[**P, R: Row](row: Callable[P, R], *_: P.args, **values: P.kwargs) -> R:
+    """`row(**values)` for values of ours, whose types mypy has seen: nothing is looked at again.
+
+    A quarter of the time, where there are a dozen rows to a call.  What a stranger wrote goes
+    through the row's own door.
+    """
+    kind = cast("type[R]", row)
+    one = kind.__new__(kind)
+    _put(one, "__dict__", {**_defaults(kind), **values})
+    _put(one, "__pydantic_fields_set__", set(values))
+    _put(one, "__pydantic_extra__", None)
+    _put(one, "__pydantic_private__", None)
+    return one
 
 
 _put = object.__setattr__

@@ -6,11 +6,10 @@ Nothing here opens a connection: prices come with the installed package.
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from ..model import Cost, Unpriced, Usage
-from .catalog import Listing, find_model, knows_provider, listing, use
+from .catalog import Listing, knows_provider, listed, use
 from .iterations import steps_of
 from .overrides import read_user_prices
 from .rates import Overlap, rounded
@@ -24,7 +23,6 @@ NOT_BILLED = frozenset(
 """Operations that no provider charges for, unless they report usage all the same."""
 
 _FREE_MODERATION = frozenset({"openai"})
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DEAREST_NANO_USD = 10**16
 """Ten million dollars: a call that costs more was counted wrongly, and sums must fit 64 bits."""
 
@@ -56,16 +54,14 @@ def price(
     if not knows_provider(provider):
         return Unpriced("unknown_provider")
 
-    at = _EPOCH + timedelta(microseconds=at_us)
-    said = {key: str(value) for key, value in (context or {}).items() if value}
-    if host:
-        said["host"] = host
+    said = [(key, str(value)) for key, value in (context or {}).items() if value]
+    served = tuple(sorted([*said, ("host", host)] if host else said))
 
-    def listed(response_model: str, model: str) -> Listing | None:
-        found = find_model(provider, response_model, model, at.date())
-        return listing(found, at, service_tier or "", said) if found else None
+    def listing(response_model: str, model: str) -> Listing | None:
+        tier = service_tier or ""
+        return listed(provider, response_model, model, at_us, tier=tier, context=served)
 
-    prices = listed(response_model or "", model or "")
+    prices = listing(response_model or "", model or "")
     if prices is None:
         return Unpriced("unknown_model")
     steps = steps_of(usage, response_model or model or "")
@@ -75,7 +71,7 @@ def price(
     bill = _Bill()
     bill.add(prices, grounded(own, prices.provider, prices.model))
     for step in steps.apart:
-        theirs = listed(step.model, "") if step.model else prices
+        theirs = listing(step.model, "") if step.model else prices
         if theirs is None:
             return Unpriced("unknown_model")
         bill.add(theirs, units(step.usage) or {}, f"{step.kind}_")

@@ -7,7 +7,7 @@ they walk match rules of hundreds of models.
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import cached_property, lru_cache
 
@@ -29,6 +29,8 @@ _STANDARD_TIERS = frozenset(
     {"", "default", "auto", "standard", "standard_only", "on_demand", "unspecified"}
 )
 _VARIANT_KEYS = {"batch": "processing"}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_DAY_US = 86_400_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +83,7 @@ _users = [NO_OVERRIDES]
 def use(prices: Overrides) -> None:
     """Price by the user's own *prices* from now on, where they say something."""
     _users[0] = prices
-    for remembered in (_provider_id, find_model, _listing):
+    for remembered in (_provider_id, _listed_on, _find_model, _listing):
         remembered.cache_clear()
 
 
@@ -111,8 +113,38 @@ def _provider_id(provider: str) -> str | None:
         return None
 
 
+def listed(
+    provider: str,
+    response_model: str,
+    model: str,
+    at_us: int,
+    *,
+    tier: str = "",
+    context: tuple[tuple[str, str], ...] = (),
+) -> Listing | None:
+    """The rates for a call at that moment (UTC) under that service tier; None where nobody says.
+
+    *context* are sorted pairs of what else was served: `host`, `speed`, `processing`.
+    """
+    asked = provider, response_model, model
+    found, of_the_day = _listed_on(at_us // _DAY_US, asked, tier, context)
+    if found is None or not found.changes_within_a_day:
+        return of_the_day
+    return _listing(found, _EPOCH + timedelta(microseconds=at_us), tier, context)
+
+
 @lru_cache(maxsize=4096)
-def find_model(provider: str, response_model: str, model: str, day: date) -> Model | None:
+def _listed_on(
+    day: int, asked: tuple[str, str, str], tier: str, context: tuple[tuple[str, str], ...]
+) -> tuple[Model | None, Listing | None]:
+    """The model of *asked* and its rates as *day* begins, which is counted from 1970 on."""
+    at = _EPOCH + timedelta(days=day)
+    found = _find_model(*asked, at.date())
+    return found, _listing(found, at, tier, context) if found else None
+
+
+@lru_cache(maxsize=4096)
+def _find_model(provider: str, response_model: str, model: str, day: date) -> Model | None:
     """The model a call was served with: the answer's id first, then the id that was asked for."""
     listed_as = _provider_id(provider)
     if listed_as is None:
@@ -146,12 +178,6 @@ def _find(provider: str, reference: str, day: date) -> Model | None:
         known = any(by.model(provider, name, day) for by in (_users[0], overrides()))
         return Model(provider, name, None) if known else None
     return Model(provider, info.id, info, any(info is own for own in listed.models))
-
-
-def listing(model: Model, at: datetime, tier: str, context: Mapping[str, str]) -> Listing:
-    """The rates for *model* at that moment, under that service tier."""
-    moment = at if model.changes_within_a_day else datetime(at.year, at.month, at.day, tzinfo=UTC)
-    return _listing(model, moment, tier, tuple(sorted(context.items())))
 
 
 @lru_cache(maxsize=4096)

@@ -4,7 +4,7 @@ Never raises for what a peer sent.  What cannot be read costs a field and leaves
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from urllib.parse import parse_qsl
 
@@ -122,6 +122,8 @@ ADAPTERS: tuple[Adapter, ...] = (
     *ADMINISTRATION,
 )
 _OTHER = Other()
+# To ask an object whether it has a protocol's methods takes longer than most that is asked here.
+_METERS: Mapping[Adapter, Meters] = {one: one for one in ADAPTERS if isinstance(one, Meters)}
 
 _SWITCHED = 101
 _SSE_FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
@@ -173,8 +175,8 @@ def understand(exchange: Exchange) -> Understood:
         reply = replace(with_status(reply, exchange), streamed=is_streamed(route))
     kind = _kind(adapter.kind(route), exchange, ask)
     if kind in ("llm", "auxiliary"):
-        if isinstance(adapter, Meters):
-            reply = adapter.metered(ask, reply)
+        if meters := _METERS.get(adapter):
+            reply = meters.metered(ask, reply)
         reply = with_estimates(reply, ask, body.get("tools") or body.get("functions"))
     if reply.cost_nano_usd is None:
         reply = replace(reply, cost_nano_usd=reported_nano_usd(reply.usage.raw))

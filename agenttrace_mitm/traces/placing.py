@@ -19,6 +19,7 @@ from ..model import (
     StoredTrace,
     ToolResultPart,
     Understood,
+    row_of,
 )
 from .fingerprints import Fingerprinter, Placed
 from .identity import Identity, TraceContext
@@ -179,7 +180,7 @@ class Places:
             span_id=span.span_id,
             parent_span_id=parent,
             agent_id=finding.identity.agent_id,
-            stored=Placement(session=_session(finding), trace=trace, spans=(span,)),
+            stored=row_of(Placement, session=_session(finding), trace=trace, spans=(span,)),
         )
 
     def _in_thread(
@@ -213,7 +214,8 @@ class Places:
             answers=answers,
             overtaken=link is not None and self._threads.is_overtaken(link, request),
             awaits=self._awaited(finding, request, link, before),
-            stored=Placement(
+            stored=row_of(
+                Placement,
                 session=_session(finding),
                 trace=self._trace(finding, trace_id, thread_id, agent.span_id, agent_id),
                 thread=_thread(finding, thread_id, agent_id, parent, above),
@@ -288,7 +290,8 @@ class Places:
         self, finding: Finding, trace_id: str, thread_id: str, agent_id: str, above: str
     ) -> StoredSpan:
         context = finding.context
-        return StoredSpan(
+        return row_of(
+            StoredSpan,
             span_id=agent_span_id(self._prints, thread_id, trace_id),
             trace_id=trace_id,
             parent_span_id=above or context.parent_span_id or None,
@@ -306,7 +309,8 @@ class Places:
         self, finding: Finding, trace_id: str, thread_id: str | None, above: str, agent_id: str
     ) -> StoredSpan:
         understood = finding.understood
-        return StoredSpan(
+        return row_of(
+            StoredSpan,
             span_id=_span_of(finding.operation_id or finding.call_id),
             trace_id=trace_id,
             parent_span_id=above or None,
@@ -362,7 +366,8 @@ class Places:
         failed = "error" if answer.result.is_error else "ok"
         if maker is None:
             return None
-        return StoredSpan(
+        return row_of(
+            StoredSpan,
             span_id=tool_span_id(self._prints, tool),
             trace_id=maker.trace_id,
             parent_span_id=_span_of(maker.operation_id or maker.call_id),
@@ -384,7 +389,8 @@ class Places:
     ) -> StoredTrace:
         opening = user_text(_latest(finding.asked))
         told = finding.context.trace_id == trace_id
-        return StoredTrace(
+        return row_of(
+            StoredTrace,
             trace_id=trace_id,
             session_id=finding.identity.session_id or None,
             thread_id=thread_id,
@@ -467,7 +473,8 @@ def _session(finding: Finding) -> StoredSession | None:
     own, caller = finding.identity, finding.exchange.caller
     if not own.session_id:
         return None
-    return StoredSession(
+    return row_of(
+        StoredSession,
         session_id=own.session_id,
         agent_id=own.agent_id or None,
         client=own.client or None,
@@ -484,7 +491,8 @@ def _session(finding: Finding) -> StoredSession | None:
 def _thread(
     finding: Finding, thread_id: str, agent_id: str, parent: Parent | None, above: str
 ) -> StoredThread:
-    return StoredThread(
+    return row_of(
+        StoredThread,
         thread_id=thread_id,
         session_id=finding.identity.session_id or None,
         agent_id=agent_id or None,
