@@ -6,8 +6,10 @@ neither costs the row.
 
 import logging
 import sys
-from dataclasses import dataclass, replace
 from typing import Literal
+
+import msgspec
+from msgspec.structs import replace
 
 from . import providers
 from .clock import now_us
@@ -227,16 +229,14 @@ class Pipeline:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Message:
+class _Message(msgspec.Struct, frozen=True):
     placed: Placed
     direction: Literal["in", "out"]
     position: int
     choice: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Talk:
+class _Talk(msgspec.Struct, frozen=True):
     """A call's part of a conversation: what it adds, and where it goes on from."""
 
     finding: Finding

@@ -7,10 +7,12 @@ between calls and what was redacted stay; so does whatever the bytes alone do no
 
 import re
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 from urllib.parse import quote
+
+from msgspec.structs import replace
 
 from . import providers
 from .model import (

@@ -4,9 +4,9 @@ import base64
 import json
 import sqlite3
 import struct
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from agenttrace_mitm.model import Body, Reply
 from agenttrace_mitm.providers.openai_chat import OpenAIChat

@@ -1,6 +1,6 @@
 """Attempts of one operation, from the wire to the row; a call under way is nobody's attempt."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from agenttrace_mitm.pipeline import Pipeline
 from agenttrace_mitm.store.answers import Answers

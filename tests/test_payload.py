@@ -3,9 +3,9 @@
 import base64
 import json
 import struct
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from agenttrace_mitm import payload
 from agenttrace_mitm.model import Headers

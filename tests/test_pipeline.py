@@ -2,10 +2,10 @@
 
 import json
 import sys
-from dataclasses import replace
 from typing import Any, Literal
 
 import pytest
+from msgspec.structs import replace
 from sqlite_utils import Database
 
 from agenttrace_mitm import pipeline as pipeline_module

@@ -9,11 +9,11 @@ import hashlib
 import json
 import tracemalloc
 import zlib
-from dataclasses import replace
 
 import brotli
 import pytest
 import zstandard
+from msgspec.structs import replace
 
 from agenttrace_mitm.capture.policy import without_secrets
 from agenttrace_mitm.model import Arrival, Body, SocketMessage, ToolCallPart

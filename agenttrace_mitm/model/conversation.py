@@ -5,30 +5,28 @@ Part types follow the OpenTelemetry GenAI message schema (`text`, `reasoning`, `
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Literal
+
+import msgspec
 
 from .json import Json, JsonObject
 from .usage import Usage
 
 
-@dataclass(frozen=True, slots=True)
-class TextPart:
+class TextPart(msgspec.Struct, frozen=True):
     """Words; `kind` tells a refusal or a transcript from an answer."""
 
     text: str
     kind: Literal["text", "refusal", "transcript", "tool_plan"] = "text"
 
 
-@dataclass(frozen=True, slots=True)
-class ReasoningPart:
+class ReasoningPart(msgspec.Struct, frozen=True):
     """What the model thought, as far as the provider shows it."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class ToolCallPart:
+class ToolCallPart(msgspec.Struct, frozen=True):
     """A call the model made.  `arguments` is the wire's own text, JSON or not.
 
     `server` is true for tools that ran at the provider (web search, code execution ...), `typed`
@@ -44,8 +42,7 @@ class ToolCallPart:
     typed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ToolResultPart:
+class ToolResultPart(msgspec.Struct, frozen=True):
     """What a tool answered: text where it is text, JSON otherwise."""
 
     tool_call_id: str
@@ -55,8 +52,7 @@ class ToolResultPart:
     server: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class MediaPart:
+class MediaPart(msgspec.Struct, frozen=True):
     """An image, a sound, a file: described, never carried."""
 
     modality: Literal["image", "audio", "video", "document", "file"]
@@ -66,8 +62,7 @@ class MediaPart:
     uri: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class UnknownPart:
+class UnknownPart(msgspec.Struct, frozen=True):
     """Something we have no name for, kept as it came."""
 
     raw: Json
@@ -76,8 +71,7 @@ class UnknownPart:
 type Part = TextPart | ReasoningPart | ToolCallPart | ToolResultPart | MediaPart | UnknownPart
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(msgspec.Struct, frozen=True):
     """One turn of a conversation.
 
     `raw` is the wire's JSON for it: fingerprints are taken of it (volatile keys aside), and it
@@ -89,8 +83,7 @@ class Message:
     raw: Json = None
 
 
-@dataclass(frozen=True, slots=True)
-class Links:
+class Links(msgspec.Struct, frozen=True):
     """Ids by which the client or the provider ties calls together."""
 
     previous_response_id: str = ""
@@ -102,8 +95,7 @@ class Links:
     prompt_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(msgspec.Struct, frozen=True):
     """What the request wanted.  `params` are sampling and control parameters, not content."""
 
     model: str = ""
@@ -112,14 +104,13 @@ class Ask:
     tool_names: tuple[str, ...] = ()
     tools: Json = None
     """The tools offered, as the wire has them."""
-    params: Mapping[str, Json] = field(default_factory=dict)
+    params: Mapping[str, Json] = msgspec.field(default_factory=dict)
     links: Links = Links()
-    metadata: JsonObject = field(default_factory=dict)
+    metadata: JsonObject = msgspec.field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(msgspec.Struct, frozen=True):
     """An error as the provider words it, from an error body or from inside a stream."""
 
     type: str = ""
@@ -127,8 +118,7 @@ class Failure:
     message: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """What came back.  `messages` has one entry per choice; the first is the answer.
 
     `finish_reasons` are the provider's own words, one per choice; `finish_detail` adds to them
@@ -168,8 +158,7 @@ class Reply:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Understood:
+class Understood(msgspec.Struct, frozen=True):
     """An exchange, read: which dialect it speaks, what for, what was asked and answered."""
 
     dialect: str

@@ -4,8 +4,10 @@ Bodies are kept as they crossed, content encoding included.  Credentials are alr
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal, NamedTuple
+
+import msgspec
 
 Ending = Literal["complete", "client_left", "upstream_left", "interrupted"]
 """How an exchange ended: `client_left` and `upstream_left` closed early, `interrupted` was us."""
@@ -22,19 +24,19 @@ class Arrival(NamedTuple):
     end: int
 
 
-@dataclass(frozen=True, slots=True)
-class Headers:
+class Headers(msgspec.Struct, frozen=True, dict=True):
     """Header fields in wire order; names compare without case, repeated names are kept."""
 
     pairs: tuple[tuple[str, str], ...] = ()
-    _items: tuple[tuple[str, str], ...] = field(init=False, repr=False, compare=False, hash=False)
-    _first: dict[str, str] = field(init=False, repr=False, compare=False, hash=False)
-    """The first value of each name, in lower case: a call's headers are asked dozens of times."""
 
-    def __post_init__(self) -> None:
-        items = tuple([(name.lower(), value) for name, value in self.pairs])
-        object.__setattr__(self, "_items", items)
-        object.__setattr__(self, "_first", dict(reversed(items)))
+    @cached_property
+    def _items(self) -> tuple[tuple[str, str], ...]:
+        return tuple([(name.lower(), value) for name, value in self.pairs])
+
+    @cached_property
+    def _first(self) -> dict[str, str]:
+        """The first value of each name, in lower case: they are asked dozens of times a call."""
+        return dict(reversed(self._items))
 
     def get(self, name: str, default: str = "") -> str:
         """The first value of *name*, or *default*."""
@@ -48,8 +50,7 @@ class Headers:
         return name.lower() in self._first
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(msgspec.Struct, frozen=True):
     """The bytes of one direction, still content-encoded.
 
     `size` counts what crossed the wire and exceeds `len(data)` where a bound cut the copy short.
@@ -72,15 +73,14 @@ class Body:
         return cls(data, len(data), (Arrival(at_us, len(data)),) if data else ())
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(msgspec.Struct, frozen=True):
     """Who is on the client's end of the connection, as far as the connection itself tells."""
 
     address: str = ""
     agent: str = ""
     session: str = ""
     trace: str = ""
-    tags: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = msgspec.field(default_factory=dict)
     run_id: str = ""
     pid: int | None = None
     process: str = ""
@@ -92,8 +92,7 @@ class Caller:
     branch: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class SocketMessage:
+class SocketMessage(msgspec.Struct, frozen=True):
     """One message on a WebSocket, whole and decompressed; `number` counts them from 0."""
 
     number: int
@@ -102,8 +101,7 @@ class SocketMessage:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Exchange:
+class Exchange(msgspec.Struct, frozen=True):
     """One HTTP request to a provider host, and what came back.
 
     With a `turn` it is one turn on a WebSocket instead: the request body is one JSON object with

@@ -6,16 +6,16 @@ None means "not reported", which is not zero.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Literal
+
+import msgspec
 
 from .json import Json
 
 UsageSource = Literal["reported", "partial", "estimated", "none"]
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True):
     """Token counts of one call, normalized; `raw` is the provider's own object, untouched.
 
     `detail` holds the further splits and meters (`cache_write_5m`, `input_audio`, `web_searches`,
@@ -28,23 +28,21 @@ class Usage:
     cache_read_tokens: int | None = None
     cache_write_tokens: int | None = None
     reasoning_tokens: int | None = None
-    detail: Mapping[str, int | float] = field(default_factory=dict)
+    detail: Mapping[str, int | float] = msgspec.field(default_factory=dict)
     raw: Json = None
     source: UsageSource = "none"
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(msgspec.Struct, frozen=True):
     """An exact price in nano-dollars, split by kind, and the data it came from."""
 
     nano_usd: int
-    detail: Mapping[str, int] = field(default_factory=dict)
+    detail: Mapping[str, int] = msgspec.field(default_factory=dict)
     source: str = ""
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Unpriced:
+class Unpriced(msgspec.Struct, frozen=True):
     """No price, and why: `unknown_model`, `no_usage`, `unpriced_unit:<unit>`, ..."""
 
     reason: str

@@ -6,7 +6,9 @@ another model may be, which only the sums tell.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from ..model import Json, JsonObject, Usage
 
@@ -14,8 +16,7 @@ COMPACTION = "compaction"
 UNCLEAR = "iterations_unclear"
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(msgspec.Struct, frozen=True):
     """One step to be charged for itself; an empty *model* is the call's own."""
 
     kind: str
@@ -23,8 +24,7 @@ class Step:
     usage: Usage
 
 
-@dataclass(frozen=True, slots=True)
-class Steps:
+class Steps(msgspec.Struct, frozen=True):
     """The call's own usage, the steps charged for themselves, and what is doubtful about them."""
 
     own: Usage

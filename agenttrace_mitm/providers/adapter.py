@@ -1,22 +1,22 @@
 """The seam between the wire and its dialects: what one dialect has to know how to read."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
+
+import msgspec
 
 from ..model import Ask, JsonObject, Kind, Reply, TurnKind
 
 Framing = Literal["sse", "ndjson", "json-array", "event-stream", "grpc"]
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(msgspec.Struct, frozen=True):
     """Where a request went: what decides which dialect is spoken."""
 
     provider: str
     method: str
     path: str
-    query: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = msgspec.field(default_factory=dict)
     turn: TurnKind = ""
     """What a turn on a WebSocket is; empty for plain requests."""
 

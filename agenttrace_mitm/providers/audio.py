@@ -7,7 +7,8 @@ where nothing is reported, the characters that were spoken are counted.
 
 import hashlib
 import re
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from ..model import Ask, JsonObject, MediaPart, Message, Part, Reply, TextPart, Usage
 from ..wire.jsonio import Reader, object_of, text_of

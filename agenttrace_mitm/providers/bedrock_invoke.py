@@ -8,7 +8,8 @@ response headers.  Streams carry each vendor's events in base64.
 import base64
 import binascii
 import re
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from ..model import Ask, JsonObject, Kind, Reply, Usage
 from ..wire.jsonio import NotJson, Reader, decode, object_of, text_of

@@ -1,7 +1,8 @@
 """Cohere's smaller endpoints: parsing documents, classifying, summarizing, tokenizing."""
 
 import re
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from ..model import Json, JsonObject, Kind, Message, Part, Reply, TextPart, UnknownPart, Usage
 from ..wire.jsonio import Reader, list_of, object_of, text_of

@@ -6,7 +6,8 @@ never in the counts themselves: no sum of counts can take one for a reported fig
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from ..model import (
     Ask,

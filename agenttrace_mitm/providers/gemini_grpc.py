@@ -8,8 +8,10 @@ import base64
 import re
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from urllib.parse import unquote
+
+from msgspec.structs import replace
 
 from ..model import Ask, Exchange, Failure, Json, JsonObject, Kind, Reply
 from ..wire.events import Event

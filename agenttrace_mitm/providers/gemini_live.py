@@ -5,7 +5,8 @@ socket remembers what was said, so every turn reads the setup and all contents b
 """
 
 import re
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from ..model import (
     Ask,

@@ -4,8 +4,9 @@ Nothing is reported, so images and seconds are counted.
 """
 
 import re
-from dataclasses import replace
 from typing import Literal
+
+from msgspec.structs import replace
 
 from ..model import Ask, Json, JsonObject, MediaPart, Message, Reply, Usage
 from ..wire.jsonio import Reader, list_of, object_of, text_of

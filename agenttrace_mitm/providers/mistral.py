@@ -4,7 +4,7 @@ Chat differs in content blocks (which `chat_content` knows), in where cached tok
 the tier, which stands in the usage.
 """
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from ..model import Ask, JsonObject, Message, TextPart, Usage
 from ..wire.jsonio import Reader, object_of, text_of

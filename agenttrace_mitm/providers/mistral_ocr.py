@@ -1,7 +1,8 @@
 """Mistral OCR: documents read page by page, and paid by the page."""
 
 import re
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from ..model import Ask, Json, JsonObject, MediaPart, Message, Part, Reply, TextPart, Usage
 from ..wire.jsonio import Reader, object_of, text_of

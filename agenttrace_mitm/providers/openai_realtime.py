@@ -5,7 +5,8 @@ own without bytes; what was said in it is its transcript.
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from ..model import (
     Ask,

@@ -4,7 +4,8 @@ The job's own answer repeats seconds and size; fetching it later adds nothing.
 """
 
 import re
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from ..model import Ask, JsonObject, Message, Reply, Usage
 from ..wire.jsonio import Reader, text_of

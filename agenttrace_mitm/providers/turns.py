@@ -6,8 +6,9 @@ has a reader of its own; what is done at a socket that nobody can read stays one
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Protocol
+
+import msgspec
 
 from ..model import JsonObject, SocketMessage, TurnKind
 from ..wire.jsonio import NotJson, decode, object_of
@@ -15,8 +16,7 @@ from .adapter import Route
 from .sound import without_sound
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(msgspec.Struct, frozen=True):
     """One response on a socket: what it was asked, and the server's events about it.
 
     `number` is that of the message that opened it, by which a turn is told apart for good.
@@ -32,14 +32,13 @@ class Turn:
     kind: TurnKind = "response"
 
 
-@dataclass(slots=True)
-class Draft:
+class Draft(msgspec.Struct):
     """A turn under way."""
 
     number: int
     started_us: int
     request: JsonObject
-    events: list[tuple[int, JsonObject]] = field(default_factory=list)
+    events: list[tuple[int, JsonObject]] = msgspec.field(default_factory=list)
 
     def add(self, message: SocketMessage, event: JsonObject) -> None:
         """Take in an event about this turn."""

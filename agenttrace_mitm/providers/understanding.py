@@ -5,8 +5,9 @@ Never raises for what a peer sent.  What cannot be read costs a field and leaves
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from urllib.parse import parse_qsl
+
+from msgspec.structs import replace
 
 from ..model import Arrival, Ask, Exchange, Failure, JsonObject, Kind, Reply, Understood
 from ..wire.encodings import Plain, plain

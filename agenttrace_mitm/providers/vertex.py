@@ -4,7 +4,8 @@ Google's models there are read by the `gemini.*` dialects, whose paths end alike
 """
 
 import re
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from ..model import Ask, JsonObject, Kind
 from .adapter import Route

@@ -7,8 +7,10 @@ from.  Ids are derived from the carrier's, so that a repeat changes nothing.
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 from typing import Literal
+
+import msgspec
+from msgspec.structs import replace
 
 from ..clock import derived_id
 from ..model import Body, Exchange, Headers, Json, JsonObject
@@ -26,8 +28,7 @@ _ENDPOINTS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Held:
+class _Held(msgspec.Struct, frozen=True):
     """A call inside: where it would have been made, what was answered, what the client named it."""
 
     path: str

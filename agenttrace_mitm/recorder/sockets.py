@@ -5,7 +5,7 @@ everything again, the same turns come out with the same ids, and the second reco
 nothing.
 """
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from ..clock import derived_id
 from ..model import Arrival, Body, Ending, Exchange, SocketMessage

@@ -7,7 +7,8 @@ a restart of the recorder a retry begins an operation of its own.
 
 import hashlib
 from collections import OrderedDict
-from dataclasses import dataclass
+
+import msgspec
 
 from ..model import Caller, Exchange, Outcome
 
@@ -17,16 +18,14 @@ REMEMBERED = 2_000
 _RETRYABLE = frozenset({408, 409, 425, 429})
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(msgspec.Struct, frozen=True):
     """A call's place in its operation: the id of the first attempt, and 1, 2, 3."""
 
     operation_id: str
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Failed:
+class _Failed(msgspec.Struct, frozen=True):
     """An attempt that may be made again."""
 
     attempt: Attempt

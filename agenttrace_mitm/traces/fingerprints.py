@@ -8,7 +8,6 @@ that a stored fingerprint does not let anybody test guesses at the content behin
 import base64
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import msgspec
 
@@ -30,8 +29,7 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 type _Plain = tuple[str, str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
+class Placed(msgspec.Struct, frozen=True):
     """A message at its place: rendered content, fingerprint of it, chain up to and including it."""
 
     message: Message

@@ -9,7 +9,8 @@ script or process, else the library it calls with, else the User-Agent.
 import hashlib
 import re
 from collections import OrderedDict
-from dataclasses import dataclass
+
+import msgspec
 
 from ..model import Caller, Exchange, Links
 
@@ -19,8 +20,7 @@ _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2
 _TRACE_ID = re.compile(r"[0-9a-f]{32}")
 
 
-@dataclass(frozen=True, slots=True)
-class TraceContext:
+class TraceContext(msgspec.Struct, frozen=True):
     """W3C trace context of a request: 32 hex digits, and the parent's 16 (empty when unknown)."""
 
     trace_id: str = ""
@@ -35,8 +35,7 @@ def trace_context(exchange: Exchange) -> TraceContext:
     return TraceContext(own if _TRACE_ID.fullmatch(own) else "")
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(msgspec.Struct, frozen=True):
     """Who called, in which session, and how the session is known."""
 
     session_id: str = ""

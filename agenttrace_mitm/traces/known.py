@@ -4,12 +4,12 @@ The store answers them, from memory where it can; tests may answer from a list.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class MadeTool:
+
+class MadeTool(msgspec.Struct, frozen=True):
     """A tool call that a reply made, and where it belongs."""
 
     call_id: str
@@ -23,8 +23,7 @@ class MadeTool:
     prompts: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(msgspec.Struct, frozen=True):
     """An earlier call: how to recognise what goes on from it, and where it was placed."""
 
     call_id: str

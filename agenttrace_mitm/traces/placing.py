@@ -5,8 +5,9 @@ call that comes twice is placed twice alike.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Literal
+
+import msgspec
 
 from ..model import (
     Exchange,
@@ -32,8 +33,7 @@ from .tools import Answer, Dropped, Pairing, made_tools, server_answers
 NAME_LENGTH = 120
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(msgspec.Struct, frozen=True):
     """What a stored call tells of itself: prints and tool calls of its reply, taken once.
 
     With *fixed*, its history is not kept and its links stay what they were.
@@ -50,8 +50,7 @@ class Stored:
     fixed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True):
     """A call before it is placed: what crossed, what it meant, who made it, how it ended."""
 
     exchange: Exchange
@@ -85,8 +84,7 @@ class Finding:
         return self.understood.kind == "llm" and not self.exchange.within
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True):
     """Where a call belongs, and what it tells of tools."""
 
     link: Link | None = None
@@ -104,7 +102,7 @@ class Place:
     """Calls that began later go on from the same one already: they are forks."""
     awaits: tuple[str, ...] = ()
     """Keys of what was looked for in vain: see `late`."""
-    stored: Placement = field(default_factory=Placement)
+    stored: Placement = msgspec.field(default_factory=Placement)
 
 
 class Places:

@@ -8,7 +8,6 @@ hashing anew.
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import msgspec
 
@@ -25,8 +24,7 @@ ALIKE = 2
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
-@dataclass(frozen=True, slots=True)
-class Prompt:
+class Prompt(msgspec.Struct, frozen=True):
     """A system prompt and a tool set of one agent."""
 
     id: str
@@ -38,8 +36,7 @@ class Prompt:
     tools_chars: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Tools:
+class _Tools(msgspec.Struct, frozen=True):
     offered: Json
     print: str
     tools: tuple[Json, ...]

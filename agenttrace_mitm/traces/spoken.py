@@ -6,7 +6,6 @@ fingerprints: they tell equal from different and nothing else.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 import msgspec
 
@@ -31,8 +30,7 @@ _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(msgspec.Struct, frozen=True):
     """An assistant turn: its words (empty: none), and a print for each tool call."""
 
     words: str = ""

@@ -7,8 +7,9 @@ its parent; the tool call is then looked for among those of the session.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from .fingerprints import Fingerprinter, Placed
 from .known import Known, MadeTool
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
     from .placing import Finding
 
 
-@dataclass(frozen=True, slots=True)
-class Parent:
+class Parent(msgspec.Struct, frozen=True):
     """The tool span below which a sub-agent works, and how that is known."""
 
     trace_id: str

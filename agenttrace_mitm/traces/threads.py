@@ -6,9 +6,10 @@ program have said.  Where the history was edited or cut, the turn that was answe
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
+
+import msgspec
 
 from ..model import Links, Message, ToolCallPart, ToolResultPart
 from .fingerprints import Fingerprinter, Placed
@@ -27,8 +28,7 @@ UNREPEATED = 0.7
 type History = Literal["grown", "forked", "edited", "truncated", "compacted"]
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(msgspec.Struct, frozen=True):
     """The call that is continued; the first *told* messages of the request are its own."""
 
     seen: Seen
@@ -38,8 +38,7 @@ class Link:
     history: History = "grown"
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """A call as its request shows it, before it is placed."""
 
     call_id: str

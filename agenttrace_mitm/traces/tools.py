@@ -6,7 +6,8 @@ before it in the same request, and that call has the name and arguments the mode
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from ..model import Message, ToolCallPart, ToolResultPart
 from .fingerprints import Fingerprinter
@@ -14,8 +15,7 @@ from .known import Known, MadeTool, Seen
 from .spoken import prompt_prints, spelled
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """A result, and the tool call that it answers."""
 
     made: MadeTool

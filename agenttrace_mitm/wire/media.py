@@ -12,7 +12,8 @@ import hashlib
 import re
 import struct
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 SHORTEST = 96
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
@@ -24,8 +25,7 @@ _RAW_MARK = b"$media-raw:sha256:"
 _REFERENCE = re.compile(rb"\$media(-raw)?:sha256:([0-9a-f]{64})")
 
 
-@dataclass(frozen=True, slots=True)
-class Medium:
+class Medium(msgspec.Struct, frozen=True):
     """A medium and what its header says of it; unknown figures are None."""
 
     mime_type: str

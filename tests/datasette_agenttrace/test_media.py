@@ -3,11 +3,11 @@
 import base64
 import hashlib
 import sqlite3
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from agenttrace_mitm import clock
 from agenttrace_mitm.store.retention import let_go

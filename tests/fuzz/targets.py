@@ -5,9 +5,10 @@ to begin with; the test suite runs them too, and so keeps the targets working.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from itertools import pairwise
 from typing import Any
+
+from msgspec.structs import replace
 
 from agenttrace_mitm.model import Arrival, Body
 from agenttrace_mitm.providers import understand

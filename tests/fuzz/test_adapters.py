@@ -6,11 +6,11 @@ an exception out instead of falling back, so each of them shows.
 
 import json
 import os
-from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from agenttrace_mitm.model import Body
 from agenttrace_mitm.wire.jsonio import encode

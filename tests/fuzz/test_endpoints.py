@@ -5,11 +5,11 @@ something wrong about it.
 """
 
 import json
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from agenttrace_mitm.model import SocketMessage
 from agenttrace_mitm.providers import turns_of

@@ -3,9 +3,8 @@
 The pairs are written by hand, one for each dialect that streams (tests/support/dialects.py).
 """
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from agenttrace_mitm.model import Arrival
 from agenttrace_mitm.providers import understand

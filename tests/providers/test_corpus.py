@@ -5,9 +5,8 @@ exchange has to agree in every field; what deviates stands in tests/corpus_allow
 the reason seen in the bytes.
 """
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from agenttrace_mitm.providers import understand
 from tests import corpus_cases as corpus

@@ -1,9 +1,9 @@
 """Gemini over gRPC: the same call as over HTTP, read by field number."""
 
 import struct
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from agenttrace_mitm.model import Body, Exchange, Headers
 from agenttrace_mitm.providers import understand

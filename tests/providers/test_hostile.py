@@ -331,7 +331,7 @@ def test_what_cannot_be_decoded_is_said():
 
 
 def test_a_request_without_answer_is_understood():
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     from agenttrace_mitm.model import Body, Headers
 

@@ -1,9 +1,9 @@
 """An answer is counted where it was first shown, and nowhere else."""
 
 import json
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from agenttrace_mitm.store import Answers
 from tests.providers.exchanges import exchange

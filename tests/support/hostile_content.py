@@ -9,12 +9,12 @@ import base64
 import json
 import struct
 import zlib
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
+from msgspec.structs import replace
 from sqlite_utils import Database
 
 from agenttrace_mitm import clock

@@ -6,7 +6,8 @@ come.  What is inferred of them must be what it is of the undisturbed.
 
 import random
 from collections.abc import Callable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from agenttrace_mitm.model import Body, Exchange, Headers
 

@@ -4,9 +4,11 @@ import gzip
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from agenttrace_mitm.model import Caller, Exchange
 from agenttrace_mitm.pipeline import Pipeline

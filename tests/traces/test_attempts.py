@@ -1,8 +1,7 @@
 """Retries are told from new requests: by number, by key, by what was asked and when."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from agenttrace_mitm.model import Body, Caller, Exchange, Headers
 from agenttrace_mitm.traces.attempts import SOON_US, Attempts

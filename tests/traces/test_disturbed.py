@@ -5,12 +5,12 @@ The runs are ours; `scripts/conformance traces --disturbed all` asks the same of
 
 import json
 import sqlite3
-from dataclasses import replace
 from functools import partial
 from itertools import permutations
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from agenttrace_mitm.model import Body, Exchange, Headers
 from agenttrace_mitm.retrace import retrace

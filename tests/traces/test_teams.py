@@ -1,10 +1,10 @@
 """Agents of a team that need not wait for each other, as Codex's do: who started whom."""
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from agenttrace_mitm.model import Body, Exchange, Headers
 

@@ -3,7 +3,7 @@
 Several side by side, as programs are: interleaved call by call.
 """
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from agenttrace_mitm.model import Exchange
 
