@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .damage import set_aside
     from .keeping import Keeping
     from .known import KnownContent
-    from .opening import open_database
+    from .opening import is_behind, open_database
     from .reading import Reading
     from .spool import DeadLetter, Spool
     from .writer import BlindSpot, Event, Relink, Writer
@@ -29,6 +29,7 @@ _HOMES = {
     "Relink": "writer",
     "Spool": "spool",
     "Writer": "writer",
+    "is_behind": "opening",
     "open_database": "opening",
     "request_of": "chains",
     "response_of": "chains",
@@ -46,6 +47,7 @@ __all__ = [
     "Relink",
     "Spool",
     "Writer",
+    "is_behind",
     "open_database",
     "request_of",
     "response_of",

@@ -40,6 +40,11 @@ def open_database(path: Path) -> Database:
     return db
 
 
+def is_behind(db: sqlite3.Connection) -> bool:
+    """True where an older version wrote *db*, and nobody has brought it up to date since."""
+    return bool(migrations.pending(Database(db)))
+
+
 def _connect(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(path, timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None)
 

@@ -11,7 +11,7 @@ from datasette.utils.asgi import Response
 
 from . import figures
 from .asking import LABELS
-from .page import TooSlow, reading, render
+from .page import NoAnswer, reading, render
 from .site import Datasette
 
 
@@ -51,8 +51,8 @@ async def show_list[Wanted: Addressed, Shown: Listed](
     template = f"agenttrace_{name}.html"
     try:
         found = await reading(datasette, lambda db: load(db, asked))
-    except TooSlow as slow:
-        context |= {name: None, "problem": str(slow)}
+    except NoAnswer as reason:
+        context |= {name: None, "problem": str(reason)}
         return await render(datasette, request, template, context, status=503)
     older = asked.address(before=found.older) if found.older else None
     return await render(datasette, request, template, context | {name: found, "older": older})

@@ -16,7 +16,7 @@ from datasette.utils.asgi import Response
 from agenttrace_mitm import health
 from agenttrace_mitm.health import Health
 
-from .page import PREFIX, TooSlow, reading, site_of
+from .page import PREFIX, NoAnswer, reading, site_of
 from .site import Datasette
 
 PATH = rf"^{PREFIX}/metrics$"
@@ -104,7 +104,7 @@ async def view(datasette: Datasette, request: Any) -> Response:
     site = site_of(datasette)
     said = health.heard(site.run_folder)
     stored: Found = {}
-    with contextlib.suppress(TooSlow):
+    with contextlib.suppress(NoAnswer):
         stored = await reading(datasette, _stored)
     file = Path(datasette.get_database(site.database).path)
     found: Found = {**_told(said), **stored, SIZE: [({}, float(_size(file)))]}

@@ -12,9 +12,11 @@ from urllib.parse import unquote, urlencode
 
 from datasette.utils import sqlite_timelimit, tilde_decode, tilde_encode
 from datasette.utils.asgi import NotFound, Response
+from datasette.views.base import DatasetteError
 from pydantic import BaseModel
 
 from agenttrace_mitm import clock
+from agenttrace_mitm.store import is_behind
 
 from .asking import DAY_US
 from .canned import CANNED_QUERIES
@@ -59,11 +61,29 @@ class Page:
         )
 
 
-class TooSlow(Exception):
+class NoAnswer(DatasetteError):  # type: ignore[misc]  # datasette has no types
+    """The database does not tell; the words are for whoever asked."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, title="No answer", status=503)
+        self.args = (message,)
+
+
+class TooSlow(NoAnswer):
     """A page took longer to load than it may."""
 
     def __init__(self) -> None:
         super().__init__("This took longer than it may. Choose a shorter time, or a filter.")
+
+
+class Outdated(NoAnswer):
+    """The database was last written by an older version, and lacks what the page reads."""
+
+    def __init__(self, file: str | None) -> None:
+        super().__init__(
+            "An older version wrote this database."
+            f" Bring it up to date: agenttrace-mitm db verify --db {file or 'FILE'}"
+        )
 
 
 def today() -> int:
@@ -74,19 +94,22 @@ def today() -> int:
 async def reading[Found](
     datasette: Datasette, load: Callable[[sqlite3.Connection], Found]
 ) -> Found:
-    """What *load* finds in our database.  Raises `TooSlow` beyond Datasette's time limit."""
+    """What *load* finds in our database.  Raises `NoAnswer` where it tells nothing."""
 
     def run(connection: sqlite3.Connection) -> Found:
-        with sqlite_timelimit(connection, datasette.sql_time_limit_ms):
-            return load(connection)
+        try:
+            with sqlite_timelimit(connection, datasette.sql_time_limit_ms):
+                return load(connection)
+        except sqlite3.OperationalError as error:
+            if "interrupted" in str(error):
+                raise TooSlow from None
+            # The recorder and our own commands bring it up to date; a plain Datasette only reads.
+            if str(error).startswith("no such ") and is_behind(connection):
+                raise Outdated(database.path) from error
+            raise
 
     database = datasette.get_database(site_of(datasette).database)
-    try:
-        found: Found = await database.execute_fn(run)
-    except sqlite3.OperationalError as error:
-        if "interrupted" in str(error):
-            raise TooSlow from None
-        raise
+    found: Found = await database.execute_fn(run)
     return found
 
 
@@ -130,11 +153,11 @@ async def one_of[Found](
 
 
 async def as_json(found: Awaitable[BaseModel]) -> Response:
-    """What a page shows, as JSON; 503 where it takes too long."""
+    """What a page shows, as JSON; 503 where nothing is told."""
     try:
         return Response.json((await found).model_dump(mode="json"))
-    except TooSlow as slow:
-        return Response.json({"ok": False, "error": str(slow)}, status=503)
+    except NoAnswer as reason:
+        return Response.json({"ok": False, "error": str(reason)}, status=503)
 
 
 async def render(

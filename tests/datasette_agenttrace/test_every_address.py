@@ -1,11 +1,15 @@
 """Every address that the plugin registers answers at each tier, and nobody without a token."""
 
+import contextlib
+import sqlite3
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from click.testing import CliRunner
 
+from agenttrace_mitm.cli import cli
 from tests.support import hostile_content
 from tests.support.pages import FORMS, addresses, core_addresses
 
@@ -55,3 +59,27 @@ async def test_nobody_sees_a_page_without_a_token_or_from_elsewhere(
                 answer = await stranger.request(method, address, headers=other)
                 assert answer.status_code == 403, (method, address)
                 assert "window.pwned" not in answer.text, (method, address)
+
+
+async def test_pages_of_an_older_database_say_what_brings_it_up_to_date(
+    database: Path, headers: Any, serve: Any
+) -> None:
+    """A plain Datasette reads what a version before it wrote, and writes no tables."""
+    address = "/-/agenttrace/costs?by=session&range=90d"
+    with contextlib.closing(sqlite3.connect(database)) as db:
+        db.execute("drop table rollup_spend")
+        db.commit()
+    # Of a current database that is a fault, and called one.
+    answer = await serve(database).client.get(address, headers=headers)
+    assert answer.status_code == 500
+    assert "older version" not in answer.text
+    with contextlib.closing(sqlite3.connect(database)) as db:
+        db.execute("delete from _sqlite_migrations where name = 'm092_spend'")
+        db.commit()
+    answer = await serve(database).client.get(address, headers=headers)
+    assert answer.status_code == 503
+    assert f"agenttrace-mitm db verify --db {database}" in answer.text
+    done = CliRunner().invoke(cli, ["db", "verify", "--db", str(database)])
+    assert done.exit_code == 0, done.output
+    answer = await serve(database).client.get(address, headers=headers)
+    assert answer.status_code == 200

@@ -13,7 +13,7 @@ from agenttrace_mitm.store.alerting import AlertStore
 from agenttrace_mitm.store.tokens import Scope
 
 from ..alerts.loading import using
-from ..page import TooSlow, reading, site_of
+from ..page import NoAnswer, reading, site_of
 from ..site import Datasette, Site
 
 type Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -75,8 +75,8 @@ class Call:
         """What *load* finds in the database."""
         try:
             return await reading(self.datasette, load)
-        except TooSlow as slow:
-            raise Refused(503, str(slow), wait_ms=RETRY_AFTER_S * 1000) from None
+        except NoAnswer as reason:
+            raise Refused(503, str(reason), wait_ms=RETRY_AFTER_S * 1000) from None
 
     async def writing[Found](self, work: Callable[[sqlite3.Connection], Found]) -> Found:
         """Do *work* on the writing connection, in a transaction; 503 when it is locked."""

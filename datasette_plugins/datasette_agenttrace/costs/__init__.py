@@ -11,7 +11,7 @@ from datasette.utils.asgi import Response
 
 from .. import canned, charts, figures
 from ..asking import LABELS, Asked, arguments_of, asked_of
-from ..page import PREFIX, Page, TooSlow, as_json, reading, render, site_of, today
+from ..page import PREFIX, NoAnswer, Page, as_json, reading, render, site_of, today
 from ..site import Datasette
 from ..sum_cells import cells
 from ..sums import Step
@@ -41,8 +41,8 @@ async def view(datasette: Datasette, request: Any) -> Response:
     }
     try:
         costs = await _load(datasette, asked)
-    except TooSlow as slow:
-        context |= {"costs": None, "problem": str(slow)}
+    except NoAnswer as reason:
+        context |= {"costs": None, "problem": str(reason)}
         return await render(datasette, request, "agenttrace_costs.html", context, status=503)
     context |= {"costs": costs, "charts": drawings(costs), "drawn": _drawn(costs)}
     return await render(datasette, request, "agenttrace_costs.html", context)
@@ -226,8 +226,8 @@ async def view_savings(datasette: Datasette, request: Any) -> Response:
     }
     try:
         found = await reading(datasette, lambda db: savings.load(db, asked))
-    except TooSlow as slow:
-        context |= {"found": None, "problem": str(slow)}
+    except NoAnswer as reason:
+        context |= {"found": None, "problem": str(reason)}
         return await render(datasette, request, "agenttrace_savings.html", context, status=503)
     return await render(datasette, request, "agenttrace_savings.html", context | {"found": found})
 
@@ -237,8 +237,8 @@ async def data_savings(datasette: Datasette, request: Any) -> Response:
     asked = savings.savings_asked(arguments_of(request), today())
     try:
         found = await reading(datasette, lambda db: savings.load(db, asked))
-    except TooSlow as slow:
-        return Response.json({"ok": False, "error": str(slow)}, status=503)
+    except NoAnswer as reason:
+        return Response.json({"ok": False, "error": str(reason)}, status=503)
     return Response.json(found.model_dump(mode="json"))
 
 
@@ -260,8 +260,8 @@ async def view_caches(datasette: Datasette, request: Any) -> Response:
     }
     try:
         found = await reading(datasette, lambda db: caches.load(db, asked))
-    except TooSlow as slow:
-        context |= {"found": None, "problem": str(slow)}
+    except NoAnswer as reason:
+        context |= {"found": None, "problem": str(reason)}
         return await render(datasette, request, "agenttrace_caches.html", context, status=503)
     return await render(datasette, request, "agenttrace_caches.html", context | {"found": found})
 

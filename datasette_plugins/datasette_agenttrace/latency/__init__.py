@@ -8,7 +8,7 @@ from agenttrace_mitm import clock
 
 from .. import charts, figures
 from ..asking import LABELS, Asked, arguments_of, asked_of
-from ..page import PREFIX, Page, TooSlow, as_json, query_address, reading, render, site_of, today
+from ..page import PREFIX, NoAnswer, Page, as_json, query_address, reading, render, site_of, today
 from ..site import Datasette
 from .queries import Latency, Trouble, load
 
@@ -42,8 +42,8 @@ async def view(datasette: Datasette, request: Any) -> Response:
     }
     try:
         found = await _load(datasette, asked)
-    except TooSlow as slow:
-        context |= {"found": None, "problem": str(slow)}
+    except NoAnswer as reason:
+        context |= {"found": None, "problem": str(reason)}
         return await render(datasette, request, "agenttrace_latency.html", context, status=503)
     context |= {"found": found, "charts": _charts(found)}
     return await render(datasette, request, "agenttrace_latency.html", context)

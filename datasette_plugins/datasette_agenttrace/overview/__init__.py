@@ -9,7 +9,7 @@ from agenttrace_mitm import clock, health
 from .. import canned, figures
 from ..asking import LABELS, Asked, arguments_of, asked_of
 from ..costs import CHART_PRESET, drawings
-from ..page import Page, TooSlow, reading, render, site_of, today
+from ..page import NoAnswer, Page, reading, render, site_of, today
 from ..site import Datasette
 from .queries import Overview, load
 
@@ -30,8 +30,8 @@ async def view(datasette: Datasette, request: Any) -> Response:
     }
     try:
         overview = await _load(datasette, asked)
-    except TooSlow as slow:
-        context |= {"overview": None, "problem": str(slow)}
+    except NoAnswer as reason:
+        context |= {"overview": None, "problem": str(reason)}
         return await render(datasette, request, "agenttrace_overview.html", context, status=503)
     context |= {"overview": overview, "spend": drawings(overview.costs)["cost"]}
     return await render(datasette, request, "agenttrace_overview.html", context)
@@ -41,8 +41,8 @@ async def data(datasette: Datasette, request: Any) -> Response:
     """What the page shows, as JSON."""
     try:
         overview = await _load(datasette, _asked(request))
-    except TooSlow as slow:
-        return Response.json({"ok": False, "error": str(slow)}, status=503)
+    except NoAnswer as reason:
+        return Response.json({"ok": False, "error": str(reason)}, status=503)
     return Response.json(overview.model_dump(mode="json"))
 
 
