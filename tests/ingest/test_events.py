@@ -9,6 +9,7 @@ from agenttrace_mitm.ingest.events import read
 from agenttrace_mitm.ingest.handover import NotTaken, hand_over
 from agenttrace_mitm.model import LlmCall
 from agenttrace_mitm.pipeline import Pipeline
+from agenttrace_mitm.pricing.calls import cost_columns
 from agenttrace_mitm.recorder.service import Service
 from agenttrace_mitm.store import KnownContent, Spool, Writer, open_database
 from agenttrace_mitm.traces import Fingerprinter
@@ -39,6 +40,21 @@ def test_a_price_of_the_client_is_taken_where_there_is_no_other():
     call = one(model="my-own", cost_usd=0.25)
     assert (call.cost_nano_usd, call.price_source) == (250_000_000, "client")
     assert one(model="my-own").unpriced_reason == "unknown_model"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {}, {"model": "unheard-of"}, {"provider": None}, {"tokens_in": None, "tokens_out": None},
+        {"operation": "moderation"}, {"status_code": 500}, {"cache_read_tokens": 2000},
+        {"provider": "anthropic", "model": "claude-sonnet-4-5", "cache_write_tokens": 10},
+    ],
+)  # fmt: skip
+def test_a_call_is_priced_as_it_will_be_again(values):
+    """What `db reprice` says of the row is what it was written with."""
+    call = one(**values)
+    again = cost_columns(call)
+    assert {name: getattr(call, name) for name in again} == again
 
 
 def test_failures_are_failures():
