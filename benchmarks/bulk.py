@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from agenttrace_mitm import clock
-from agenttrace_mitm.model import Record, StoredMessage, StoredToolCall, StoredToolResult
+from agenttrace_mitm.model import Record, StoredToolCall, StoredToolResult
 from agenttrace_mitm.store import (
     chains,
     merging,
@@ -26,7 +26,6 @@ from agenttrace_mitm.store import (
     search,
 )
 from agenttrace_mitm.store.pace import Pace
-from agenttrace_mitm.store.words import own_text
 
 from .history import History
 
@@ -109,11 +108,8 @@ def _prepared(bite: Sequence[Record]) -> Prepared:
     said = [(one, message) for one in bite for message in one.messages]
     return [
         (rows.INSERT_CALL, [rows.call_values(one.call) for one in bite]),
-        (rows.INSERT_MESSAGE, [_message(*pair) for pair in said]),
-        (
-            rows.INSERT_CALL_MESSAGE,
-            [_place(one.call.id, message) for one, message in said],
-        ),
+        (rows.INSERT_MESSAGE, [rows.message_values(one.call, message) for one, message in said]),
+        (rows.INSERT_CALL_MESSAGE, [rows.said_values(one.call, message) for one, message in said]),
         (rows.INSERT_TOOL_CALL, [_tool_call(one, made) for one in bite for made in one.tool_calls]),
         (
             rows.ANSWER_TOOL_CALL,
@@ -129,21 +125,6 @@ def _prepared(bite: Sequence[Record]) -> Prepared:
 def _places(bite: Sequence[Record], name: str) -> list[dict[str, Any]]:
     placed = [getattr(one.placement, name) for one in bite]
     return [row.__dict__ for row in placed if row]
-
-
-def _place(call_id: str, message: StoredMessage) -> dict[str, Any]:
-    names = ("fingerprint", "direction", "position", "choice")
-    return {"call_id": call_id} | {name: getattr(message, name) for name in names}
-
-
-def _message(record: Record, message: StoredMessage) -> dict[str, Any]:
-    call = record.call
-    return {
-        "fingerprint": message.fingerprint, "role": message.role,
-        "content": rows.content_text(message.content),
-        "own_text": own_text(message.content, message.text), "size": message.size,
-        "at_us": call.started_us, "tier": call.privacy_tier,
-    }  # fmt: skip
 
 
 def _tool_call(record: Record, made: StoredToolCall) -> dict[str, Any]:

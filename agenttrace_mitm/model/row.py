@@ -32,8 +32,9 @@ def row_of[**P, R: Row](row: Callable[P, R], *_: P.args, **values: P.kwargs) -> 
     """
     kind = cast("type[R]", row)
     one = kind.__new__(kind)
-    _put(one, "__dict__", {**_defaults(kind), **values})
-    _put(one, "__pydantic_fields_set__", set(values))
+    unsaid, names = _fields_of(kind)
+    _put(one, "__dict__", {**unsaid, **values})
+    _put(one, "__pydantic_fields_set__", names)
     _put(one, "__pydantic_extra__", None)
     _put(one, "__pydantic_private__", None)
     return one
@@ -43,10 +44,11 @@ _put = object.__setattr__
 
 
 @cache
-def _defaults(model: type[Row]) -> dict[str, Any]:
-    """What is not said; fields that have to be said are absent."""
-    return {
+def _fields_of(model: type[Row]) -> tuple[dict[str, Any], set[str]]:
+    """The values of what is not said, and the names of all fields."""
+    unsaid = {
         name: field.get_default()
         for name, field in model.model_fields.items()
         if not field.is_required()
     }
+    return unsaid, set(model.model_fields)

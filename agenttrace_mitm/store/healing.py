@@ -12,7 +12,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
@@ -21,7 +21,7 @@ from ..traces import plain_text
 from .chains import Bodies, bodies_of, release, replace
 from .healed_tools import heal_answers, heal_tools
 from .likeness import alike, is_redacted
-from .rows import INSERT_MEDIUM, INSERT_MESSAGE, content_text
+from .rows import INSERT_MEDIUM, INSERT_MESSAGE, content_text, message_values
 from .words import own_text
 
 _PLACED = """
@@ -32,9 +32,9 @@ order by u.position, u.choice
 """
 _USERS = "select count(*) from call_messages where message_id = ?"
 _REWRITE = """
-update messages set fingerprint = :fingerprint, role = :role, content = :content,
-    own_text = :own_text, size = :size, privacy_tier = :tier
-where id = :id
+update messages
+set fingerprint = ?1, role = ?2, content = ?3, own_text = ?4, size = ?5, privacy_tier = ?7
+where id = ?8
 """
 _FORGET = """
 delete from messages
@@ -207,18 +207,10 @@ def _written(
     db: sqlite3.Connection, call: LlmCall, one: StoredMessage, own: sqlite3.Row | None
 ) -> int:
     """The id of the row that holds *one*: a known one, *own* if nobody else has it, a new one."""
-    values: dict[str, Any] = {
-        "fingerprint": one.fingerprint,
-        "role": one.role,
-        "content": content_text(one.content),
-        "own_text": own_text(one.content, one.text),
-        "size": one.size,
-        "at_us": call.started_us,
-        "tier": call.privacy_tier,
-    }
+    values = message_values(call, one)
     known = _id_of(db, one.fingerprint)
     if known is None and own and db.execute(_USERS, (own["id"],)).fetchone()[0] == 1:
-        db.execute(_REWRITE, values | {"id": own["id"]})
+        db.execute(_REWRITE, (*values, own["id"]))
         return int(own["id"])
     db.execute(INSERT_MESSAGE, values)
     found = _id_of(db, one.fingerprint)

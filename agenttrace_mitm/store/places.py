@@ -5,6 +5,7 @@ beginnings move back, ends move on, and who came first by the clock names the ro
 """
 
 import sqlite3
+from collections.abc import Sequence
 
 from sqlite_utils import Database
 
@@ -109,13 +110,17 @@ INSERT_SPAN = _insert(
 )
 
 
-def write_placement(db: sqlite3.Connection, placement: Placement) -> None:
-    """The rows of *placement*, inside the caller's transaction."""
-    if placement.session:
-        db.execute(INSERT_SESSION, placement.session.__dict__)
-    if placement.trace:
-        db.execute(INSERT_TRACE, placement.trace.__dict__)
-    if placement.thread:
-        db.execute(INSERT_THREAD, placement.thread.__dict__)
-    if placement.spans:
-        db.executemany(INSERT_SPAN, [span.__dict__ for span in placement.spans])
+def write_placements(db: sqlite3.Connection, placements: Sequence[Placement]) -> None:
+    """The rows of *placements*, inside the caller's transaction."""
+    rows: dict[str, list[dict[str, object]]] = {}
+    for placement in placements:
+        if placement.session:
+            rows.setdefault(INSERT_SESSION, []).append(placement.session.__dict__)
+        if placement.trace:
+            rows.setdefault(INSERT_TRACE, []).append(placement.trace.__dict__)
+        if placement.thread:
+            rows.setdefault(INSERT_THREAD, []).append(placement.thread.__dict__)
+        for span in placement.spans:
+            rows.setdefault(INSERT_SPAN, []).append(span.__dict__)
+    for sql, values in rows.items():
+        db.executemany(sql, values)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from . import rollups
 from .commits import link_again
-from .places import write_placement
+from .places import write_placements
 from .prompts import write_prompt
 from .retraced import PLACED
 from .rows import ANSWER_TOOL_CALL, result_text
@@ -124,7 +124,7 @@ class Relinking:
                 "insert into call_messages values (?, 'in', ?, 0, ?)",
                 [(call.id, n, whole[n]) for n in range(placing.told, len(whole))],
             )
-        write_placement(db, placing.placement)
+        write_placements(db, (placing.placement,))
         if placing.prompt:
             write_prompt(db, placing.prompt, call.started_us, call.privacy_tier)
         for made_by, position, result, is_error, at_us, how, sure in placing.answers:

@@ -16,7 +16,7 @@ from ..errors import StoreError
 from . import rollups
 from .commits import link_again
 from .opening import open_database
-from .places import write_placement
+from .places import write_placements
 from .prompts import UNUSED, write_prompt
 from .rows import result_text
 from .talks import Placing, StoredTalk, Talks
@@ -93,7 +93,7 @@ class Retracing:
     def keep(self, placing: Placing) -> None:
         """Note where a call belongs."""
         call, db = placing.call, self._scratch
-        write_placement(db, placing.placement)
+        write_placements(db, (placing.placement,))
         if placing.prompt:
             write_prompt(db, placing.prompt, call.started_us, call.privacy_tier)
         values = [getattr(call, name) for name in PLACED]

@@ -11,12 +11,12 @@ from typing import Any
 
 import msgspec
 
-from ..model import LlmCall, Payload, Placement, Record
+from ..model import LlmCall, Payload, Placement, Record, StoredMessage
 from . import kept_tables, rollups
 from .chains import Bodies, Recent, bodies_of, release, replace, stored
 from .descriptions import CALL_COLUMNS, STORED_COLUMNS
 from .payloads import pack_arrivals, pack_headers
-from .places import write_placement
+from .places import write_placements
 from .prompts import write_prompt
 from .search import index_new
 from .words import own_text
@@ -52,7 +52,7 @@ UPDATE_CALL = (
 
 INSERT_MESSAGE = """
 insert into messages (fingerprint, role, content, own_text, size, first_seen_us, privacy_tier)
-values (:fingerprint, :role, :content, :own_text, :size, :at_us, :tier)
+values (?, ?, ?, ?, ?, ?, ?)
 on conflict (fingerprint) do update
 set content = excluded.content, own_text = excluded.own_text, privacy_tier = excluded.privacy_tier
 where excluded.content is not null and messages.privacy_tier < excluded.privacy_tier
@@ -60,8 +60,7 @@ where excluded.content is not null and messages.privacy_tier < excluded.privacy_
 
 INSERT_CALL_MESSAGE = """
 insert or replace into call_messages (call_id, direction, position, choice, message_id)
-select :call_id, :direction, :position, :choice, id from messages
-where fingerprint = :fingerprint
+select ?, ?, ?, ?, id from messages where fingerprint = ?
 """
 
 INSERT_TOOL_CALL = """
@@ -119,7 +118,7 @@ _encode = msgspec.json.Encoder().encode
 class Batch:
     """Records that are written in one transaction of the caller's, who calls `finish` at its end.
 
-    What goes to the rollups and to the search index is gathered: together it costs less.
+    What others of the transaction do not read is gathered: together it costs less.
     *recent* spares reading back what these are stored after.
     """
 
@@ -128,8 +127,9 @@ class Batch:
         self._recent = recent or Recent()
         self._counts = rollups.Counts()
         self._late = kept_tables.Late(db)
-        self._placed: dict[int, Placement] = {}
-        self._has_messages = False
+        self._placed: dict[int, Placement] = {}  # by identity: records may share one
+        self._new: list[tuple[Any, ...]] = []
+        self._said: list[tuple[Any, ...]] = []
 
     def write(self, record: Record) -> None:
         """All rows of *record*."""
@@ -138,10 +138,11 @@ class Batch:
         self._counts.add(call, before)
         if before is None:
             self._late.add(call)
-        _write_messages(db, record)
-        self._has_messages |= any(not message.known for message in record.messages)
+        new = (message for message in record.messages if not message.known)
+        self._new += [message_values(call, message) for message in new]
+        self._said += [said_values(call, message) for message in record.messages]
         _write_tools(db, record)
-        self._place(record.placement)
+        self._placed[id(record.placement)] = record.placement
         if record.overtaken:
             db.execute(FORKED_OFF, call.__dict__)
         if record.prompt:
@@ -149,17 +150,14 @@ class Batch:
         if payload := record.payload:
             _write_payload(db, call, payload, self._recent, is_new=before is None)
 
-    def _place(self, placement: Placement) -> None:
-        """Rows of *placement*, once where several records share it."""
-        if id(placement) not in self._placed:
-            self._placed[id(placement)] = placement
-            write_placement(self._db, placement)
-
     def finish(self) -> None:
-        """The rows that the records share."""
+        """The rows that were gathered."""
+        self._db.executemany(INSERT_MESSAGE, self._new)
+        self._db.executemany(INSERT_CALL_MESSAGE, self._said)
+        write_placements(self._db, tuple(self._placed.values()))
         self._counts.write(self._db)
         self._late.write()
-        if self._has_messages:
+        if self._new:
             index_new(self._db)
 
 
@@ -168,29 +166,6 @@ def write_record(db: sqlite3.Connection, record: Record, recent: Recent | None =
     batch = Batch(db, recent)
     batch.write(record)
     batch.finish()
-
-
-def _write_messages(db: sqlite3.Connection, record: Record) -> None:
-    call = record.call
-    for message in record.messages:
-        key = {"fingerprint": message.fingerprint}
-        if not message.known:
-            content = {
-                "role": message.role,
-                "content": content_text(message.content),
-                "own_text": own_text(message.content, message.text),
-                "size": message.size,
-                "at_us": call.started_us,
-                "tier": call.privacy_tier,
-            }
-            db.execute(INSERT_MESSAGE, key | content)
-        place = {
-            "call_id": call.id,
-            "direction": message.direction,
-            "position": message.position,
-            "choice": message.choice,
-        }
-        db.execute(INSERT_CALL_MESSAGE, key | place)
 
 
 def _write_call(db: sqlite3.Connection, call: LlmCall) -> str | None:
@@ -265,6 +240,24 @@ def call_values(call: LlmCall) -> list[Any]:
     if call.operation_id == call.id:  # of nearly every call, and 38 bytes
         told[_OPERATION] = None
     return told
+
+
+def message_values(call: LlmCall, message: StoredMessage) -> tuple[Any, ...]:
+    """The values of `INSERT_MESSAGE` for a *message* that *call* is the first to bring."""
+    return (
+        message.fingerprint,
+        message.role,
+        content_text(message.content),
+        own_text(message.content, message.text),
+        message.size,
+        call.started_us,
+        call.privacy_tier,
+    )
+
+
+def said_values(call: LlmCall, message: StoredMessage) -> tuple[Any, ...]:
+    """The values of `INSERT_CALL_MESSAGE` for a *message* of *call*."""
+    return call.id, message.direction, message.position, message.choice, message.fingerprint
 
 
 def call_of(row: Mapping[str, Any]) -> LlmCall:
