@@ -15,8 +15,9 @@ import msgspec
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from ..clock import derived_id, new_id
-from ..model import Json, JsonObject, LlmCall
-from ..pricing.calls import cost_columns
+from ..model import Cost, Json, JsonObject, Unpriced, Usage
+from ..pricing import price
+from ..pricing.calls import columns_of
 
 MOST = 1_000
 """Events in one request."""
@@ -173,11 +174,12 @@ def _call(event: Event, id_: str, at_us: int) -> JsonObject:
         total = event.tokens_in + event.tokens_out
     counted = event.tokens_in is not None or event.tokens_out is not None
     failed = (event.status_code or 0) >= 400 or bool(event.error_message or event.error_type)
+    provider = (event.provider or "unknown").lower()
     values: JsonObject = {
         "id": id_,
         "started_us": at_us,
         "ended_us": at_us + round((event.latency_ms or 0) * 1_000),
-        "provider": (event.provider or "unknown").lower(),
+        "provider": provider,
         "operation": event.operation,
         "kind": "llm",
         "billing": "metered",
@@ -208,14 +210,28 @@ def _call(event: Event, id_: str, at_us: int) -> JsonObject:
         "agent_id": event.agent_id,
         "source": event.source,
     }
-    values |= cost_columns(LlmCall.judged(values))
-    if values["cost_nano_usd"] is None and event.cost_usd is not None:
+    # As `cost_columns` would, which wants the whole call: there are thousands a second.
+    found = price(
+        provider=provider,
+        dialect="other",
+        operation=event.operation,
+        model=event.model,
+        response_model=event.response_model,
+        usage=Usage(
+            event.tokens_in,
+            event.tokens_out,
+            total,
+            event.cache_read_tokens,
+            event.cache_write_tokens,
+            event.reasoning_tokens,
+        ),
+        at_us=at_us,
+        status_code=event.status_code,
+    )
+    if isinstance(found, Unpriced) and event.cost_usd is not None:
         nano_usd = round(event.cost_usd * 1e9)
-        values["cost_nano_usd"] = nano_usd
-        values["cost_detail"] = {"reported": nano_usd}
-        values["price_source"] = "client"
-        values["unpriced_reason"] = None
-    return _known(values)
+        found = Cost(nano_usd, {"reported": nano_usd}, "client")
+    return _known(values | columns_of(found))
 
 
 def _event(event: Event, id_: str, at_us: int, now_us: int) -> JsonObject:

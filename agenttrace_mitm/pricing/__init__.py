@@ -6,13 +6,12 @@ Nothing here opens a connection: prices come with the installed package.
 """
 
 from collections.abc import Mapping
-from decimal import Decimal
 
 from ..model import Cost, Unpriced, Usage
 from .catalog import Listing, knows_provider, listed, use
 from .iterations import steps_of
 from .overrides import read_user_prices
-from .rates import Overlap, rounded
+from .rates import Nano, Overlap, rounded
 from .units import NEEDS_A_PRICE, Number, grounded, units, without_modalities
 
 __all__ = ["price", "read_user_prices", "use"]
@@ -64,6 +63,10 @@ def price(
     prices = listing(response_model or "", model or "")
     if prices is None:
         return Unpriced("unknown_model")
+    if not (isinstance(usage.raw, dict) and "iterations" in usage.raw) and (
+        plain := _plain(prices, counted)
+    ):
+        return plain
     steps = steps_of(usage, response_model or model or "")
     own = counted
     if steps.own is not usage:
@@ -84,11 +87,29 @@ def _nothing_counted(operation: str, status_code: int | None) -> Unpriced:
     return Unpriced("not_billed" if operation in NOT_BILLED else "no_usage")
 
 
+def _plain(prices: Listing, counted: Mapping[str, Number]) -> Cost | None:
+    """The cost where each unit has its rate and there is nothing to tell apart, else None.
+
+    Of nearly every call, and what `_Bill` would say, in half the time.
+    """
+    card = prices.card
+    if not card.rates or "web_searches" in counted or not card.has(counted):
+        return None
+    try:
+        charged = card.charge(counted)
+    except Overlap:
+        return None
+    total, split = rounded({unit.removesuffix("_tokens"): nano for unit, nano in charged.items()})
+    if total > _DEAREST_NANO_USD:
+        return None
+    return Cost(total, split, prices.source(charged), tuple(dict.fromkeys(prices.notes)))
+
+
 class _Bill:
     """Charges of a call, added up and rounded once."""
 
     def __init__(self) -> None:
-        self._charged: dict[str, Decimal] = {}
+        self._charged: dict[str, Nano] = {}
         self._sources: list[str] = []
         self._notes: list[str] = []
         self._problem = ""
@@ -98,12 +119,12 @@ class _Bill:
         self._notes += prices.notes
         if not prices.card.rates:
             self._notes.append("free_model")
-        charged: Mapping[str, Decimal] = {}
+        charged: Mapping[str, Nano] = {}
         if prices.card.rates and not self._missing(prices, counted):
             charged = self._charge(prices, counted)
         for unit, nano in charged.items():
             name = prefix + unit.removesuffix("_tokens")
-            self._charged[name] = self._charged.get(name, Decimal(0)) + nano
+            self._charged[name] = self._charged.get(name, 0) + nano
         self._sources.append(prices.source(charged))
         if "web_searches" in charged and prices.provider == "google":
             # Free searches are counted per account and day, which the wire does not show.
@@ -124,7 +145,7 @@ class _Bill:
             self._problem = f"unpriced_unit:{missing}"
         return bool(missing)
 
-    def _charge(self, prices: Listing, counted: Mapping[str, Number]) -> Mapping[str, Decimal]:
+    def _charge(self, prices: Listing, counted: Mapping[str, Number]) -> Mapping[str, Nano]:
         try:
             return prices.card.charge(counted)
         except Overlap:

@@ -5,6 +5,7 @@ made again next year differ by the price data alone.
 """
 
 import re
+from collections.abc import Sequence
 
 from ..model import Cost, Json, LlmCall, Unpriced, Usage
 from . import price
@@ -70,9 +71,14 @@ def cost_columns(call: LlmCall, reported_nano_usd: int | None = None) -> dict[st
     if reported_nano_usd is not None:
         listed = {LISTED: found.nano_usd} if isinstance(found, Cost) else {}
         found = Cost(reported_nano_usd, {REPORTED: reported_nano_usd, **listed}, "provider")
+    update = columns_of(found, notes)
+    return update | _estimate(call) if isinstance(found, Unpriced) else update
+
+
+def columns_of(found: Cost | Unpriced, notes: Sequence[str] = ()) -> dict[str, Json]:
+    """The columns in which *found* is stored, *notes* about other things kept."""
     if isinstance(found, Unpriced):
-        update = _NO_COST | {"unpriced_reason": found.reason, "notes": notes or None}
-        return update | _estimate(call)
+        return _NO_COST | {"unpriced_reason": found.reason, "notes": [*notes] or None}
     return {
         "cost_nano_usd": found.nano_usd,
         "cost_detail": dict(found.detail),

@@ -18,6 +18,7 @@ from .units import OWN_DIMENSIONS, Number
 NANO = Decimal(1_000_000_000)
 
 type Price = Decimal | TieredPrices
+type Nano = int | Decimal
 
 
 class Overlap(ValueError):
@@ -38,6 +39,18 @@ class Rate:
     inside: tuple[str, ...] = ()
     joins: tuple[str, ...] = ()
     tokens: bool = True
+    nano: "Nano | None" = field(init=False)
+    """Nano-dollars for one, where that does not depend on the call."""
+
+    def __post_init__(self) -> None:
+        flat = isinstance(self.price, Decimal)
+        object.__setattr__(self, "nano", self.each(0) if flat else None)
+
+    def each(self, total_input: Number) -> "Nano":
+        """Exact nano-dollars for one in a call that read *total_input* tokens."""
+        nano = _price(self.price, total_input) * NANO / self.per
+        # Most are whole numbers: as exact, and quicker.
+        return int(nano) if nano == nano.to_integral_value() else nano
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,11 +67,15 @@ class RateCard:
     def __contains__(self, unit: str) -> bool:
         return unit in self._units
 
-    def charge(self, units: Mapping[str, Number]) -> dict[str, Decimal]:
+    def has(self, units: Mapping[str, Number]) -> bool:
+        """Whether each of *units* has a rate."""
+        return units.keys() <= self._units
+
+    def charge(self, units: Mapping[str, Number]) -> dict[str, Nano]:
         """Exact nano-dollars for each unit that costs something; raises `Overlap`."""
         total_input = units.get("input_tokens", 0)
         counts: dict[str, int | Decimal] = {}
-        charged: dict[str, Decimal] = {}
+        charged: dict[str, Nano] = {}
         for rate in self.rates:
             value = units.get(rate.unit)
             if value is None:
@@ -73,7 +90,8 @@ class RateCard:
                 raise Overlap(f"parts of {rate.unit} exceed it")
             counts[rate.unit] = count
             if count:
-                charged[rate.unit] = count * _price(rate.price, total_input) * NANO / rate.per
+                nano = rate.nano
+                charged[rate.unit] = count * (rate.each(total_input) if nano is None else nano)
         return charged
 
     def times(self, factor: Decimal) -> "RateCard":
@@ -152,9 +170,10 @@ UNITS: Mapping[str, str] = {unit.price_key: name for name, unit in registry().un
 """Price key -> unit."""
 
 
-def rounded(charged: Mapping[str, Decimal]) -> tuple[int, dict[str, int]]:
+def rounded(charged: Mapping[str, Nano]) -> tuple[int, dict[str, int]]:
     """The total in whole nano-dollars, rounded once, and a split that adds up to it."""
-    total = int(sum(charged.values(), Decimal(0)).to_integral_value(ROUND_HALF_EVEN))
+    exact = sum(charged.values())
+    total = exact if isinstance(exact, int) else int(exact.to_integral_value(ROUND_HALF_EVEN))
     split = {unit: int(value) for unit, value in charged.items()}
     short = total - sum(split.values())
     if short:

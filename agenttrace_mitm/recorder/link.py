@@ -82,6 +82,7 @@ class Hearing:
         self._bytes = 0
         self._late_s = 0.0
         self._room = threading.Condition()
+        self._gather_s = 0.0
         self._closed = False
         threading.Thread(target=self._take, name="hearing", daemon=True).start()
 
@@ -94,6 +95,10 @@ class Hearing:
     def late_s(self) -> float:
         """For how long the piece that was read last had been there, in seconds."""
         return self._late_s
+
+    def gather(self) -> None:
+        """Pause after small pieces from now on: nobody waits for the answer to one."""
+        self._gather_s = GATHER_S
 
     async def read(self) -> bytes:
         """The next piece, up to `PIECE_BYTES`; none when the peer has ended, or broke off."""
@@ -130,8 +135,8 @@ class Hearing:
                 self._loop.call_soon_threadsafe(self._came.set)
                 if not piece:
                     return
-                if len(piece) < GATHER_BYTES:
-                    time.sleep(GATHER_S)
+                if self._gather_s and len(piece) < GATHER_BYTES:
+                    time.sleep(self._gather_s)
 
     def _received(self) -> bytes:
         ready = select.poll()

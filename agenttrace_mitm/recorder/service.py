@@ -153,6 +153,7 @@ class Service:
                     if isinstance(frame, Hello):
                         worker = frame.worker
                         self._links[worker] = link
+                        hearing.gather()
                     self._take(frame, worker, link)
                     if isinstance(frame, Ended) and not hearing.is_behind:
                         time.sleep(BREATH_S)

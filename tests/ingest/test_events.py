@@ -1,14 +1,17 @@
 """Events that programs send: judged, priced, told apart, and written by the recorder."""
 
 import asyncio
+import time
 
 import pytest
 
 from agenttrace_mitm import clock
 from agenttrace_mitm.ingest.events import read
-from agenttrace_mitm.ingest.handover import NotTaken, hand_over
+from agenttrace_mitm.ingest.handover import MOST_KEPT, Handover, NotTaken
 from agenttrace_mitm.model import LlmCall
 from agenttrace_mitm.pipeline import Pipeline
+from agenttrace_mitm.pricing.calls import cost_columns
+from agenttrace_mitm.recorder import link
 from agenttrace_mitm.recorder.service import Service
 from agenttrace_mitm.store import KnownContent, Spool, Writer, open_database
 from agenttrace_mitm.traces import Fingerprinter
@@ -39,6 +42,21 @@ def test_a_price_of_the_client_is_taken_where_there_is_no_other():
     call = one(model="my-own", cost_usd=0.25)
     assert (call.cost_nano_usd, call.price_source) == (250_000_000, "client")
     assert one(model="my-own").unpriced_reason == "unknown_model"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {}, {"model": "unheard-of"}, {"provider": None}, {"tokens_in": None, "tokens_out": None},
+        {"operation": "moderation"}, {"status_code": 500}, {"cache_read_tokens": 2000},
+        {"provider": "anthropic", "model": "claude-sonnet-4-5", "cache_write_tokens": 10},
+    ],
+)  # fmt: skip
+def test_a_call_is_priced_as_it_will_be_again(values):
+    """What `db reprice` says of the row is what it was written with."""
+    call = one(**values)
+    again = cost_columns(call)
+    assert {name: getattr(call, name) for name in again} == again
 
 
 def test_failures_are_failures():
@@ -124,6 +142,15 @@ class Recorder:
         return self.db.execute(f"select count(*) from {table}").fetchone()[0]
 
 
+async def hand_over(batch, socket, patience_s=10.0):
+    """As a web process that ends after it."""
+    way = Handover(socket, patience_s)
+    try:
+        await way.give(batch)
+    finally:
+        way.close()
+
+
 async def test_events_are_stored_once_however_often_they_come(tmp_path):
     beat = {"id": "h", "agent_id": "bot", "event_type": "heartbeat", "timestamp": 1795168800000}
     async with Recorder(tmp_path) as recorder:
@@ -154,6 +181,57 @@ async def test_secrets_and_the_tier_apply_to_events_too(tmp_path):
         for file in folder.iterdir():
             if file.is_file():
                 assert secret.encode() not in file.read_bytes()
+
+
+async def test_a_way_is_kept_open_and_survives_the_recorder(tmp_path):
+    """One connection serves batch after batch; where it leads nowhere any more, a new one does."""
+    way = Handover(tmp_path / "recorder.sock")
+    for number in range(2):
+        async with Recorder(tmp_path) as recorder:
+            for event in range(3):
+                await way.give(read([CALL | {"id": f"{number} {event}"}], NOW))
+                assert len(recorder.service._serving) == 1
+            assert recorder.count("llm_calls") == 3 * (number + 1)
+    with pytest.raises(NotTaken):
+        await way.give(read([CALL], NOW))
+    way.close()
+
+
+async def test_batches_at_once_have_a_connection_each_and_few_are_kept(tmp_path):
+    async with Recorder(tmp_path) as recorder:
+        way = Handover(recorder.socket)
+        batches = [read([CALL | {"id": f"{number}"}], NOW) for number in range(3 * MOST_KEPT)]
+        await asyncio.gather(*map(way.give, batches))
+        assert recorder.count("llm_calls") == len(batches)
+        async with asyncio.timeout(5):
+            while len(recorder.service._serving) > MOST_KEPT:
+                await asyncio.sleep(0.01)
+        way.close()
+
+
+async def test_an_acknowledgement_that_comes_late_is_not_taken_for_the_next_batch(tmp_path):
+    """Who did not wait for it hangs up."""
+    async with Recorder(tmp_path) as recorder:
+        way = Handover(recorder.socket, patience_s=0.3)
+        recorder.writer._commit_here = _locked
+        beat = {"id": "h", "agent_id": "a", "event_type": "heartbeat", "timestamp": 1795168800000}
+        with pytest.raises(NotTaken):
+            await way.give(read([beat], NOW))
+        assert not way._kept
+        del recorder.writer._commit_here
+        way.close()
+
+
+async def test_a_batch_does_not_wait_for_the_gathering_of_calls(tmp_path, monkeypatch):
+    """Small batches on a connection that is kept: each is heard as it comes."""
+    monkeypatch.setattr(link, "GATHER_S", 3.0)
+    async with Recorder(tmp_path) as recorder:
+        way = Handover(recorder.socket)
+        began = time.perf_counter()
+        for number in range(3):
+            await way.give(read([CALL | {"id": f"{number}"}], NOW))
+        assert time.perf_counter() - began < link.GATHER_S
+        way.close()
 
 
 async def test_no_recorder_takes_nothing(tmp_path):

@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 
 from agenttrace_mitm.ingest.events import read
-from agenttrace_mitm.ingest.handover import hand_over
 
-from .test_events import Recorder
+from .test_events import Recorder, hand_over
 from .varied import ITEMS, NOW, rows
 
 EXPECTED = Path(__file__).with_name("varied_rows.json")

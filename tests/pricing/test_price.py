@@ -1,11 +1,13 @@
 """Prices by hand: units, tiers, dates, and the reasons for having none."""
 
+import random
 import time
 from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
 
+from agenttrace_mitm import pricing
 from agenttrace_mitm.model import Cost, Unpriced, Usage
 from agenttrace_mitm.pricing import price
 from agenttrace_mitm.pricing.overrides import overrides
@@ -233,3 +235,34 @@ def test_a_cost_beyond_reason_is_no_cost():
     """What no call can cost was counted wrongly, and would overflow the sums of the pages."""
     assert cost(usage=Usage(10**12, 10**12)) == Unpriced("out_of_range")
     assert isinstance(cost(usage=Usage(10**9, 10**9)), Cost)
+
+
+METERS = ["cache_write_5m", "cache_write_1h", "input_audio", "web_searches", "images", "pages"]
+MANY = [None, 0, 1, 7, 1_000, 250_001, 10**12]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_plain_bill_is_the_same_bill(seed, monkeypatch):
+    """Where each unit has its rate, the short way to the cost tells what the long one does."""
+    rng, plain = random.Random(seed), pricing._plain
+    for _ in range(200):
+        provider, model = rng.choice(
+            [
+                ("openai", "gpt-4o"), ("openai", "gpt-5"), ("openai", "gpt-4o-audio-preview"),
+                ("anthropic", "claude-sonnet-4-5"), ("google", "gemini-2.5-pro"),
+                ("google", "gemini-2.0-flash"), ("cohere", "command-r-plus"),
+                ("deepseek", "deepseek-chat"), ("mistral", "mistral-large-latest"),
+            ]
+        )  # fmt: skip
+        counts = [rng.choice(MANY) for _ in range(5)]
+        detail = {name: rng.choice(MANY[1:]) for name in rng.sample(METERS, rng.randrange(3))}
+        asked = {
+            "provider": provider, "dialect": "other", "operation": "chat", "model": model,
+            "response_model": "", "usage": Usage(*counts[:2], None, *counts[2:], detail),
+            "at_us": rng.randrange(1_700_000_000_000_000, 1_795_000_000_000_000),
+            "service_tier": rng.choice(["", "flex", "batch", "priority"]),
+        }  # fmt: skip
+        monkeypatch.setattr(pricing, "_plain", plain)
+        short = price(**asked)
+        monkeypatch.setattr(pricing, "_plain", lambda *_: None)
+        assert short == price(**asked), asked

@@ -8,12 +8,11 @@ from pydantic import Field
 from agenttrace_mitm import clock
 from agenttrace_mitm.clock import new_id
 from agenttrace_mitm.ingest.events import Batch
-from agenttrace_mitm.ingest.handover import NotTaken, hand_over
 from agenttrace_mitm.model import Json
 
 from ..asking import rows_of
-from .endpoint import Answer, Call, Endpoint, Refused, Said, unavailable
-from .events import moment
+from .endpoint import Answer, Call, Endpoint, Refused, Said
+from .events import hand_over, moment
 
 QUIET_US = 10 * 60_000_000
 BAD_SHARE = 0.2
@@ -159,10 +158,7 @@ async def _note(call: Call, type_: str) -> Noted:
         "id": id_, "at_us": now_us, "agent_id": said.agent_id, "type": type_, "name": said.name,
         "tags": said.tags, "received_us": now_us,
     }  # fmt: skip
-    try:
-        await hand_over(Batch((), (event,), ()), settings.recorder_socket)
-    except NotTaken as error:
-        raise unavailable(error) from None
+    await hand_over(call, settings, Batch((), (event,), ()))
     return Noted(id=id_)
 
 

@@ -11,9 +11,10 @@ from weakref import WeakKeyDictionary
 from pydantic import Field
 
 from agenttrace_mitm import clock
-from agenttrace_mitm.ingest.events import MOST, Event, EventResult, read
-from agenttrace_mitm.ingest.handover import NotTaken, hand_over
+from agenttrace_mitm.ingest.events import MOST, Batch, Event, EventResult, read
+from agenttrace_mitm.ingest.handover import Handover, NotTaken
 from agenttrace_mitm.model import Json
+from agenttrace_mitm.settings import Settings
 
 from ..asking import rows_of
 from ..site import Datasette
@@ -65,6 +66,7 @@ class Bucket:
 
 
 _buckets: WeakKeyDictionary[Datasette, dict[str, Bucket]] = WeakKeyDictionary()
+_ways: WeakKeyDictionary[Datasette, Handover] = WeakKeyDictionary()
 
 
 async def _take(call: Call) -> tuple[int, Taken]:
@@ -79,14 +81,22 @@ async def _take(call: Call) -> tuple[int, Taken]:
     if wait_ms := bucket.take(len(items)):
         raise Refused(429, "Too many events", "Wait, then send them again", wait_ms)
     batch = read(items, clock.now_us())
-    try:
-        await hand_over(batch, settings.recorder_socket)
-    except NotTaken as error:
-        raise unavailable(error) from None
+    await hand_over(call, settings, batch)
     status: dict[int, Literal["ok", "partial", "error"]] = {200: "ok", 207: "partial", 400: "error"}
     ids = [one.id for one in batch.results if one.id]
     results = list(batch.results)
     return batch.status, Taken(status=status[batch.status], event_ids=ids, results=results)
+
+
+async def hand_over(call: Call, settings: Settings, batch: Batch) -> None:
+    """Returns once *batch* is stored; 503 when it cannot be now."""
+    way = _ways.get(call.datasette)
+    if way is None:
+        way = _ways[call.datasette] = Handover(settings.recorder_socket)
+    try:
+        await way.give(batch)
+    except NotTaken as error:
+        raise unavailable(error) from None
 
 
 def _items(body: Any) -> list[Json]:
