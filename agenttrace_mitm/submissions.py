@@ -7,19 +7,28 @@ Goes out: records and events under the privacy tier, without secrets.
 from collections.abc import Sequence
 from typing import Literal
 
+import msgspec
 from pydantic import TypeAdapter
 
-from .model import LlmCall, Placement, Record, StoredEvent, StoredSession
+from .model import (
+    LlmCall,
+    Placement,
+    Record,
+    StoredEvent,
+    StoredSession,
+    SubmittedCall,
+    row_of,
+)
 from .privacy import Redactor, keep, keep_event
 from .stored import without_secrets
 
-_CALLS = TypeAdapter(list[LlmCall])
+_CALLS = msgspec.json.Decoder(list[SubmittedCall])
 _EVENTS = TypeAdapter(list[StoredEvent])
 
 
 def calls_told(said: bytes, tier: Literal[1, 2, 3]) -> list[Record]:
     """The calls of *said*, a JSON list.  Raises `ValueError` when it is not one."""
-    calls = _CALLS.validate_json(said)
+    calls = [told.stored(tier) for told in _CALLS.decode(said)]
     # Nearly all have no secret, and one look at what came says so.
     is_clean = _is_clean(said)
     return [
@@ -39,9 +48,7 @@ def events_told(said: bytes, tier: Literal[1, 2, 3]) -> list[StoredEvent]:
 def _record(
     call: LlmCall, placement: Placement, tier: Literal[1, 2, 3], *, is_clean: bool
 ) -> Record:
-    if call.privacy_tier != tier:
-        call = call.model_copy(update={"privacy_tier": tier})
-    record = Record.judged({"call": call, "placement": placement})
+    record = row_of(Record, call=call, placement=placement)
     return keep(record if is_clean else without_secrets(record, Redactor()), tier)
 
 

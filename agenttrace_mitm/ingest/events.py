@@ -15,7 +15,7 @@ import msgspec
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from ..clock import derived_id, new_id
-from ..model import Cost, Json, JsonObject, Unpriced, Usage
+from ..model import Cost, Json, JsonObject, SubmittedCall, Unpriced, Usage
 from ..pricing import price
 from ..pricing.calls import columns_of
 
@@ -105,10 +105,10 @@ class EventResult(BaseModel):
 class Batch:
     """The events of a request: what can be stored, and what became of each.
 
-    *calls* and *events* are fields of `LlmCall` and `StoredEvent`; what is absent is not known.
+    *events* are fields of `StoredEvent`; what is absent is not known.
     """
 
-    calls: tuple[JsonObject, ...]
+    calls: tuple[SubmittedCall, ...]
     events: tuple[JsonObject, ...]
     results: tuple[EventResult, ...]
 
@@ -121,7 +121,7 @@ class Batch:
 
 def read(items: Sequence[Json], now_us: int) -> Batch:
     """Judge *items* one by one: one that is wrong costs itself alone."""
-    calls: list[JsonObject] = []
+    calls: list[SubmittedCall] = []
     events: list[JsonObject] = []
     results = []
     for index, item in enumerate(items):
@@ -167,49 +167,14 @@ def _moment(event: Event, now_us: int) -> int:
     return at_us
 
 
-def _call(event: Event, id_: str, at_us: int) -> JsonObject:
-    """The call that *event* tells of, priced.  Its values are judged: they are those of `Event`."""
+def _call(event: Event, id_: str, at_us: int) -> SubmittedCall:
+    """The call that *event* tells of, priced."""
     total = event.tokens_total
     if total is None and event.tokens_in is not None and event.tokens_out is not None:
         total = event.tokens_in + event.tokens_out
     counted = event.tokens_in is not None or event.tokens_out is not None
     failed = (event.status_code or 0) >= 400 or bool(event.error_message or event.error_type)
     provider = (event.provider or "unknown").lower()
-    values: JsonObject = {
-        "id": id_,
-        "started_us": at_us,
-        "ended_us": at_us + round((event.latency_ms or 0) * 1_000),
-        "provider": provider,
-        "operation": event.operation,
-        "kind": "llm",
-        "billing": "metered",
-        "tags": event.tags,
-        "host": "",
-        "method": "POST",
-        "path": "",
-        "model": event.model,
-        "response_model": event.response_model,
-        "status_code": event.status_code,
-        "outcome": "error" if failed else "ok",
-        "error_type": event.error_type,
-        "error_message": event.error_message,
-        "tokens_in": event.tokens_in,
-        "tokens_out": event.tokens_out,
-        "tokens_total": total,
-        "cache_read_tokens": event.cache_read_tokens,
-        "cache_write_tokens": event.cache_write_tokens,
-        "reasoning_tokens": event.reasoning_tokens,
-        "usage_source": "reported" if counted else "none",
-        "latency_ms": event.latency_ms,
-        "ttft_ms": event.ttft_ms,
-        "client_request_id": event.id,
-        "trace_id": _hex_id(event.trace_id, 32),
-        "span_id": _hex_id(event.span_id, 16),
-        "parent_span_id": _hex_id(event.parent_span_id, 16),
-        "session_id": event.session_id,
-        "agent_id": event.agent_id,
-        "source": event.source,
-    }
     # As `cost_columns` would, which wants the whole call: there are thousands a second.
     found = price(
         provider=provider,
@@ -231,7 +196,37 @@ def _call(event: Event, id_: str, at_us: int) -> JsonObject:
     if isinstance(found, Unpriced) and event.cost_usd is not None:
         nano_usd = round(event.cost_usd * 1e9)
         found = Cost(nano_usd, {"reported": nano_usd}, "client")
-    return _known(values | columns_of(found))
+    return SubmittedCall(
+        id=id_,
+        started_us=at_us,
+        ended_us=at_us + round((event.latency_ms or 0) * 1_000),
+        provider=provider,
+        operation=event.operation,
+        model=event.model,
+        response_model=event.response_model,
+        status_code=event.status_code,
+        outcome="error" if failed else "ok",
+        error_type=event.error_type,
+        error_message=event.error_message,
+        tokens_in=event.tokens_in,
+        tokens_out=event.tokens_out,
+        tokens_total=total,
+        cache_read_tokens=event.cache_read_tokens,
+        cache_write_tokens=event.cache_write_tokens,
+        reasoning_tokens=event.reasoning_tokens,
+        usage_source="reported" if counted else "none",
+        latency_ms=event.latency_ms,
+        ttft_ms=event.ttft_ms,
+        client_request_id=event.id,
+        trace_id=_hex_id(event.trace_id, 32),
+        span_id=_hex_id(event.span_id, 16),
+        parent_span_id=_hex_id(event.parent_span_id, 16),
+        session_id=event.session_id,
+        agent_id=event.agent_id,
+        source=event.source,
+        tags=event.tags,
+        **columns_of(found),
+    )
 
 
 def _event(event: Event, id_: str, at_us: int, now_us: int) -> JsonObject:

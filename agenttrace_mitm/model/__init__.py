@@ -45,6 +45,7 @@ from .placement import (
     StoredTrace,
 )
 from .row import row_of
+from .submitted import SubmittedCall
 from .usage import Cost, Unpriced, Usage, UsageSource
 
 __all__ = [
@@ -89,6 +90,7 @@ __all__ = [
     "StoredToolCall",
     "StoredToolResult",
     "StoredTrace",
+    "SubmittedCall",
     "TextPart",
     "ToolCallPart",
     "ToolResultPart",

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any, Self, cast
+from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict
 
@@ -17,11 +17,6 @@ class Row(BaseModel):
         ser_json_bytes="base64",
         val_json_bytes="base64",
     )
-
-    @classmethod
-    def judged(cls, values: dict[str, Any]) -> Self:
-        """The row of *values* that were judged already; `row_of` where mypy can see them."""
-        return row_of(cls, **values)
 
 
 def row_of[**P, R: Row](row: Callable[P, R], *_: P.args, **values: P.kwargs) -> R:

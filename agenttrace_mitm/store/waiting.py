@@ -126,6 +126,8 @@ class Waiting[T]:
 def weight(record: Record) -> int:
     """About how many bytes of content *record* holds; its figures are not worth counting."""
     payload = record.payload
+    if payload is None and not record.messages:
+        return 0
     found = 2 * sum(len(message.text or "") for message in record.messages)
     if payload:
         found += len(payload.request_body or b"") + len(payload.response_body or b"")

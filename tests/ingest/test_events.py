@@ -8,7 +8,6 @@ import pytest
 from agenttrace_mitm import clock
 from agenttrace_mitm.ingest.events import read
 from agenttrace_mitm.ingest.handover import MOST_KEPT, Handover, NotTaken
-from agenttrace_mitm.model import LlmCall
 from agenttrace_mitm.pipeline import Pipeline
 from agenttrace_mitm.pricing.calls import cost_columns
 from agenttrace_mitm.recorder import link
@@ -27,7 +26,7 @@ CALL = {
 def one(**values):
     batch = read([CALL | values], NOW)
     assert batch.status == 200, batch.results
-    return LlmCall(**batch.calls[0])
+    return batch.calls[0].stored(3)
 
 
 def test_a_call_is_priced_by_us():
