@@ -23,8 +23,8 @@ from typing import Any
 from .. import health
 from .. import settings as settings_module
 from ..errors import AgentTraceError, CaptureError
+from ..hosts import certificate_names, hosts, speaking
 from ..listening import inherited, listener
-from ..providers import certificate_names, hosts, speaking
 from ..scheduling import SHORT_NS, take_slices
 from ..settings import Settings
 from . import authority, bounded, faithful, pressure, quick

@@ -18,7 +18,7 @@ from mitmproxy import ctx
 
 from .. import settings as settings_module
 from ..errors import AgentTraceError
-from ..providers import hosts, speaking
+from ..hosts import hosts, speaking
 from ..settings import Settings
 from . import bounded, faithful, pressure
 from .addon import AgentTrace

@@ -50,7 +50,7 @@ def context(settings: "Settings", facts: dict[str, Any]) -> "Context":
 
 def recorded_hosts(settings: "Settings") -> tuple[str, ...]:
     """The hosts that are decrypted under these settings."""
-    from ..providers.hosts import hosts
+    from ..hosts import hosts
 
     chosen = hosts(settings.hosts_added, settings.hosts_disabled, settings.hosts_enabled)
     return tuple(chosen)
