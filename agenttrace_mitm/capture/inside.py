@@ -96,7 +96,7 @@ class Inside:
             )
             assert child.stdin
             assert child.stdout
-            child.stdin.write(json.dumps(settings.model_dump(mode="json")).encode() + b"\n")
+            child.stdin.write(json.dumps(settings.told()).encode() + b"\n")
             said = json.loads(await child.stdout.readline())
         except (OSError, ValueError) as error:
             log.error("AgentTrace's recorder did not start (%s); traffic goes on", error)

@@ -123,7 +123,7 @@ def add(host: str, dialect: str, provider: str | None) -> None:
         )
     name = (provider or _named(host.lower(), dialect)).lower()
     speaks = dialect if dialect in FAMILIES else "openai"
-    added = settings.model_dump(mode="json")["hosts_added"]
+    added = settings.told()["hosts_added"]
     added[host.lower()] = name if name == dialect else {"speaks": speaks, "provider": name}
     _change(settings, hosts_added=added)
     click.echo(f"Calls to {host.lower()} are recorded as {name}.")

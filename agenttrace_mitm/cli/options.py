@@ -51,9 +51,11 @@ def settings(*names: str) -> Callable[[Function], Function]:
 
 def load(given: Mapping[str, Any]) -> "Settings":
     """The settings in force, with absolute paths: the processes have a folder of their own."""
+    from msgspec.structs import replace
+
     from ..settings import load as load_settings
 
     found = load_settings({name: value for name, value in given.items() if value is not None})
     paths = {name: getattr(found, name) for name in ("home", *PATHS)}
     absolute = {name: path.expanduser().absolute() for name, path in paths.items() if path}
-    return found.model_copy(update=absolute)
+    return replace(found, **absolute)

@@ -51,6 +51,8 @@ def command(
 
 def prepared(given: dict[str, Any]) -> "Settings":
     """The settings, with the user's own proxy as the way out when none is set."""
+    from msgspec.structs import replace
+
     from ..launch import inherited
     from .instance import user_environ
 
@@ -60,7 +62,7 @@ def prepared(given: dict[str, Any]) -> "Settings":
     if settings.upstream_proxy:
         return settings
     proxy = inherited.upstream_proxy(user_environ(), settings.proxy_port)
-    return settings.model_copy(update={"upstream_proxy": proxy})
+    return replace(settings, upstream_proxy=proxy)
 
 
 def _judge_roots(file: "Path") -> None:

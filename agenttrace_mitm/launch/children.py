@@ -207,7 +207,7 @@ class Child:
         self, process: asyncio.subprocess.Process, settings: Settings
     ) -> dict[str, Any]:
         with contextlib.suppress(OSError):  # died already: the missing answer says so
-            await self._write({**settings.model_dump(mode="json"), **self._descriptors})
+            await self._write({**settings.told(), **self._descriptors})
         assert process.stdout
         try:
             async with asyncio.timeout(READY_WITHIN_S):

@@ -13,6 +13,8 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from msgspec.structs import replace
+
 from .. import __version__, clock, health
 from ..errors import AgentTraceError
 from ..settings import Settings
@@ -275,7 +277,7 @@ class Supervisor:
             "proxy_port": self._facts("capture").get("proxy_port"),
             "port": self._facts("web").get("port"),
         }
-        return self.settings.model_copy(update={k: v for k, v in found.items() if v})
+        return replace(self.settings, **{k: v for k, v in found.items() if v})
 
 
 @contextlib.asynccontextmanager
