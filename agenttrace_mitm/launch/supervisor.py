@@ -23,8 +23,9 @@ from .children import Child, Program
 from .ports import ProxyPorts
 
 PROGRAMS = (
-    Program("recorder", "agenttrace_mitm.recorder"),
+    # First, for programs wait for it; what they call is held until there is a recorder.
     Program("capture", "agenttrace_mitm.capture", drain_s=60.0),
+    Program("recorder", "agenttrace_mitm.recorder"),
     # Needs the tables that the recorder makes; the processor belongs to the proxy first.
     Program("web", "datasette_agenttrace", after=("recorder", "capture"), drain_s=5.0),
 )
