@@ -154,6 +154,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return self.home / "ca"
 
     @property
+    def root_file(self) -> Path:
+        """The certificate that programs have to trust: public, and all that most commands want."""
+        return self.ca_folder / "root.pem"
+
+    @property
     def run_folder(self) -> Path:
         """Sockets and the state of a running instance."""
         return self.home / "run"

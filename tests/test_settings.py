@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from agenttrace_mitm import settings
+from agenttrace_mitm.capture import authority
 from agenttrace_mitm.errors import SettingsError
 
 
@@ -102,6 +103,11 @@ def test_other_processes_hear_what_was_told(tmp_path):
         hosts_added={"a.b": settings.AddedHost(speaks="openai", provider="us"), "c.d": "mistral"},
     )
     assert settings.heard(json.loads(json.dumps(given.told()))) == given
+
+
+def test_the_file_that_programs_trust_is_the_authoritys():
+    found = settings.Settings()
+    assert found.root_file == found.ca_folder / authority.ROOT_FILE
 
 
 def test_settings_load_nothing_slow():
