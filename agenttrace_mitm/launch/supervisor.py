@@ -208,7 +208,8 @@ class Supervisor:
             "session": str(message.get("session") or ""),
             "tags": {**(message.get("tags") or {}), "run": id_},
         }
-        ports = await first.ask(run, id_)
+        # A run may begin while capture is started again.
+        ports = await first.ask(run, id_, patient=True)
         # Should capture restart, the program still knows these ports: ask for them again.
         run |= {"proxy_port": ports["proxy_port"], "sni_port": ports.get("sni_port")}
         self._runs[id_] = run

@@ -98,6 +98,16 @@ async def test_runs_keep_their_ports_when_capture_restarts(
         await until(lambda: any(what.startswith("close_run") for _, what in events()))
 
 
+async def test_a_run_may_begin_while_capture_is_started_again(settings, environ, programs):
+    async with running(settings, environ, programs):
+        before = (await ask(settings, op="status"))["processes"]["capture"]
+        os.kill(before["pid"], signal.SIGKILL)
+        opened = await ask(settings, op="open_run", agent="a")
+        assert opened["proxy_port"]
+        after = (await ask(settings, op="status"))["processes"]["capture"]
+        assert (after["restarts"], after["up"]) == (1, True)
+
+
 async def test_a_run_comes_in_through_every_worker(settings, environ, programs, events):
     """Several capture processes share the ports of a run, and a new one learns of them."""
     settings = replace(settings, workers=2)
