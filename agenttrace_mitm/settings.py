@@ -2,15 +2,19 @@
 
 Command line first, then `AGENTTRACE_*`, then `config.json` in the home folder, then the default.
 A wrong value raises `SettingsError` naming the setting and its source.
+
+Structs, not pydantic models: each process that starts begins by reading its settings, and pydantic
+takes 80 ms to be there.
 """
 
 import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from msgspec import NODEFAULT, Meta, Struct, convert, field, to_builtins
+from msgspec.structs import fields
 
 from .errors import SettingsError
 
@@ -35,101 +39,109 @@ def bytes_of(said: str) -> int:
         raise ValueError("a size is written like 500MB or 2GB") from None
 
 
-class AddedHost(BaseModel):
+class AddedHost(Struct, frozen=True, forbid_unknown_fields=True):
     """A host of the user's: whose dialect it speaks, and under which name it is recorded."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     speaks: str
     provider: str
 
 
-class Settings(BaseModel):
+class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the user may choose.  Field names are the names in `config.json`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    home: Annotated[Path, Meta(description="folder of everything stored")] = field(
+        default_factory=home_folder
+    )
+    proxy_host: Annotated[str, Meta(description="address the proxy listens on")] = "127.0.0.1"
+    proxy_port: Annotated[int, Meta(ge=0, le=65535, description="port of the proxy")] = 4000
+    workers: Annotated[
+        int, Meta(ge=1, le=64, description="capture processes that share that port")
+    ] = 1
+    host: Annotated[str, Meta(description="address of the web pages")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535, description="port of the web pages")] = 8080
+    db: Annotated[
+        Path | None, Meta(description="database file; data.db in the home folder when unset")
+    ] = None
+    privacy_tier: Annotated[
+        Literal[1, 2, 3],
+        Meta(description="1 metadata, 2 conversation without model replies, 3 everything"),
+    ] = 3
+    retention_days: Annotated[
+        int, Meta(ge=0, description="days that content is kept; 0 keeps it")
+    ] = 30
+    metadata_days: Annotated[
+        int, Meta(ge=0, description="days that calls are kept at all, sums stay; 0 keeps them")
+    ] = 0
+    retention_agents: Annotated[
+        dict[str, Annotated[int, Meta(ge=0)]],
+        Meta(description="agent -> days that its content is kept, where not as long as others'"),
+    ] = field(default_factory=dict)
+    metadata_agents: Annotated[
+        dict[str, Annotated[int, Meta(ge=0)]],
+        Meta(
+            description="agent -> days that its calls are kept at all, where not as long as others'"
+        ),
+    ] = field(default_factory=dict)
+    max_bytes: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="size, such as 2GB, beyond which the oldest content goes, then the oldest"
+            " calls; 0 is no limit",
+        ),
+    ] = 0
+    upstream_ca: Annotated[
+        Path | None,
+        Meta(description="PEM file trusted for upstream servers besides the system's roots"),
+    ] = None
+    upstream_proxy: Annotated[
+        str | None,
+        Meta(description="http://[user:password@]host:port through which providers are reached"),
+    ] = None
+    upstream_map: Annotated[
+        dict[str, str],
+        Meta(description="provider host -> host:port or URL that gets its traffic instead"),
+    ] = field(default_factory=dict)
+    hosts_enabled: Annotated[
+        list[str], Meta(description="host profiles switched on besides the five providers")
+    ] = field(default_factory=list)
+    hosts_disabled: Annotated[
+        list[str], Meta(description="provider hosts that are not decrypted")
+    ] = field(default_factory=list)
+    hosts_added: Annotated[
+        dict[str, str | AddedHost],
+        Meta(description="further hosts to decrypt: host -> provider, or -> {speaks, provider}"),
+    ] = field(default_factory=dict)
+    git: Annotated[
+        bool, Meta(description="ask git which commits a session made; never at privacy tier 1")
+    ] = True
+    alerts: Annotated[bool, Meta(description="`start` checks the alert rules every minute")] = True
+    ingest_per_minute: Annotated[
+        int, Meta(ge=1, description="events a minute that the API takes from one token")
+    ] = 1000
+    time_zone: Annotated[
+        str,
+        Meta(description="zone of budgets' days, such as Europe/Berlin; empty: the machine's own"),
+    ] = ""
+    public_url: Annotated[
+        str,
+        Meta(description="address of the pages as links in alerts name it; empty: host and port"),
+    ] = ""
+    smtp: Annotated[
+        dict[str, str],
+        Meta(
+            description="mail server of alerts: SMTP_HOST and the like; the environment comes first"
+        ),
+    ] = field(default_factory=dict)
+    open_browser: Annotated[bool, Meta(description="open the dashboard when it starts")] = True
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="what the log files hold")
+    ] = "warning"
 
-    home: Path = Field(default_factory=home_folder, description="folder of everything stored")
-    proxy_host: str = Field("127.0.0.1", description="address the proxy listens on")
-    proxy_port: int = Field(4000, ge=0, le=65535, description="port of the proxy")
-    workers: int = Field(1, ge=1, le=64, description="capture processes that share that port")
-    host: str = Field("127.0.0.1", description="address of the web pages")
-    port: int = Field(8080, ge=0, le=65535, description="port of the web pages")
-    db: Path | None = Field(
-        None, description="database file; data.db in the home folder when unset"
-    )
-    privacy_tier: Literal[1, 2, 3] = Field(
-        3, description="1 metadata, 2 conversation without model replies, 3 everything"
-    )
-    retention_days: int = Field(30, ge=0, description="days that content is kept; 0 keeps it")
-    metadata_days: int = Field(
-        0, ge=0, description="days that calls are kept at all, sums stay; 0 keeps them"
-    )
-    retention_agents: dict[str, Annotated[int, Field(ge=0)]] = Field(
-        default_factory=dict,
-        description="agent -> days that its content is kept, where not as long as others'",
-    )
-    metadata_agents: dict[str, Annotated[int, Field(ge=0)]] = Field(
-        default_factory=dict,
-        description="agent -> days that its calls are kept at all, where not as long as others'",
-    )
-    max_bytes: int = Field(
-        0,
-        ge=0,
-        description="size, such as 2GB, beyond which the oldest content goes, then the oldest"
-        " calls; 0 is no limit",
-    )
-    upstream_ca: Path | None = Field(
-        None, description="PEM file trusted for upstream servers besides the system's roots"
-    )
-    upstream_proxy: str | None = Field(
-        None, description="http://[user:password@]host:port through which providers are reached"
-    )
-    upstream_map: dict[str, str] = Field(
-        default_factory=dict,
-        description="provider host -> host:port or URL that gets its traffic instead",
-    )
-    hosts_enabled: list[str] = Field(
-        default_factory=list, description="host profiles switched on besides the five providers"
-    )
-    hosts_disabled: list[str] = Field(
-        default_factory=list, description="provider hosts that are not decrypted"
-    )
-    hosts_added: dict[str, str | AddedHost] = Field(
-        default_factory=dict,
-        description="further hosts to decrypt: host -> provider, or -> {speaks, provider}",
-    )
-    git: bool = Field(
-        True, description="ask git which commits a session made; never at privacy tier 1"
-    )
-    alerts: bool = Field(True, description="`start` checks the alert rules every minute")
-    ingest_per_minute: int = Field(
-        1000, ge=1, description="events a minute that the API takes from one token"
-    )
-    time_zone: str = Field(
-        "", description="zone of budgets' days, such as Europe/Berlin; empty: the machine's own"
-    )
-    public_url: str = Field(
-        "", description="address of the pages as links in alerts name it; empty: host and port"
-    )
-    smtp: dict[str, str] = Field(
-        default_factory=dict,
-        description="mail server of alerts: SMTP_HOST and the like; the environment comes first",
-    )
-    open_browser: bool = Field(True, description="open the dashboard when it starts")
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "warning", description="what the log files hold"
-    )
-
-    @field_validator("privacy_tier", mode="before")
-    @classmethod
-    def _tier_from_text(cls, value: object) -> object:
-        return int(value) if isinstance(value, str) and value.isdigit() else value
-
-    @field_validator("max_bytes", mode="before")
-    @classmethod
-    def _bytes_from_text(cls, value: object) -> object:
-        return bytes_of(value) if isinstance(value, str) else value
+    def told(self) -> dict[str, Any]:
+        """As JSON can say them: for another process, which makes them again by `heard`."""
+        said: dict[str, Any] = to_builtins(self, enc_hook=str)  # of ours, only paths are strange
+        return said
 
     @property
     def database(self) -> Path:
@@ -140,6 +152,11 @@ class Settings(BaseModel):
     def ca_folder(self) -> Path:
         """Certificate authority: key, certificates, trust bundles."""
         return self.home / "ca"
+
+    @property
+    def root_file(self) -> Path:
+        """The certificate that programs have to trust: public, and all that most commands want."""
+        return self.ca_folder / "root.pem"
 
     @property
     def run_folder(self) -> Path:
@@ -193,10 +210,32 @@ def load(given: Mapping[str, Any] | None = None) -> Settings:
     said = {key: value for key, value in (given or {}).items() if value is not None}
     config = home_folder() / "config.json"
     filed = _filed(config)
+    given = {**filed, **_environment(), **said}
     try:
-        return Settings(**{**filed, **_environment(), **said})
-    except ValidationError as error:
-        raise _explain(error, said, config) from None
+        return heard(given)
+    except ValueError as error:
+        raise _explain(error, given, said, config) from None
+
+
+def heard(given: Mapping[str, Any]) -> Settings:
+    """The settings that *given* says, and defaults.  Raises `ValueError` for what is none."""
+    return convert(
+        {name: _meant(name, value) for name, value in given.items()},
+        Settings,
+        strict=False,
+        dec_hook=_path,
+    )
+
+
+def described() -> dict[str, tuple[object, str]]:
+    """Default and meaning of each setting."""
+    return {
+        one.name: (
+            one.default if one.default is not NODEFAULT else one.default_factory(),
+            get_args(one.type)[1].description,
+        )
+        for one in fields(Settings)
+    }
 
 
 def _filed(config: Path) -> dict[str, Any]:
@@ -219,12 +258,12 @@ def _filed(config: Path) -> dict[str, Any]:
 def _environment() -> dict[str, Any]:
     """What `AGENTTRACE_*` says: a word, or JSON where a setting is a list or an object."""
     found: dict[str, Any] = {}
-    for name, field in Settings.model_fields.items():
+    for name, kind in _KINDS.items():
         variable = ENV_PREFIX + name.upper()
         if (value := os.environ.get(variable)) is None:
             continue
         found[name] = value
-        if get_origin(field.annotation) in (list, dict):
+        if get_origin(kind) in (list, dict):
             try:
                 found[name] = json.loads(value)
             except ValueError as error:
@@ -233,16 +272,59 @@ def _environment() -> dict[str, Any]:
     return found
 
 
-def _explain(error: ValidationError, said: Mapping[str, Any], config: Path) -> SettingsError:
-    first = error.errors()[0]
-    name = str(first["loc"][0]) if first["loc"] else "settings"
-    variable = ENV_PREFIX + name.upper()
-    if name in said:
-        where = f"--{name.replace('_', '-')} on the command line"
-    elif variable in os.environ:
-        where = f"{variable} in the environment"
-    else:
-        where = f"{name!r} in {config}"
-    if first["type"] == "extra_forbidden":
-        return SettingsError(f"{where} is not a setting", "See docs/settings.md for the names")
-    return SettingsError(f"{where} is wrong: {first['msg']} (got {first['input']!r})", "Correct it")
+def _meant(name: str, value: object) -> object:
+    """*value* of the setting *name*, where people have more words for it than JSON has."""
+    if not isinstance(value, str):
+        return value
+    if name == "max_bytes":
+        return bytes_of(value)
+    if _KINDS.get(name) is bool and value.lower() in (*_YES, *_NO):
+        return value.lower() in _YES
+    return value
+
+
+def _path(kind: type, value: object) -> Path:
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    raise ValueError("Expected a path")
+
+
+def _explain(
+    error: ValueError, given: Mapping[str, Any], said: Mapping[str, Any], config: Path
+) -> SettingsError:
+    """What is wrong with the first of the *given* that is."""
+    for name, value in given.items():
+        if name in said:
+            where = f"--{name.replace('_', '-')} on the command line"
+        elif (variable := ENV_PREFIX + name.upper()) in os.environ:
+            where = f"{variable} in the environment"
+        else:
+            where = f"{name!r} in {config}"
+        if name not in _KINDS:
+            return SettingsError(f"{where} is not a setting", "See docs/settings.md for the names")
+        try:
+            heard({name: value})
+        except ValueError as wrong:
+            expected = _wanted(name)
+            problem = f"expected {expected}" if expected else f"{wrong}"
+            problem = f"{where} is wrong: {problem} (got {value!r})"
+            return SettingsError(problem, "Correct it")
+    return SettingsError(f"The settings are wrong: {error}", "Correct them")
+
+
+def _wanted(name: str) -> str:
+    """What a value of the setting has to be; empty where only the error can say."""
+    kind, meta = _KINDS[name], get_args(Settings.__annotations__[name])[1]
+    if get_origin(kind) is Literal:
+        return f"one of {', '.join(map(str, get_args(kind)))}"
+    if name == "max_bytes":
+        return "a size like 500MB or 2GB"
+    if kind is int:
+        most = "" if meta.le is None else f" to {meta.le}"
+        return f"a whole number from {meta.ge}{most}"
+    return "true or false" if kind is bool else ""
+
+
+_KINDS: Mapping[str, Any] = {one.name: get_args(one.type)[0] for one in fields(Settings)}
+_YES, _NO = ("yes", "y", "on", "t"), ("no", "n", "off", "f")
+"""Beside `true`, `1` and their opposites, which msgspec knows."""

@@ -248,7 +248,7 @@ def _server(file: Path) -> Iterator[_Server]:
         )  # fmt: skip
         try:
             assert process.stdin and process.stdout
-            process.stdin.write(json.dumps(settings.model_dump(mode="json")) + "\n")
+            process.stdin.write(json.dumps(settings.told()) + "\n")
             process.stdin.flush()
             port = json.loads(process.stdout.readline())["port"]
             token = settings.token_file.read_text().strip()

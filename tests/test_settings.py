@@ -1,11 +1,15 @@
 """Where a setting comes from: command line, environment, file, default, in this order."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from agenttrace_mitm import settings
+from agenttrace_mitm.capture import authority
+from agenttrace_mitm.errors import SettingsError
 
 
 @pytest.fixture
@@ -44,3 +48,71 @@ def test_settings_made_by_hand_are_what_was_given(config, monkeypatch):
     monkeypatch.setenv("AGENTTRACE_PORT", "1")
     given = settings.Settings(retention_days=7)
     assert (given.retention_days, given.port) == (7, 8080)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("proxy_port", "abc", "expected a whole number from 0 to 65535 (got 'abc')"),
+        ("proxy_port", 65536, "expected a whole number from 0 to 65535 (got 65536)"),
+        ("retention_days", -1, "expected a whole number from 0 (got -1)"),
+        ("privacy_tier", "4", "expected one of 1, 2, 3 (got '4')"),
+        ("log_level", "loud", "expected one of debug, info, warning, error (got 'loud')"),
+        ("max_bytes", "2 buckets", "expected a size like 500MB or 2GB (got '2 buckets')"),
+        ("git", "perhaps", "expected true or false (got 'perhaps')"),
+        ("hosts_enabled", [1], "Expected `str`, got `int` - at `$"),
+        ("upstream_ca", 1, "Expected a path"),
+        ("hosts_added", {"x": {"speaks": "openai", "name": "x"}}, "unknown field `name`"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_place_and_what_it_should_be(
+    config, monkeypatch, name, value, expected
+):
+    config.write_text(json.dumps({name: value}))
+    with pytest.raises(SettingsError) as wrong:
+        settings.load()
+    assert wrong.value.problem.startswith(f"{name!r} in {config} is wrong: ")
+    assert expected in wrong.value.problem
+    if isinstance(value, str):
+        config.unlink()
+        monkeypatch.setenv(f"AGENTTRACE_{name.upper()}", value)
+        with pytest.raises(SettingsError, match=f"AGENTTRACE_{name.upper()} in the environment"):
+            settings.load()
+        with pytest.raises(SettingsError, match=f"--{name.replace('_', '-')} on the command line"):
+            settings.load({name: value})
+
+
+def test_an_unknown_setting_is_named(config):
+    config.write_text('{"prot": 1}')
+    with pytest.raises(SettingsError, match="is not a setting"):
+        settings.load()
+
+
+@pytest.mark.parametrize("word", ["no", "NO", "off", "false", "0", "n", "f", False, 0])
+def test_people_say_no_in_many_ways(config, word):
+    assert settings.load({"git": word}).git is False
+    assert settings.load({"git": {"0": "1", "false": "True"}.get(str(word), "yes")}).git is True
+
+
+def test_other_processes_hear_what_was_told(tmp_path):
+    given = settings.Settings(
+        home=tmp_path,
+        db=tmp_path / "x.db",
+        max_bytes=7,
+        retention_agents={"a": 1},
+        hosts_added={"a.b": settings.AddedHost(speaks="openai", provider="us"), "c.d": "mistral"},
+    )
+    assert settings.heard(json.loads(json.dumps(given.told()))) == given
+
+
+def test_the_file_that_programs_trust_is_the_authoritys():
+    found = settings.Settings()
+    assert found.root_file == found.ca_folder / authority.ROOT_FILE
+
+
+def test_settings_load_nothing_slow():
+    """Each process that starts begins with them."""
+    code = "import agenttrace_mitm.launch.daemon, sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    unwanted = {"pydantic", "sqlite3", "cryptography", "agenttrace_mitm.store"}
+    assert not unwanted & set(done.stdout.split())

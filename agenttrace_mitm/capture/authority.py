@@ -14,6 +14,7 @@ import ipaddress
 import os
 import re
 import ssl
+import stat
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -53,7 +54,7 @@ USER_BUNDLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 _PEM = serialization.Encoding.PEM
 _CERTIFICATE = re.compile(
-    rb"-----BEGIN (?:TRUSTED )?CERTIFICATE-----.+?-----END (?:TRUSTED )?CERTIFICATE-----", re.DOTALL
+    rb"-----BEGIN (?:TRUSTED )?CERTIFICATE-----[^-]+-----END (?:TRUSTED )?CERTIFICATE-----"
 )
 
 
@@ -142,7 +143,7 @@ def write_bundle(folder: Path, environ: Mapping[str, str], extra: Path | None = 
     user's own files are only read.
     """
     target = folder / BUNDLE_FILE
-    _place(target, _merged([*trusted(environ, target), extra, folder / ROOT_FILE]), 0o644)
+    _keep(target, _merged([*trusted(environ, target), extra, folder / ROOT_FILE]), 0o644)
     return target
 
 
@@ -152,7 +153,7 @@ def write_upstream_roots(target: Path, environ: Mapping[str, str], extra: Path |
         raise CaptureError(
             f"The file {extra} of the setting upstream_ca does not exist", "Correct the setting"
         )
-    _place(target, _merged([*trusted(environ), extra], without=_is_ours), 0o600)
+    _keep(target, _merged([*trusted(environ), extra], without=_is_ours), 0o600)
     return target
 
 
@@ -327,6 +328,14 @@ def _complete(folder: Path, pair: _Pair) -> None:
 def _write(folder: Path, pair: _Pair) -> None:
     _place(folder / KEY_FILE, pair.pem(), 0o600)
     _place(folder / ROOT_FILE, pair.root.public_bytes(_PEM), 0o644)
+
+
+def _keep(target: Path, content: bytes, mode: int) -> None:
+    """Like `_place`, where it is not there already: each start would wait for the disk."""
+    with contextlib.suppress(OSError):
+        if stat.S_IMODE(target.stat().st_mode) == mode and target.read_bytes() == content:
+            return
+    _place(target, content, mode)
 
 
 def _place(target: Path, content: bytes, mode: int) -> None:

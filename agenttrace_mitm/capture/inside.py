@@ -18,7 +18,7 @@ from mitmproxy import ctx
 
 from .. import settings as settings_module
 from ..errors import AgentTraceError
-from ..providers import hosts, speaking
+from ..hosts import hosts, speaking
 from ..settings import Settings
 from . import bounded, faithful, pressure
 from .addon import AgentTrace
@@ -96,7 +96,7 @@ class Inside:
             )
             assert child.stdin
             assert child.stdout
-            child.stdin.write(json.dumps(settings.model_dump(mode="json")).encode() + b"\n")
+            child.stdin.write(json.dumps(settings.told()).encode() + b"\n")
             said = json.loads(await child.stdout.readline())
         except (OSError, ValueError) as error:
             log.error("AgentTrace's recorder did not start (%s); traffic goes on", error)

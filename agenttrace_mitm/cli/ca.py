@@ -33,8 +33,8 @@ def show() -> None:
 def rotate() -> None:
     """Make a new one.  Whatever was told to trust the old one has to be told again."""
     from ..capture import authority
+    from ..hosts import certificate_names, hosts
     from ..launch import control
-    from ..providers.hosts import certificate_names, hosts
 
     settings = options.load({})
     # As capture asks for it: a host that is switched off keeps its name.

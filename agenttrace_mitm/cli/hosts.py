@@ -32,7 +32,8 @@ def command() -> None:
 @command.command("list")
 def list_() -> None:
     """Show the recorded hosts, and the profiles that could be enabled."""
-    from ..providers import PROFILES, hosts
+    from ..hosts import hosts
+    from ..profiles import PROFILES
     from .text import table
 
     settings = options.load({})
@@ -51,7 +52,8 @@ def list_() -> None:
 @click.argument("name")
 def enable(name: str) -> None:
     """Record a profile, or a host that was disabled."""
-    from ..providers import PROFILES, hosts
+    from ..hosts import hosts
+    from ..profiles import PROFILES
 
     settings = options.load({})
     if name in PROFILES:
@@ -71,7 +73,7 @@ def enable(name: str) -> None:
 @click.argument("name")
 def disable(name: str) -> None:
     """Let a profile or a host pass through unrecorded."""
-    from ..providers.hosts import hosts
+    from ..hosts import hosts
 
     settings = options.load({})
     if name in settings.hosts_enabled:
@@ -101,7 +103,7 @@ def add(host: str, dialect: str, provider: str | None) -> None:
     agenttrace-mitm hosts add llm.example.com openai
     agenttrace-mitm hosts add llm.example.com anthropic --provider acme
     """
-    from ..providers.hosts import FAMILIES, known_providers
+    from ..hosts import FAMILIES, known_providers
 
     settings = options.load({})
     if dialect not in known_providers():
@@ -121,7 +123,7 @@ def add(host: str, dialect: str, provider: str | None) -> None:
         )
     name = (provider or _named(host.lower(), dialect)).lower()
     speaks = dialect if dialect in FAMILIES else "openai"
-    added = settings.model_dump(mode="json")["hosts_added"]
+    added = settings.told()["hosts_added"]
     added[host.lower()] = name if name == dialect else {"speaks": speaks, "provider": name}
     _change(settings, hosts_added=added)
     click.echo(f"Calls to {host.lower()} are recorded as {name}.")
@@ -129,9 +131,9 @@ def add(host: str, dialect: str, provider: str | None) -> None:
 
 def _named(host: str, dialect: str) -> str:
     """Under which name the calls to *host* go when nobody says."""
+    from ..hosts import FAMILIES, hosts, provider_among
     from ..pricing.catalog import provider_at
-    from ..providers import PROFILES, hosts, provider_among
-    from ..providers.hosts import FAMILIES
+    from ..profiles import PROFILES
 
     if dialect not in FAMILIES:  # a provider, and by that whose dialect it is
         return dialect

@@ -34,7 +34,6 @@ def login_link(settings: "Settings", web_url: str) -> str:
 
 def context(settings: "Settings", facts: dict[str, Any]) -> "Context":
     """What a program's environment is made from; *facts* hold the ports of a listener pair."""
-    from ..capture import authority
     from ..launch import state
     from ..launch.runtimes import Context
 
@@ -43,14 +42,14 @@ def context(settings: "Settings", facts: dict[str, Any]) -> "Context":
         proxy_port=facts["proxy_port"],
         sni_port=facts.get("sni_port"),
         hosts=recorded_hosts(settings),
-        root=settings.ca_folder / authority.ROOT_FILE,
+        root=settings.root_file,
         folder=settings.run_folder / "env",
     )
 
 
 def recorded_hosts(settings: "Settings") -> tuple[str, ...]:
     """The hosts that are decrypted under these settings."""
-    from ..providers.hosts import hosts
+    from ..hosts import hosts
 
     chosen = hosts(settings.hosts_added, settings.hosts_disabled, settings.hosts_enabled)
     return tuple(chosen)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ..settings import Settings
 
 type Function = Callable[..., Any]
@@ -51,9 +53,42 @@ def settings(*names: str) -> Callable[[Function], Function]:
 
 def load(given: Mapping[str, Any]) -> "Settings":
     """The settings in force, with absolute paths: the processes have a folder of their own."""
+    from msgspec.structs import replace
+
     from ..settings import load as load_settings
 
     found = load_settings({name: value for name, value in given.items() if value is not None})
     paths = {name: getattr(found, name) for name in ("home", *PATHS)}
     absolute = {name: path.expanduser().absolute() for name, path in paths.items() if path}
-    return found.model_copy(update=absolute)
+    return replace(found, **absolute)
+
+
+def prepared(given: Mapping[str, Any]) -> "Settings":
+    """The settings of an instance: with the user's own proxy as the way out when none is set."""
+    from msgspec.structs import replace
+
+    from ..launch import inherited
+    from .instance import user_environ
+
+    settings = load(given)
+    if settings.upstream_ca:
+        _judge_roots(settings.upstream_ca)
+    if settings.upstream_proxy:
+        return settings
+    proxy = inherited.upstream_proxy(user_environ(), settings.proxy_port)
+    return replace(settings, upstream_proxy=proxy)
+
+
+def _judge_roots(file: "Path") -> None:
+    """Refuse a file without certificates now: later, every call would fail by it."""
+    import ssl
+
+    from ..errors import SettingsError
+
+    try:
+        ssl.create_default_context(cafile=file)
+    except OSError as error:
+        raise SettingsError(
+            f"The file {file} of upstream_ca cannot be used ({error.strerror or error})",
+            "Give a PEM file with certificates",
+        ) from None

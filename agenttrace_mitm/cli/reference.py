@@ -18,16 +18,15 @@ def commands() -> str:
 
 def settings() -> str:
     """Every setting: name in `config.json`, variable, option, default, meaning."""
-    from ..settings import ENV_PREFIX, Settings
+    from ..settings import ENV_PREFIX, described
     from .options import OPTIONS
 
     lines = ["| `config.json` | variable | option | default | meaning |", "|---|---|---|---|---|"]
-    for name, field in Settings.model_fields.items():
+    for name, (value, meaning) in described().items():
         option = f"`--{name.replace('_', '-')}`" if name in OPTIONS else ""
-        value = field.default_factory() if field.default_factory else field.default  # type: ignore[call-arg]  # ours take nothing
         default = "`~/.agenttrace`" if name == "home" else _default(value)
         variable = f"`{ENV_PREFIX}{name.upper()}`"
-        lines.append(f"| `{name}` | {variable} | {option} | {default} | {field.description} |")
+        lines.append(f"| `{name}` | {variable} | {option} | {default} | {meaning} |")
     return "\n".join(lines)
 
 

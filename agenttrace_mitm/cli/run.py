@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ..settings import Settings
 
 FLUSH_S = 3.0
+ROWS_AFTER_S = 0.3
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -54,9 +55,8 @@ def command(
     agenttrace-mitm run --transparent -- ./static-go-binary
     """
     from .instance import user_environ
-    from .start import prepared
 
-    settings = prepared(given)
+    settings = options.prepared(given)
     labels = dict(_label(tag) for tag in tags)
     began_us = time.time_ns() // 1000
     client, daemon = _instance(settings)
@@ -74,8 +74,7 @@ def command(
         if daemon and daemon.stdin:
             daemon.stdin.close()
     if not quiet:
-        _wait_for_rows(daemon)
-        _summary(facts, opened["run"], began_us)
+        _summary(facts, opened["run"], began_us, daemon)
     context.exit(code)
 
 
@@ -149,11 +148,14 @@ def _label(tag: str) -> tuple[str, str]:
 
 def _instance(settings: "Settings") -> "tuple[Client, subprocess.Popen[bytes] | None]":
     """The running instance, or one that ends with us."""
-    from ..launch import control, daemon
-    from .instance import running, user_environ
+    from ..launch import control
 
     if client := control.connect(settings.run_folder):
         return client, None
+
+    from ..launch import daemon
+    from .instance import running, user_environ
+
     try:
         process = daemon.spawn(settings, user_environ(), stay=False)
     except AgentTraceError:
@@ -164,10 +166,10 @@ def _instance(settings: "Settings") -> "tuple[Client, subprocess.Popen[bytes] | 
     return running(settings), process
 
 
-def _wait_for_rows(daemon: subprocess.Popen[bytes] | None) -> None:
+def _wait_for_rows(daemon: subprocess.Popen[bytes] | None, ended_s: float) -> None:
     """Let the last calls get into the database: our instance ends with them written."""
     if daemon is None:
-        time.sleep(0.3)
+        time.sleep(max(0.0, ended_s + ROWS_AFTER_S - time.monotonic()))
         return
     try:
         daemon.wait(FLUSH_S)
@@ -175,12 +177,17 @@ def _wait_for_rows(daemon: subprocess.Popen[bytes] | None) -> None:
         return  # a call of a program left behind goes on; its row comes later
 
 
-def _summary(facts: dict[str, Any], run: str, began_us: int) -> None:
+def _summary(
+    facts: dict[str, Any], run: str, began_us: int, daemon: subprocess.Popen[bytes] | None
+) -> None:
     """One line on stderr: calls, cost, and where to look."""
+    ended_s = time.monotonic()
+    # Loaded while the last calls are on their way.
     from ..errors import StoreError
     from ..store import queries
     from .text import money, plural
 
+    _wait_for_rows(daemon, ended_s)
     try:
         found = queries.totals(Path(facts["db"]), began_us - 1_000_000, run=run)
     except StoreError as error:

@@ -19,7 +19,9 @@ def command(**given: str | None) -> None:
     \b
     agenttrace-mitm serve --db copy.db --port 8081
     """
-    asyncio.run(_serve(options.load(given).model_copy(update={"alerts": False})))
+    from msgspec.structs import replace
+
+    asyncio.run(_serve(replace(options.load(given), alerts=False)))
 
 
 async def _serve(settings: "Settings") -> None:

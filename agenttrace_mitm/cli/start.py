@@ -2,15 +2,13 @@
 
 import asyncio
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from . import options
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from ..launch.state import Daemon
     from ..launch.supervisor import Supervisor
     from ..settings import Settings
@@ -39,7 +37,7 @@ def command(
     """
     from .. import access
 
-    settings = prepared(given | {"git": "no"} if no_git else given)
+    settings = options.prepared(given | {"git": "no"} if no_git else given)
     if reset_token:
         access.reset_token(settings.token_file)
     browser = settings.open_browser and not no_open and sys.stdout.isatty()
@@ -47,35 +45,6 @@ def command(
         _in_background(settings, browser=browser)
     else:
         asyncio.run(_in_foreground(settings, browser=browser))
-
-
-def prepared(given: dict[str, Any]) -> "Settings":
-    """The settings, with the user's own proxy as the way out when none is set."""
-    from ..launch import inherited
-    from .instance import user_environ
-
-    settings = options.load(given)
-    if settings.upstream_ca:
-        _judge_roots(settings.upstream_ca)
-    if settings.upstream_proxy:
-        return settings
-    proxy = inherited.upstream_proxy(user_environ(), settings.proxy_port)
-    return settings.model_copy(update={"upstream_proxy": proxy})
-
-
-def _judge_roots(file: "Path") -> None:
-    """Refuse a file without certificates now: later, every call would fail by it."""
-    import ssl
-
-    from ..errors import SettingsError
-
-    try:
-        ssl.create_default_context(cafile=file)
-    except OSError as error:
-        raise SettingsError(
-            f"The file {file} of upstream_ca cannot be used ({error.strerror or error})",
-            "Give a PEM file with certificates",
-        ) from None
 
 
 async def _in_foreground(settings: "Settings", *, browser: bool) -> None:

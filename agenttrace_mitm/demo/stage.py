@@ -12,6 +12,8 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from ..launch.state import prepare
 from ..settings import Settings
 from .certificates import server_context
@@ -32,17 +34,16 @@ async def staged(settings: Settings) -> AsyncIterator[Settings]:
     context, root = server_context(home / "provider", HOSTS)
     server, port = await serve(context, answer)
     try:
-        yield settings.model_copy(
-            update={
-                "home": home,
-                "db": None,
-                "upstream_ca": root,
-                "upstream_proxy": None,
-                "upstream_map": dict.fromkeys(HOSTS, f"https://127.0.0.1:{port}"),
-                "hosts_disabled": [],
-                "proxy_port": _free_port(settings.proxy_host, settings.proxy_port),
-                "port": _free_port(settings.host, settings.port),
-            }
+        yield replace(
+            settings,
+            home=home,
+            db=None,
+            upstream_ca=root,
+            upstream_proxy=None,
+            upstream_map=dict.fromkeys(HOSTS, f"https://127.0.0.1:{port}"),
+            hosts_disabled=[],
+            proxy_port=_free_port(settings.proxy_host, settings.proxy_port),
+            port=_free_port(settings.host, settings.port),
         )
     finally:
         server.close()

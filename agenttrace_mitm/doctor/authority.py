@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from ..capture import authority
 from ..errors import CaptureError
-from ..providers.hosts import certificate_names, hosts
+from ..hosts import certificate_names, hosts
 from .finding import Finding, Patient
 
 CHECK = "authority"

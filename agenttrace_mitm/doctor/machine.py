@@ -4,7 +4,6 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..capture.authority import ROOT_FILE
 from ..errors import AgentTraceError
 from ..launch.changes import Entry, Journal, rebuild, undo
 from .finding import Finding, Patient
@@ -46,7 +45,7 @@ def _judged(patient: Patient, journal: Journal, entry: Entry) -> Finding:
 
 
 def _of_today(patient: Patient, entry: Entry, name: str) -> Finding:
-    root = patient.settings.ca_folder / ROOT_FILE
+    root = patient.settings.root_file
     kept = Path(entry.facts["certificate"])
     if not root.exists() or kept.read_bytes() != root.read_bytes():
         said = f"{name} has a root of ours that is no longer in use"

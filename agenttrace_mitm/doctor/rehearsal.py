@@ -14,6 +14,8 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from ..demo.certificates import server_context
 from ..demo.server import Answer, Request, serve
 from ..errors import AgentTraceError
@@ -94,18 +96,17 @@ async def _staged(patient: Patient) -> AsyncIterator[_Stage]:
 
         server, port = await serve(context, answer)
         stack.callback(server.close)
-        stage.settings = settings.model_copy(
-            update={
-                "home": home,
-                "db": None,
-                "proxy_host": "127.0.0.1",
-                "proxy_port": 0,
-                "workers": 1,
-                "upstream_ca": root,
-                "upstream_proxy": None,
-                "upstream_map": {HOST: f"https://127.0.0.1:{port}"},
-                "hosts_disabled": [each for each in settings.hosts_disabled if each != HOST],
-            }
+        stage.settings = replace(
+            settings,
+            home=home,
+            db=None,
+            proxy_host="127.0.0.1",
+            proxy_port=0,
+            workers=1,
+            upstream_ca=root,
+            upstream_proxy=None,
+            upstream_map={HOST: f"https://127.0.0.1:{port}"},
+            hosts_disabled=[each for each in settings.hosts_disabled if each != HOST],
         )
         plain = dict(patient.plain_environ)
         # No pages: nobody would look at them.

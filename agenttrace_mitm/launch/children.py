@@ -23,6 +23,7 @@ from . import logs
 
 READY_WITHIN_S = 60.0
 ANSWER_WITHIN_S = 15.0
+AGAIN_S = 0.02
 STEADY_AFTER_S = 30.0
 TERM_TO_KILL_S = 3.0
 
@@ -102,23 +103,40 @@ class Child:
         # A failure is told through `ready` to those who wait for it; nobody has to.
         self.ready.add_done_callback(lambda done: done.cancelled() or done.exception())
 
-    async def ask(self, message: dict[str, Any], key: str) -> dict[str, Any]:
-        """Write *message* to the child and return the answer whose `run` is *key*."""
-        answer = asyncio.get_running_loop().create_future()
-        self._answers[key] = answer
+    async def ask(
+        self, message: dict[str, Any], key: str, *, patient: bool = False
+    ) -> dict[str, Any]:
+        """Write *message* to the child and return the answer whose `run` is *key*.
+
+        A *patient* question goes to whoever is started in its place when it has died.
+        """
         try:
-            await self._write(message)
             async with asyncio.timeout(ANSWER_WITHIN_S):
-                said: dict[str, Any] = await answer
-        except (TimeoutError, OSError):
+                said = await self._answer(message, key)
+                while said is None and patient and not self._stopping.is_set():
+                    await asyncio.sleep(AGAIN_S)
+                    said = await self._answer(message, key)
+        except TimeoutError:
+            said = None
+        if said is None:
             raise AgentTraceError(
                 f"The {self.program.name} process does not answer", "See `agenttrace-mitm logs`"
-            ) from None
-        finally:
-            self._answers.pop(key, None)
+            )
         if "error" in said:
             raise AgentTraceError(said["error"], said.get("remedy", ""))
         return said
+
+    async def _answer(self, message: dict[str, Any], key: str) -> dict[str, Any] | None:
+        """What it says to *message*; None when it is not there, or dies before it answers."""
+        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._answers[key] = answer
+        try:
+            await self._write(message)
+            return await answer
+        except OSError:
+            return None
+        finally:
+            self._answers.pop(key, None)
 
     async def tell(self, message: dict[str, Any]) -> None:
         """Write *message* to the child, if it is there to read it."""
@@ -207,7 +225,7 @@ class Child:
         self, process: asyncio.subprocess.Process, settings: Settings
     ) -> dict[str, Any]:
         with contextlib.suppress(OSError):  # died already: the missing answer says so
-            await self._write({**settings.model_dump(mode="json"), **self._descriptors})
+            await self._write({**settings.told(), **self._descriptors})
         assert process.stdout
         try:
             async with asyncio.timeout(READY_WITHIN_S):

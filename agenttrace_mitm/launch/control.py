@@ -5,7 +5,6 @@ as long as the connection that opened it, so a `run` that dies closes its listen
 to say so.
 """
 
-import asyncio
 import contextlib
 import json
 import os
@@ -13,9 +12,12 @@ import socket
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from ..errors import AgentTraceError
+
+if TYPE_CHECKING:
+    import asyncio
 
 MAX_SOCKET_PATH = 100
 TIMEOUT_S = 60.0
@@ -108,12 +110,14 @@ def connect(run_folder: Path) -> Client | None:
         return None
 
 
-async def serve(run_folder: Path, converse: Callable[[], "Conversation"]) -> asyncio.Server:
+async def serve(run_folder: Path, converse: Callable[[], "Conversation"]) -> "asyncio.Server":
     """Listen on the control socket; each connection gets a conversation of its own."""
+    import asyncio  # noqa: PLC0415 - commands ask without it, and sooner
+
     where = path(run_folder)
     where.unlink(missing_ok=True)
 
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def talk(reader: "asyncio.StreamReader", writer: "asyncio.StreamWriter") -> None:
         conversation = converse()
         try:
             while line := await reader.readline():

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 
 from ..errors import AgentTraceError
-from ..settings import Settings
+from ..settings import Settings, heard
 from . import logs, state
 from .children import Program
 from .supervisor import PROGRAMS, supervised
@@ -36,7 +36,7 @@ def spawn(settings: Settings, environ: Mapping[str, str], *, stay: bool) -> subp
     assert process.stdin
     assert process.stdout
     try:
-        process.stdin.write(json.dumps(settings.model_dump(mode="json")).encode() + b"\n")
+        process.stdin.write(json.dumps(settings.told()).encode() + b"\n")
         process.stdin.flush()
         said = json.loads(process.stdout.readline())
     except (OSError, ValueError):
@@ -81,7 +81,7 @@ def main(programs: Iterable[Program] = PROGRAMS) -> int:
     while not line.endswith(b"\n") and (more := os.read(0, 1 << 16)):
         line += more
     try:
-        settings = Settings.model_validate_json(line)
+        settings = heard(json.loads(line))
         asyncio.run(_serve(settings, programs, stay="--stay" in sys.argv[1:]))
     except AgentTraceError as error:
         _say({"error": error.problem, "remedy": error.remedy})

@@ -13,6 +13,8 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from msgspec.structs import replace
+
 from .. import __version__, clock, health
 from ..errors import AgentTraceError
 from ..settings import Settings
@@ -21,8 +23,9 @@ from .children import Child, Program
 from .ports import ProxyPorts
 
 PROGRAMS = (
-    Program("recorder", "agenttrace_mitm.recorder"),
+    # First, for programs wait for it; what they call is held until there is a recorder.
     Program("capture", "agenttrace_mitm.capture", drain_s=60.0),
+    Program("recorder", "agenttrace_mitm.recorder"),
     # Needs the tables that the recorder makes; the processor belongs to the proxy first.
     Program("web", "datasette_agenttrace", after=("recorder", "capture"), drain_s=5.0),
 )
@@ -205,7 +208,8 @@ class Supervisor:
             "session": str(message.get("session") or ""),
             "tags": {**(message.get("tags") or {}), "run": id_},
         }
-        ports = await first.ask(run, id_)
+        # A run may begin while capture is started again.
+        ports = await first.ask(run, id_, patient=True)
         # Should capture restart, the program still knows these ports: ask for them again.
         run |= {"proxy_port": ports["proxy_port"], "sni_port": ports.get("sni_port")}
         self._runs[id_] = run
@@ -275,7 +279,7 @@ class Supervisor:
             "proxy_port": self._facts("capture").get("proxy_port"),
             "port": self._facts("web").get("port"),
         }
-        return self.settings.model_copy(update={k: v for k, v in found.items() if v})
+        return replace(self.settings, **{k: v for k, v in found.items() if v})
 
 
 @contextlib.asynccontextmanager

@@ -1,13 +1,10 @@
-"""What the bytes of an exchange meant: one file for each wire dialect, hosts as data.
+"""What the bytes of an exchange meant: one file for each wire dialect.
 
 Comes in: an `Exchange`.  Goes out: an `Understood`.  `ADAPTERS` is the list of dialects; what
 none of them claims is read by `other`.  Redaction, prices and traces are left to others.
 """
 
-from .adapter import Adapter, ReplyStream, Route
-from .clients import attempt_of, client_of, is_library
-from .headers import rate_limits, request_ids
-from .hosts import (
+from ..hosts import (
     HOSTS,
     certificate_names,
     hosts,
@@ -17,7 +14,10 @@ from .hosts import (
     provider_of,
     speaking,
 )
-from .profiles import PROFILES
+from ..profiles import PROFILES
+from .adapter import Adapter, ReplyStream, Route
+from .clients import attempt_of, client_of, is_library
+from .headers import rate_limits, request_ids
 from .sockets import turns_of
 from .turns import Turn, Turns
 from .understanding import ADAPTERS, spoken_at, understand

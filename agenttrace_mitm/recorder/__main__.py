@@ -25,7 +25,7 @@ from ..pricing import read_user_prices, use
 from ..pricing.overrides import USER_FILE
 from ..relink import relink
 from ..scheduling import Corner, step_back
-from ..settings import Settings
+from ..settings import Settings, heard
 from ..store import Answers, Event, Keeping, KnownContent, Reading, Spool, Writer, set_aside
 from ..traces import Fingerprinter
 from .outcomes import Outcomes
@@ -41,7 +41,7 @@ nothing, the recorder still gets a hundredth of it."""
 
 def main() -> None:
     """Run until standard input ends or SIGTERM."""
-    settings = Settings(**json.loads(sys.stdin.readline()))
+    settings = heard(json.loads(sys.stdin.readline()))
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )

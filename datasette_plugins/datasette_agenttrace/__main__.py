@@ -24,14 +24,13 @@ import uvicorn
 from datasette.app import Datasette
 from datasette.plugins import pm
 from datasette.utils import parse_metadata
-from pydantic import ValidationError
 
 import datasette_agenttrace
 from agenttrace_mitm import access, store
 from agenttrace_mitm.alerts import watching
 from agenttrace_mitm.errors import AgentTraceError, SettingsError
 from agenttrace_mitm.scheduling import step_back
-from agenttrace_mitm.settings import Settings
+from agenttrace_mitm.settings import Settings, heard
 from datasette_agenttrace import described, limits, site
 
 GRACE_S = 1  # an open page may finish this long after we were told to go
@@ -96,8 +95,8 @@ def main() -> int:
 def read_settings(line: bytes) -> Settings:
     """The settings that the parent wrote."""
     try:
-        return Settings(**json.loads(line))
-    except (ValidationError, ValueError, TypeError) as error:
+        return heard(json.loads(line))
+    except (ValueError, TypeError, AttributeError) as error:
         raise SettingsError(
             f"The web server got no valid settings on stdin ({error})",
             "Start it with `agenttrace-mitm start`",

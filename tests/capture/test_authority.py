@@ -149,6 +149,17 @@ def test_the_bundle_holds_what_the_user_trusts(folder, tmp_path):
     assert authority.write_bundle(folder, {"SSL_CERT_FILE": str(bundle)}) == bundle
 
 
+def test_a_bundle_that_says_the_same_is_not_written_again(folder):
+    """Each start would wait for the disk.  One that others may write, or that was cut, is."""
+    bundle = authority.write_bundle(folder, {})
+    first, content = bundle.stat().st_ino, bundle.read_bytes()
+    assert authority.write_bundle(folder, {}).stat().st_ino == first
+    bundle.chmod(0o666)
+    assert authority.write_bundle(folder, {}).stat().st_mode & 0o777 == 0o644
+    bundle.write_bytes(content[:-100])
+    assert authority.write_bundle(folder, {}).read_bytes() == content
+
+
 def test_upstream_nobody_can_be_us(folder, tmp_path):
     """What verifies servers does not trust our own root, whatever the environment holds."""
     bundle = authority.write_bundle(folder, {})

@@ -1,6 +1,7 @@
 """Commands that need nothing running."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -23,6 +24,20 @@ def test_help_imports_nothing_slow():
         assert f" {module}\n" not in done.stderr
     for name in COMMANDS:
         assert f"\n  {name} " in done.stdout
+
+
+def test_asking_the_instance_imports_nothing_slow(tmp_path):
+    """`run` asks before its program starts: what this loads, every program waits for."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "agenttrace_mitm", "status"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "AGENTTRACE_HOME": str(tmp_path)},
+    )
+    assert "AgentTrace is not running" in done.stderr
+    for module in ("asyncio", "pydantic", "sqlite3", "mitmproxy", "cryptography", "datasette"):
+        assert f" {module}\n" not in done.stderr
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -31,7 +31,7 @@ def own_server(home: Path, **given):
         env={**os.environ, "AGENTTRACE_HOME": str(home)},
     )
     try:
-        process.stdin.write(json.dumps(settings.model_dump(mode="json")).encode() + b"\n")
+        process.stdin.write(json.dumps(settings.told()).encode() + b"\n")
         process.stdin.flush()
         yield process, json.loads(process.stdout.readline())
     finally:

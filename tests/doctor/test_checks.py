@@ -16,9 +16,9 @@ from agenttrace_mitm.cli import instance
 from agenttrace_mitm.doctor import Patient, authority, database, examine, home, machine, rehearsal
 from agenttrace_mitm.doctor import running as running_checks
 from agenttrace_mitm.doctor.runtimes import RUNTIMES, Runtime
+from agenttrace_mitm.hosts import certificate_names, hosts
 from agenttrace_mitm.launch import environment, state
 from agenttrace_mitm.launch.changes import Journal, Machine, desktop_proxy, make
-from agenttrace_mitm.providers.hosts import certificate_names, hosts
 from agenttrace_mitm.settings import Settings
 from agenttrace_mitm.store import open_database
 from tests.support.machines import DCONF, GSETTINGS, snapshot, stub

@@ -4,6 +4,7 @@ import os
 import socket
 
 import pytest
+from msgspec.structs import replace
 
 from agenttrace_mitm.errors import AgentTraceError
 from agenttrace_mitm.launch.ports import ProxyPorts
@@ -19,7 +20,7 @@ def ports(settings):
     kept = []
 
     def opened(**changes):
-        kept.append(ProxyPorts(settings.model_copy(update=changes)))
+        kept.append(ProxyPorts(replace(settings, **changes)))
         return kept[-1]
 
     yield opened

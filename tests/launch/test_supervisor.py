@@ -11,6 +11,7 @@ import sys
 import time
 
 import pytest
+from msgspec.structs import replace
 
 from agenttrace_mitm.errors import AgentTraceError
 from agenttrace_mitm.launch import control, state
@@ -97,9 +98,19 @@ async def test_runs_keep_their_ports_when_capture_restarts(
         await until(lambda: any(what.startswith("close_run") for _, what in events()))
 
 
+async def test_a_run_may_begin_while_capture_is_started_again(settings, environ, programs):
+    async with running(settings, environ, programs):
+        before = (await ask(settings, op="status"))["processes"]["capture"]
+        os.kill(before["pid"], signal.SIGKILL)
+        opened = await ask(settings, op="open_run", agent="a")
+        assert opened["proxy_port"]
+        after = (await ask(settings, op="status"))["processes"]["capture"]
+        assert (after["restarts"], after["up"]) == (1, True)
+
+
 async def test_a_run_comes_in_through_every_worker(settings, environ, programs, events):
     """Several capture processes share the ports of a run, and a new one learns of them."""
-    settings = settings.model_copy(update={"workers": 2})
+    settings = replace(settings, workers=2)
     opens = lambda: [what for _, what in events() if what.startswith("open_run")]  # noqa: E731
     async with running(settings, environ, programs) as supervisor:
         client = await asyncio.to_thread(control.connect, settings.run_folder)
@@ -199,7 +210,7 @@ def daemon(settings, environ):
         env=environ,
         start_new_session=True,
     )
-    process.stdin.write(settings.model_dump_json().encode() + b"\n")
+    process.stdin.write(json.dumps(settings.told()).encode() + b"\n")
     process.stdin.flush()
     assert json.loads(process.stdout.readline())["ready"] is True
     yield process

@@ -72,7 +72,7 @@ def web(home: Path, host: str | None = None) -> Iterator[Web]:
     try:
         assert process.stdin
         assert process.stdout
-        process.stdin.write(json.dumps(settings.model_dump(mode="json")) + "\n")
+        process.stdin.write(json.dumps(settings.told()) + "\n")
         process.stdin.flush()
         port = json.loads(process.stdout.readline())["port"]
         yield Web(home, f"http://127.0.0.1:{port}", process)

@@ -1,14 +1,15 @@
 """Which hosts are whose: data.
 
 A host that is not here is tunnelled untouched.  `profiles` are hosts that are somebody's LLM API
-too, but are only decrypted when the user asked for it.
+too, but are only decrypted when the user asked for it.  Outside `providers`, so that capture and
+commands that only ask whose a host is do not load what reads every dialect.
 """
 
 from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 
-from ..settings import AddedHost
 from .profiles import PROFILES
+from .settings import AddedHost
 
 HOSTS: Mapping[str, str] = {
     "api.openai.com": "openai",

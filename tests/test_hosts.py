@@ -2,7 +2,8 @@
 
 import pytest
 
-from agenttrace_mitm.providers import PROFILES, hosts, permitted_names, provider_among, provider_of
+from agenttrace_mitm.hosts import hosts, permitted_names, provider_among, provider_of
+from agenttrace_mitm.profiles import PROFILES
 
 
 @pytest.mark.parametrize(
