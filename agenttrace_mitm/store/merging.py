@@ -5,21 +5,24 @@ SQLite merges them inside whatever transaction comes next: 64 pages for each of 
 while everybody waits.  So that is switched off, and who writes merges a few pages in transactions
 of their own.  A merge stops only between two words, and the commonest has some percent of all that
 is indexed: where pieces are so large that one word is too much, they wait for a quiet time.
+
+SQLite chooses the level: the one with the most pieces, of a merge that has begun those that are in
+it, and of two alike the one of smaller pieces.  So while large pieces wait, others are merged once
+there are more of them, and no merge is given more pages than it needs: SQLite would go on with the
+large ones.
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from .pace import Pace, locked
 
 FEW = 8
 """Pieces of a level that become one of the next: fewer would be written more often."""
-PATIENT = 16
-"""The same while large pieces wait, the most that SQLite takes: or it would go on with those."""
 LARGE = 16_000
 """Pages, of 4 KB, of a level that is merged at any time; a word may have a twentieth of them."""
-MANY = 24
+MANY = 96
 """With so many pieces in a level, nothing waits for a quiet time any more."""
 PAGES = 32
 CRISIS = 256
@@ -40,6 +43,21 @@ class Level(NamedTuple):
     merging: int
     pages: tuple[int, ...]
 
+    @property
+    def number(self) -> int:
+        """Pieces that a merge takes."""
+        return self.merging or len(self.pages)
+
+    @property
+    def left(self) -> int:
+        """Their pages, those that have been merged no longer."""
+        return sum(self.pages[: self.number])
+
+    @property
+    def waits(self) -> bool:
+        """A merge of it would hold up everybody."""
+        return self.left > LARGE and self.number < MANY
+
 
 def configure(db: sqlite3.Connection) -> None:
     """Leave merging to `merge_some`; the file remembers."""
@@ -57,35 +75,50 @@ def merge_some(db: sqlite3.Connection, pace: Pace, *, large: bool = False) -> bo
 
     *large* pieces as well only where that disturbs nobody.
     """
-    few = _few(db, large)
+    if db.execute(_USERMERGE).fetchone() != (FEW,):  # by an earlier version
+        with locked(db, Pace(1, 1, 1)):
+            db.execute(_SET, ("usermerge", FEW))
     merged = False
-    for _ in range(-(-_pieces(db, few, large) // few)):
+    pieces, pages = _next(db, pace.room, large)
+    for _ in range(-(-pieces // FEW)):
         before = db.total_changes
         with locked(db, pace):
-            db.execute(_MERGE, (pace.room,))
-            pace.done = pace.room
+            db.execute(_MERGE, (pages,))
+            pace.done = pages
         if db.total_changes - before < 2:  # the command's own is one
             break
         merged = True
-        if not _pieces(db, few, large):
+        _, pages = _next(db, pace.room, large)
+        if not pages:
             break
     return merged
 
 
-def _few(db: sqlite3.Connection, large: bool) -> int:
-    """Pieces of a level that become one of the next now; the file is told where that is new.
+def _next(db: sqlite3.Connection, room: int, large: bool) -> tuple[int, int]:
+    """Of the merge that SQLite would choose: its pieces, and pages that it may have; or zeros."""
+    try:
+        found = levels(db)
+    except ValueError:  # of a SQLite that records them in another way
+        return FEW, room
+    chosen = _chosen(found)
+    if chosen is None or (chosen.waits and not large):
+        return 0, 0
+    others_wait = any(one.waits and one.number >= FEW - 1 for one in found if one is not chosen)
+    if others_wait and not large:
+        # Pieces of the same words become no smaller than one of them; some pages are half gone.
+        room = min(room, max(1, chosen.left // chosen.number - 1))
+    return chosen.number, room
 
-    Before a large level has as many as others need: once its merge has begun, SQLite stays with it.
-    """
-    found = () if large else _known_levels(db) or ()
-    waits = any(
-        len(one.pages) >= FEW - 1 and sum(one.pages) * FEW > LARGE * (FEW - 1) for one in found
-    )
-    few = PATIENT if waits else FEW
-    if db.execute(_USERMERGE).fetchone() != (few,):
-        with locked(db, Pace(1, 1, 1)):
-            db.execute(_SET, ("usermerge", few))
-    return few
+
+def _chosen(found: Sequence[Level]) -> Level | None:
+    """The level that SQLite merges when it is told to, None where all have too few pieces."""
+    chosen = None
+    for one in found:
+        if one.number > (chosen.number if chosen else 0):
+            chosen = one
+        if one.merging:
+            break
+    return chosen if chosen and (chosen.merging or chosen.number >= FEW) else None
 
 
 def levels(db: sqlite3.Connection) -> list[Level]:
@@ -108,30 +141,6 @@ def _level(numbers: Iterator[int]) -> Level:
     merging, pieces = next(numbers), next(numbers)
     ends = [(next(numbers), next(numbers), next(numbers))[1:] for _ in range(pieces)]
     return Level(merging, tuple(last - first + 1 for first, last in ends))
-
-
-def _known_levels(db: sqlite3.Connection) -> list[Level] | None:
-    """`levels`; None of a SQLite that records them in another way."""
-    try:
-        return levels(db)
-    except ValueError:
-        return None
-
-
-def _pieces(db: sqlite3.Connection, few: int, large: bool) -> int:
-    """The most pieces of a level, 0 where there are too few, or large ones that have to wait.
-
-    SQLite goes on with what it likes once a level is done: so the others wait with those.  Where
-    nothing is known of them there may always be *few*.
-    """
-    found = _known_levels(db)
-    if found is None:
-        return few
-    ready = [level for level in found if level.merging or len(level.pages) >= few]
-    most = max((len(level.pages) for level in ready), default=0)
-    if not large and most < MANY and any(sum(level.pages) > LARGE for level in ready):
-        return 0
-    return most
 
 
 def _numbers(data: bytes) -> Iterator[int]:

@@ -6,7 +6,7 @@ import pytest
 
 from agenttrace_mitm.clock import new_id
 from agenttrace_mitm.store import Keeping, merging
-from agenttrace_mitm.store.merging import CRISIS, FEW, MANY, PATIENT, a_pace, levels, merge_some
+from agenttrace_mitm.store.merging import CRISIS, FEW, MANY, a_pace, levels, merge_some
 from agenttrace_mitm.store.pace import Pace
 from agenttrace_mitm.store.retention import let_go
 from agenttrace_mitm.store.rows import write_record
@@ -112,23 +112,30 @@ def test_small_pieces_do_not_wait_with_large_ones(
         while merge_some(db, a_pace()):
             pass
     assert pieces(db) == [0, FEW - 1]
-    monkeypatch.setattr(merging, "LARGE", sum(levels(db)[1].pages))
-    write(db, PATIENT, OLD_US + FEW, more_words=100)
-    while merge_some(db, a_pace()):
-        pass
-    large = levels(db)[1]
-    assert pieces(db) == [0, FEW]
-    write(db, PATIENT - 1, NOON_US)
-    assert not merge_some(db, a_pace())
-    write(db, 1, NOON_US + 1)
-    while merge_some(db, a_pace()):
-        pass
-    assert pieces(db) == [0, FEW + 1]
-    assert levels(db)[1].pages[:FEW] == large.pages
+    large = levels(db)[1].pages
+    monkeypatch.setattr(merging, "LARGE", sum(large) // 2)
+    for round_ in range(4):
+        known = FEW - 1 + round_
+        write(db, known - 1, NOON_US + 2 * round_, more_words=100)
+        assert not merge_some(db, a_pace())
+        write(db, max(1, FEW - known + 1), NOON_US + 2 * round_ + 1, more_words=100)
+        while merge_some(db, a_pace()):
+            pass
+        assert pieces(db) == [0, known + 1]
+        assert levels(db)[1].pages[: FEW - 1] == large
     while merge_some(db, a_pace(), large=True):
         pass
     assert max(pieces(db)) == 1
-    assert found(db, "fox") == (FEW - 1) * FEW + 2 * PATIENT
+    assert found(db, "fox") == (FEW - 1) * FEW + FEW + 8 + 9 + 10
+
+
+def test_an_index_of_an_earlier_version_is_merged_as_now(db: sqlite3.Connection) -> None:
+    """Which had told SQLite to have patience while large pieces waited."""
+    db.execute("insert into messages_fts (messages_fts, rank) values ('usermerge', 16)")
+    write(db, FEW)
+    while merge_some(db, a_pace()):
+        pass
+    assert sum(pieces(db)) == 1
 
 
 def test_a_step_of_retention_adds_one_piece(db: sqlite3.Connection) -> None:
