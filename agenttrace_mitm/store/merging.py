@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from .pace import Pace, locked
+from .read_ahead import read
 
 FEW = 8
 """Pieces of a level that become one of the next: fewer would be written more often."""
@@ -33,20 +34,40 @@ _STRUCTURE = "select block from messages_fts_data where id = 10"
 _USERMERGE = "select v from messages_fts_config where k = 'usermerge'"
 _SET = "insert into messages_fts (messages_fts, rank) values (?, ?)"
 _MERGE = "insert into messages_fts (messages_fts, rank) values ('merge', ?)"
+_PAGES = "select count(length(block)) from messages_fts_data where id between :first and :last"
+PAGE_BITS = 37
+"""Pages of a piece have ids that begin with its number, shifted so far."""
+NEAR = 128
+"""Pages of a piece that are in memory before it is merged: the commonest word of its has as many."""
+_READ: dict[tuple[int, int], int] = {}
+"""Up to where pieces, by number and last page, were read ahead; who is wrong waits for the disk."""
 _COOKIE = 4
 """Bytes before the numbers of the structure."""
 
 
+class Piece(NamedTuple):
+    """A piece by its number, and its pages as far as they have not been merged."""
+
+    segment: int
+    first: int
+    last: int
+
+
 class Level(NamedTuple):
-    """Pieces of about one size: their pages, and how many are being merged already."""
+    """Pieces of about one size, the oldest first, and how many of them are being merged."""
 
     merging: int
-    pages: tuple[int, ...]
+    pieces: tuple[Piece, ...]
+
+    @property
+    def pages(self) -> tuple[int, ...]:
+        """How many each piece has."""
+        return tuple(one.last - one.first + 1 for one in self.pieces)
 
     @property
     def number(self) -> int:
         """Pieces that a merge takes."""
-        return self.merging or len(self.pages)
+        return self.merging or len(self.pieces)
 
     @property
     def left(self) -> int:
@@ -80,7 +101,8 @@ def merge_some(db: sqlite3.Connection, pace: Pace, *, large: bool = False) -> bo
             db.execute(_SET, ("usermerge", FEW))
     merged = False
     pieces, pages = _next(db, pace.room, large)
-    for _ in range(-(-pieces // FEW)):
+    for _ in range(-(-len(pieces) // FEW)):
+        _read_ahead(db, pieces)
         before = db.total_changes
         with locked(db, pace):
             db.execute(_MERGE, (pages,))
@@ -88,26 +110,38 @@ def merge_some(db: sqlite3.Connection, pace: Pace, *, large: bool = False) -> bo
         if db.total_changes - before < 2:  # the command's own is one
             break
         merged = True
-        _, pages = _next(db, pace.room, large)
+        pieces, pages = _next(db, pace.room, large)
         if not pages:
             break
     return merged
 
 
-def _next(db: sqlite3.Connection, room: int, large: bool) -> tuple[int, int]:
-    """Of the merge that SQLite would choose: its pieces, and pages that it may have; or zeros."""
+def _read_ahead(db: sqlite3.Connection, pieces: Sequence[Piece]) -> None:
+    """Read what the next merges of *pieces* read, before anybody has to wait for the disk."""
+    if len(_READ) > MANY * FEW:
+        _READ.clear()
+    for segment, first, last in pieces:
+        known = max(_READ.get((segment, last), 0), first)
+        if known < min(first + NEAR, last + 1):
+            until = _READ[segment, last] = first + 2 * NEAR
+            pages = {"first": segment << PAGE_BITS | known, "last": segment << PAGE_BITS | until}
+            read(db, _PAGES, pages)
+
+
+def _next(db: sqlite3.Connection, room: int, large: bool) -> tuple[Sequence[Piece], int]:
+    """The merge that SQLite would choose: its pieces, and pages that it may have; or none."""
     try:
         found = levels(db)
     except ValueError:  # of a SQLite that records them in another way
-        return FEW, room
+        return [Piece(0, 1, 0)] * FEW, room
     chosen = _chosen(found)
     if chosen is None or (chosen.waits and not large):
-        return 0, 0
+        return [], 0
     others_wait = any(one.waits and one.number >= FEW - 1 for one in found if one is not chosen)
     if others_wait and not large:
         # Pieces of the same words become no smaller than one of them; some pages are half gone.
         room = min(room, max(1, chosen.left // chosen.number - 1))
-    return chosen.number, room
+    return chosen.pieces[: chosen.number], room
 
 
 def _chosen(found: Sequence[Level]) -> Level | None:
@@ -139,8 +173,8 @@ def levels(db: sqlite3.Connection) -> list[Level]:
 
 def _level(numbers: Iterator[int]) -> Level:
     merging, pieces = next(numbers), next(numbers)
-    ends = [(next(numbers), next(numbers), next(numbers))[1:] for _ in range(pieces)]
-    return Level(merging, tuple(last - first + 1 for first, last in ends))
+    found = [Piece(next(numbers), next(numbers), next(numbers)) for _ in range(pieces)]
+    return Level(merging, tuple(found))
 
 
 def _numbers(data: bytes) -> Iterator[int]:
