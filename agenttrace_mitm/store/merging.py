@@ -38,7 +38,7 @@ _PAGES = "select count(length(block)) from messages_fts_data where id between :f
 PAGE_BITS = 37
 """Pages of a piece have ids that begin with its number, shifted so far."""
 NEAR = 128
-"""Pages of a piece that are in memory before it is merged: the commonest word of its has as many."""
+"""Pages of a piece that are in memory before it is merged: its commonest word has no more."""
 _READ: dict[tuple[int, int], int] = {}
 """Up to where pieces, by number and last page, were read ahead; who is wrong waits for the disk."""
 _COOKIE = 4
