@@ -11,6 +11,8 @@ from collections.abc import Mapping
 _ROWID = -1
 A_ROW = 250
 """Characters of a message that take as long as a row: each word is taken out of the index."""
+_IN_THE_INDEX = "(select sz from messages_fts_docsize d where d.id = messages.id)"
+"""The search index keeps how many words each message has."""
 _MADE: dict[tuple[str, str], str] = {}
 """What `look_at` gave, by table and schema: a step asks for a dozen."""
 _SCHEMA = "select group_concat(sql) from sqlite_master where tbl_name = ?"
@@ -43,6 +45,8 @@ def _looking_at(db: sqlite3.Connection, table: str) -> str:
     parts = columns if table == "messages" else [f"coalesce({', '.join(columns)}, null)"]
     said = [f"count(substr({part}, -1))" for part in parts]
     said += [f"count(({sql}))" for sql in _places(db, table)]
+    if table == "messages":
+        said.append(f"count({_IN_THE_INDEX})")
     texts = f"coalesce(sum(iif(content is null, 0, size)), 0) / {A_ROW}"
     rows = f"count(*) + {texts}" if table == "messages" else "count(*)"
     return f'select {rows}, {", ".join(said)} from "{table}" where '
