@@ -16,7 +16,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -451,7 +452,7 @@ def test_the_security_monitor_of_claude_code_is_no_turn(
     assert (work / "made.txt").read_text() == "made-by-the-agent\n", said
     own = transcripts.claude(home)
 
-    calls = _calls_in(environ, work, enough={"llm", "auxiliary"})
+    calls = _calls_in(environ, work, enough={"llm": 2, "auxiliary": 1})
     watching = [call for call in calls if call["kind"] == "auxiliary"]
     with reading(Path(environ["AGENTTRACE_HOME"]) / "data.db") as db:
         told = story(db, own.session_id)
@@ -496,7 +497,7 @@ def test_side_calls_of_claude_code_are_no_turns(
     reading_on = threading.Thread(target=_read_to_the_end, args=(ours,), daemon=True)
     reading_on.start()
     try:
-        calls = _calls_in(environ, work, enough={"llm", "auxiliary"})
+        calls = _calls_in(environ, work, enough={"llm": 1, "auxiliary": 1})
     finally:
         os.killpg(program.pid, signal.SIGKILL)
         program.wait()
@@ -533,8 +534,10 @@ def _read_to_the_end(terminal: int) -> None:
             pass
 
 
-def _calls_in(environ: dict[str, str], work: Path, enough: set[str]) -> list[dict[str, Any]]:
-    """The ended calls of the program in *work*, once each kind is there."""
+def _calls_in(
+    environ: dict[str, str], work: Path, enough: Mapping[str, int]
+) -> list[dict[str, Any]]:
+    """The ended calls of the program in *work*, once so many of each kind are there."""
     sql = """
         select * from llm_calls
         where cwd = ? and kind in ('llm', 'auxiliary') and outcome = 'ok' order by started_us
@@ -542,7 +545,8 @@ def _calls_in(environ: dict[str, str], work: Path, enough: set[str]) -> list[dic
     end = time.monotonic() + PATIENCE_S
     while True:
         found = select(Path(environ["AGENTTRACE_HOME"]) / "data.db", sql, str(work))
-        if enough <= {call["kind"] for call in found}:
+        kinds = Counter(call["kind"] for call in found)
+        if all(kinds[kind] >= number for kind, number in enough.items()):
             return found
         assert time.monotonic() < end, found
         time.sleep(0.05)
