@@ -132,7 +132,7 @@ def _next(db: sqlite3.Connection, room: int, large: bool) -> tuple[Sequence[Piec
     """The merge that SQLite would choose: its pieces, and pages that it may have; or none."""
     try:
         found = levels(db)
-    except ValueError:  # of a SQLite that records them in another way: perhaps enough, unknown which
+    except ValueError:  # of a SQLite that records them otherwise: there may be enough
         return [Piece(0, 1, 0)] * FEW, room
     chosen = _chosen(found)
     if chosen is None or (chosen.waits and not large):
