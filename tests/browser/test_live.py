@@ -61,6 +61,13 @@ async def _shows(tab: Page, model: str) -> None:
     await tab.locator("main", has_text=model).wait_for(timeout=PATIENCE_S * 1000)
 
 
+async def _is_quiet(folder: Path) -> None:
+    """Until nothing in *folder* was written to for two seconds."""
+    async with asyncio.timeout(PATIENCE_S):
+        while time.time() - max(one.stat().st_mtime for one in folder.rglob("*.db*")) < 2:
+            await asyncio.sleep(0.1)
+
+
 @dataclass
 class Running:
     """A recorder that was started as a user does, and a browser that may look at it."""
@@ -152,6 +159,46 @@ async def test_empty_pages_show_the_first_call(tmp_path: Path) -> None:
             assert "Nothing is recorded yet" in await tab.inner_text("main")
         await one.calls.make("gpt-5.1")
         await asyncio.gather(*(_shows(tab, "gpt-5.1") for tab in tabs))
+
+
+async def test_a_page_on_its_way_misses_nothing(tmp_path: Path) -> None:
+    """It came before a call did, and listens only after the others were told of it."""
+    async with running(tmp_path) as one:
+        first = await one.calls_page()
+        await one.calls.make("seen-before")
+        await _shows(first, "seen-before")
+        may_listen = asyncio.Event()
+
+        async def slow(route: Route) -> None:
+            await may_listen.wait()
+            await route.continue_()
+
+        second = await one.context.new_page()
+        await second.route("**/live*.js*", slow)
+        await second.goto(f"{one.url}/-/agenttrace/calls", wait_until="commit")
+        await _shows(second, "seen-before")
+        await one.calls.make("seen-meanwhile")
+        await _shows(first, "seen-meanwhile")
+        assert "seen-meanwhile" not in await second.inner_text("main")
+        may_listen.set()
+        await _shows(second, "seen-meanwhile")
+
+
+async def test_a_page_nobody_looked_at_catches_up_beside_a_newer_one(tmp_path: Path) -> None:
+    """The one that listens now was not there when the call was recorded."""
+    async with running(tmp_path) as one:
+        first = await one.calls_page()
+        await one.calls.make("seen-before")
+        await _shows(first, "seen-before")
+        await first.evaluate(HIDE, True)
+        await one.calls.make("seen-by-nobody")
+        await _is_quiet(tmp_path)
+        newer = await one.context.new_page()
+        await newer.goto(f"{one.url}/-/agenttrace/calls", wait_until="load")
+        await _shows(newer, "seen-by-nobody")
+        await asyncio.sleep(1)  # it is told of nothing that it would pass on
+        await first.evaluate(HIDE, False)
+        await _shows(first, "seen-by-nobody")
 
 
 async def test_a_page_asks_again_when_the_server_was_too_busy(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 // Keeps marked parts of a page (`data-live`) up to date, lets running calls tick, and copies.
 // One browser holds one stream however many tabs are open: the tab that has the lock listens and
-// tells the others.  Hidden tabs do not listen, and catch up when they are looked at.
+// tells the others.  Hidden tabs do not listen, and catch up when they are looked at: they say what
+// they show is of when, and are answered if something was recorded since.
 (() => {
   const parts = () => [...document.querySelectorAll("[data-live][id]")];
   // A page further back in the list does not change under the reader.
@@ -45,6 +46,7 @@
   const PAUSE_MS = 500;
   const LONGEST_PAUSE_MS = 30_000;
   let pause = PAUSE_MS;
+  let asOf = Math.floor(performance.timeOrigin);  // what had been recorded by then is shown
   let loading = false;
   let again = false;
   let stale = false;
@@ -53,6 +55,7 @@
     if (loading) { again = true; return; }
     loading = true;
     stale = false;
+    const asked = Date.now();
     try {
       const answer = await fetch(location.href, { headers: { accept: "text/html" }, signal: AbortSignal.timeout(LONGEST_PAUSE_MS) });
       if (!answer.ok) throw new Error(answer.statusText);
@@ -67,6 +70,7 @@
         if (newer && !busy && newer.innerHTML !== part.innerHTML) part.replaceWith(document.adoptNode(newer));
       }
       tick();
+      asOf = asked;
       pause = PAUSE_MS;
     } catch {
       // The server is away or too busy: nothing may be recorded for long that would make us look again.
@@ -77,20 +81,28 @@
   };
 
   const others = new BroadcastChannel("agenttrace-live");
-  others.onmessage = refresh;
-  // Since the page was asked for something may have been recorded that it does not show.
-  const address = `${document.body.dataset.stream}?since=${Math.floor(performance.timeOrigin * 1000)}`;
+  let from = null;  // leading, this tab knows what was recorded since then
+  let told = 0;
+  const ask = () => { if (!document.hidden) others.postMessage({ since: asOf }); };
+  others.onmessage = ({ data }) => {
+    if (data === "recorded") refresh();
+    else if (data === "leading") ask();
+    else if (from !== null && (data.since < from || data.since <= told)) others.postMessage("recorded");
+  };
   const listen = () => {
     let source = null;
     let retry = 0;
+    from = asOf;
+    const address = `${document.body.dataset.stream}?since=${from * 1000}`;
     const open = () => {
       source = new EventSource(address);
-      source.addEventListener("recorded", () => { others.postMessage("recorded"); refresh(); });
+      source.addEventListener("recorded", () => { told = Date.now(); others.postMessage("recorded"); refresh(); });
       // A browser comes back by itself after a broken stream, but not after an answer that is none.
       source.addEventListener("error", () => { if (source.readyState === EventSource.CLOSED) retry = setTimeout(open, LONGEST_PAUSE_MS / 10); });
     };
     open();
-    return () => { clearTimeout(retry); source.close(); };
+    others.postMessage("leading");
+    return () => { clearTimeout(retry); source.close(); from = null; };
   };
   let leave = null;
   const lead = () => {
@@ -105,8 +117,10 @@
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) { leave?.(); return; }
     lead();
-    if (stale) refresh();
+    if (stale) refresh(); else ask();
   });
   addEventListener("pagehide", () => leave?.());
+  addEventListener("pageshow", ({ persisted }) => { if (persisted) { lead(); ask(); } });
   lead();
+  ask();  // something may have been recorded while this page was on its way
 })();
