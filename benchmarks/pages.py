@@ -5,7 +5,8 @@ one connection to one process; cold, as the first thing that a new process is as
 system was told to drop what it has of the file in memory (Linux).  Beside the time that passed
 stand the processor time that the server took for it, and how often it read when cold (Linux):
 other programs on the machine change these little, and pages are held against each other by the
-first.  Databases are made up once and kept in a folder when one is given.
+first.  Warm, all sizes are asked in turns: a machine that slows down does so for each.
+Databases are made up once and kept in a folder when one is given.
 """
 
 import contextlib
@@ -66,25 +67,46 @@ class Timed:
     worked: list[float] = field(default_factory=list)
 
 
+@dataclass(slots=True)
+class Asked:
+    """A database, what is asked of it by its short name, and what that took."""
+
+    calls: int
+    file: Path
+    addresses: dict[str, str]
+    took: dict[str, Timed] = field(init=False)
+    memory_mb: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.took = {name: Timed() for name in self.addresses}
+
+
 def run(rounds: int, calls: Sequence[int], cache: Path | None) -> list[Row]:
     """Pages at each number of calls, and how they grow from the first to the last.
 
     A p95 of less than twenty *rounds* is the slowest of them.
     """
-    found: dict[int, dict[str, Timed]] = {}
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as name:
+        asked = []
         for many in calls:
             file = database(cache or Path(name), many, rows)
-            addresses = _addresses(file)
-            found[many], memory = _measure(file, addresses, rounds)
-            rows += _rows(many, found[many])
-            rows.append(Row(f"{many:,}: memory of the server, MB", memory, MEMORY_MB))
-    first, last = found[calls[0]], found[calls[-1]]
-    if len(found) > 1:
+            asked.append(Asked(many, file, _addresses(file)))
+        for one in asked:
+            _ask_cold(one)
+        _ask_warm(asked, rounds)
+    for one in asked:
+        rows += _rows(one.calls, one.took)
+        rows.append(Row(f"{one.calls:,}: memory of the server, MB", one.memory_mb, MEMORY_MB))
+    first, last = asked[0], asked[-1]
+    if len(asked) > 1:
         rows += [
-            Row(f"{name}: {calls[-1]:,} over {calls[0]:,} calls", _growth(first, last, name), RATIO)
-            for name in last
+            Row(
+                f"{name}: {last.calls:,} over {first.calls:,} calls",
+                _growth(first.took[name], last.took[name]),
+                RATIO,
+            )
+            for name in last.took
         ]
     return rows
 
@@ -146,25 +168,31 @@ def _addresses(file: Path) -> dict[str, str]:
     return found
 
 
-def _measure(file: Path, addresses: dict[str, str], rounds: int) -> tuple[dict[str, Timed], float]:
-    found = {name: Timed() for name in addresses}
-    for name, address in addresses.items():
-        with _server(file) as server:
-            _drop_from_memory(file)
+def _ask_cold(one: Asked) -> None:
+    for name, address in one.addresses.items():
+        with _server(one.file) as server:
+            _drop_from_memory(one.file)
             before = _reads(server.pid)
-            found[name].cold = server.ask(address)
-            found[name].reads = _reads(server.pid) - before
-            _tell(f"{file.stem}: {name}, cold", found[name].cold)
-    with _server(file) as server:
-        for name, address in addresses.items():
-            server.ask(address)
-            for _ in range(rounds):
-                before = _worked_ms(server.pid)
-                found[name].warm.append(server.ask(address))
-                found[name].worked.append(_worked_ms(server.pid) - before)
-            _tell(f"{file.stem}: {name}", quantile(found[name].warm, 0.95))
-        memory = memory_mb(server.pid)
-    return found, memory
+            one.took[name].cold = server.ask(address)
+            one.took[name].reads = _reads(server.pid) - before
+            _tell(f"{one.calls:,}: {name}, cold: {one.took[name].cold:,.0f} ms")
+
+
+def _ask_warm(asked: Sequence[Asked], rounds: int) -> None:
+    with contextlib.ExitStack() as stack:
+        servers = [stack.enter_context(_server(one.file)) for one in asked]
+        for name in asked[0].addresses:
+            for turn in range(1 + rounds):
+                for one, server in zip(asked, servers, strict=True):
+                    before = _worked_ms(server.pid)
+                    took = server.ask(one.addresses[name])
+                    if turn:  # the first makes it warm
+                        one.took[name].warm.append(took)
+                        one.took[name].worked.append(_worked_ms(server.pid) - before)
+            said = [f"{quantile(one.took[name].warm, 0.95):,.0f} ms" for one in asked]
+            _tell(f"{name}: {', '.join(said)}")
+        for one, server in zip(asked, servers, strict=True):
+            one.memory_mb = memory_mb(server.pid)
 
 
 def _drop_from_memory(file: Path) -> None:
@@ -185,9 +213,9 @@ def _reads(pid: int) -> int:
     return int(told[told.index("syscr:") + 1])
 
 
-def _tell(what: str, took_ms: float) -> None:
-    """How far a long run has come."""
-    print(f"{what}: {took_ms:,.0f} ms", file=sys.stderr, flush=True)
+def _tell(how_far: str) -> None:
+    """Of a long run."""
+    print(how_far, file=sys.stderr, flush=True)
 
 
 def _rows(calls: int, found: dict[str, Timed]) -> list[Row]:
@@ -204,9 +232,9 @@ def _rows(calls: int, found: dict[str, Timed]) -> list[Row]:
     return rows
 
 
-def _growth(first: dict[str, Timed], last: dict[str, Timed], name: str) -> float:
+def _growth(first: Timed, last: Timed) -> float:
     """By the least processor time: what is left when nothing disturbs."""
-    return min(last[name].worked) / min(first[name].worked)
+    return min(last.worked) / min(first.worked)
 
 
 def _worked_ms(pid: int) -> float:

@@ -16,11 +16,12 @@ _IN_THE_INDEX = "(select sz from messages_fts_docsize d where d.id = messages.id
 _MADE: dict[tuple[str, str], str] = {}
 """What `look_at` gave, by table and schema: a step asks for a dozen."""
 _SCHEMA = "select group_concat(sql) from sqlite_master where tbl_name = ?"
+# All but the keys of tables that have no rowid: these are the tables.
 _INDEXES = """
 select l.name, x.cid, x.name, m.sql
 from pragma_index_list(?) l, pragma_index_xinfo(l.name) x
 left join sqlite_master m on m.name = l.name
-where l.origin <> 'pk' order by l.seq, x.seqno
+where m.name is not null order by l.seq, x.seqno
 """
 
 

@@ -14,6 +14,7 @@ from agenttrace_mitm.model import Payload, Record, StoredToolCall
 from agenttrace_mitm.store import open_database
 from agenttrace_mitm.store.aging import let_calls_go
 from agenttrace_mitm.store.pace import IDLE, LONG_S, SHORT_S, Pace, give_back, locked
+from agenttrace_mitm.store.read_ahead import look_at, read
 from agenttrace_mitm.store.retention import let_go
 from agenttrace_mitm.store.rows import write_record
 from tests.support.records import NOON_US, call, message
@@ -157,3 +158,20 @@ def test_what_a_step_needs_is_read_before_anybody_waits_for_it(
     monkeypatch.setattr(f"agenttrace_mitm.store.{reads}", blind)
     blindly = under_lock(tmp_path / "other.db", what)
     assert ahead < blindly / 2
+
+
+@pytest.mark.skipif(not THREAD.exists(), reason="only Linux says what a thread has read")
+def test_rows_are_looked_at_in_every_index_that_deleting_them_changes(tmp_path: Path) -> None:
+    """That of a text as the primary key too: nothing else leads there, and it has no order."""
+    file, some = tmp_path / "data.db", random.Random(1)
+    db = open_database(file).conn
+    spans = [(f"{some.getrandbits(256):064x}", str(number // 50)) for number in range(10_000)]
+    db.executemany("insert into spans (span_id, trace_id) values (?, ?)", spans)
+    db.close()
+    db = open_database(file).conn
+    db.execute("pragma cache_size = -64000")
+    assert read(db, look_at(db, "spans") + "trace_id = '7'") == 50
+    before = bytes_read()
+    db.execute("delete from spans where trace_id = '7'")
+    assert (bytes_read() - before) // PAGE < 10
+    db.close()
