@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 
 from . import chains
-from .forgetting import GOING_BODIES, GONE, HEIRS, doom, going, remove_doomed
+from .forgetting import GOING_BODIES, GONE, HEIRS, HERITAGE, doom, going, remove_doomed
 from .pace import Pace, give_back, locked, roomy
 from .prompts import OLD_UNUSED, REMOVE
 from .read_ahead import A_ROW, look_at, read
@@ -53,7 +53,7 @@ select 1, max(:before_us, coalesce(max(started_us) / {DAY_US} * {DAY_US} + {DAY_
 from temp.doomed where true
 on conflict (only) do update set since_us = max(since_us, excluded.since_us)
 """
-_RESTING = f"select count(*) from llm_calls where continues_call_id in {GONE}"
+_RESTING = f"continues_call_id in {GONE} and id not in {GONE}"
 _RESTING_BODIES = f"""
 select count(*) from payloads a
 where a.stored_after in ({GOING_BODIES}) and a.call_id not in {GONE}
@@ -68,8 +68,8 @@ _TEXTS = f"""
 select id, sum(1 + size / {A_ROW}) over (order by id) - (1 + size / {A_ROW})
 from messages where {_LOOSE} and content is not null limit :room
 """
-_EVENTS = """
-delete from events where id in (
+_OLD_EVENTS = """
+id in (
     select id from events
     where at_us < :before_us
       and (session_id is null or session_id not in (select session_id from holds))
@@ -109,12 +109,14 @@ def _step(
     if _doomed(db, going_ids) > HEAVY and (lighter := _made_lighter(db)):
         return lighter
     alone = chains.made_ahead(db, _bodies(db))
+    events_go = {"before_us": before_us, "step": room}
+    read(db, look_at(db, "events") + _OLD_EVENTS, events_go)
     with locked(db, pace):
         chains.put_ahead(db, alone)
         db.execute(_STAY_AFTER_ALL)
         db.execute(_HORIZON, {"before_us": before_us})
         counted = remove_doomed(db)
-        events = db.execute(_EVENTS, {"before_us": before_us, "step": room}).rowcount
+        events = db.execute(f"delete from events where {_OLD_EVENTS}", events_go).rowcount
         pace.done = max(counted["llm_calls"], events)
     if len(going_ids) < room:  # the last of a day, or of all
         prompts_go(db, OLD_UNUSED, REMOVE, before_us, pace)
@@ -168,7 +170,8 @@ def _read_ahead(db: sqlite3.Connection, ids: list[str]) -> int:
         read(db, look_at(db, table) + (_LOOSE if table == "messages" else where))
         for table, where in going(None)
     )
-    db.execute(_RESTING).fetchone()
+    read(db, look_at(db, "llm_calls") + _RESTING)
+    db.execute(HERITAGE).fetchall()
     return rows + read(db, _RESTING_BODIES) * ROWS_OF_BODY
 
 

@@ -45,7 +45,7 @@ def first_of(schema: str, call_id: str) -> str:
 
 
 # Kept calls that continue a doomed one take over the history that they were sent with.
-HEIRS = f"""
+_HISTORY = f"""
 with recursive history (heir, id, below) as (
     select id, continues_call_id, {first_of("main", "llm_calls.id")} from llm_calls
     where continues_call_id in {GONE} and id not in {GONE}
@@ -54,11 +54,17 @@ with recursive history (heir, id, below) as (
     from history join llm_calls c on c.id = history.id
     where c.continues_call_id is not null
 )
-insert or ignore into call_messages (call_id, direction, position, choice, message_id)
+"""
+_TAKEN_OVER = f"""
 select history.heir, 'in', m.position, 0, m.message_id
 from history join call_messages m on m.call_id = history.id
 where m.choice = 0 and m.position < history.below and history.id in {GONE}
 """
+HEIRS = f"""
+{_HISTORY} insert or ignore into call_messages (call_id, direction, position, choice, message_id)
+{_TAKEN_OVER}
+"""
+HERITAGE = _HISTORY + _TAKEN_OVER
 
 
 GOING_BODIES = f"select id from payloads where call_id in {GONE}"

@@ -96,14 +96,17 @@ def written(folder: Path) -> Path:
     """A file whose rows are long, and whose indexes have many pages; none of it is in memory."""
     db, some = open_database(folder / "data.db").conn, random.Random(1)
     db.execute("begin")
+    ids: list[str] = []
     for number in range(200):
         at_us = OLD_US + number * 1_000_000
         id_, other = new_id(at_us), f"{some.getrandbits(128):032x}"
+        ids.append(id_)
         words = " ".join(f"{some.getrandbits(40):x}" for _ in range(800))
         write_record(
             db,
             Record(
                 call=call(id=id_, started_us=at_us, trace_id=other, session_id=other,
+                          continues_call_id=ids[number - 60] if 60 <= number < 120 else None,
                           thread_id=other, turn_print=other[:16], reply_print=other[16:]),
                 messages=(message(words, 0), message(f"{number}", 1)),
                 tool_calls=(StoredToolCall(
@@ -111,6 +114,8 @@ def written(folder: Path) -> Path:
                 payload=Payload(request_body=some.randbytes(30_000)),
             ),
         )  # fmt: skip
+        event = f"{some.getrandbits(128):x}", at_us, some.randbytes(3_000).hex()
+        db.execute("insert into events (id, at_us, message) values (?, ?, ?)", event)
     db.execute("commit")
     db.close()
     return folder / "data.db"
@@ -157,7 +162,7 @@ def test_what_a_step_needs_is_read_before_anybody_waits_for_it(
     ahead = under_lock(file, what)
     monkeypatch.setattr(f"agenttrace_mitm.store.{reads}", blind)
     blindly = under_lock(tmp_path / "other.db", what)
-    assert ahead < blindly / 2
+    assert ahead < min(blindly / 2, 40)
 
 
 @pytest.mark.skipif(not THREAD.exists(), reason="only Linux says what a thread has read")
