@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from .read_ahead import end_of_file
+
 LONG_S = 0.03
 SHORT_S = 0.012
 """A writer waits a tenth of a second at most, also where a step has half a processor."""
@@ -74,13 +76,15 @@ def locked(db: sqlite3.Connection, pace: Pace) -> Iterator[None]:
 
 def give_back(db: sqlite3.Connection, pace: Pace) -> None:
     """Let the file end earlier, by free pages; and bring the log home where it is long."""
-    if not db.execute("pragma freelist_count").fetchone()[0]:
+    (free,) = db.execute("pragma freelist_count").fetchone()
+    if not free:
         pace.idle += 1
         if pace.idle >= IDLE:  # no commit here has done so meanwhile, nor one of a step
             pace.idle = 0
             db.execute("pragma wal_checkpoint(passive)").fetchone()
         return
     pace.idle = 0
+    end_of_file(db, min(free, pace.room))
     with _writing(db):
         began = pace.clock()
         # A page a row: read them all.

@@ -5,9 +5,13 @@ So rows, and the places of each in the indexes of its table, are looked at first
 then they are in memory.
 """
 
+import contextlib
+import os
 import sqlite3
 from collections.abc import Mapping
+from pathlib import Path
 
+CHUNK = 1_000_000
 _ROWID = -1
 A_ROW = 250
 """Characters of a message that take as long as a row: each word is taken out of the index."""
@@ -56,6 +60,32 @@ def _looking_at(db: sqlite3.Connection, table: str) -> str:
 def read(db: sqlite3.Connection, sql: str, given: Mapping[str, object] | None = None) -> int:
     """Read what *sql*, of `look_at` and a condition, asks for; how many rows."""
     return int(db.execute(sql, given or {}).fetchone()[0])
+
+
+def end_of_file(db: sqlite3.Connection, pages: int) -> None:
+    """Read the last *pages* of the file, which go elsewhere when as many are given back.
+
+    No SQL reads a page by its number.  SQLite's own descriptor does: closing one of ours would end
+    all locks that this process has on the file, as POSIX has it.  Where it cannot be found, who
+    gives back waits for the disk.
+    """
+    (size,) = db.execute("pragma page_size").fetchone()
+    (count,) = db.execute("pragma page_count").fetchone()
+    with contextlib.suppress(OSError):
+        descriptor = _descriptor(db)
+        for offset in range(max(count - pages, 0) * size, count * size, CHUNK):
+            os.pread(descriptor, min(CHUNK, count * size - offset), offset)
+
+
+def _descriptor(db: sqlite3.Connection) -> int:
+    """One that is open on the file of *db*."""
+    (file,) = db.execute("select file from pragma_database_list where name = 'main'").fetchone()
+    wanted = Path(file).stat()
+    for one in Path("/dev/fd").iterdir():
+        with contextlib.suppress(OSError):  # that of the list itself is closed
+            if os.path.samestat(os.fstat(int(one.name)), wanted):
+                return int(one.name)
+    raise FileNotFoundError(file)
 
 
 def _places(db: sqlite3.Connection, table: str) -> list[str]:
