@@ -171,7 +171,7 @@ def _read_ahead(db: sqlite3.Connection, ids: list[str]) -> int:
         for table, where in going(None)
     )
     read(db, look_at(db, "llm_calls") + _RESTING)
-    db.execute(HERITAGE).fetchall()
+    db.execute(HERITAGE).fetchone()
     return rows + read(db, _RESTING_BODIES) * ROWS_OF_BODY
 
 
