@@ -10,9 +10,6 @@ from .schema import migrations
 
 APPLICATION_ID = 0x41547263  # "ATrc", in the file header: tells our file from other programs'
 BUSY_TIMEOUT_MS = 20_000
-LOG_BYTES = 32_000_000
-"""To which the log is cut when it begins anew: one that retention made long is no longer in memory,
-and to write over it is to read it."""
 
 
 def open_database(path: Path) -> Database:
@@ -30,7 +27,6 @@ def open_database(path: Path) -> Database:
         ) from error
     try:
         _claim(db, path)
-        db.execute(f"pragma journal_size_limit = {LOG_BYTES}")
         _migrate(db)
     except sqlite3.DatabaseError as error:
         db.close()

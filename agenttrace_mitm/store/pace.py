@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from .read_ahead import end_of_file
+from .read_ahead import map_and_end
 
 LONG_S = 0.03
 SHORT_S = 0.012
@@ -84,7 +84,7 @@ def give_back(db: sqlite3.Connection, pace: Pace) -> None:
             db.execute("pragma wal_checkpoint(passive)").fetchone()
         return
     pace.idle = 0
-    end_of_file(db, min(free, pace.room))
+    map_and_end(db, min(free, pace.room))
     with _writing(db):
         began = pace.clock()
         # A page a row: read them all.
