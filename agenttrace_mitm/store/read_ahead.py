@@ -65,7 +65,7 @@ def read(db: sqlite3.Connection, sql: str, given: Mapping[str, object] | None = 
 
 
 def map_and_end(db: sqlite3.Connection, pages: int) -> None:
-    """Read the last *pages* of the file, which go elsewhere when as many are given back, and its map.
+    """Read the last *pages* of the file, which move when as many are given back, and its map.
 
     SQLite notes there, on every 1,639th page of 8 KB, who leads to each page: it changes with every
     page that comes, goes or moves.  No SQL reads a page by its number.  SQLite's own descriptor
