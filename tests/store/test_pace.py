@@ -187,7 +187,7 @@ def test_rows_are_looked_at_in_every_index_that_deleting_them_changes(tmp_path: 
 def test_the_end_of_the_file_is_read_before_it_goes_elsewhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And the map of pages, here the second; by SQLite's descriptor: closing ours ends its locks."""
+    """And the map, here the second page; by SQLite's descriptor: closing ours ends its locks."""
     file, done = tmp_path / "data.db", list[str | range]()
     db = open_database(file).conn
     db.execute("create table large as select zeroblob(4000000) as x")
