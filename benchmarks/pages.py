@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, urlencode
@@ -88,10 +88,12 @@ def run(rounds: int, calls: Sequence[int], cache: Path | None) -> list[Row]:
     """
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as name:
-        asked = []
-        for many in calls:
-            file = database(cache or Path(name), many, rows)
-            asked.append(Asked(many, file, _addresses(file)))
+        files = [database(cache or Path(name), many, rows) for many in calls]
+        said = _filters(files[-1])  # the same of all: some find what they ask for sooner
+        asked = [
+            Asked(many, file, _addresses(file, said))
+            for many, file in zip(calls, files, strict=True)
+        ]
         for one in asked:
             _ask_cold(one)
         _ask_warm(asked, rounds)
@@ -126,14 +128,22 @@ def database(folder: Path, calls: int, rows: list[Row]) -> Path:
     return file
 
 
-def _addresses(file: Path) -> dict[str, str]:
-    """Everything that is asked for, by its short name."""
+@contextlib.contextmanager
+def _asking(file: Path) -> Iterator[Callable[[str], str]]:
+    """What a query finds in *file*."""
     with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as db:
+        yield lambda sql: str(db.execute(sql).fetchone()[0])
 
-        def one(sql: str) -> str:
-            return str(db.execute(sql).fetchone()[0])
 
-        said = {name: one(sql) for name, sql in FILTERS.items()}
+def _filters(file: Path) -> dict[str, str]:
+    """A value for each filter."""
+    with _asking(file) as one:
+        return {name: one(sql) for name, sql in FILTERS.items()}
+
+
+def _addresses(file: Path, said: Mapping[str, str]) -> dict[str, str]:
+    """Everything that is asked for, by its short name; filters have the values *said*."""
+    with _asking(file) as one:
         found = {}
         for page in PAGES:
             found[page.name] = page.path
