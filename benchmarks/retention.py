@@ -34,6 +34,7 @@ PAUSE_S = 0.002
 """Between steps; the recorder leaves 50 ms."""
 ALONE_S = 10.0
 BLOCKED_MS = "<= 100"
+LOG_MB = "<= 200"
 
 _SUMS = (
     "select count(*), sum(calls), sum(cost_nano_usd), sum(tokens_in), sum(tokens_out) from rollup_"
@@ -121,6 +122,7 @@ def _measured(db: sqlite3.Connection, file: Path) -> list[Row]:
         steps.all(max_bytes=limit)
     waited = told[0]
     spent = time.perf_counter() - began
+    log_bytes = file.with_name(file.name + "-wal").stat().st_size  # it never gets shorter
     db.execute("pragma wal_checkpoint(truncate)")
     whole = db.execute("pragma integrity_check").fetchone()[0] == "ok"
     payloads = (
@@ -143,6 +145,7 @@ def _measured(db: sqlite3.Connection, file: Path) -> list[Row]:
         Row("another writer: longest wait, ms", max(waited), BLOCKED_MS),
         Row("waits of over 100 ms", sum(wait > 100 for wait in waited)),
         Row("rows that it added", len(waited)),
+        Row("the log at its longest, MB", log_bytes / 1e6, LOG_MB),
         Row("file before, MB", size / 1e6),
         Row("file after, by age, MB", by_age / 1e6),
         Row("file after, by size, over the limit", bytes_used(db) / limit, "<= 1"),

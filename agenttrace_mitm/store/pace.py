@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from .log import bring_home
 from .read_ahead import map_and_end
 
 LONG_S = 0.03
@@ -75,21 +76,18 @@ def locked(db: sqlite3.Connection, pace: Pace) -> Iterator[None]:
 
 
 def give_back(db: sqlite3.Connection, pace: Pace) -> None:
-    """Let the file end earlier, by free pages; and bring the log home where it is long."""
+    """Let the file end earlier, by free pages; and bring the log home, which no step does."""
     (free,) = db.execute("pragma freelist_count").fetchone()
-    if not free:
+    if free:
+        map_and_end(db, min(free, pace.room))
+        with locked(db, pace):
+            # A page a row: read them all.
+            pace.done = len(db.execute(f"pragma incremental_vacuum({pace.room})").fetchall())
+    else:
         pace.idle += 1
-        if pace.idle >= IDLE:  # no commit here has done so meanwhile, nor one of a step
-            pace.idle = 0
-            db.execute("pragma wal_checkpoint(passive)").fetchone()
-        return
-    pace.idle = 0
-    map_and_end(db, min(free, pace.room))
-    with _writing(db):
-        began = pace.clock()
-        # A page a row: read them all.
-        pace.done = len(db.execute(f"pragma incremental_vacuum({pace.room})").fetchall())
-        pace.took(pace.clock() - began)
+    if free or pace.idle >= IDLE:
+        pace.idle = 0
+        bring_home(db)
 
 
 @contextlib.contextmanager

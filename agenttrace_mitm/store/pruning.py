@@ -16,11 +16,15 @@ from ..errors import StoreError
 from . import merging
 from .aging import MAY_GO, ages_of
 from .keeping import Keeping, bytes_used
+from .log import bring_home
 from .opening import open_database
+from .pace import Pace, give_back
 from .retention import a_pace, let_go, vacuum_pace
 from .rollups import DAY_US
 
 NO_LIMITS = Keeping()
+BITE = 2_000
+"""Pages, 16 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +95,10 @@ def prune(
             pass
         calls -= _calls(db)
         while merging.merge_some(db, merging.a_pace(), large=True):  # nobody records
-            pass
+            bring_home(db)
         left = _contents(db)
         gone = [was - now for was, now in zip(total, left, strict=True)]
-        db.execute("pragma incremental_vacuum").fetchall()  # a page a row: read them all
+        _give_all_back(db)
         db.execute("pragma wal_checkpoint(truncate)")
         return Pruned(before_us, gone[0], gone[1], before, bytes_used(db), calls)
 
@@ -126,6 +130,18 @@ def _counts(db: sqlite3.Connection, before_us: int, agents: dict[str, int]) -> t
     }
     payloads, messages = (db.execute(sql, given).fetchone()[0] for sql in (_PAYLOADS, _MESSAGES))
     return payloads, messages
+
+
+def _give_all_back(db: sqlite3.Connection) -> None:
+    """All free pages, in bites: what moves stands in the log first."""
+    pace, before, free = Pace(BITE, BITE, BITE), 0, _free(db)
+    while free != before:  # none is left, or they cannot be
+        give_back(db, pace)
+        before, free = free, _free(db)
+
+
+def _free(db: sqlite3.Connection) -> int:
+    return int(db.execute("pragma freelist_count").fetchone()[0])
 
 
 def _calls(db: sqlite3.Connection) -> int:

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from agenttrace_mitm.cli import cli
 from agenttrace_mitm.clock import new_id, now_us
 from agenttrace_mitm.model import Payload
+from agenttrace_mitm.store import log as log_module
 from agenttrace_mitm.store import open_database
 from agenttrace_mitm.store.merging import FEW, levels
 from agenttrace_mitm.store.pruning import DAY_US, prune
@@ -119,3 +120,24 @@ def test_what_would_go_is_counted_by_agent(database, monkeypatch):
     went = CliRunner().invoke(cli, ["db", "prune"]).output
     assert "4 payloads and 4 messages went.\n1 calls went." in went
     assert left(database) == (6, 6, 50, 9)
+
+
+def test_the_log_stays_short(database, monkeypatch):
+    """All that moves stands in it first: the index is merged, and the file ends earlier, in bites."""
+    db = open_database(database).conn
+    db.execute("create table large as select zeroblob(8000000) as x")
+    db.execute("drop table large")
+    db.close()
+    sizes, log = [], database.with_name("data.db-wal")
+    monkeypatch.setattr("agenttrace_mitm.store.pruning.BITE", 100)
+    home = log_module.bring_home
+
+    def brought_home(db):
+        sizes.append(log.stat().st_size)
+        home(db)
+
+    monkeypatch.setattr("agenttrace_mitm.store.pace.bring_home", brought_home)
+    done = prune(database, now_us(), days=None, max_bytes=None, dry_run=False)
+    assert len(sizes) >= 9
+    assert max(sizes) < 2_000_000
+    assert database.stat().st_size == done.size_after
