@@ -4,7 +4,7 @@ A made-up history (10,000 calls a day) loses content older than 30 days and call
 year, `--calls 3650000`, those older than 270.  Then it loses the oldest until it is a twentieth
 smaller.  Another process adds a row every few milliseconds meanwhile, asks for the lock every
 millisecond, and tells how long it waited: once without retention, which is what the machine costs,
-once with.
+once with.  Like the recorder it leaves SQLite's log to retention.
 After it: the sums of the rollups as before, no limit exceeded, the file whole.
 """
 
@@ -190,6 +190,7 @@ def _other_writer(file: Path) -> Iterator[list[list[float]]]:
 def _write(file: Path, there: Connection) -> None:
     db = sqlite3.connect(file, timeout=0, isolation_level=None)
     db.execute("pragma synchronous = normal")
+    db.execute("pragma wal_autocheckpoint = 0")  # as `Writer` does while its `Keeper` is at work
     waited: list[float] = []
     there.send("ready")
     while not there.poll(0.005):

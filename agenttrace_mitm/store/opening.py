@@ -11,6 +11,9 @@ from .schema import migrations
 APPLICATION_ID = 0x41547263  # "ATrc", in the file header: tells our file from other programs'
 BUSY_TIMEOUT_MS = 20_000
 
+type Identity = tuple[int, int] | None
+"""Device and number of a file; None where there is none."""
+
 
 def open_database(path: Path) -> Database:
     """The database at *path*, created or brought up to date; safe for several processes at once.
@@ -38,6 +41,30 @@ def open_database(path: Path) -> Database:
         db.close()
         raise
     return db
+
+
+def open_again(path: Path) -> sqlite3.Connection:
+    """A further connection to the database at *path*; nothing is made, or brought up to date.
+
+    Raises `sqlite3.OperationalError` where there is none.
+    """
+    db = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=rw",
+        uri=True,
+        timeout=BUSY_TIMEOUT_MS / 1000,
+        isolation_level=None,
+    )
+    db.execute("pragma synchronous = normal")
+    return db
+
+
+def identity(path: Path) -> Identity:
+    """Which file has that name now."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def is_behind(db: sqlite3.Connection) -> bool:

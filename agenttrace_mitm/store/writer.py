@@ -21,9 +21,10 @@ from ..errors import StoreError
 from ..model import Record, StoredCommit, StoredEvent, StoredRef
 from .chains import Recent
 from .commits import OnBranches, write_commit, write_on_branches, write_ref
+from .keeper import Keeper
 from .keeping import Keeping
 from .merging import a_pace, merge_some
-from .opening import open_database
+from .opening import Identity, identity, open_database
 from .rows import Batch, json_text
 from .spool import Spool
 from .waiting import Waiting, weight
@@ -39,8 +40,8 @@ MAX_LATER = 1_000
 
 RETRY_S = 1.0
 RETENTION_EVERY_S = 3_600.0
-BETWEEN_STEPS_S = 0.05
-"""A breath for those who wait for the database, while nothing else is to be written."""
+LONG_PAGES = 1_000
+"""After a commit that makes the log so long, SQLite brings it home: its own default."""
 QUIET_S = 60.0
 """Nothing has come for so long: nobody is kept waiting by what takes longer."""
 
@@ -91,7 +92,7 @@ EVERYTHING = Keeping()
 
 
 class Writer:
-    """A thread that owns the only writing connection.
+    """A thread that writes all rows, on a connection of its own.
 
     *saved* is called, on that thread, with the ids of calls that are committed or spooled.
     What *keeping* does not keep is let go, and *forgotten* is called after; *replaced* when the
@@ -113,12 +114,11 @@ class Writer:
         self._path = database
         self._spool = spool
         self._saved = saved
-        self._keeping = keeping
+        self._keeper = Keeper(database, keeping, forgotten)
         self._forgotten = forgotten
         self._replaced = replaced
         self._relink = relink
         self._retention_due = time.monotonic()
-        self._between_s = RETRY_S
         self._busy_at = time.monotonic()
         self._merge_pace = a_pace()
         self._items: Waiting[Item] = Waiting(_weight)
@@ -128,7 +128,7 @@ class Writer:
         self._recent = Recent()
         self._version = 0
         self._db: sqlite3.Connection | None = None
-        self._file: tuple[int, int] | None = None  # the one that is open, whatever its name
+        self._file: Identity = None  # the one that is open, whatever its name
 
     def start(self) -> None:
         """Begin to write."""
@@ -163,7 +163,7 @@ class Writer:
     def _run(self) -> None:
         ended = False
         while not ended:
-            batch, ended = self._items.take(BATCH, self._between_s, GATHER_S)
+            batch, ended = self._items.take(BATCH, RETRY_S, GATHER_S)
             # As long as older calls wait in the spool, new ones join them there.
             if self._replay() or not self._spooled(batch):
                 later, self._later = list(self._later), deque(maxlen=MAX_LATER)
@@ -174,6 +174,7 @@ class Writer:
             for item in batch:
                 if isinstance(item, Relink):
                     item.done.set()
+        self._keeper.halt()
         self._close()
 
     def _keep(self, batch: list[Item]) -> None:
@@ -240,7 +241,7 @@ class Writer:
 
     def _commit(self, batch: Sequence[Item]) -> None:
         self._commit_here(batch)
-        while _identity(self._path) != self._file:
+        while identity(self._path) != self._file:
             # Somebody moved the file away or put another in its place: this batch went with it.
             log.warning("%s was replaced; going on in the new file", self._path)
             self._part()
@@ -251,6 +252,9 @@ class Writer:
 
     def _commit_here(self, batch: Sequence[Item]) -> None:
         db = self._connection()
+        # Most of the log is the keeper's then, who brings it home: nobody waits for that.
+        pages = 0 if self._keeper.at_work else LONG_PAGES
+        db.execute(f"pragma wal_autocheckpoint = {pages}")
         db.execute("begin immediate")
         self._notice_others(db)
         records = Batch(db, self._recent)
@@ -290,7 +294,7 @@ class Writer:
     def _connection(self) -> sqlite3.Connection:
         if self._db is None:
             self._db = open_database(self._path).conn
-            self._file = _identity(self._path)
+            self._file = identity(self._path)
         return self._db
 
     def _part(self) -> None:
@@ -298,6 +302,7 @@ class Writer:
 
         Its log of late changes has not: SQLite would apply it to whatever has the name now.
         """
+        self._keeper.halt()
         with contextlib.suppress(sqlite3.Error):
             self._connection().execute("pragma wal_checkpoint(truncate)")
         self._close()
@@ -333,19 +338,16 @@ class Writer:
             self._keep_singly(list(records), error)
 
     def _let_go(self) -> None:
-        """A step of retention between two batches, every hour until nothing is left to do."""
+        """Every hour until nothing is left to do, beside this thread."""
         if time.monotonic() < self._retention_due:
             return
+        self._retention_due = time.monotonic() + RETENTION_EVERY_S
         try:
-            done = not self._keeping.step(self._connection(), now_us())
+            self._connection()
         except (sqlite3.Error, StoreError) as error:
             log.warning("old content stays for now (%s)", error)
-            done = True
-        self._between_s = RETRY_S if done else BETWEEN_STEPS_S
-        if done:
-            self._retention_due = time.monotonic() + RETENTION_EVERY_S
         else:
-            self._forgotten()
+            self._keeper.begin(self._file)
 
     def _merge(self, *, came: bool) -> None:
         """Make the pieces of the search index fewer, after each batch; large ones in quiet."""
@@ -366,15 +368,6 @@ def _is_ended(item: Item) -> bool:
 
 def _weight(item: Item) -> int:
     return weight(item) if isinstance(item, Record) else 0
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    """Which file has that name now."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 def _is_outage(error: Exception) -> bool:

@@ -123,7 +123,7 @@ def test_what_would_go_is_counted_by_agent(database, monkeypatch):
 
 
 def test_the_log_stays_short(database, monkeypatch):
-    """All that moves stands in it first: the index is merged, and the file ends earlier, in bites."""
+    """All that moves stands in it first: the index is merged, pages are given back, in bites."""
     db = open_database(database).conn
     db.execute("create table large as select zeroblob(8000000) as x")
     db.execute("drop table large")
