@@ -1,6 +1,7 @@
 """The write-ahead log comes home, also where somebody else is at it."""
 
 import contextlib
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from agenttrace_mitm.store import open_database
+from agenttrace_mitm.store import log, open_database
 from agenttrace_mitm.store.log import bring_home
 
 # SQLite's lock of whoever brings the log home: the second of those behind the index of the log.
@@ -62,3 +63,37 @@ def test_nobody_is_waited_for_without_end(tmp_path: Path) -> None:
     bring_home(db)
     assert b"came home" in file.read_bytes()
     db.close()
+
+
+def test_a_long_log_begins_anew_though_somebody_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What came while it was brought home is brought as well."""
+    db, other, reader = (open_database(tmp_path / "data.db").conn for _ in range(3))
+    pages, brought = list[int | None](), log._brought
+
+    def write() -> None:
+        other.execute("insert into recorder_events (at_us, kind) values (1, 'x')")
+
+    def brought_while_somebody_writes(db: sqlite3.Connection) -> int | None:
+        if not pages:
+            reader.execute("begin")
+            reader.execute("select count(*) from recorder_events").fetchone()
+            write()
+        pages.append(brought(db))
+        if reader.in_transaction:
+            reader.execute("rollback")
+        return pages[-1]
+
+    monkeypatch.setattr(log, "_brought", brought_while_somebody_writes)
+    db.execute("create table large as select zeroblob(200000) as x")
+    for long in (100_000, 20):
+        monkeypatch.setattr(log, "LONG_PAGES", long)
+        pages.clear()
+        bring_home(db)
+        write()
+    assert pages[0]
+    assert pages[0] > 20  # it went on, and is long
+    assert brought(db) == 1
+    for conn in (db, other, reader):
+        conn.close()
