@@ -2,10 +2,13 @@
 
 A made-up history (10,000 calls a day) loses content older than 30 days and calls older than 60; a
 year, `--calls 3650000`, those older than 270.  Then it loses the oldest until it is a twentieth
-smaller.  Another process adds a row every few milliseconds meanwhile, asks for the lock every
-millisecond, and tells how long it waited: once without retention, which is what the machine costs,
-once with.  Like the recorder it leaves SQLite's log to retention.
-After it: the sums of the rollups as before, no limit exceeded, the file whole.
+smaller.
+
+First a recorder's own writer takes a row twenty times a second, alone and beside its retention:
+how long each takes until it is written.  Then another process adds a row every few milliseconds,
+asks for the lock every millisecond, and tells how long it waited: once without retention, which is
+what the machine costs, once with.  Like the recorder it leaves SQLite's log to retention.  After
+it: the sums of the rollups as before, no limit exceeded, the file whole.
 """
 
 import contextlib
@@ -19,7 +22,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from agenttrace_mitm.store import Keeping, open_database
+from agenttrace_mitm.store import Event, Keeping, Relink, Spool, Writer, open_database
 from agenttrace_mitm.store.keeping import DAY_US, bytes_used
 from agenttrace_mitm.store.pace import Pace
 
@@ -33,6 +36,10 @@ _PACES = ("content_pace", "calls_pace", "vacuum_pace", "merge_pace")
 PAUSE_S = 0.002
 """Between steps; the recorder leaves 50 ms."""
 ALONE_S = 10.0
+RECORDER_S = 30.0
+BETWEEN_ROWS_S = 0.05
+WARM_UP = 20
+"""Rows until the file is open, and what each needs is in memory."""
 BLOCKED_MS = "<= 100"
 LOG_MB = "<= 200"
 
@@ -47,6 +54,7 @@ def run(calls: int, cache: Path | None) -> list[Row]:
     with tempfile.TemporaryDirectory(dir=cache) as name:
         file = Path(name) / "data.db"
         shutil.copy(_history(cache or Path(name), calls, rows), file)
+        rows += _of_recorder(file)
         with contextlib.closing(open_database(file).conn) as db:
             rows += _measured(db, file)
     return rows
@@ -62,6 +70,34 @@ def _history(folder: Path, calls: int, rows: list[Row]) -> Path:
         made.rename(file)
         rows.append(Row(f"making {calls:,} calls, s", time.perf_counter() - began))
     return file
+
+
+def _of_recorder(file: Path) -> list[Row]:
+    rows = []
+    keepings = {"alone": Keeping(), "beside retention": Keeping(days=CONTENT_DAYS)}
+    for name, keeping in keepings.items():
+        took = _written(file, keeping)[WARM_UP:]
+        p99 = quantile(took, 0.99)
+        rows.append(Row(f"a row of the recorder {name}, p99, ms", p99, "", min(took), max(took)))
+    return [*rows, Row("the longest of these, ms", max(took), BLOCKED_MS)]
+
+
+def _written(file: Path, keeping: Keeping) -> list[float]:
+    """How long a row takes until it is written, ms, while what is not in *keeping* goes."""
+    took: list[float] = []
+    with tempfile.TemporaryDirectory() as name:
+        writer = Writer(file, Spool(Path(name)), lambda ids: None, keeping=keeping)
+        writer.start()
+        last = time.perf_counter() + RECORDER_S
+        while (began := time.perf_counter()) < last:
+            written = Relink(())  # tells when its batch is
+            writer.put(Event("bench", "x", 0))
+            writer.put(written, hurry=True)
+            written.done.wait()
+            took.append((time.perf_counter() - began) * 1000)
+            time.sleep(BETWEEN_ROWS_S)
+        writer.stop()
+    return took
 
 
 @dataclass
