@@ -95,9 +95,9 @@ class Writer:
     """A thread that writes all rows, on a connection of its own.
 
     *saved* is called, on that thread, with the ids of calls that are committed or spooled.
-    What *keeping* does not keep is let go, and *forgotten* is called after; *replaced* when the
-    file turned out to be another one than before.  *relink* places calls again in its
-    transaction, and says which.
+    What *keeping* does not keep is let go beside it, and *forgotten* is called after, on either
+    thread; *replaced* when the file turned out to be another one than before.  *relink* places
+    calls again in its transaction, and says which.
     """
 
     def __init__(

@@ -2,6 +2,8 @@
 
 import sqlite3
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,13 @@ class Steps(Keeping):
         return self.left > 0
 
 
+def wait_for(condition: Callable[[], bool]) -> None:
+    last = time.monotonic() + SOON_S
+    while not condition():
+        assert time.monotonic() < last
+        time.sleep(0.01)
+
+
 def test_rows_do_not_wait_for_a_step(tmp_path: Path) -> None:
     """And the log is left to the keeper, as long as it is at work; then it is the writer's."""
     keeping, saved = Steps(), threading.Semaphore(0)
@@ -45,12 +54,19 @@ def test_rows_do_not_wait_for_a_step(tmp_path: Path) -> None:
     )  # fmt: skip
     writer.start()
     assert keeping.begun.acquire(timeout=SOON_S)
-    log = tmp_path / "data.db-wal"
+    file, log = tmp_path / "data.db", tmp_path / "data.db-wal"
     for number in range(3):
         writer.put(record("x" * 6_000_000, started_us=number))
         assert saved.acquire(timeout=SOON_S)
     assert log.stat().st_size > 18_000_000
+    assert file.stat().st_size < 6_000_000
     keeping.may_end.release()
+
+    def is_home() -> bool:
+        writer.put(record("and more"))
+        return saved.acquire(timeout=SOON_S) and file.stat().st_size > 18_000_000
+
+    wait_for(is_home)
     writer.stop()
     assert keeping.left == 0
 
@@ -69,8 +85,7 @@ def test_it_goes_on_until_nothing_is_left_and_tells_of_each_step(tmp_path: Path)
         assert keeper.at_work
         keeper.begin(identity(file))  # it is
         keeping.may_end.release()
-    while keeper.at_work:
-        pass
+    wait_for(lambda: not keeper.at_work)
     assert (keeping.left, gone) == (0, ["some", "some"])
 
 
@@ -97,11 +112,9 @@ def test_a_file_that_was_replaced_is_left_alone(tmp_path: Path) -> None:
     assert keeping.begun.acquire(timeout=SOON_S)
     file.rename(tmp_path / "old.db")
     keeping.may_end.release()
-    while keeper.at_work:
-        pass
+    wait_for(lambda: not keeper.at_work)
     keeper.begin(was)
-    while keeper.at_work:
-        pass
+    wait_for(lambda: not keeper.at_work)
     assert keeping.left == 99
     assert not file.exists()
 
