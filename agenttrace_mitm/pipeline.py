@@ -31,6 +31,7 @@ from .model import (
 from .payload import payload_of, redacted
 from .pricing.calls import priced
 from .privacy import CLEAN, Redactor, keep, scattered
+from .scheduling import give_way
 from .store import Answers
 from .stored import stored_message, stored_prompt, stored_tool_calls, without_secrets
 from .told import outcome, told_by
@@ -104,7 +105,9 @@ class Pipeline:
 
     def _record(self, exchange: Exchange, understood: Understood, running: bool) -> Record:
         attempt = None if running else self._attempt(exchange, understood)
+        give_way()
         talk = self._place(exchange, understood, attempt)
+        give_way()
         notes = list(dict.fromkeys((*exchange.notes, *understood.notes)))
         call = _call(exchange, understood, talk, notes, self.tier, attempt=attempt)
         if not running:
@@ -114,7 +117,9 @@ class Pipeline:
         # Nearly all calls hold no secret: one look at all their values tells, and spares the rest.
         prompt = self._new_prompt(talk.prompt)
         told = _values(call, talk, exchange, prompt)
+        give_way()
         values = CLEAN if redactor.is_clean(told) else redactor
+        give_way()
         record = row_of(
             Record,
             call=call,

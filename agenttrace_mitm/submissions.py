@@ -20,6 +20,7 @@ from .model import (
     row_of,
 )
 from .privacy import Redactor, keep, keep_event
+from .scheduling import give_way
 from .stored import without_secrets
 
 _CALLS = msgspec.json.Decoder(list[SubmittedCall])
@@ -29,8 +30,10 @@ _EVENTS = TypeAdapter(list[StoredEvent])
 def calls_told(said: bytes, tier: Literal[1, 2, 3]) -> list[Record]:
     """The calls of *said*, a JSON list.  Raises `ValueError` when it is not one."""
     calls = [told.stored(tier) for told in _CALLS.decode(said)]
+    give_way()
     # Nearly all have no secret, and one look at what came says so.
     is_clean = _is_clean(said)
+    give_way()
     return [
         _record(call, placement, tier, is_clean=is_clean)
         for call, placement in zip(calls, _own_sessions(calls), strict=True)

@@ -185,6 +185,8 @@ async def _calls(one: Instance, given: _Given | None) -> tuple[_Timed, _Sent]:
             await asyncio.sleep(SECONDS)
             sent = _Sent([])
         await load.stop()
+        for pipe in senders:
+            pipe.send(None)
     return load, sent
 
 
@@ -219,7 +221,10 @@ def _work(ready: Event, share: float) -> None:
 
 @contextlib.contextmanager
 def _senders(given: _Given | None) -> Iterator[list[Pipe]]:
-    """Processes that send when they hear something; for that they need not start any more."""
+    """Processes that send when they hear something, and end when they hear something again.
+
+    To start and to end takes them more than to send: that is not to be while calls are measured.
+    """
     context = multiprocessing.get_context("spawn")
     with contextlib.ExitStack() as ending:
         pipes = []
@@ -237,7 +242,7 @@ def _senders(given: _Given | None) -> Iterator[list[Pipe]]:
 def _send(there: Pipe, given: _Given, sender: int) -> None:
     """Say that this one is ready; once told to, send until the time is over, the last batch twice.
 
-    Tells events, refusals, seconds, and seconds of processor time.
+    Tells events, refusals, seconds, and seconds of processor time.  Ends once told to.
     """
     link = http.client.HTTPConnection(given.host, given.port, timeout=60)
     headers = {"Authorization": f"Bearer {given.token}", "Content-Type": "application/json"}
@@ -266,6 +271,7 @@ def _send(there: Pipe, given: _Given, sender: int) -> None:
         time.sleep(max(0.0, due - time.perf_counter()))
     refused += not post()
     there.send((batches * BATCH, refused, now - began, time.process_time() - spent))
+    there.recv()
 
 
 def _event(sender: str, number: int) -> dict[str, Any]:

@@ -42,6 +42,41 @@ def test_who_steps_back_has_long_slices_and_the_rest_stays() -> None:
         assert int(short.split()[1]) == scheduling.SHORT_NS
 
 
+BESIDE = """
+import os, sys, time
+from pathlib import Path
+from agenttrace_mitm.scheduling import SHORT_NS, give_way, step_back, take_slices
+os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-1:])
+if not (child := os.fork()):
+    step_back(19, batch=True)
+    while True:
+        sum(range(1_000))
+        if sys.argv[1] == "polite":
+            give_way()
+take_slices(SHORT_NS)
+end = time.perf_counter() + 0.5
+while time.perf_counter() < end:
+    pass
+ran_ns, _, stretches = map(int, Path(f"/proc/{child}/schedstat").read_text().split())
+os.kill(child, 9)
+os.waitpid(child, 0)
+print(ran_ns / max(1, stretches))
+"""
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or release < (6, 17) or not Path("/proc/self/schedstat").exists(),
+    reason="Linux 6.17 looks when it brings the account of a thread up to date",
+)
+def test_who_gives_way_does_not_run_to_the_next_tick_while_others_wait() -> None:
+    def mean_stretch_ns(manner: str) -> float:
+        command = [sys.executable, "-c", BESIDE, manner]
+        return float(subprocess.check_output(command, text=True))
+
+    polite = min(mean_stretch_ns("polite") for _ in range(3))
+    assert polite < mean_stretch_ns("not") / 2
+
+
 def test_an_unknown_system_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "machine", lambda: "pdp11")
     assert not scheduling.take_slices(scheduling.SHORT_NS)

@@ -113,6 +113,7 @@ def banner(settings: "Settings", daemon: "Daemon", *, first: bool, browser: bool
 async def tell_calls(settings: "Settings", supervisor: "Supervisor") -> None:
     """A line per call until the end is asked for."""
     from ..errors import StoreError
+    from ..scheduling import give_way
     from .follow import POLL_S, Follower
     from .tail import colourful
     from .text import call_line
@@ -127,6 +128,7 @@ async def tell_calls(settings: "Settings", supervisor: "Supervisor") -> None:
         try:
             for call in calls:
                 click.echo(call_line(call, colour=colour), color=colour)
+                give_way()
         except OSError:  # nobody reads them any more: calls are recorded all the same
             await supervisor.stop_asked.wait()
             return

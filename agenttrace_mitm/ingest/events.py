@@ -18,6 +18,7 @@ from ..clock import derived_id, new_id
 from ..model import Cost, Json, JsonObject, SubmittedCall, Unpriced, Usage
 from ..pricing import price
 from ..pricing.calls import columns_of
+from ..scheduling import give_way
 
 MOST = 1_000
 """Events in one request."""
@@ -125,6 +126,7 @@ def read(items: Sequence[Json], now_us: int) -> Batch:
     events: list[JsonObject] = []
     results = []
     for index, item in enumerate(items):
+        give_way()  # to the calls of programs that are recorded
         try:
             event = Event.model_validate(item)
             at_us = _moment(event, now_us)

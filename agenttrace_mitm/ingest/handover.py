@@ -8,6 +8,7 @@ import msgspec
 
 from ..clock import new_id
 from ..frames import Ack, FrameDecoder, Submitted, encode
+from ..scheduling import give_way
 from .events import Batch
 
 PATIENCE_S = 10.0
@@ -37,6 +38,7 @@ class Handover:
             return
         id_ = new_id()
         frame = Submitted(id_, msgspec.json.encode(batch.calls), msgspec.json.encode(batch.events))
+        give_way()
         try:
             async with asyncio.timeout(self._patience_s):
                 await self._send(encode(frame), id_)

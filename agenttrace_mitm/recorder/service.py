@@ -30,7 +30,7 @@ from ..frames import (
 )
 from ..model import Exchange, Record
 from ..pipeline import Pipeline
-from ..scheduling import Corner
+from ..scheduling import Corner, give_way
 from ..store import BlindSpot, Event, KnownContent, Relink, Writer
 from ..submissions import calls_told, events_told
 from .assembly import Assembly, ExchangeFrame
@@ -183,6 +183,7 @@ class Service:
     def _take_submission(self, frame: Submitted, link: Link) -> None:
         records = calls_told(frame.calls, self._pipeline.tier)
         events = events_told(frame.events, self._pipeline.tier)
+        give_way()
         ids = {record.call.id for record in records} | {event.id for event in events}
         submission = _Submission(frame.id, ids, link)
         for id_ in ids:
@@ -202,6 +203,7 @@ class Service:
             self._writer.put(_blind_spot(unread))
         exchange = assembly.add(frame)
         if exchange:
+            give_way()
             self._waiting[exchange.id] = link
             self._record(exchange)
 

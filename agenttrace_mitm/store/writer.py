@@ -19,6 +19,7 @@ from pathlib import Path
 from ..clock import now_us
 from ..errors import StoreError
 from ..model import Record, StoredCommit, StoredEvent, StoredRef
+from ..scheduling import give_way
 from .chains import Recent
 from .commits import OnBranches, write_commit, write_on_branches, write_ref
 from .keeper import Keeper
@@ -261,11 +262,14 @@ class Writer:
         try:
             for item in batch:
                 _write(db, item, records)
+                give_way()
             records.finish()
+            give_way()
             for item in batch:
                 if isinstance(item, Relink):
                     self._place_again(db, item)
             db.execute("commit")
+            give_way()
         except BaseException:
             self._recent.forget()  # it may hold what now is not there
             if db.in_transaction:  # SQLite may have rolled back by itself
