@@ -4,6 +4,7 @@ Comes in: the JSON lists of a `Submitted` frame, judged by `ingest`, which the w
 Goes out: records and events under the privacy tier, without secrets.
 """
 
+import itertools
 from collections.abc import Sequence
 from typing import Literal
 
@@ -23,14 +24,19 @@ from .privacy import Redactor, keep, keep_event
 from .scheduling import give_way
 from .stored import without_secrets
 
+AT_ONCE = 25
+"""Calls of which the whole rows are made before others may have the processor."""
+
 _CALLS = msgspec.json.Decoder(list[SubmittedCall])
 _EVENTS = TypeAdapter(list[StoredEvent])
 
 
 def calls_told(said: bytes, tier: Literal[1, 2, 3]) -> list[Record]:
     """The calls of *said*, a JSON list.  Raises `ValueError` when it is not one."""
-    calls = [told.stored(tier) for told in _CALLS.decode(said)]
-    give_way()
+    calls: list[LlmCall] = []
+    for some in itertools.batched(_CALLS.decode(said), AT_ONCE):
+        calls += [told.stored(tier) for told in some]
+        give_way()
     # Nearly all have no secret, and one look at what came says so.
     is_clean = _is_clean(said)
     give_way()

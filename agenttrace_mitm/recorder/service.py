@@ -190,6 +190,7 @@ class Service:
             self._submitted.setdefault(id_, []).append(submission)
         # Whoever sent them waits for an answer, and does not send more before.
         self._writer.put_all([*records, *events])
+        give_way()
 
     def _take_exchange(self, frame: ExchangeFrame, worker: str, link: Link) -> None:
         assembly = self._workers.setdefault(worker, Assembly())

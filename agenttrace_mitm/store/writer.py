@@ -195,6 +195,7 @@ class Writer:
             self._keep_singly(batch, error)
         else:
             self._tell_saved(batch)
+            give_way()
         return True
 
     def _keep_singly(self, batch: list[Item], error: Exception) -> None:

@@ -14,6 +14,7 @@ from datasette.utils.asgi import AsgiStream, Response
 from pydantic import TypeAdapter, ValidationError
 
 from agenttrace_mitm.errors import StoreError
+from agenttrace_mitm.scheduling import give_way
 from agenttrace_mitm.store import tokens
 
 from ..asking import arguments_of
@@ -59,12 +60,15 @@ def _view(endpoints: Sequence[Endpoint]) -> View:
 
 
 async def _answer(datasette: Datasette, request: Any, endpoint: Endpoint) -> Any:
+    give_way()  # to the calls of programs that are recorded: there may be many of these
     actor = request.actor or {}
     who = str(actor.get("name", OWNER))
     try:
         _permit(actor, endpoint)
         call = await _call(datasette, request, endpoint, who)
+        give_way()
         said = await endpoint.handle(call)
+        give_way()
     except Refused as refused:
         await _audit(datasette, endpoint, request, who, refused.status)
         wait = refused.problem.retry_after_ms
