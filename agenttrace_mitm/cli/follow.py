@@ -13,16 +13,24 @@ class Follower:
     """New calls since it was made.  `poll` gives those that have ended since the last time.
 
     A long call has a row while it runs; it is remembered and told at its end.
+    Of more than *most* new ones only the last are given, and `passed_over` counts the others.
     """
 
-    def __init__(self, database: Path, *, last: int = 0) -> None:
+    def __init__(self, database: Path, *, last: int = 0, most: int | None = None) -> None:
         self._database = database
+        self._most = most
+        self.passed_over = 0
         newest = queries.last_number(database) if database.exists() else 0
         self._seen = max(0, newest - last)
         self._running: set[str] = set()
 
     def poll(self) -> list[RecentCall]:
         """The calls that ended meanwhile, oldest first."""
+        self.passed_over = 0
+        if self._most is not None:
+            first = queries.last_number(self._database) - self._most
+            self.passed_over = max(0, first - self._seen)
+            self._seen = max(first, self._seen)
         calls = queries.recent_calls(self._database, self._seen, self._running)
         self._seen = max([self._seen, *(call.number for call in calls)])
         self._running = {call.id for call in calls if call.outcome == "in_flight"}

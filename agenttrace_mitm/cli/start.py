@@ -19,6 +19,9 @@ TIERS = {
     3: "full: prompts, replies, tool calls and the bytes on the wire",
 }
 
+MOST_LINES = 200
+"""For one look: more nobody reads, and to write them takes time from programs that are recorded."""
+
 
 @click.command()
 @options.settings(*options.OPTIONS)
@@ -111,14 +114,14 @@ def banner(settings: "Settings", daemon: "Daemon", *, first: bool, browser: bool
 
 
 async def tell_calls(settings: "Settings", supervisor: "Supervisor") -> None:
-    """A line per call until the end is asked for."""
+    """A line per call until the end is asked for, or of many at once how many, and the last."""
     from ..errors import StoreError
     from ..scheduling import give_way
     from .follow import POLL_S, Follower
     from .tail import colourful
     from .text import call_line
 
-    follower = Follower(settings.database)
+    follower = Follower(settings.database, most=MOST_LINES)
     colour = colourful()
     while not supervisor.stop_asked.is_set():
         try:
@@ -126,6 +129,8 @@ async def tell_calls(settings: "Settings", supervisor: "Supervisor") -> None:
         except StoreError:
             calls = []  # busy or being replaced: the next look finds them
         try:
+            if follower.passed_over:
+                click.echo(f"... {follower.passed_over:,} calls before these")
             for call in calls:
                 click.echo(call_line(call, colour=colour), color=colour)
                 give_way()
