@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from .. import __version__
 from ..errors import AgentTraceError
 
 # Each names a module here; its `command` is the command of that name.
@@ -76,6 +77,7 @@ class Commands(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Everything stays on this machine, in ~/.agenttrace.  Settings: docs/settings.md",
 )
+@click.version_option(__version__, "-V", "--version", message="agenttrace-mitm %(version)s")
 def cli() -> None:
     """See what AI agents do, cost and break: LLM calls recorded on the wire.
 

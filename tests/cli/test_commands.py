@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from agenttrace_mitm import __version__
 from agenttrace_mitm.cli import COMMANDS, text
 from agenttrace_mitm.store import open_database, queries
 
@@ -45,6 +46,11 @@ def test_every_command_has_help_with_an_example(user, name):
     said = user.types(name, "--help").stdout
     assert "Usage: " in said
     assert name == "version" or "agenttrace-mitm" in said.partition("\n")[2]
+
+
+def test_the_version_is_told_however_it_is_asked_for(user):
+    said = {user.types(asked).stdout for asked in ("version", "--version", "-V")}
+    assert said == {f"agenttrace-mitm {__version__}\n"}
 
 
 @pytest.mark.parametrize(
