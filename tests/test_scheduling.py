@@ -66,7 +66,7 @@ print(ran_ns / max(1, stretches))
 
 @pytest.mark.skipif(
     sys.platform != "linux" or release < (6, 17) or not Path("/proc/self/schedstat").exists(),
-    reason="Linux 6.17 looks when it brings the account of a thread up to date",
+    reason="before Linux 6.17 nothing comes of it, and without schedstat nobody can tell",
 )
 def test_who_gives_way_does_not_run_to_the_next_tick_while_others_wait() -> None:
     def mean_stretch_ns(manner: str) -> float:

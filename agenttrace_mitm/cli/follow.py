@@ -26,12 +26,12 @@ class Follower:
 
     def poll(self) -> list[RecentCall]:
         """The calls that ended meanwhile, oldest first."""
-        self.passed_over = 0
+        self.passed_over, first = 0, self._seen
         if self._most is not None:
-            first = queries.last_number(self._database) - self._most
-            self.passed_over = max(0, first - self._seen)
-            self._seen = max(first, self._seen)
-        calls = queries.recent_calls(self._database, self._seen, self._running)
-        self._seen = max([self._seen, *(call.number for call in calls)])
+            first = max(first, queries.last_number(self._database) - self._most)
+        calls = queries.recent_calls(self._database, first, self._running)
+        # Not before: where that fails, the next look finds them.
+        self.passed_over = first - self._seen
+        self._seen = max([first, *(call.number for call in calls)])
         self._running = {call.id for call in calls if call.outcome == "in_flight"}
         return [call for call in calls if call.outcome != "in_flight" and call.kind in SHOWN]

@@ -4,7 +4,8 @@ import pytest
 
 from agenttrace_mitm.cli.follow import Follower
 from agenttrace_mitm.clock import new_id
-from agenttrace_mitm.store import open_database
+from agenttrace_mitm.errors import StoreError
+from agenttrace_mitm.store import open_database, queries
 from agenttrace_mitm.store.rows import write_record
 
 from ..support.records import call, record
@@ -23,6 +24,10 @@ def add(tmp_path):
 
     yield written
     db.close()
+
+
+def fail(*_):
+    raise StoreError("the database is busy")
 
 
 def test_each_call_is_told_once_and_a_long_one_at_its_end(add, tmp_path):
@@ -49,3 +54,15 @@ def test_of_too_many_the_last_are_told_and_the_others_counted(add, tmp_path):
     assert follower.passed_over == 5
     follower.poll()
     assert follower.passed_over == 0
+
+
+def test_a_look_that_fails_passes_nothing_over(add, tmp_path, monkeypatch):
+    follower = Follower(tmp_path / "data.db", most=2)
+    many = [add() for _ in range(5)]
+    with monkeypatch.context() as patch:
+        patch.setattr(queries, "recent_calls", fail)
+        with pytest.raises(StoreError):
+            follower.poll()
+    assert follower.passed_over == 0
+    assert [one.id for one in follower.poll()] == many[-2:]
+    assert follower.passed_over == 3
