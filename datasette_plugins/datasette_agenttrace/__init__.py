@@ -90,15 +90,14 @@ def extra_css_urls(datasette: Datasette) -> list[str]:
 @hookimpl
 def extra_template_vars(datasette: Datasette) -> dict[str, Any]:
     """What the header of every page shows."""
-    site = find(datasette)
-    return {"agenttrace": chrome.Header(datasette, site, PAGES) if site else None}
+    return {"agenttrace": chrome.header(datasette, PAGES)}
 
 
 @hookimpl
 def prepare_jinja2_environment(env: Any, datasette: Datasette) -> None:
     """Our frame around Datasette's own pages, and how our templates write addresses and names."""
     env.filters |= {"in_path": in_path, "named": figures.named}
-    chrome.frame_core_pages(env, datasette)
+    chrome.frame_core_pages(env, datasette, PAGES)
 
 
 @hookimpl
