@@ -348,6 +348,20 @@ def test_dates_are_days_of_utc():
     assert (asked.first_date, asked.last_date) == ("2026-11-20", "2026-11-20")
 
 
+def test_a_time_that_is_left_open_ends_where_it_is_said_to():
+    asked = asked_of({"from": "", "to": "2026-11-10"}, TODAY)
+    assert (asked.first_date, asked.last_date, asked.days) == ("2026-10-12", "2026-11-10", 30)
+    asked = asked_of({"from": "2026-11-10"}, TODAY)
+    assert (asked.first_date, asked.last_date) == ("2026-11-10", "2026-11-20")
+
+
+def test_names_are_taken_as_they_are():
+    assert asked_of({"agent": " lead", "model": " "}, TODAY).filters == {
+        "agent": " lead",
+        "model": " ",
+    }
+
+
 async def test_every_canned_query_runs(recorded, headers, serve):
     served = serve(recorded)
     site = find(served)
