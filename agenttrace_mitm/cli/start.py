@@ -9,6 +9,7 @@ import click
 from . import options
 
 if TYPE_CHECKING:
+    from ..launch.control import Client
     from ..launch.state import Daemon
     from ..launch.supervisor import Supervisor
     from ..settings import Settings
@@ -39,13 +40,21 @@ def command(
     agenttrace-mitm start --privacy-tier 1 --no-open
     """
     from .. import access
+    from ..launch import control
+    from .agreement import agreed
 
-    settings = options.prepared(given | {"git": "no"} if no_git else given)
+    if no_git:
+        given |= {"git": "no"}
+    settings = options.prepared(given)
+    browser = settings.open_browser and not no_open and sys.stdout.isatty()
+    running = control.connect(settings.run_folder) if detach else None
+    if running:
+        # Before anything is changed: it may refuse.
+        settings = agreed(running, settings, given)
     if reset_token:
         access.reset_token(settings.token_file)
-    browser = settings.open_browser and not no_open and sys.stdout.isatty()
     if detach:
-        _in_background(settings, browser=browser)
+        _in_background(settings, running, browser=browser)
     else:
         asyncio.run(_in_foreground(settings, browser=browser))
 
@@ -61,25 +70,34 @@ async def _in_foreground(settings: "Settings", *, browser: bool) -> None:
 
     environ = user_environ()
     async with supervised(settings, environ, stays=True, on_signal=goodbye) as supervisor:
-        ready = asyncio.ensure_future(supervisor.ready())
-        stop = asyncio.ensure_future(supervisor.stop_asked.wait())
-        await asyncio.wait({ready, stop}, return_when=asyncio.FIRST_COMPLETED)
-        if not ready.done():
-            ready.cancel()
+        if not await ready(supervisor):
             return
-        await ready
         banner(settings, supervisor.daemon, first=first, browser=browser)
         await tell_calls(settings, supervisor)
 
 
-def _in_background(settings: "Settings", *, browser: bool) -> None:
-    from ..launch import control, daemon, state
+async def ready(supervisor: "Supervisor") -> bool:
+    """Wait until all processes are up; False when the end was asked for before."""
+    up = asyncio.ensure_future(supervisor.ready())
+    stop = asyncio.ensure_future(supervisor.stop_asked.wait())
+    await asyncio.wait({up, stop}, return_when=asyncio.FIRST_COMPLETED)
+    stop.cancel()
+    if not up.done():
+        up.cancel()
+        return False
+    await up
+    return True
+
+
+def _in_background(settings: "Settings", running: "Client | None", *, browser: bool) -> None:
+    """Let the *running* instance stay, or start one; *settings* are those in force."""
+    from ..launch import daemon, state
     from .instance import user_environ
 
     first = not settings.database.exists()
-    if client := control.connect(settings.run_folder):
-        with client:
-            client.ask(op="stay")
+    if running:
+        with running:
+            running.ask(op="stay")
     else:
         daemon.spawn(settings, user_environ(), stay=True)
     if facts := state.read(settings.run_folder):

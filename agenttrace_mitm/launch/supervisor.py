@@ -166,6 +166,7 @@ class Supervisor:
         return control.Conversation(
             {
                 "status": self._status,
+                "settings": self._in_force,
                 "stop": self._stop,
                 "stay": self._stay,
                 "open_run": open_run,
@@ -187,6 +188,10 @@ class Supervisor:
             "processes": self.processes,
             "health": {one.name: dict(one.figures) for one in health.heard(settings.run_folder)},
         }
+
+    async def _in_force(self, message: control.Message) -> control.Message:
+        """The settings as we run by them.  Not in the status: passwords may be among them."""
+        return {"settings": self._settings_now().told()}
 
     async def _stop(self, message: control.Message) -> control.Message:
         self.request_stop(now=bool(message.get("now")))
