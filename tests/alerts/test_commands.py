@@ -242,7 +242,6 @@ def test_the_cron_line_works_in_crons_poor_environment(user):
     user.types("add", "errors", "--type", "error_rate", "--set", "min_calls=1")
     user.scene.calls(1, outcome="error")
     command = user.types("install-cron").strip().removeprefix("* * * * * ").replace(r"\%", "%")
-    (user.home / "logs").mkdir()
     done = subprocess.run(
         ["/bin/sh", "-c", command], env={"PATH": "/usr/bin:/bin"}, cwd="/", check=False
     )
