@@ -172,7 +172,7 @@ def history(limit: int, as_json: bool, **given: str | None) -> None:
 
 @command.command()
 @click.argument("rule", required=False)
-@click.option("--days", type=int, help="Instead, try the rule out against the last days.")
+@click.option("--days", type=options.PAST_DAYS, help="Instead, try the rule on the last days.")
 @click.option("--retry", is_flag=True, help="Instead, send again what was given up.")
 @_json
 @_db

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from ..store.session_sums import SessionSums
 
 
+MOST_USD = 1e9
+
+
 @dataclass(frozen=True, slots=True)
 class Judged:
     """A limit, what was found, and whether it holds."""
@@ -94,6 +97,8 @@ def _cost(found: "SessionSums", limit: float | None, *, allow_unpriced: bool) ->
 
     if limit is None:
         return []
+    if not 0 <= limit < MOST_USD:  # nor a nan
+        raise click.BadParameter("an amount of dollars, like 2.50", param_hint="--max-cost")
     said = money(found.cost_nano_usd)
     # What has no price may have cost anything.
     known = allow_unpriced or not found.unpriced
