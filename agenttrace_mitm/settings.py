@@ -189,6 +189,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return self.home / "fingerprint.key"
 
     @property
+    def notice_file(self) -> Path:
+        """There once somebody was told what is kept."""
+        return self.home / "notice"
+
+    @property
     def webhook_key_file(self) -> Path:
         """The secret that webhooks are signed with."""
         return self.home / "webhook.key"

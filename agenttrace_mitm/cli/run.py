@@ -47,14 +47,15 @@ def command(
     """Run a program with its LLM calls recorded.
 
     Starts what is not running and ends it afterwards; what is running has to do what the options
-    say.  Input, output, signals and exit code are
-    the program's own; the only addition is one line on stderr at the end.
+    say.  Input, output, signals and exit code are the program's own; the only addition is one line
+    on stderr at the end, and once, before, one that says what is kept.
 
     \b
     agenttrace-mitm run -- python my_agent.py
     agenttrace-mitm run --agent reviewer --tag branch=main -- claude -p "review this"
     agenttrace-mitm run --transparent -- ./static-go-binary
     """
+    from . import notice
     from .instance import user_environ
 
     settings = options.prepared(given)
@@ -62,6 +63,8 @@ def command(
     began_us = time.time_ns() // 1000
     client, settings, daemon = _instance(settings, given)
     environ = user_environ()
+    if not quiet and notice.is_due(settings):
+        notice.in_a_line(settings)
     try:
         opened = client.ask(op="open_run", agent=agent, session=session, tags=labels)
         code = None

@@ -14,12 +14,6 @@ if TYPE_CHECKING:
     from ..launch.supervisor import Supervisor
     from ..settings import Settings
 
-TIERS = {
-    1: "metadata: models, tokens, cost, times and outcomes; no content",
-    2: "conversation: prompts and tool calls as well; no model replies",
-    3: "full: prompts, replies, tool calls and the bytes on the wire",
-}
-
 MOST_LINES = 200
 """For one look: more nobody reads, and to write them takes time from programs that are recorded."""
 
@@ -61,9 +55,8 @@ def command(
 
 async def _in_foreground(settings: "Settings", *, browser: bool) -> None:
     from ..launch.supervisor import supervised
+    from .env import NOWHERE
     from .instance import user_environ
-
-    first = not settings.database.exists()
 
     def goodbye() -> None:
         click.echo("\nFinishing the calls under way; Ctrl-C again cuts them short.", err=True)
@@ -72,8 +65,10 @@ async def _in_foreground(settings: "Settings", *, browser: bool) -> None:
     async with supervised(settings, environ, stays=True, on_signal=goodbye) as supervisor:
         if not await ready(supervisor):
             return
-        banner(settings, supervisor.daemon, first=first, browser=browser)
+        banner(settings, supervisor.daemon, browser=browser)
         await tell_calls(settings, supervisor)
+    if supervisor.leads_shells:
+        click.echo(NOWHERE, err=True)
 
 
 async def ready(supervisor: "Supervisor") -> bool:
@@ -94,19 +89,19 @@ def _in_background(settings: "Settings", running: "Client | None", *, browser: b
     from ..launch import daemon, state
     from .instance import user_environ
 
-    first = not settings.database.exists()
     if running:
         with running:
             running.ask(op="stay")
     else:
         daemon.spawn(settings, user_environ(), stay=True)
     if facts := state.read(settings.run_folder):
-        banner(settings, facts, first=first, browser=browser)
+        banner(settings, facts, browser=browser)
 
 
-def banner(settings: "Settings", daemon: "Daemon", *, first: bool, browser: bool) -> None:
+def banner(settings: "Settings", daemon: "Daemon", *, browser: bool) -> None:
     """Say where everything is, and what is kept."""
     from .. import __version__
+    from . import notice
     from .instance import login_link
 
     link = login_link(settings, daemon.web_url) if daemon.web_url else "not up yet"
@@ -116,16 +111,11 @@ def banner(settings: "Settings", daemon: "Daemon", *, first: bool, browser: bool
     click.echo("  agenttrace-mitm run -- python my_agent.py   records one program")
     click.echo('  eval "$(agenttrace-mitm env)"               records this shell\n')
     keeps = f"{settings.retention_days} days" if settings.retention_days else "until you delete it"
-    click.echo(f"Keeps tier {settings.privacy_tier} ({TIERS[settings.privacy_tier]}),")
+    tier = settings.privacy_tier
+    click.echo(f"Keeps tier {tier} ({notice.TIERS[tier]}),")
     click.echo(f"content for {keeps}, in {settings.database}.")
-    if first:
-        click.echo(
-            "Credentials are removed before anything is written; nothing leaves this machine."
-        )
-        click.echo("Choose what is kept with --privacy-tier, or for good in")
-        click.echo(f"{settings.home / 'config.json'}:")
-        for tier, meaning in TIERS.items():
-            click.echo(f'  {{"privacy_tier": {tier}}}   {meaning}')
+    if notice.is_due(settings):
+        notice.at_length(settings)
     click.echo()
     if browser:
         click.launch(link)

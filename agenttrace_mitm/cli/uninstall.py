@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ..settings import Settings
 
 PATIENCE_S = 30.0
-WORKING = ("ca", "run", "demo", "token")
+WORKING = ("ca", "run", "demo", "token", "notice")
 """What is of no use without the program; all else in the home folder is data."""
 
 
