@@ -40,7 +40,7 @@ def agreed(client: "Client", settings: "Settings", given: Mapping[str, Any]) -> 
     differ = [name for name in said if not _same(name, running, settings)]
     if differ:
         told = "; ".join(_told(name, running, settings) for name in differ)
-        words = " and ".join(FLAGS.get(said[name], said[name]) for name in differ)
+        words = ", ".join(FLAGS.get(said[name], said[name]) for name in differ)
         raise AgentTraceError(
             f"AgentTrace runs already, {told}",
             f"End it first (agenttrace-mitm stop), or leave {words} out",

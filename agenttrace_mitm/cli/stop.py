@@ -25,8 +25,9 @@ def command(now: bool, wait_s: float) -> None:
 
     settings = options.load({})
     client = control.connect(settings.run_folder)
+    led = environment.SAVED in os.environ
     if client is None:
-        raise AgentTraceError("AgentTrace is not running")
+        raise AgentTraceError("AgentTrace is not running", NOWHERE if led else "")
     with client:
         told = client.ask(op="stop", now=now)
         if not client.wait_closed(wait_s):
@@ -34,5 +35,5 @@ def command(now: bool, wait_s: float) -> None:
     click.echo("Stopped.")
     if any(entry.kind in machine.PROXY for entry in machine.journal(settings).entries()):
         click.echo("The desktop's proxy still leads here: agenttrace-mitm system-proxy disable")
-    if told.get("leads_shells") or environment.SAVED in os.environ:
+    if told.get("leads_shells") or led:
         click.echo(NOWHERE)

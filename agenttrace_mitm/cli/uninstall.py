@@ -66,17 +66,20 @@ def _take_out_of_crontab(settings: "Settings", *, dry_run: bool) -> str:
 def _stop(settings: "Settings") -> None:
     from ..errors import AgentTraceError
     from ..launch import control
+    from .env import NOWHERE
 
     client = control.connect(settings.run_folder)
     if client is None:
         return
     with client:
-        client.ask(op="stop")
+        told = client.ask(op="stop")
         if not client.wait_closed(PATIENCE_S):
             raise AgentTraceError(
                 "AgentTrace is still waiting for calls under way",
                 "Run `agenttrace-mitm stop --now`, then `uninstall` again",
             )
+    if told.get("leads_shells"):
+        click.echo(NOWHERE)
 
 
 def _delete(settings: "Settings", *, data: bool, dry_run: bool) -> None:

@@ -207,6 +207,10 @@ def test_stop_says_that_shells_lead_nowhere(user):
     assert user.types("stop").stdout == "Stopped.\n"
     assert user.types(*start).returncode == 0
     assert "env --unset" in user.types("stop", AGENTTRACE_SAVED_ENV="e30=").stdout
+    assert "env --unset" in user.types("stop", AGENTTRACE_SAVED_ENV="e30=").stderr
+    assert user.types(*start).returncode == 0
+    assert user.types("env").returncode == 0
+    assert "env --unset" in user.types("uninstall").stdout
 
 
 def test_ctrl_c_says_that_shells_lead_nowhere(user, started):
