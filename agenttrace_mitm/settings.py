@@ -189,6 +189,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return self.home / "fingerprint.key"
 
     @property
+    def notice_file(self) -> Path:
+        """There once somebody was told what is kept."""
+        return self.home / "notice"
+
+    @property
     def webhook_key_file(self) -> Path:
         """The secret that webhooks are signed with."""
         return self.home / "webhook.key"
@@ -215,6 +220,12 @@ def load(given: Mapping[str, Any] | None = None) -> Settings:
         return heard(given)
     except ValueError as error:
         raise _explain(error, given, said, config) from None
+
+
+def said_by(given: Mapping[str, Any]) -> dict[str, str]:
+    """The settings that command line or environment say, each with the words that say it."""
+    options = {name: _option(name) for name, value in given.items() if value is not None}
+    return {name: _variable(name) for name in _environment()} | options
 
 
 def heard(given: Mapping[str, Any]) -> Settings:
@@ -259,7 +270,7 @@ def _environment() -> dict[str, Any]:
     """What `AGENTTRACE_*` says: a word, or JSON where a setting is a list or an object."""
     found: dict[str, Any] = {}
     for name, kind in _KINDS.items():
-        variable = ENV_PREFIX + name.upper()
+        variable = _variable(name)
         if (value := os.environ.get(variable)) is None:
             continue
         found[name] = value
@@ -270,6 +281,14 @@ def _environment() -> dict[str, Any]:
                 problem = f"{variable} in the environment is not valid JSON ({error})"
                 raise SettingsError(problem, "Correct it") from None
     return found
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _variable(name: str) -> str:
+    return ENV_PREFIX + name.upper()
 
 
 def _meant(name: str, value: object) -> object:
@@ -295,8 +314,8 @@ def _explain(
     """What is wrong with the first of the *given* that is."""
     for name, value in given.items():
         if name in said:
-            where = f"--{name.replace('_', '-')} on the command line"
-        elif (variable := ENV_PREFIX + name.upper()) in os.environ:
+            where = f"{_option(name)} on the command line"
+        elif (variable := _variable(name)) in os.environ:
             where = f"{variable} in the environment"
         else:
             where = f"{name!r} in {config}"

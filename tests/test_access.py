@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from agenttrace_mitm import access
-from agenttrace_mitm.errors import SettingsError
+from agenttrace_mitm.errors import AgentTraceError, SettingsError
 
 TOKEN = "a-token-that-is-long-enough"
 NOW = 1_800_000_000.5
@@ -80,6 +80,14 @@ def test_an_unusable_place_is_explained(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(SettingsError):
         access.read_or_create_token(tmp_path / "file" / "token")
+
+
+def test_the_key_of_what_was_recorded_is_not_made(tmp_path):
+    file = tmp_path / "fingerprint.key"
+    with pytest.raises(AgentTraceError, match="a key that is not here"):
+        access.old_fingerprint_key(file)
+    assert not file.exists()
+    assert access.fingerprint_key(file) == access.old_fingerprint_key(file)
 
 
 def test_reset_changes_everything(tmp_path, codes):

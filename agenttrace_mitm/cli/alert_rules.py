@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from ..model import AlertRule
     from ..store.alerting import AlertStore
 
+LONGEST_MINUTES = 10 * 366 * 1440
+
 _json = click.option("--json", "as_json", is_flag=True, help="For programs.")
 _db = options.settings("db")
 _settings = click.option(
@@ -179,9 +181,13 @@ def silence(rule: str, minutes: str, **given: str | None) -> None:
     from ..clock import now_us
     from .text import moment
 
-    until_us = now_us() + int(_minutes(minutes) * MINUTE_US)
+    wait_us = int(_minutes(minutes) * MINUTE_US)
+    until_us = now_us() + wait_us
     _change(given, rule, silenced_until_us=until_us)
-    click.echo(f"Rule {rule!r} is silent until {moment(until_us)}.")
+    if wait_us:
+        click.echo(f"Rule {rule!r} is silent until {moment(until_us)}.")
+    else:
+        click.echo(f"Rule {rule!r} is not silent any more.")
 
 
 @click.command()
@@ -276,11 +282,12 @@ def _minutes(text: str) -> float:
     units = {"m": 1, "h": 60, "d": 1440}
     number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "m")
     try:
-        return max(float(number), 0) * units[unit]
+        minutes = float(number) * units[unit]
     except ValueError:
-        raise click.BadParameter(
-            "a time is written like 30m, 8h or 2d", param_hint="--for"
-        ) from None
+        minutes = -1
+    if 0 <= minutes <= LONGEST_MINUTES:  # nor a nan
+        return minutes
+    raise click.BadParameter("a time is written like 30m, 8h or 2d", param_hint="--for")
 
 
 def _state(rule: "AlertRule", firing: int) -> str:

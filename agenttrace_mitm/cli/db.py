@@ -55,13 +55,13 @@ def reprocess(dry_run: bool, since: str | None, **given: str | None) -> None:
     \b
     agenttrace-mitm db reprocess --dry-run
     """
-    from ..access import fingerprint_key
     from ..pricing.overrides import USER_FILE
     from ..reprocess import reprocess as read_again
+    from .instance import key_of_recorded
 
     settings = options.load(given)
     prices = settings.home / USER_FILE
-    key = fingerprint_key(settings.fingerprint_file)
+    key = key_of_recorded(settings)
     found = read_again(settings.database, prices, key, _moment(since), dry_run=dry_run)
     for column, calls in found.columns.most_common():
         click.echo(f"{column:<22} {calls:>8,}")
@@ -211,7 +211,11 @@ def forget(
 
 
 @command.command()
-@click.option("--days", type=int, help="Older content goes; --retention-days when not given.")
+@click.option(
+    "--days",
+    type=options.DAYS,
+    help="Older content goes, all of it with 0; --retention-days when not given.",
+)
 @click.option("--max-size", metavar="SIZE", help="Oldest content goes until this, such as 2GB.")
 @click.option("--dry-run", is_flag=True, help="Say what would go by age, write nothing.")
 @options.settings("db", "retention_days", "metadata_days")

@@ -14,6 +14,15 @@ if TYPE_CHECKING:
     from ..store.session_sums import SessionSums
 
 
+MOST_USD = 1e9
+
+
+def _dollars(context: click.Context, option: click.Parameter, said: float | None) -> float | None:
+    if said is None or 0 <= said < MOST_USD:  # nor a nan
+        return said
+    raise click.BadParameter("an amount of dollars is written like 2.50")
+
+
 @dataclass(frozen=True, slots=True)
 class Judged:
     """A limit, what was found, and whether it holds."""
@@ -27,7 +36,9 @@ class Judged:
 @click.command()
 @click.option("--session", help="The session to judge.")
 @click.option("--last", is_flag=True, help="The session of the newest call.")
-@click.option("--max-cost", type=float, metavar="USD", help="Dollars it may cost.")
+@click.option(
+    "--max-cost", type=float, callback=_dollars, metavar="USD", help="Dollars it may cost."
+)
 @click.option("--max-errors", type=int, metavar="N", help="Calls that may fail.")
 @click.option("--max-calls", type=int, metavar="N", help="Calls it may make.")
 @click.option("--max-tokens", type=int, metavar="N", help="Tokens, in and out together.")

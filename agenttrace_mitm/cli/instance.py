@@ -32,6 +32,16 @@ def login_link(settings: "Settings", web_url: str) -> str:
     return f"{web_url}{LOGIN_PATH}?code={code}"
 
 
+def key_of_recorded(settings: "Settings") -> bytes:
+    """The key with which the database was recorded.  Raises `AgentTraceError` without either."""
+    from .. import access
+    from ..errors import no_database
+
+    if not settings.database.exists():
+        raise no_database(settings.database)
+    return access.old_fingerprint_key(settings.fingerprint_file)
+
+
 def context(settings: "Settings", facts: dict[str, Any]) -> "Context":
     """What a program's environment is made from; *facts* hold the ports of a listener pair."""
     from ..launch import state

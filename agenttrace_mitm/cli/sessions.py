@@ -241,11 +241,11 @@ def release(session_id: str, **given: str | None) -> None:
 
 @contextlib.contextmanager
 def _writing(given: "dict[str, str | None]") -> "Iterator[sqlite3.Connection]":
-    from ..errors import StoreError
+    from ..errors import no_database
     from ..store import open_database
 
     database = options.load(given).database
     if not database.exists():
-        raise StoreError(f"There is no database at {database}", "Name one with --db")
+        raise no_database(database)
     with contextlib.closing(open_database(database).conn) as db:
         yield db

@@ -15,7 +15,7 @@ DAY_US = 86_400_000_000
 
 
 @click.command()
-@click.option("--days", default=7, show_default=True, help="How far back.")
+@click.option("--days", type=options.PAST_DAYS, default=7, show_default=True, help="How far back.")
 @click.option(
     "--by",
     type=click.Choice(["model", "provider", "agent"]),
@@ -43,14 +43,14 @@ def report(
     """Print the totals of the last *days*, a line for each value of *by*."""
     from ..clock import now_us
     from ..store import queries
-    from .text import count, moment, money, table
+    from .text import count, moment, money, plural, table
 
     found = queries.totals(settings.database, now_us() - days * DAY_US, by=by, estimates=estimates)
     if as_json:
         click.echo(json.dumps([asdict(line) for line in found], indent=1))
         return
     if not found:
-        click.echo(f"No calls in the last {days} days.")
+        click.echo(f"No calls in the last {plural(days, 'day')}.")
         return
     columns = (by, "calls", "failed", "tokens in", "tokens out", "cost", "unpriced", "last")
     rows = [

@@ -17,6 +17,7 @@ CHECKS: tuple[Check, ...] = (
     running.shell,
     authority.sound,
     machine.changes,
+    machine.crontab,
     home.leftovers,
     database.health,
     database.spool,

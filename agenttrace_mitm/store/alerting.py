@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import StoreError
+from ..errors import StoreError, no_database
 from ..model import AlertRow, AlertRule, Delivery, Firing
 
 BUSY_S = 15.0
@@ -51,9 +51,7 @@ class AlertStore:
         self._reading: sqlite3.Connection | None = None
         with _explained(path):
             if not path.exists():
-                raise StoreError(
-                    f"There is no database at {path} yet", "Start recording: agenttrace-mitm start"
-                )
+                raise no_database(path)
             self._db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
             self._db.execute("pragma synchronous = normal")
             if not self._has_tables():

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import StoreError
+from ..errors import StoreError, no_database
 from .chains import bodies_of
 from .descriptions import CALL_COLUMNS
 from .payloads import headers_of
@@ -60,9 +60,7 @@ class Export:
 
     def __init__(self, database: Path, chosen: Chosen) -> None:
         if not database.exists():
-            raise StoreError(
-                f"There is no database at {database} yet", "Start recording: agenttrace-mitm start"
-            )
+            raise no_database(database)
         names = [name for name in _FILTERS if getattr(chosen, name) is not None]
         self._where = " and ".join(_FILTERS[name] for name in names) or "1"
         self._given = {name: getattr(chosen, name) for name in names}
@@ -119,7 +117,7 @@ def make_copy(database: Path, target: Path) -> None:
     Raises `StoreError` where there is no database, or a file of that name.
     """
     if not database.exists():
-        raise StoreError(f"There is no database at {database}", "Name one with --db")
+        raise no_database(database)
     try:
         os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     except FileExistsError:

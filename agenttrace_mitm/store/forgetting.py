@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from ..errors import StoreError
+from ..errors import StoreError, no_database
 from . import forgotten_sums, rollups
 from .chains import Bodies, bodies_of, release, replace
 from .opening import open_database
@@ -359,7 +359,7 @@ def _drop_bodies(db: sqlite3.Connection, forms: list[str]) -> int:
 def _forget(database: Path, work: Callable[[sqlite3.Connection], dict[str, int]]) -> dict[str, int]:
     """Do *work* in one transaction, then make the file forget it too."""
     if not database.exists():
-        raise StoreError(f"There is no database at {database}", "Name one with --db")
+        raise no_database(database)
     try:
         with contextlib.closing(open_database(database).conn) as db:
             db.execute("pragma secure_delete = on")

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import StoreError
+from ..errors import StoreError, no_database
 
 MODEL_CALLS = "kind in ('llm', 'auxiliary')"
 REPORTED = ("tokens_in", "tokens_out", "cost_nano_usd")
@@ -140,9 +140,7 @@ def select(database: Path, sql: str) -> tuple[list[str], Iterator[tuple[object, 
 def reading(database: Path) -> Iterator[sqlite3.Connection]:
     """A connection that only reads.  Raises `StoreError` when there is nothing to read."""
     if not database.exists():
-        raise StoreError(
-            f"There is no database at {database} yet", "Start recording: agenttrace-mitm start"
-        )
+        raise no_database(database)
     with _explained(f"{database} cannot be read"):
         connection = sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True, timeout=5)
         try:

@@ -5,7 +5,7 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import StoreError
+from ..errors import StoreError, no_database
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ _COMMITS = """
 def sums(database: Path, session: str | None) -> SessionSums:
     """The figures of *session*, the last one when None.  Raises `StoreError` without it."""
     if not database.exists():
-        raise StoreError(f"There is no database at {database}", "Name one with --db")
+        raise no_database(database)
     try:
         uri = f"{database.absolute().as_uri()}?mode=ro"
         with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=15)) as db:

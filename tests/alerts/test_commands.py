@@ -88,9 +88,10 @@ def test_rules_are_made_changed_and_removed(user):
     assert "off" in user.types("list")
     assert user.types("check") == "There are no rules yet: agenttrace-mitm alerts add --help\n"
     user.types("enable", "each day")
-    user.types("silence", "each day", "--for", "2h")
+    assert "is silent until 20" in user.types("silence", "each day", "--for", "2h")
     assert "silent" in user.types("list")
-    user.types("silence", "each day", "--for", "0")
+    said = user.types("silence", "each day", "--for", "0")
+    assert said == "Rule 'each day' is not silent any more.\n"
     assert "silent" not in user.types("list")
     user.types("remove", "each day")
     assert json.loads(user.types("list", "--json")) == []
@@ -119,6 +120,9 @@ def test_mistakes_are_one_sentence(user, words, said):
     "words",
     [
         ["silence", "x", "--for", "soon"],
+        ["silence", "x", "--for", "nan"],
+        ["silence", "x", "--for", "-1h"],
+        ["silence", "x", "--for", "1e99d"],
         ["test"],
         ["add", "x", "--type", "loop", "--set", "repeats"],
         ["add", "x", "--type", "loop", "--set", "repeats=[1"],
@@ -242,7 +246,6 @@ def test_the_cron_line_works_in_crons_poor_environment(user):
     user.types("add", "errors", "--type", "error_rate", "--set", "min_calls=1")
     user.scene.calls(1, outcome="error")
     command = user.types("install-cron").strip().removeprefix("* * * * * ").replace(r"\%", "%")
-    (user.home / "logs").mkdir()
     done = subprocess.run(
         ["/bin/sh", "-c", command], env={"PATH": "/usr/bin:/bin"}, cwd="/", check=False
     )

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 
@@ -53,9 +54,7 @@ def test_the_version_is_told_however_it_is_asked_for(user):
     assert said == {f"agenttrace-mitm {__version__}\n"}
 
 
-@pytest.mark.parametrize(
-    "command", [["status"], ["stop"], ["open"], ["env"]], ids=lambda each: each[0]
-)
+@pytest.mark.parametrize("command", [["status"], ["open"], ["env"]], ids=lambda each: each[0])
 def test_without_an_instance_it_says_how_to_start_one(user, command):
     done = user.types(*command)
     assert (done.returncode, done.stdout) == (1, "")
@@ -64,11 +63,81 @@ def test_without_an_instance_it_says_how_to_start_one(user, command):
     )
 
 
-def test_without_a_database_it_says_so(user):
-    for command in (["stats"], ["agents"], ["query", "select 1"]):
+def test_stop_does_not_say_how_to_start_one(user):
+    done = user.types("stop")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "agenttrace-mitm: AgentTrace is not running.\n"
+
+
+READING = """
+stats | agents | tail --no-follow | query 'select 1' | serve
+sessions list | sessions show x | sessions hold | sessions release x
+prompts list | prompts show x | prompts diff x y
+traces rebuild
+db reprice | db reprocess | db rebuild-rollups | db verify | db prune
+db slice out.db --session x | db forget --session x --yes | backup out.db | export csv
+alerts list | alerts history | alerts test x | alerts ack x | alerts export
+token revoke x
+"""
+
+
+@pytest.mark.parametrize("command", re.split(r" \| |\n", READING.strip()))
+def test_without_a_database_it_says_so(user, command):
+    """One sentence with both remedies; nothing is made."""
+    user.environ["AGENTTRACE_HOME"] = str(user.home / "none")
+    done = user.types(*shlex.split(command))
+    assert done.returncode == 1, done.stdout
+    first, second = done.stderr.splitlines()
+    assert first == f"agenttrace-mitm: There is no database at {user.home / 'none' / 'data.db'}."
+    assert second.startswith("Record something (agenttrace-mitm start, or run), or name another")
+    assert not (user.home / "none").exists()
+
+
+def test_judgements_without_a_database_are_not_known(user):
+    for command in (["gate", "--last", "--max-calls", "1"], ["alerts", "check"]):
         done = user.types(*command)
-        assert done.returncode == 1
-        assert "There is no database at" in done.stderr
+        assert done.returncode == 2
+        assert ": There is no database at " in done.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "stats --days -3",
+        "stats --days 999999999999",
+        "agents --days 0",
+        "db prune --days -5",
+        "db prune --days 999999999999",
+        "alerts test x --days 999999999999",
+    ],
+)
+def test_days_that_are_none(user, command):
+    open_database(user.home / "data.db").close()
+    done = user.types(*shlex.split(command))
+    assert done.returncode == 2
+    assert "Invalid value for '--days'" in done.stderr
+
+
+def test_tokens_are_listed_without_making_a_database(user):
+    assert "There are none" in user.types("token", "list").stdout
+    assert not (user.home / "data.db").exists()
+
+
+def test_so_many_lines_of_the_logs(user):
+    """The checks of cron have a log as well."""
+    (user.home / "logs").mkdir()
+    for name in ("web", "alerts"):
+        (user.home / "logs" / f"{name}.log").write_text("1\n2\n3\n")
+    assert user.types("logs", "-n", "0").stdout == ""
+    last = user.types("logs", "-n", "2").stdout.splitlines()
+    assert [line.split() for line in last] == [
+        ["web", "2"],
+        ["web", "3"],
+        ["alerts", "2"],
+        ["alerts", "3"],
+    ]
+    assert user.types("logs", "alerts", "-n", "9").stdout == "1\n2\n3\n"
+    assert user.types("logs", "-n", "-1").returncode == 2
 
 
 def test_the_token_is_stable_until_reset(user):
@@ -95,6 +164,23 @@ def test_hosts_are_changed_in_the_config_file(user):
     assert user.types("hosts", "disable", "nobody.example").returncode == 1
     assert user.types("hosts", "add", "bad host", "openai").returncode == 1
     assert user.types("hosts", "add", "llm.example.com", "nobody").returncode == 1
+
+
+def test_an_address_is_no_host_to_add(user):
+    """Our certificates vouch for names; one that stands in the file already passes untouched."""
+    before = (user.home / "config.json").read_text()
+    for address in ("192.168.1.5", "10.0.0.1:8000", "127.0.0.1", "::1", "[fd00::1]"):
+        done = user.types("hosts", "add", address, "openai")
+        assert done.returncode == 1
+        assert "is an address, and our certificates vouch for names only" in done.stderr
+        assert "Give it a name" in done.stderr
+    assert "is not a host name" in user.types("hosts", "add", "10.1", "openai").stderr
+    assert (user.home / "config.json").read_text() == before
+    assert user.types("hosts", "add", "127.0.0.1:8000", "openai").returncode == 0
+    (user.home / "config.json").write_text('{"hosts_added": {"192.168.1.5": "openai"}}')
+    listed = user.types("hosts", "list").stdout
+    assert re.search(r"192\.168\.1\.5 +passes: an address", listed)
+    assert not re.search(r"192\.168\.1\.5 +openai", listed)
 
 
 def test_an_added_host_goes_by_the_name_that_it_is_given(user):

@@ -17,11 +17,11 @@ from agenttrace_mitm.doctor import Patient, authority, database, examine, home, 
 from agenttrace_mitm.doctor import running as running_checks
 from agenttrace_mitm.doctor.runtimes import RUNTIMES, Runtime
 from agenttrace_mitm.hosts import certificate_names, hosts
-from agenttrace_mitm.launch import environment, state
+from agenttrace_mitm.launch import crontab, environment, state
 from agenttrace_mitm.launch.changes import Journal, Machine, desktop_proxy, make
 from agenttrace_mitm.settings import Settings
 from agenttrace_mitm.store import open_database
-from tests.support.machines import DCONF, GSETTINGS, snapshot, stub
+from tests.support.machines import CRONTAB, DCONF, GSETTINGS, snapshot, stub
 
 
 @pytest.fixture(autouse=True)
@@ -90,6 +90,17 @@ def test_a_home_that_is_not_there_is_not_made(tmp_path, monkeypatch, patient):
     absent = Patient(Settings(), patient.machine, {}, {}, instance.context)
     assert not [e for e in examine(absent, runtimes=False) if e.state == "wrong"]
     assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_line_in_the_crontab(patient, tmp_path, monkeypatch):
+    stub(tmp_path / "bin", "crontab", CRONTAB)
+    monkeypatch.setenv("PATH", patient.environ["PATH"])
+    monkeypatch.setenv("CRONTAB_FILE", str(tmp_path / "crontab"))
+    assert list(machine.crontab(patient)) == []
+    crontab.put(patient.settings)
+    assert states(machine.crontab(patient)) == [("crontab", "ok")]
+    patient.settings.log_folder.rmdir()
+    assert "checks no alert rule" in mended(machine.crontab, patient).said
 
 
 def test_a_home_that_others_can_read(patient):
