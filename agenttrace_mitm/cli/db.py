@@ -186,7 +186,7 @@ def forget(
     \b
     agenttrace-mitm db forget --session 0f3c...
     """
-    from ..store import Spool, damage, forgetting
+    from ..store import Spool, damage, forgetting, recorders
 
     all_ = (("agent", agent), ("session", session), ("trace", trace), ("text", text))
     said = [pair for pair in all_ if pair[1]]
@@ -199,10 +199,11 @@ def forget(
     if not yes:
         click.confirm(f"Forget the {what} {name!r}? It cannot be undone.", abort=True)
     spool = Spool(settings.spool_folder)
-    if what == "text":
-        counted = forgetting.forget_text(settings.database, spool, name)
-    else:
-        counted = forgetting.forget_calls(settings.database, spool, what, name)
+    with recorders.alone(settings.database):
+        if what == "text":
+            counted = forgetting.forget_text(settings.database, spool, name)
+        else:
+            counted = forgetting.forget_calls(settings.database, spool, what, name)
     for table, number in counted.items():
         click.echo(f"{table:<18} {number:>8,}")
     click.echo("Forgotten." if counted else "There was nothing of it.")
@@ -231,8 +232,10 @@ def prune(days: int | None, max_size: str | None, dry_run: bool, **given: str | 
     agenttrace-mitm db prune --days 14 --dry-run
     agenttrace-mitm db prune --max-size 2GB
     """
+    from contextlib import nullcontext
+
     from ..clock import now_us
-    from ..store import Keeping
+    from ..store import Keeping, recorders
     from ..store.pruning import prune as let_go
 
     settings = options.load(given)
@@ -240,20 +243,21 @@ def prune(days: int | None, max_size: str | None, dry_run: bool, **given: str | 
     by_settings = days is None and most is None
     if not dry_run:
         _nobody_records(settings)
-    found = let_go(
-        settings.database,
-        now_us(),
-        days=(settings.retention_days or None) if by_settings and dry_run else days,
-        max_bytes=most,
-        dry_run=dry_run,
-        keeping=Keeping(
-            settings.retention_days if by_settings else 0,
-            settings.retention_agents if by_settings else {},
-            settings.metadata_days,
-            settings.max_bytes if by_settings else 0,
-            settings.metadata_agents,
-        ),
-    )
+    with nullcontext() if dry_run else recorders.alone(settings.database):
+        found = let_go(
+            settings.database,
+            now_us(),
+            days=(settings.retention_days or None) if by_settings and dry_run else days,
+            max_bytes=most,
+            dry_run=dry_run,
+            keeping=Keeping(
+                settings.retention_days if by_settings else 0,
+                settings.retention_agents if by_settings else {},
+                settings.metadata_days,
+                settings.max_bytes if by_settings else 0,
+                settings.metadata_agents,
+            ),
+        )
     verb = "would go" if dry_run else "went"
     click.echo(f"{found.payloads:,} payloads and {found.messages:,} messages {verb}.")
     if found.calls or settings.metadata_days or settings.metadata_agents:
@@ -273,13 +277,16 @@ def _tell_size(size: int, most: int) -> None:
 
 
 def _nobody_records(settings: "Settings") -> None:
-    """Raise an error while a recorder runs: it remembers what is stored."""
+    """Raise an error while anybody records: a recorder remembers what is stored."""
     from ..errors import AgentTraceError
     from ..launch import control
+    from ..store import recorders
 
     if client := control.connect(settings.run_folder):
         client.close()
         raise AgentTraceError("AgentTrace is recording", "First: agenttrace-mitm stop")
+    if found := recorders.recorder_of(settings.database):
+        raise AgentTraceError(f"{found} is recording", found.remedy)
 
 
 def _bytes(said: str) -> int:

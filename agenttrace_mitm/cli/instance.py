@@ -20,8 +20,20 @@ def running(settings: "Settings") -> "Client":
 
     client = control.connect(settings.run_folder)
     if client is None:
-        raise AgentTraceError("AgentTrace is not running", "Start it: agenttrace-mitm start")
+        raise _not_running(settings)
     return client
+
+
+def _not_running(settings: "Settings") -> AgentTraceError:
+    from ..store import recorders
+
+    found = recorders.recorder_of(settings.database)
+    if found is None or found.is_ours:
+        return AgentTraceError("AgentTrace is not running", "Start it: agenttrace-mitm start")
+    return AgentTraceError(
+        f"AgentTrace is not running, but {found} records into {settings.database}",
+        f"To stop that, end {found.program}",
+    )
 
 
 def login_link(settings: "Settings", web_url: str) -> str:

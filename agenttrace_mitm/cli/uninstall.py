@@ -84,7 +84,8 @@ def _stop(settings: "Settings") -> None:
 
 def _delete(settings: "Settings", *, data: bool, dry_run: bool) -> None:
     database = [
-        settings.database.with_name(settings.database.name + s) for s in ("", "-wal", "-shm")
+        settings.database.with_name(settings.database.name + s)
+        for s in ("", "-wal", "-shm", "-recorder")
     ]
     doomed = [*database, settings.home] if data else [settings.home / name for name in WORKING]
     for path in doomed:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .opening import is_behind, open_database
     from .reading import Reading
     from .spool import DeadLetter, Spool
-    from .writer import BlindSpot, Event, Relink, Writer
+    from .writer import BlindSpot, Event, Relink, Removal, Writer
 
 _HOMES = {
     "Answers": "answers",
@@ -27,6 +27,7 @@ _HOMES = {
     "Keeping": "keeping",
     "Reading": "reading",
     "Relink": "writer",
+    "Removal": "writer",
     "Spool": "spool",
     "Writer": "writer",
     "is_behind": "opening",
@@ -45,6 +46,7 @@ __all__ = [
     "KnownContent",
     "Reading",
     "Relink",
+    "Removal",
     "Spool",
     "Writer",
     "is_behind",

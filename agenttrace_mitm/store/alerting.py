@@ -202,11 +202,6 @@ class AlertStore:
 
     # -------------------------------------------------------------- the outbox
 
-    def put_delivery(self, delivery: Delivery) -> None:
-        """One more message."""
-        with self._writing() as db:
-            _put(db, delivery)
-
     def lease(self, now_us: int, until_us: int) -> Delivery | None:
         """The message that is due longest, ours until *until_us*; None when none is due."""
         due = f"select id from ({_HEADS}) where ready_us <= :now_us order by ready_us, id limit 1"

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import StoreError, no_database
+from .counting import FAILED, MODEL_CALLS, UNPRICED
 
-MODEL_CALLS = "kind in ('llm', 'auxiliary')"
 REPORTED = ("tokens_in", "tokens_out", "cost_nano_usd")
 ESTIMATED = (
     "coalesce(tokens_in, json_extract(usage_detail, '$.estimated_input_tokens'))",
@@ -43,7 +43,10 @@ class RecentCall:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Sums over calls.  Tokens and cost count what is known; `unpriced` says what is not."""
+    """Sums over calls.  Tokens and cost count what is known; `unpriced` says what is not.
+
+    `errors` are calls that failed or were cut short; one that its client cancelled is none.
+    """
 
     name: str
     calls: int
@@ -102,13 +105,11 @@ def totals(
     }[by]
     tokens_in, tokens_out, cost = ESTIMATED if estimates else REPORTED
     sql = f"""
-        select {name} as name, count(*) as calls, coalesce(sum(outcome <> 'ok'), 0) as errors,
+        select {name} as name, count(*) as calls, coalesce(sum({FAILED}), 0) as errors,
                coalesce(sum({tokens_in}), 0) as tokens_in,
                coalesce(sum({tokens_out}), 0) as tokens_out,
                coalesce(sum({cost}), 0) as cost_nano_usd,
-               coalesce(
-                   sum({cost} is null and outcome <> 'error' and duplicate_of is null), 0
-               ) as unpriced,
+               coalesce(sum({UNPRICED} and {cost} is null), 0) as unpriced,
                max(started_us) as last_us
         from llm_calls
         where started_us >= :since_us and {MODEL_CALLS} and outcome <> 'in_flight'

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import StoreError, no_database
+from .counting import FAILED, MODEL_CALLS, UNPRICED
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,21 +31,19 @@ class SessionSums:
     commit_lines_removed: int = 0
 
 
-_LAST = """
+_LAST = f"""
     select session_id from llm_calls
-    where session_id is not null and kind in ('llm', 'auxiliary') order by started_us desc limit 1
+    where session_id is not null and {MODEL_CALLS} order by started_us desc limit 1
 """
-_SUMS = """
+_SUMS = f"""
     select session_id, max(agent_id), min(started_us),
            (max(coalesce(ended_us, started_us)) - min(started_us)) / 1e6, count(*),
-           sum(outcome in ('error', 'interrupted')), sum(outcome = 'in_flight'),
+           sum({FAILED}), sum(outcome = 'in_flight'),
            coalesce(sum(tokens_in), 0), coalesce(sum(tokens_out), 0),
            coalesce(sum(case when coalesce(billing, '') in ('metered', '') then cost_nano_usd end),
                     0),
-           sum(cost_nano_usd is null and outcome not in ('error', 'in_flight')
-               and duplicate_of is null and usage_source in ('reported', 'partial')
-               and coalesce(billing, '') in ('metered', ''))
-    from llm_calls where session_id = ? and kind in ('llm', 'auxiliary')
+           sum({UNPRICED} and coalesce(billing, '') in ('metered', ''))
+    from llm_calls where session_id = ? and {MODEL_CALLS}
 """
 _TOOLS = """
     select count(*), coalesce(sum(is_error = 1), 0)

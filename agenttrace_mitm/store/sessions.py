@@ -14,11 +14,12 @@ from ..traces.edits import Files
 from ..traces.spoken import user_text
 from ..traces.stories import Bill, Prompt, Step, Story, split
 from .commits import commits_of, refs_of
+from .counting import FAILED
 
-_LIST = """
+_LIST = f"""
 with billed as (
     select session_id, count(*) as calls, sum(cost_nano_usd) as cost_nano_usd,
-           sum(outcome in ('error', 'interrupted')) as failed
+           sum({FAILED}) as failed
     from llm_calls where session_id is not null and kind in ('llm', 'auxiliary')
     group by session_id
 )

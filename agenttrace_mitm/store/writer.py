@@ -22,6 +22,7 @@ from ..model import Record, StoredCommit, StoredEvent, StoredRef
 from ..scheduling import give_way
 from .chains import Recent
 from .commits import OnBranches, write_commit, write_on_branches, write_ref
+from .forgetting import calls_of, delete_calls
 from .keeper import Keeper
 from .keeping import Keeping
 from .merging import a_pace, merge_some
@@ -78,6 +79,26 @@ class Relink:
     placed: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """What a `Removal` took: the calls, and how many rows by table."""
+
+    calls: tuple[str, ...]
+    rows: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """A trace to delete, after what came before it is written.
+
+    `done` is set when that was tried.  `gone` is empty then where the database did not take it.
+    """
+
+    trace_id: str
+    done: threading.Event = field(default_factory=threading.Event)
+    gone: list[Gone] = field(default_factory=list)
+
+
 INSERT_EVENT = f"""
 insert into events ({", ".join(StoredEvent.model_fields)})
 values ({", ".join(f":{name}" for name in StoredEvent.model_fields)})
@@ -85,7 +106,15 @@ on conflict (id) do nothing
 """
 
 type Item = (
-    Record | StoredEvent | StoredCommit | StoredRef | OnBranches | Event | BlindSpot | Relink
+    Record
+    | StoredEvent
+    | StoredCommit
+    | StoredRef
+    | OnBranches
+    | Event
+    | BlindSpot
+    | Relink
+    | Removal
 )
 
 
@@ -97,8 +126,8 @@ class Writer:
 
     *saved* is called, on that thread, with the ids of calls that are committed or spooled.
     What *keeping* does not keep is let go beside it, and *forgotten* is called after, on either
-    thread; *replaced* when the file turned out to be another one than before.  *relink* places
-    calls again in its transaction, and says which.
+    thread, as it is when a message was found to be missing; *replaced* when the file turned out to
+    be another one than before.  *relink* places calls again in its transaction, and says which.
     """
 
     def __init__(
@@ -130,6 +159,11 @@ class Writer:
         self._version = 0
         self._db: sqlite3.Connection | None = None
         self._file: Identity = None  # the one that is open, whatever its name
+
+    @property
+    def database(self) -> Path:
+        """The file that it writes."""
+        return self._path
 
     def start(self) -> None:
         """Begin to write."""
@@ -173,7 +207,7 @@ class Writer:
                 self._merge(came=bool(batch))
             self._items.done(batch)
             for item in batch:
-                if isinstance(item, Relink):
+                if isinstance(item, Relink | Removal):
                     item.done.set()
         self._keeper.halt()
         self._close()
@@ -226,7 +260,7 @@ class Writer:
         except OSError as trouble:
             log.error("the spool cannot be written (%s); calls wait in memory", trouble)
             return False
-        self._later += [item for item in batch if not isinstance(item, Record | Relink)]
+        self._later += [item for item in batch if not isinstance(item, Record | Relink | Removal)]
         if stripped:
             log.error("the spool is full: calls are kept without what was said")
             detail = f"the spool was full: {stripped} calls were kept without what was said"
@@ -260,6 +294,7 @@ class Writer:
         db.execute("begin immediate")
         self._notice_others(db)
         records = Batch(db, self._recent)
+        removed: list[tuple[Removal, Gone]] = []
         try:
             for item in batch:
                 _write(db, item, records)
@@ -269,6 +304,8 @@ class Writer:
             for item in batch:
                 if isinstance(item, Relink):
                     self._place_again(db, item)
+                elif isinstance(item, Removal):
+                    removed.append((item, self._remove(db, item)))
             db.execute("commit")
             give_way()
         except BaseException:
@@ -276,6 +313,16 @@ class Writer:
             if db.in_transaction:  # SQLite may have rolled back by itself
                 db.rollback()
             raise
+        for removal, gone in removed:
+            removal.gone[:] = [gone]
+        if records.missed:
+            self._forgotten()
+
+    def _remove(self, db: sqlite3.Connection, item: Removal) -> Gone:
+        calls = calls_of(db, "trace", item.trace_id)
+        rows = delete_calls(db, "trace", item.trace_id)
+        self._recent.forget()
+        return Gone(tuple(calls), rows)
 
     def _place_again(self, db: sqlite3.Connection, item: Relink) -> None:
         """Where that fails, calls stay where they are: `traces rebuild` finds their place."""
@@ -386,7 +433,7 @@ def _write(db: sqlite3.Connection, item: Item, records: Batch) -> None:
     match item:
         case Record():
             records.write(item)
-        case Relink():
+        case Relink() | Removal():
             pass  # once everything is written
         case StoredEvent():
             db.execute(INSERT_EVENT, item.__dict__ | {"tags": json_text(item.tags)})

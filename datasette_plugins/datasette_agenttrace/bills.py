@@ -9,6 +9,8 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
+from agenttrace_mitm.store.counting import FAILED, UNPRICED
+
 from .asking import FILTERS, NAMED, Asked, Value, rows_of
 
 FEW = 2_000  # calls that a filter finds, up to which one looks at these instead of at the list
@@ -34,9 +36,8 @@ class Bill(Value):
 _OF_A_CALL: Mapping[str, str] = {
     "calls": "1",
     "running": "outcome = 'in_flight'",
-    "failed": "outcome in ('error', 'interrupted')",
-    "unpriced": "cost_nano_usd is null and outcome not in ('error', 'in_flight')"
-    " and duplicate_of is null",
+    "failed": FAILED,
+    "unpriced": UNPRICED,
     "cost_nano_usd": "case when coalesce(billing, 'metered') = 'metered' then cost_nano_usd end",
     "unmetered_nano_usd": "case when billing <> 'metered' then cost_nano_usd end",
     "tokens_in": "tokens_in",

@@ -310,6 +310,8 @@ async def test_links_lead_somewhere(talk, get):
     for path in (TRACES, f"{TRACES}/{trace_id}"):
         page = Page((await get(path)).text)
         links = {a["href"] for tag, a in page.tags if tag == "a" and a["href"].startswith("/")}
+        below = f"{TRACES}/{trace_id}" if path == TRACES else "/-/agenttrace/calls/"
+        assert any(link.startswith(below) for link in links), "of what the page is about"
         for link in links:
             answer = await get(link)
             assert answer.status_code in (200, 302), link

@@ -104,7 +104,7 @@ async def _call(datasette: Datasette, request: Any, endpoint: Endpoint, who: str
         sent = await _sent(request)
         body = sent if endpoint.judges_body else _judged(endpoint.body, sent)
     path = {name: unquote(value) for name, value in request.url_vars.items()}
-    return Call(datasette, who, path, query, body, request.query_string)
+    return Call(datasette, who, path, query, body)
 
 
 def _judged(model: Any, value: Any) -> Any:
