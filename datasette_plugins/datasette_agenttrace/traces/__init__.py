@@ -84,10 +84,12 @@ async def slice_(datasette: Datasette, request: Any) -> Response:
 
 
 async def _one(datasette: Datasette, request: Any) -> one.OneTrace:
-    trace_id, first = unquote(request.url_vars["id"]), arguments_of(request).get("from", "")
+    trace_id, given = unquote(request.url_vars["id"]), arguments_of(request)
+    place = given.get("from", "")
+    first = int(place) if place.isdecimal() and len(place) < 7 else given.get("step", "")
 
     def load(db: sqlite3.Connection) -> one.OneTrace | None:
-        return one.load(db, trace_id, int(first) if first.isdecimal() and len(first) < 7 else 0)
+        return one.load(db, trace_id, first)
 
     return await one_of(datasette, load, "trace")
 
