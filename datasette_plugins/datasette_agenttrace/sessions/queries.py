@@ -110,10 +110,16 @@ _PROMPTS = f"""
 """
 
 
+def prompts(db: sqlite3.Connection, ids: list[str]) -> dict[str, dict[str, Any]]:
+    """How many `prompts` each of the sessions *ids* has, and the `first_prompt` where kept."""
+    rows = rows_of(db.execute(_PROMPTS, (json.dumps(ids),)))
+    return {row["session_id"]: row for row in rows}
+
+
 def _lines(db: sqlite3.Connection, rows: list[dict[str, Any]]) -> tuple[ListedSession, ...]:
     ids = [row["session_id"] for row in rows]
     taken = bills(db, "session_id", ids)
-    asked = {row["session_id"]: row for row in rows_of(db.execute(_PROMPTS, (json.dumps(ids),)))}
+    asked = prompts(db, ids)
     return tuple(_line(db, row, taken, asked.get(row["session_id"], {})) for row in rows)
 
 
