@@ -198,6 +198,10 @@ def test_callers_stand_to_the_left():
     x = {node.name: node.x for node in drawn.nodes}
     assert x["a"] < x["b"] < x["c"]
     assert len(drawn.arcs) == 3
+    assert [node.words for node in drawn.nodes if node.name == "a"] == [
+        "called 0 times, calls 2 times"
+    ]
+    assert drawn.arcs[0].words == "a called b 1 time, 0 failed"
     for node in drawn.nodes:
         assert 0 <= node.x <= drawn.width and 0 <= node.y <= drawn.height
 
