@@ -71,6 +71,11 @@ class Asked(Value):
         return {name: said for name in FILTERS if (said := getattr(self, name))}
 
     @property
+    def cleared(self) -> str:
+        """The query string for the same time without filters."""
+        return self.address(**dict.fromkeys(self.filters, ""))
+
+    @property
     def filtered(self) -> bool:
         """Whether it is not about everybody."""
         return bool(self.filters)

@@ -49,6 +49,13 @@ CALL = ", ".join(_OF_A_CALL.values())
 """What a call adds to each field of a bill, for those who read its row anyway: see `summed`."""
 SUMS = ", ".join(f"sum({said}) as {name}" for name, said in _OF_A_CALL.items())
 """The fields of a bill, of some calls: at least one."""
+SUMS_FOR_PEOPLE = """\
+count(c.id) as calls, sum(c.outcome in ('error', 'interrupted')) as failed,
+       sum(c.n_tool_calls) as tool_calls, sum(c.tokens_in) as tokens_in,
+       sum(c.tokens_out) as tokens_out,
+       sum(case when coalesce(c.billing, 'metered') = 'metered' then c.cost_nano_usd end)
+           as cost_nano_usd"""
+"""The same of the calls `c`, as far as a list shows it, to be read in a query."""
 
 
 def bills(db: sqlite3.Connection, key: Key, ids: Iterable[str]) -> dict[str, Bill]:
@@ -96,6 +103,14 @@ def _are_few(db: sqlite3.Connection, calls: str, given: Mapping[str, int | str])
     sql = f"select count(*) from (select 1 from llm_calls where {calls} limit {FEW + 1})"
     found: int = db.execute(sql, given).fetchone()[0]
     return found <= FEW
+
+
+def as_sql(
+    template: str, conditions: str, given: Mapping[str, int | str]
+) -> tuple[str, dict[str, int | str]]:
+    """*template* with {conditions} as a query for people, and the parameters that are in it."""
+    sql = template.format(conditions=conditions.replace(" and ", "\n      and "))
+    return sql, {name: value for name, value in given.items() if f":{name}" in sql}
 
 
 def parameters(asked: Asked) -> dict[str, int | str]:

@@ -98,7 +98,7 @@ async def test_the_overview_says_how_recording_fares(database, headers, home, se
     page = (await served.client.get("/-/agenttrace", headers=headers)).text
     assert "1 of 1 processes up, 1 restart." in page
     assert "1.2k calls recorded" in page
-    assert "lag 1.5 s" in page
+    assert "lag 1.5\N{NO-BREAK SPACE}s" in page
     said = (await served.client.get("/-/agenttrace/overview.json", headers=headers)).json()
     assert said["fares"]["held_calls"] is None
 

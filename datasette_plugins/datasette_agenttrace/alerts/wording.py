@@ -24,7 +24,7 @@ def _dollars(value: float) -> str:
 
 
 def _span(ms: float) -> str:
-    return figures.duration(ms).replace(".0 s", " s")
+    return figures.duration(ms).replace("\N{NO-BREAK SPACE}", " ").replace(".0 s", " s")
 
 
 def _several(values: Any) -> str:
