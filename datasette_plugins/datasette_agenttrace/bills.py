@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from agenttrace_mitm.store.counting import FAILED, UNPRICED
 
-from .asking import FILTERS, NAMED, Asked, Value, rows_of
+from .asking import DAY_US, FILTERS, NAMED, Asked, Value, rows_of
 
 FEW = 2_000  # calls that a filter finds, up to which one looks at these instead of at the list
 
@@ -97,6 +97,16 @@ def holding(db: sqlite3.Connection, asked: Asked, key: Key, outer: str) -> str:
             return f" and {outer} in (select {key} from llm_calls where {of_few}{others})"
     tried = "".join(f" and +{NAMED[name]} = :{name}" for name in names)
     return f" and exists (select 1 from llm_calls where {key} = {outer}{tried})" if names else ""
+
+
+def under_way(row: str, days: int) -> str:
+    """A condition: a *row* of traces or sessions has a part in the time asked for.
+
+    It may have begun *days* before that, and not more: the index knows when a row began, and each
+    that is looked at is read.
+    """
+    first = f":since - {days} * {DAY_US}"
+    return f"{row}.started_us >= {first} and {row}.ended_us >= :since and {row}.started_us < :until"
 
 
 def _are_few(db: sqlite3.Connection, calls: str, given: Mapping[str, int | str]) -> bool:

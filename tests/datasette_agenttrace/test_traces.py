@@ -9,6 +9,7 @@ import pytest
 from agenttrace_mitm import clock
 from agenttrace_mitm.model import Record, StoredTrace
 from agenttrace_mitm.store import open_database
+from datasette_agenttrace.asking import DAY_US
 from datasette_agenttrace.traces import one, queries
 from datasette_agenttrace.traces.queries import load, traces_asked
 from datasette_agenttrace.traces.waterfall import critical, ordered
@@ -332,6 +333,25 @@ def test_no_page_passes_over_all_calls(talk, monkeypatch, few):
         )
         allowed = "limit 1)" in statement or "limit 1" in statement or "COVERING INDEX" in step
         assert not scans or allowed, (step, statement)
+
+
+@pytest.mark.parametrize(
+    ("place", "table", "days"), [("traces", "traces", 1), ("sessions", "sessions", 7)]
+)
+async def test_what_went_on_into_a_time_is_in_it(talk, database, get, place, table, days):
+    """Work that began before midnight is today's too, as far back as the index may be walked."""
+    work(talk)
+    midnight = TODAY * DAY_US
+    listed = {}
+    for before in (1, days * DAY_US, days * DAY_US + 1):
+        with sqlite3.connect(database) as db:
+            db.execute(f"update {table} set started_us = ?", (midnight - before,))
+        found = (await get(f"/-/agenttrace/{place}.json?range=today")).json()
+        listed[before] = len(found[place])
+    assert list(listed.values()) == [1, 1, 0]
+    with sqlite3.connect(database) as db:
+        db.execute(f"update {table} set started_us = ended_us - 1, ended_us = ?", (midnight - 1,))
+    assert (await get(f"/-/agenttrace/{place}.json?range=today")).json()[place] == []
 
 
 @pytest.mark.parametrize("path", ["", "?from=2020-01-01&to=2020-01-02"])

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from ..asking import Asked, Choices, Value, asked_of, choices, rows_of
-from ..bills import SUMS_FOR_PEOPLE, Bill, as_sql, bills, holding, parameters
+from ..bills import SUMS_FOR_PEOPLE, Bill, as_sql, bills, holding, parameters, under_way
 from ..traces.queries import CURSOR
 from .outcome import Outcome, known_outcome, stamp_of
 
@@ -80,11 +80,12 @@ def load(db: sqlite3.Connection, asked: SessionsAsked) -> Sessions:
     )
 
 
-_LIST = """
+_UNDER_WAY = under_way("s", days=7)
+_LIST = f"""
     select s.session_id, s.started_us, s.ended_us, s.client, s.cwd,
            coalesce(s.agent_id, s.client, s.process, '') as agent
     from sessions s
-    where s.started_us >= :since and s.started_us < :until {conditions}
+    where {_UNDER_WAY} {{conditions}}
     order by s.started_us desc, s.session_id desc limit :limit
 """
 _AS_SQL = f"""\
@@ -92,7 +93,7 @@ with listed as (
     select s.session_id, s.started_us, coalesce(s.agent_id, s.client, s.process) as agent,
            (s.ended_us - s.started_us) * 0.001 as duration_ms
     from sessions s
-    where s.started_us >= :since and s.started_us < :until{{conditions}}
+    where {_UNDER_WAY}{{conditions}}
     order by s.started_us desc, s.session_id desc
     limit {PAGE_SIZE}
 )

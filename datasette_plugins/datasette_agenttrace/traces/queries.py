@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pydantic import Field
 
 from ..asking import Asked, Choices, Value, asked_of, choices, rows_of
-from ..bills import SUMS_FOR_PEOPLE, Bill, as_sql, bills, holding, parameters
+from ..bills import SUMS_FOR_PEOPLE, Bill, as_sql, bills, holding, parameters, under_way
 
 PAGE_SIZE = 50
 ASKED_CHARS = 160
@@ -120,6 +120,7 @@ def load(db: sqlite3.Connection, asked: TracesAsked) -> Traces:
     )
 
 
+_UNDER_WAY = under_way("t", days=1)
 # A name is shown by the tier of the call that gave it.
 _LIST = f"""
     select t.trace_id, t.started_us, (t.ended_us - t.started_us) * 0.001 as duration_ms,
@@ -128,7 +129,7 @@ _LIST = f"""
     from traces t
     left join llm_calls o on o.id = t.call_id
     left join spans r on r.span_id = t.root_span_id
-    where t.started_us >= :since and t.started_us < :until {{conditions}}
+    where {_UNDER_WAY} {{conditions}}
     order by t.started_us desc, t.trace_id desc limit :limit
 """
 _AS_SQL = f"""\
@@ -137,7 +138,7 @@ with listed as (
            t.agent_id, t.session_id, r.outcome, (t.ended_us - t.started_us) * 0.001 as duration_ms
     from traces t
     left join spans r on r.span_id = t.root_span_id
-    where t.started_us >= :since and t.started_us < :until{{conditions}}
+    where {_UNDER_WAY}{{conditions}}
     order by t.started_us desc, t.trace_id desc
     limit {PAGE_SIZE}
 )
