@@ -106,7 +106,7 @@ def _is_ours(file: str, known: _Known) -> bool:
     stamp = _stamp(path)
     if before and before[0] == stamp:
         return False
-    found = _has_our_table(path)
+    found = has_our_tables(path)
     if found is not None:
         known.ours[file] = (stamp, found)
     return bool(found)
@@ -124,8 +124,8 @@ def _stamp(path: Path) -> Stamp:
     return tuple(stamp)
 
 
-def _has_our_table(path: Path) -> bool | None:
-    """Whether the file has our table; None when that cannot be said now."""
+def has_our_tables(path: Path) -> bool | None:
+    """Whether the file has the table of calls; None when that cannot be said now."""
     try:
         connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=1)
     except sqlite3.Error:
