@@ -25,6 +25,8 @@ def is_there(datasette: Datasette, site: Site) -> bool:
     """
     files = _files.setdefault(datasette, {})
     for name in site.databases:
+        if not datasette.databases[name].is_mutable:
+            continue
         path = Path(datasette.databases[name].path)
         now = identity(path)
         before = files.setdefault(name, now)

@@ -62,8 +62,12 @@ _known: WeakKeyDictionary[Datasette, _Known] = WeakKeyDictionary()
 
 
 def announce(datasette: Datasette, server: Server) -> None:
-    """Say that *datasette* is run by our own server."""
-    _known.setdefault(datasette, _Known()).server = server
+    """Say that *datasette* is run by our own server, which has looked at its databases."""
+    known = _known.setdefault(datasette, _Known())
+    known.server = server
+    # So they stay ours, and the gate shut, also where a look at the file fails now.
+    files = (db.path for db in datasette.databases.values() if db.path)
+    known.ours.update({file: ((), True) for file in files})
 
 
 def find(datasette: Datasette) -> Site | None:

@@ -40,7 +40,8 @@ class ExportAsked(EventsAsked):
 async def _export(call: Call) -> AsgiStream:
     asked: ExportAsked = call.query
     sql, given = selecting(asked, limited=False)
-    uri = f"file:{quote(str(call.database))}?mode=ro"
+    mutable = call.datasette.get_database(call.site.database).is_mutable
+    uri = f"file:{quote(str(call.database))}?{'mode=ro' if mutable else 'immutable=1'}"
     try:
         db = sqlite3.connect(uri, uri=True, timeout=5, check_same_thread=False)
     except sqlite3.OperationalError as error:
