@@ -52,7 +52,7 @@ def open_database(path: Path) -> Database:
 def way_in(path: Path) -> Way:
     """How to show the database at *path*, which is brought up to date where that can be written.
 
-    Raises `StoreError` as `open_database`, unless the file can be read and nobody here may write it.
+    Raises `StoreError` as `open_database`, but where it can be read and nobody here may write it.
     """
     try:
         open_database(path).close()

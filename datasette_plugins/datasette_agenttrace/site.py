@@ -67,7 +67,7 @@ def announce(datasette: Datasette, server: Server) -> None:
     known.server = server
     # So they stay ours, and the gate shut, also where a look at the file fails now.
     files = (db.path for db in datasette.databases.values() if db.path)
-    known.ours.update({file: ((), True) for file in files})
+    known.ours.update(dict.fromkeys(files, ((), True)))
 
 
 def find(datasette: Datasette) -> Site | None:
