@@ -105,6 +105,11 @@ class LoginCodes:
         return True
 
 
+def cookie_name(token: str) -> str:
+    """What the cookie is called: cookies know no ports, and each instance has its own token."""
+    return f"agenttrace-{_hmac(token, 'agenttrace cookie name 1')[:8]}"
+
+
 def cookie_value(token: str) -> str:
     """What the browser keeps: the same after a restart, worthless after `reset_token`."""
     return _hmac(token, "agenttrace cookie 1")

@@ -136,3 +136,6 @@ def test_the_cookie_is_not_the_token_nor_a_code():
     assert not access.is_cookie(TOKEN, TOKEN)
     assert not access.is_cookie(TOKEN, "é")
     assert not access.is_token(TOKEN, cookie)
+    name = access.cookie_name(TOKEN)
+    assert name != access.cookie_name(TOKEN + "x")
+    assert name.removeprefix("agenttrace-") not in TOKEN + cookie

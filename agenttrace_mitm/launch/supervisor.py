@@ -181,6 +181,7 @@ class Supervisor:
 
     async def _status(self, message: control.Message) -> control.Message:
         settings = self.settings
+        said = health.told(settings.run_folder)
         return {
             **asdict(self.daemon),
             "stays": self._stays,
@@ -189,7 +190,8 @@ class Supervisor:
             "db": str(settings.database),
             "runs": [run["agent"] for run in self._runs.values()],
             "processes": self.processes,
-            "health": {one.name: dict(one.figures) for one in health.heard(settings.run_folder)},
+            "health": {one.name: dict(one.figures) for one in said if one.is_fresh},
+            "troubles": health.troubles(said),
         }
 
     async def _lead(self, message: control.Message) -> control.Message:

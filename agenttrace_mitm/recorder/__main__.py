@@ -152,7 +152,10 @@ async def _run(settings: Settings, lock: recorders.Share, program: str) -> None:
     gc.set_threshold(20_000, 20, 50)
     print(json.dumps({"ready": True}), flush=True)
     saying = asyncio.create_task(
-        health.keep_saying(settings.run_folder, "recorder", service.figures), name="health"
+        health.keep_saying(
+            settings.run_folder, "recorder", service.figures, lambda: service.trouble
+        ),
+        name="health",
     )
     await _until_stdin_ends(stop)
 

@@ -94,6 +94,11 @@ class Service:
             "workers": len(self._links),
         }
 
+    @property
+    def trouble(self) -> str:
+        """What keeps calls from the database, in words; empty where nothing does."""
+        return self._writer.trouble
+
     def saved(self, ids: Sequence[str]) -> None:
         """Tell capture that the calls *ids* are safe.  Runs in the event loop."""
         if self._outcomes:

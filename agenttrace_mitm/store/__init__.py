@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .damage import set_aside
     from .keeping import Keeping
     from .known import KnownContent
-    from .opening import is_behind, open_database
+    from .opening import is_behind, open_database, way_in
     from .reading import Reading
     from .spool import DeadLetter, Spool
     from .writer import BlindSpot, Event, Relink, Removal, Writer
@@ -32,6 +32,7 @@ _HOMES = {
     "Writer": "writer",
     "is_behind": "opening",
     "open_database": "opening",
+    "way_in": "opening",
     "request_of": "chains",
     "response_of": "chains",
     "set_aside": "damage",
@@ -54,6 +55,7 @@ __all__ = [
     "request_of",
     "response_of",
     "set_aside",
+    "way_in",
 ]
 
 

@@ -129,7 +129,9 @@ def _hash(token: str) -> str:
 @contextlib.contextmanager
 def _open(database: Path) -> Iterator[sqlite3.Connection]:
     try:
-        db = sqlite3.connect(database, timeout=BUSY_S, isolation_level=None)
+        # A file that is gone, or not there yet, is nobody's to make here.
+        uri = f"{database.absolute().as_uri()}?mode=rw"
+        db = sqlite3.connect(uri, uri=True, timeout=BUSY_S, isolation_level=None)
         try:
             yield db
         finally:

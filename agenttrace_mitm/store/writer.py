@@ -5,8 +5,10 @@ and what it refuses for the record's own sake is buried with the reason.  Never 
 """
 
 import contextlib
+import errno
 import itertools
 import logging
+import shutil
 import sqlite3
 import sys
 import threading
@@ -16,7 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..clock import now_us
+from ..clock import moment_of, now_us
 from ..errors import StoreError
 from ..model import Record, StoredCommit, StoredEvent, StoredRef
 from ..scheduling import give_way
@@ -28,7 +30,7 @@ from .keeping import Keeping
 from .merging import a_pace, merge_some
 from .opening import Identity, identity, open_database
 from .rows import Batch, json_text
-from .spool import Spool
+from .spool import Spool, ended
 from .waiting import Waiting, weight
 
 log = logging.getLogger(__name__)
@@ -44,6 +46,9 @@ RETRY_S = 1.0
 RETENTION_EVERY_S = 3_600.0
 LONG_PAGES = 1_000
 """After a commit that makes the log so long, SQLite brings it home: its own default."""
+HARDLY_ANY_BYTES = 64 * 1024
+"""Of free disk; SQLite wants at least so much for its log."""
+
 QUIET_S = 60.0
 """Nothing has come for so long: nobody is kept waiting by what takes longer."""
 
@@ -157,6 +162,7 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="agenttrace-writer", daemon=True)
         self._recent = Recent()
         self._version = 0
+        self._trouble = ""
         self._db: sqlite3.Connection | None = None
         self._file: Identity = None  # the one that is open, whatever its name
 
@@ -186,9 +192,15 @@ class Writer:
             "committed_calls": self._committed_calls,
             "queued_calls": self._items.count,
             "queued_bytes": self._items.bytes,
-            "lag_seconds": self._items.lag_s,
+            "lag_seconds": max(self._items.lag_s, self._spool.lag_s),
+            "spooled_calls": self._spool.calls,
             "spool_bytes": self._spool.bytes,
         }
+
+    @property
+    def trouble(self) -> str:
+        """Why calls cannot be written now, in words; empty where they can."""
+        return self._trouble
 
     def stop(self) -> None:
         """Write what is queued, then end.  Returns when the thread has."""
@@ -224,6 +236,7 @@ class Writer:
         except Exception as error:  # the third promise: a store failure never loses a record
             if _is_outage(error):
                 log.warning("%s cannot be written (%s); calls wait", self._path, error)
+                self._trouble = why(error, self._path)
                 self._close()
                 return False
             self._keep_singly(batch, error)
@@ -284,6 +297,7 @@ class Writer:
             self._replaced()
             detail = "the database file was removed or replaced while recording"
             self._commit_here([*batch, Event("database_replaced", detail, now_us())])
+        self._trouble = ""
         self._committed_calls += sum(1 for item in batch if _is_ended(item))
 
     def _commit_here(self, batch: Sequence[Item]) -> None:
@@ -370,13 +384,22 @@ class Writer:
     def _replay(self) -> bool:
         """Bring what was spooled home, oldest first; False when the database does not take it."""
         for file in self._spool.waiting():
+            calls = 0
             try:
                 for records in itertools.batched(self._spool.read(file), BATCH):
                     self._bring_home(list(records))
-                self._commit([Event("spool_replayed", file.name, now_us())])
+                    calls += ended(records)
+                    self._spool.brought_home(file, calls)
+                if calls:
+                    waited_s = max(0, now_us() - moment_of(file.stem)) // 1_000_000
+                    detail = f"{calls} calls had waited in the spool, the first for {waited_s} s"
+                    self._commit([Event("spool_replayed", detail, now_us())])
             except (sqlite3.Error, StoreError, OSError) as error:
                 log.warning("the spool waits (%s)", error)
+                self._trouble = why(error, self._path)
                 self._close()
+                with contextlib.suppress(OSError):
+                    self._spool.count()
                 return False
             self._spool.done(file)
         return True
@@ -427,6 +450,26 @@ def _is_outage(error: Exception) -> bool:
     return isinstance(error, sqlite3.OperationalError | StoreError | OSError) or (
         type(error) is sqlite3.DatabaseError
     )
+
+
+def why(error: Exception, path: Path) -> str:
+    """What *error* means for who reads how recording fares; *path* is the database's."""
+    cause = error.__cause__ if isinstance(error, StoreError) and error.__cause__ else error
+    code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
+    number = getattr(cause, "errno", None)
+    if code == sqlite3.SQLITE_FULL or number in (errno.ENOSPC, errno.EDQUOT) or _is_full(path):
+        return "the disk is full"
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return "another program keeps the database locked"
+    return f"the database cannot be written ({cause})"
+
+
+def _is_full(path: Path) -> bool:
+    """Whether there is no room beside *path*: SQLite may call that an error of reading."""
+    try:
+        return shutil.disk_usage(path.parent).free < HARDLY_ANY_BYTES
+    except OSError:
+        return False
 
 
 def _write(db: sqlite3.Connection, item: Item, records: Batch) -> None:

@@ -11,7 +11,19 @@ from typing import Any
 from datasette import hookimpl
 from datasette.utils.asgi import Response, asgi_static
 
-from . import api, cells, chrome, commands, counts, described, figures, limits, live, metrics
+from . import (
+    api,
+    cells,
+    chrome,
+    commands,
+    counts,
+    described,
+    figures,
+    hidden,
+    limits,
+    live,
+    metrics,
+)
 from .gate import App, Gate
 from .page import PREFIX, in_path, site_of
 from .pages import HOME, PAGES
@@ -44,9 +56,10 @@ def startup(datasette: Datasette) -> None:
 def prepare_connection(
     conn: sqlite3.Connection, database: str | None, datasette: Datasette
 ) -> None:
-    """Readers wait for the recorder."""
+    """Readers wait for the recorder, and see no addresses of webhooks."""
     if database in databases(datasette):
         limits.prepare(conn)
+        hidden.hide(conn)
 
 
 @hookimpl

@@ -249,9 +249,11 @@ def test_how_recording_fares_in_four_lines():
         "capture-2": {"proxied_calls": 34, "response_bytes": 2e9},
         "recorder": {"committed_calls": 1233, "lag_seconds": 0.26, "spool_bytes": 1500},
     }
+    told["recorder"]["spooled_calls"] = 3
+    told["capture-1"]["held_calls"] = 1
     assert recording(told).splitlines() == [
         "Passed    1,234 calls, 5 MB sent, 2.0 GB received",
         "Recorded  1,233 calls, lag 0.3 s",
-        "Waiting   0 calls, 0 in memory, 2 KB in the spool",
+        "Waiting   4 calls, 0 in memory, 2 KB in the spool",
         "Dropped   0 calls, 7 B of content",
     ]

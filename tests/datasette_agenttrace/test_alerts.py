@@ -11,6 +11,7 @@ from agenttrace_mitm import clock
 from agenttrace_mitm.alerts.checking import check
 from agenttrace_mitm.alerts.making import made
 from agenttrace_mitm.alerts.rules import RULE_TYPES
+from agenttrace_mitm.store import tokens
 from agenttrace_mitm.store.alerting import AlertStore
 from datasette_agenttrace.alerts import wording
 from datasette_agenttrace.alerts.wording import said
@@ -49,6 +50,44 @@ async def test_the_page_says_what_fires_and_why(database, store, noon, headers, 
     assert "secret" not in page
     tags = [tag for tag, _ in Page(page).tags]
     assert tags.count("h1") == tags.count("main") == 1
+
+
+ADDRESS = "https://hooks.slack.com/services/T0/B0/s3cr3t"
+
+
+@pytest.mark.parametrize(
+    ("where", "answers"),
+    [
+        ("alert_rules", 200), ("alert_rules.json?_shape=array", 200), ("alert_rules.csv", 200),
+        ("alert_rules?deliver__contains=s3c", 200), ("alert_rules.json?_facet=deliver", 200),
+        ("alert_deliveries.json", 200), ("alert_deliveries.csv?_size=max", 200),
+        (".json?sql=select+deliver+from+alert_rules", 200),
+        (".json?sql=select+x.%22DELIVER%22+as+y+from+main.Alert_Rules+as+x", 200),
+        (".json?sql=with+a+as+(select+*+from+alert_rules)+select+hex(deliver)+from+a", 200),
+        (".json?sql=select+group_concat(target)+from+alert_deliveries", 200),
+        (".json?sql=select+value+from+alert_rules,+json_each(deliver)", 200),
+        (".json?sql=select+name+from+alert_rules+where+deliver+like+'%25s3c%25'", 200),
+        (".json?sql=select+data+from+sqlite_dbpage", 400),
+    ],
+)  # fmt: skip
+async def test_sql_sees_no_addresses_of_webhooks(
+    database, store, noon, headers, serve, where, answers
+):
+    """Whoever may read may ask any SQL, and need not be able to write into somebody's Slack."""
+    fill(database, call(1, outcome="error", agent_id="bot"))
+    errors(store, deliver=(ADDRESS,))
+    check(store, NOON + 1000, None, "")
+    reader = {"x-api-key": tokens.create(database, "reader", ["read"])}
+    address = f"/data{where}" if where.startswith(".") else f"/data/{where}"
+    answer = await serve(database).client.get(address, headers=reader)
+    assert answer.status_code in (200, answers)
+    for secret in ("s3cr3t", "S3CR3T", ADDRESS.encode().hex(), ADDRESS.encode().hex().upper()):
+        assert secret not in answer.text.replace(address, "")
+    if "like" in where:
+        assert answer.json()["rows"] == [], "nor can it be guessed letter by letter"
+    [rule] = store.rules()
+    assert rule.deliver == (ADDRESS,), "who sends them knows"
+    assert [one.target for one in store.deliveries()] == [ADDRESS]
 
 
 async def test_the_overview_says_what_fires(database, store, noon, headers, serve):

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
-from agenttrace_mitm import clock
+from agenttrace_mitm import clock, health
 from agenttrace_mitm.model import Record
 from agenttrace_mitm.settings import Settings
 from agenttrace_mitm.store import (
@@ -543,3 +543,25 @@ async def test_health(database, api):
     fill(database, *CALLS)
     said = await api("/health")
     assert (said["status"], said["calls"]) == ("ok", len(CALLS))
+    assert (said["recorder"], said["waiting_calls"]) == (None, None), "a plain Datasette"
+
+
+async def test_health_says_why_it_is_degraded(database, headers, serve):
+    """The recorder's own word, its silence, and that there is none."""
+    home = database.parent
+    served = serve(database)
+    site.announce(served, site.Server(home / "token", settings=Settings(home=home)))
+    api = Api(served.client, headers)
+    said = await api("/health")
+    assert (said["status"], said["recorder"]) == ("degraded", False)
+    assert said["reasons"] == ["nothing records: no recorder runs"]
+    run = home / "run"
+    health.say(run, "recorder", {"spooled_calls": 0, "lag_seconds": 0.5})
+    said = await api("/health")
+    assert (said["status"], said["recorder"], said["reasons"]) == ("ok", True, [])
+    figures = {"spooled_calls": 93, "lag_seconds": 40}
+    health.say(run, "recorder", figures, trouble="the disk is full")
+    said = await api("/health")
+    assert said["status"] == "degraded"
+    assert said["reasons"] == ["the disk is full: 93 calls wait in the spool"]
+    assert (said["waiting_calls"], said["lag_seconds"]) == (93, 40)
