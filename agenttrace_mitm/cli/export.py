@@ -1,5 +1,7 @@
 """`export`: calls as a file for other programs."""
 
+import os
+import stat
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -9,6 +11,8 @@ import click
 from . import options
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ..store.exporting import Export
 
 
@@ -58,23 +62,48 @@ def command(
 
 
 def _write(export: "Export", format_: str, output: Path) -> None:
-    """Whole or not at all, readable by its owner only: there are prompts in it."""
-    import os
-
+    """Write all of it to *output*.  Raises `StoreError` where that cannot be written."""
+    from ..errors import StoreError
     from ..export import BY_NAME
 
-    draft = output.with_name(f".{output.name}.part")
+    pieces = BY_NAME[format_].pieces(export)
+    try:
+        if (file := _file_of(output)) is None:
+            with output.open("wb") as stream:
+                _with_progress(export, pieces, stream)
+        else:
+            _write_file(export, pieces, file)
+    except OSError as error:
+        raise StoreError(
+            f"{output} cannot be written ({error.strerror})", "Name another file with -o"
+        ) from None
+
+
+def _file_of(output: Path) -> Path | None:
+    """The file that *output* is, or will be, behind any links; None for a pipe or a device."""
+    try:
+        is_file = stat.S_ISREG(output.stat().st_mode)
+    except FileNotFoundError:
+        is_file = True
+    file = Path(os.path.realpath(output))
+    # /dev/stdout may be a file without a name: deleted, or of another namespace.
+    return file if is_file and file.exists() == output.exists() else None
+
+
+def _write_file(export: "Export", pieces: "Iterator[bytes]", file: Path) -> None:
+    """Whole or not at all, readable by its owner only: there are prompts in it."""
+    draft = file.with_name(f".{file.name}.part")
     handle = os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
     try:
         with os.fdopen(handle, "wb") as stream:
-            _with_progress(export, BY_NAME[format_].pieces(export), stream)
-        draft.replace(output)
+            _with_progress(export, pieces, stream)
+        draft.replace(file)
     finally:
         draft.unlink(missing_ok=True)
 
 
-def _with_progress(export: "Export", pieces: "object", stream: BinaryIO) -> None:
-    shown = click.progressbar(pieces, length=export.count + 1, file=sys.stderr, label="Exporting")  # type: ignore[call-overload]  # an iterator of bytes
+def _with_progress(export: "Export", pieces: "Iterator[bytes]", stream: BinaryIO) -> None:
+    shown = click.progressbar(pieces, length=export.count + 1, file=sys.stderr, label="Exporting")
     with shown as every:
         for piece in every:
             stream.write(piece)

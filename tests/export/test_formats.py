@@ -4,7 +4,10 @@ import base64
 import csv
 import io
 import json
+import os
 import sqlite3
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -132,6 +135,51 @@ def test_the_command_writes_a_private_file_whole(database, tmp_path):
     done = CliRunner().invoke(cli, ["export", "jsonl"])
     assert len(done.stdout_bytes.splitlines()) == 5
     assert CliRunner().invoke(cli, ["export", "csv", "--from", "soon"]).exit_code == 2
+
+
+@pytest.mark.parametrize("before", [b"old", None], ids=["there", "not yet there"])
+def test_a_link_stays_one_and_its_file_gets_the_calls(database, tmp_path, before):
+    target, link = tmp_path / "target.csv", tmp_path / "link.csv"
+    link.symlink_to(target.name)
+    if before is not None:
+        target.write_bytes(before)
+    done = CliRunner().invoke(cli, ["export", "csv", "-o", str(link)])
+    assert done.exit_code == 0, done.output
+    assert link.is_symlink()
+    assert target.read_bytes() == exported(database, "csv")
+    assert target.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_pipe_gets_the_calls_and_stays_one(database, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    heard = []
+    reader = threading.Thread(target=lambda: heard.append(pipe.read_bytes()), daemon=True)
+    reader.start()
+    done = CliRunner().invoke(cli, ["export", "csv", "-o", str(pipe)])
+    assert done.exit_code == 0, done.output
+    assert pipe.is_fifo()
+    reader.join(10)
+    assert heard == [exported(database, "csv")]
+
+
+@pytest.mark.parametrize("shell", ["-o /dev/stdout | cat", "-o >(cat)", "-o /dev/stdout >> out"])
+def test_what_a_shell_hands_over_gets_the_calls(database, tmp_path, shell):
+    command = f"{sys.executable} -m agenttrace_mitm export csv {shell}; wait $!; cat out 2>/dev/null"
+    done = subprocess.run(
+        ["bash", "-c", command], capture_output=True, check=False, cwd=tmp_path, timeout=60
+    )
+    assert done.stdout == exported(database, "csv"), done.stderr
+
+
+@pytest.mark.parametrize("output", ["", "nowhere/calls.csv", "loop", "full"])
+def test_what_cannot_be_written_is_a_sentence(database, tmp_path, output):
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "full").symlink_to("/dev/full")
+    done = CliRunner().invoke(cli, ["export", "csv", "-o", str(tmp_path / output)])
+    assert done.exit_code == 1
+    assert f"{tmp_path / output} cannot be written (" in done.output
+    assert [file.name for file in tmp_path.iterdir() if "part" in file.name] == []
 
 
 # ------------------------------------------------------------------ backup
