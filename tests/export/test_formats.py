@@ -165,7 +165,8 @@ def test_a_pipe_gets_the_calls_and_stays_one(database, tmp_path):
 
 @pytest.mark.parametrize("shell", ["-o /dev/stdout | cat", "-o >(cat)", "-o /dev/stdout >> out"])
 def test_what_a_shell_hands_over_gets_the_calls(database, tmp_path, shell):
-    command = f"{sys.executable} -m agenttrace_mitm export csv {shell}; wait $!; cat out 2>/dev/null"
+    export = f"{sys.executable} -m agenttrace_mitm export csv {shell}"
+    command = f"{export}; wait $!; cat out 2>/dev/null"
     done = subprocess.run(
         ["bash", "-c", command], capture_output=True, check=False, cwd=tmp_path, timeout=60
     )
