@@ -38,7 +38,9 @@ _repeat = click.option(
 @_db
 def list_(as_json: bool, **given: str | None) -> None:
     """List the rules, and what fires."""
+    from ..alerts.checking import unchecked_since
     from ..alerts.targets import shown
+    from ..clock import now_us
     from .text import moment, table
 
     with opened(given) as store:
@@ -49,18 +51,22 @@ def list_(as_json: bool, **given: str | None) -> None:
     if not rules:
         click.echo("There are no rules yet: agenttrace-mitm alerts add --help")
         return
+    since_us = unchecked_since(rules, now_us())
     rows = [
         (
             rule.name,
             rule.type,
-            _state(rule, sum(one.rule_id == rule.id for one in firing)),
+            _state(rule, sum(one.rule_id == rule.id for one in firing), late=since_us is not None),
             ", ".join(f"{name}={value}" for name, value in _params(rule).items()),
-            ", ".join(shown(target) for target in rule.deliver) or "nobody is told",
+            ", ".join(shown(target) for target in rule.deliver) or "nobody",
             moment(rule.checked_us),
         )
         for rule in rules
     ]
-    click.echo(table(("rule", "type", "state", "settings", "told", "checked"), rows))
+    click.echo(table(("rule", "type", "state", "settings", "notifies", "checked"), rows))
+    if since_us is not None:
+        click.echo(f"\nAlerts are not being checked since {moment(since_us)}.")
+        click.echo("agenttrace-mitm start checks them, and so does cron: alerts install-cron")
 
 
 @click.command()
@@ -283,12 +289,12 @@ def _minutes(text: str) -> float:
         ) from None
 
 
-def _state(rule: "AlertRule", firing: int) -> str:
+def _state(rule: "AlertRule", firing: int, *, late: bool) -> str:
     from ..clock import now_us
 
     if not rule.enabled:
         return "off"
     if rule.problem:
         return f"not checked: {rule.problem}"[:60]
-    said = f"firing ({firing})" if firing else "ok"
+    said = f"firing ({firing})" if firing else "not checked" if late else "ok"
     return f"{said}, silent" if (rule.silenced_until_us or 0) > now_us() else said

@@ -51,6 +51,20 @@ def blind_spots(database: Path) -> list[Blind]:
         return [Blind(*row) for row in rows]
 
 
+def alerts_checked(database: Path) -> tuple[int, str] | None:
+    """When an enabled rule was last judged or changed, and what was in the way since.
+
+    None where no rule is enabled.  Raises `StoreError`.
+    """
+    sql = """
+        select max(max(coalesce(checked_us, 0), updated_us)), coalesce(max(problem), '')
+        from alert_rules where enabled
+    """
+    with reading(database) as connection, _explained(f"{database} cannot be read"):
+        at_us, problem = connection.execute(sql).fetchone()
+        return None if at_us is None else (at_us, problem)
+
+
 def calls(database: Path, path: str) -> int:
     """How many calls have a path that begins with *path*; none when there is no database yet."""
     if not database.exists():

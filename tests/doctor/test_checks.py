@@ -255,6 +255,27 @@ def test_records_that_were_refused(patient):
     assert "no such column" in only(database.spool, patient).said
 
 
+def test_rules_that_nobody_checks(patient, monkeypatch):
+    from agenttrace_mitm.alerts.making import made
+    from agenttrace_mitm.doctor import alerts
+    from agenttrace_mitm.store.alerting import AlertStore
+
+    assert list(alerts.checks(patient)) == []
+    store = AlertStore(patient.settings.database)
+    store.put_rule(made(clock.now_us(), name="errors", type="error_rate", params={}))
+    assert states(alerts.checks(patient)) == [("alerts", "ok")]
+    with open_database(patient.settings.database).conn as db:
+        db.execute("update alert_rules set updated_us = 1")
+    assert only(alerts.checks, patient).state == "note"  # nothing runs that could
+    monkeypatch.setattr(alerts, "status", lambda _: {"pid": 1})
+    store.could_not_check("the moon is full")
+    found = only(alerts.checks, patient)
+    assert found.state == "wrong"
+    assert found.said.startswith("alerts are not being checked since 1970-01-01")
+    assert found.said.endswith("the moon is full")
+    store.close()
+
+
 def test_blind_spots_of_the_week(patient):
     now, day = clock.now_us(), 86_400_000_000
     reason = "the client refused our certificate: unknown CA"
