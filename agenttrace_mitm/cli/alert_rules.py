@@ -168,24 +168,25 @@ def disable(rule: str, **given: str | None) -> None:
 @click.argument("rule")
 @click.option(
     "--for",
-    "minutes",
+    "time",
     default="60m",
     show_default=True,
     metavar="TIME",
     help="Such as 30m, 8h, 2d; 0 ends the silence.",
 )
 @_db
-def silence(rule: str, minutes: str, **given: str | None) -> None:
+def silence(rule: str, time: str, **given: str | None) -> None:
     """Tell nothing about a rule for a while.  What still fires then is told.
 
     \b
     agenttrace-mitm alerts silence errors --for 8h
     """
-    from ..alerts.moments import MINUTE_US
+    from ..alerts.moments import SECOND_US
     from ..clock import now_us
     from .text import moment
+    from .written import seconds
 
-    until_us = now_us() + int(_minutes(minutes) * MINUTE_US)
+    until_us = now_us() + int(seconds(time, "--for", unit="m") * SECOND_US)
     _change(given, rule, silenced_until_us=until_us)
     click.echo(f"Rule {rule!r} is silent until {moment(until_us)}.")
 
@@ -276,17 +277,6 @@ def _listed(value: str) -> Any:
     except ValueError:
         problem = f"{value!r} is not a JSON list"
         raise click.BadParameter(problem, param_hint="--set") from None
-
-
-def _minutes(text: str) -> float:
-    units = {"m": 1, "h": 60, "d": 1440}
-    number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "m")
-    try:
-        return max(float(number), 0) * units[unit]
-    except ValueError:
-        raise click.BadParameter(
-            "a time is written like 30m, 8h or 2d", param_hint="--for"
-        ) from None
 
 
 def _state(rule: "AlertRule", firing: int, *, late: bool) -> str:

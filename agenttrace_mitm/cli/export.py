@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from ..store.exporting import Export
 
 
+DAY_US = 86_400_000_000
+
+
 @click.command()
 @click.argument("format_", metavar="FORMAT", type=click.Choice(["csv", "json", "jsonl", "har", "parquet"]))  # noqa: E501  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File; else standard output.")
@@ -44,10 +47,12 @@ def command(
     """
     from ..export import BY_NAME
     from ..store.exporting import Chosen, Export
+    from .written import day_us
 
     chosen = Chosen(
         agent=agent, provider=provider, model=model, session=session,
-        since_us=_day(since, "--from"), until_us=_day(until, "--to", after=1),
+        since_us=day_us(since, "--from") if since else None,
+        until_us=day_us(until, "--to") + DAY_US if until else None,
     )  # fmt: skip
     with Export(options.load(given).database, chosen) as export:
         if output is None:
@@ -107,15 +112,3 @@ def _with_progress(export: "Export", pieces: "Iterator[bytes]", stream: BinaryIO
     with shown as every:
         for piece in every:
             stream.write(piece)
-
-
-def _day(said: str | None, option: str, after: int = 0) -> int | None:
-    from datetime import UTC, datetime, timedelta
-
-    if said is None:
-        return None
-    try:
-        day = datetime.strptime(said, "%Y-%m-%d").replace(tzinfo=UTC) + timedelta(days=after)
-    except ValueError:
-        raise click.BadParameter("a day is written like 2026-11-20", param_hint=option) from None
-    return int(day.timestamp()) * 1_000_000

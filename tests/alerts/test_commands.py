@@ -159,6 +159,7 @@ def test_mistakes_are_one_sentence(user, words, said):
     "words",
     [
         ["silence", "x", "--for", "soon"],
+        ["silence", "x", "--for", "nan"],
         ["test"],
         ["add", "x", "--type", "loop", "--set", "repeats"],
         ["add", "x", "--type", "loop", "--set", "repeats=[1"],

@@ -246,7 +246,14 @@ def test_a_failed_backup_leaves_nothing(tmp_path):
         (["--last"], 2),
         (["--last", "--session", "s", "--max-errors", "1"], 2),
         (["--last", "--max-duration", "soon"], 2),
+        (["--last", "--max-duration", "nan"], 2),
         (["--last", "--max-tool-failures", "few"], 2),
+        (["--last", "--max-tool-failures", "nan"], 2),
+        (["--last", "--max-tool-failures", "nan%"], 2),
+        (["--last", "--max-cost", "nan", "--allow-unpriced"], 2),
+        (["--last", "--max-cost", "inf", "--allow-unpriced"], 2),
+        (["--last", "--max-cost", "-1", "--allow-unpriced"], 2),
+        (["--last", "--max-cost", "6", "--wait", "long"], 2),
     ],
 )
 def test_a_gate_opens_within_limits(database, words, code):
@@ -258,8 +265,38 @@ def test_a_gate_tells_people_and_programs(database, tmp_path):
     words = ["gate", "--last", "--max-cost", "2", "--max-errors", "3"]
     done = CliRunner().invoke(cli, words, env={"GITHUB_STEP_SUMMARY": str(summary)})
     assert "BEYOND" in done.output
-    assert "$6.0000 and 1 calls without a price" in done.output
+    assert "$6.0000 and 1 call without a price" in done.output
     assert "| failed calls | 1 | 3 | ✅ |" in summary.read_text()
     said = json.loads(CliRunner().invoke(cli, [*words, "--json"]).output)
     assert said["ok"] is False
     assert said["session"]["tool_failures"] == 1
+
+
+def test_a_gate_waits_for_calls_that_are_running(database):
+    """Nobody knows what they cost before they have ended."""
+
+    def outcome(said):
+        with sqlite3.connect(database) as db:
+            db.execute("update llm_calls set outcome = ? where id = 'c2'", (said,))
+
+    outcome("in_flight")
+    words = ["gate", "--last", "--max-errors", "1"]
+    done = CliRunner().invoke(cli, [*words, "--wait", "0"])
+    assert done.exit_code == 2
+    assert "1 call is still running" in done.output
+    ends = threading.Timer(0.5, outcome, ["ok"])
+    ends.start()
+    done = CliRunner().invoke(cli, words)
+    ends.join()
+    assert done.exit_code == 0, done.output
+
+
+def test_what_a_subscription_covers_is_not_spend(database):
+    with sqlite3.connect(database) as db:
+        db.execute("update llm_calls set billing = 'subscription' where id in ('c1', 'c2')")
+    done = CliRunner().invoke(cli, ["gate", "--last", "--max-cost", "3", "--allow-unpriced"])
+    assert done.exit_code == 0, done.output
+    [row] = [line.split("  ") for line in done.output.splitlines() if "not metered" in line]
+    assert row[0] == "spend"
+    assert row[1].startswith("$3.0000")
+    assert row[1].endswith("; $3.0000 not metered")
