@@ -42,9 +42,9 @@ def damage(database: Path) -> str:
 def blind_spots(database: Path) -> list[Blind]:
     """Those of the last week, the newest first.  Raises `StoreError`."""
     sql = """
-        -- SQLite takes the bare column from the row with the maximum.
         select host, reason, client, count(*) as times, max(at_us) as last_us
-        from blind_spots where at_us >= ? group by host, reason order by last_us desc limit 20
+        from blind_spots where at_us >= ? group by host, reason, client
+        order by last_us desc limit 20
     """
     with reading(database) as connection, _explained(f"{database} cannot be read"):
         rows = connection.execute(sql, [clock.now_us() - WEEK_US])
