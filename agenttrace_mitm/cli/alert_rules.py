@@ -65,7 +65,7 @@ def list_(as_json: bool, **given: str | None) -> None:
     ]
     click.echo(table(("rule", "type", "state", "settings", "notifies", "checked"), rows))
     if since_us is not None:
-        click.echo(f"\nAlerts are not being checked since {moment(since_us)}.")
+        click.echo(f"\nAlerts have not been checked since {moment(since_us)}.")
         click.echo("agenttrace-mitm start checks them, and so does cron: alerts install-cron")
 
 

@@ -24,12 +24,12 @@ def checks(patient: Patient) -> Iterator[Finding]:
         yield Finding("alerts", "ok", "the rules are checked")
         return
     since = time.strftime("%Y-%m-%d %H:%M", time.localtime(at_us / 1e6))
-    said = f"alerts are not being checked since {since}{f': {problem}' if problem else ''}"
+    said = f"alerts have not been checked since {since}{f': {problem}' if problem else ''}"
     if status(patient) is None:
         remedy = "agenttrace-mitm start checks them, and so does cron: alerts install-cron"
         yield Finding("alerts", "note", said, remedy)
     elif patient.settings.alerts:
-        yield Finding("alerts", "wrong", said, "See web.log: agenttrace-mitm logs")
+        yield Finding("alerts", "wrong", said, "See agenttrace-mitm logs web")
     else:
         remedy = 'Set "alerts": true, or let cron do it: agenttrace-mitm alerts install-cron'
         yield Finding("alerts", "wrong", said, remedy)

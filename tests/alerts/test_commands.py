@@ -60,17 +60,17 @@ def test_check_without_a_database_could_not_check(home):
 
 def test_rules_that_nobody_checks_say_so(user, monkeypatch):
     user.types("add", "errors", "--type", "error_rate", "--set", "min_calls=1")
-    assert "not being checked" not in user.types("list")
+    assert "not been checked" not in user.types("list")
     user.types("check")
     user.scene.db.execute("update alert_rules set checked_us = 1, updated_us = 0")
     listed = user.types("list")
-    assert "Alerts are not being checked since 1970-01-01" in listed
+    assert "Alerts have not been checked since 1970-01-01" in listed
     assert "not checked" in listed.split("\n")[2]
     assert " ok " not in listed
     user.types("check")
-    assert "not being checked" not in user.types("list")
+    assert "not been checked" not in user.types("list")
     user.scene.db.execute("update alert_rules set checked_us = 1, updated_us = 0, enabled = 0")
-    assert "not being checked" not in user.types("list")
+    assert "not been checked" not in user.types("list")
 
 
 def test_a_check_that_fails_as_a_whole_is_remembered(user, monkeypatch):

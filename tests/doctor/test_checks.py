@@ -272,7 +272,7 @@ def test_rules_that_nobody_checks(patient, monkeypatch):
     store.could_not_check("the moon is full")
     found = only(alerts.checks, patient)
     assert found.state == "wrong"
-    assert found.said.startswith("alerts are not being checked since 1970-01-01")
+    assert found.said.startswith("alerts have not been checked since 1970-01-01")
     assert found.said.endswith("the moon is full")
     store.close()
 
