@@ -11,12 +11,15 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 from msgspec import NODEFAULT, Meta, Struct, convert, field, to_builtins
 from msgspec.structs import fields
 
 from .errors import SettingsError
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 ENV_PREFIX = "AGENTTRACE_"
 
@@ -230,12 +233,14 @@ def said_by(given: Mapping[str, Any]) -> dict[str, str]:
 
 def heard(given: Mapping[str, Any]) -> Settings:
     """The settings that *given* says, and defaults.  Raises `ValueError` for what is none."""
-    return convert(
+    found = convert(
         {name: _meant(name, value) for name, value in given.items()},
         Settings,
         strict=False,
         dec_hook=_path,
     )
+    _judge(found)
+    return found
 
 
 def described() -> dict[str, tuple[object, str]]:
@@ -302,6 +307,32 @@ def _meant(name: str, value: object) -> object:
     return value
 
 
+def _judge(found: Settings) -> None:
+    """Refuse what is text and means nothing: later, nobody would say so.  Raises `ValueError`."""
+    if found.time_zone:
+        zone_of(found.time_zone)
+    if not (found.upstream_map or found.upstream_proxy):
+        return
+    from . import detours  # noqa: PLC0415  # few use one: the others need not wait for it
+
+    for host, target in found.upstream_map.items():
+        if not detours.is_host(host):
+            raise ValueError(f"{host!r} is not the name of a host")
+        detours.target_of(target)
+    if found.upstream_proxy:
+        detours.proxy_of(found.upstream_proxy)
+
+
+def zone_of(name: str) -> "ZoneInfo":
+    """The time zone called *name*, such as `Europe/Berlin`.  Raises `ValueError`."""
+    from zoneinfo import ZoneInfo  # noqa: PLC0415  # as above
+
+    try:
+        return ZoneInfo(name)
+    except (OSError, ValueError, KeyError):  # ZoneInfoNotFoundError is a KeyError
+        raise ValueError("expected a zone of the tz database, such as Europe/Berlin") from None
+
+
 def _path(kind: type, value: object) -> Path:
     if kind is Path and isinstance(value, str):
         return Path(value)
@@ -326,8 +357,9 @@ def _explain(
         except ValueError as wrong:
             expected = _wanted(name)
             problem = f"expected {expected}" if expected else f"{wrong}"
-            problem = f"{where} is wrong: {problem} (got {value!r})"
-            return SettingsError(problem, "Correct it")
+            # A proxy's URL may have a password in it, and a terminal's output may be kept.
+            got = "" if name == "upstream_proxy" else f" (got {value!r})"
+            return SettingsError(f"{where} is wrong: {problem}{got}", "Correct it")
     return SettingsError(f"The settings are wrong: {error}", "Correct them")
 
 

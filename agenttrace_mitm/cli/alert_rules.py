@@ -40,7 +40,9 @@ _repeat = click.option(
 @_db
 def list_(as_json: bool, **given: str | None) -> None:
     """List the rules, and what fires."""
+    from ..alerts.checking import unchecked_since
     from ..alerts.targets import shown
+    from ..clock import now_us
     from .text import moment, table
 
     with opened(given) as store:
@@ -51,18 +53,22 @@ def list_(as_json: bool, **given: str | None) -> None:
     if not rules:
         click.echo("There are no rules yet: agenttrace-mitm alerts add --help")
         return
+    since_us = unchecked_since(rules, now_us())
     rows = [
         (
             rule.name,
             rule.type,
-            _state(rule, sum(one.rule_id == rule.id for one in firing)),
+            _state(rule, sum(one.rule_id == rule.id for one in firing), late=since_us is not None),
             ", ".join(f"{name}={value}" for name, value in _params(rule).items()),
-            ", ".join(shown(target) for target in rule.deliver) or "nobody is told",
+            ", ".join(shown(target) for target in rule.deliver) or "nobody",
             moment(rule.checked_us),
         )
         for rule in rules
     ]
-    click.echo(table(("rule", "type", "state", "settings", "told", "checked"), rows))
+    click.echo(table(("rule", "type", "state", "settings", "notifies", "checked"), rows))
+    if since_us is not None:
+        click.echo(f"\nAlerts have not been checked since {moment(since_us)}.")
+        click.echo("agenttrace-mitm start checks them, and so does cron: alerts install-cron")
 
 
 @click.command()
@@ -164,24 +170,25 @@ def disable(rule: str, **given: str | None) -> None:
 @click.argument("rule")
 @click.option(
     "--for",
-    "minutes",
+    "time",
     default="60m",
     show_default=True,
     metavar="TIME",
     help="Such as 30m, 8h, 2d; 0 ends the silence.",
 )
 @_db
-def silence(rule: str, minutes: str, **given: str | None) -> None:
+def silence(rule: str, time: str, **given: str | None) -> None:
     """Tell nothing about a rule for a while.  What still fires then is told.
 
     \b
     agenttrace-mitm alerts silence errors --for 8h
     """
-    from ..alerts.moments import MINUTE_US
+    from ..alerts.moments import SECOND_US
     from ..clock import now_us
     from .text import moment
+    from .written import seconds
 
-    wait_us = int(_minutes(minutes) * MINUTE_US)
+    wait_us = int(seconds(time, "--for", unit="m") * SECOND_US)
     until_us = now_us() + wait_us
     _change(given, rule, silenced_until_us=until_us)
     if wait_us:
@@ -278,24 +285,12 @@ def _listed(value: str) -> Any:
         raise click.BadParameter(problem, param_hint="--set") from None
 
 
-def _minutes(text: str) -> float:
-    units = {"m": 1, "h": 60, "d": 1440}
-    number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "m")
-    try:
-        minutes = float(number) * units[unit]
-    except ValueError:
-        minutes = -1
-    if 0 <= minutes <= LONGEST_MINUTES:  # nor a nan
-        return minutes
-    raise click.BadParameter("a time is written like 30m, 8h or 2d", param_hint="--for")
-
-
-def _state(rule: "AlertRule", firing: int) -> str:
+def _state(rule: "AlertRule", firing: int, *, late: bool) -> str:
     from ..clock import now_us
 
     if not rule.enabled:
         return "off"
     if rule.problem:
         return f"not checked: {rule.problem}"[:60]
-    said = f"firing ({firing})" if firing else "ok"
+    said = f"firing ({firing})" if firing else "not checked" if late else "ok"
     return f"{said}, silent" if (rule.silenced_until_us or 0) > now_us() else said

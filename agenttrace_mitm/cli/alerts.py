@@ -167,7 +167,7 @@ def history(limit: int, as_json: bool, **given: str | None) -> None:
         )
         for one in firings
     ]
-    click.echo(table(("since", "until", "rule", "about", "what", "told", "id"), rows))
+    click.echo(table(("since", "until", "rule", "about", "what", "notified", "id"), rows))
 
 
 @command.command()

@@ -300,15 +300,9 @@ def _bytes(said: str) -> int:
 
 def _moment(day: str | None) -> int:
     """Microseconds of the first moment of *day*, 0 when none is given."""
-    from datetime import UTC, datetime
+    from .written import day_us
 
-    if day is None:
-        return 0
-    try:
-        moment = datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=UTC)
-    except ValueError:
-        raise click.BadParameter("a day is written like 2026-11-20", param_hint="--since") from None
-    return int(moment.timestamp()) * 1_000_000
+    return 0 if day is None else day_us(day, "--since")
 
 
 def _print_differences(found: "Sequence[Difference]", *, dry_run: bool) -> None:

@@ -195,7 +195,7 @@ def _summary(
     # Loaded while the last calls are on their way.
     from ..errors import StoreError
     from ..store import queries
-    from .text import money, plural
+    from .text import bill, plural
 
     _wait_for_rows(daemon, ended_s)
     try:
@@ -207,7 +207,7 @@ def _summary(
         click.echo("agenttrace-mitm: no LLM calls seen", err=True)
         return
     total = found[0]
-    said = [plural(total.calls, "call"), money(total.cost_nano_usd)]
+    said = [plural(total.calls, "call"), bill(total.cost_nano_usd, total.spend_nano_usd)]
     if total.unpriced:
         said.append(f"{total.unpriced} without a price")
     if total.errors:

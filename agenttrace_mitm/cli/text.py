@@ -22,6 +22,15 @@ def money(nano_usd: int | None, digits: int = SUMMARY_DIGITS) -> str:
     return f"${nano_usd / 1e9:,.{digits}f}"
 
 
+def bill(cost_nano_usd: int | None, spend_nano_usd: int | None) -> str:
+    """Spend, and beside it the list price of what a subscription or a free tier covers."""
+    covered = (cost_nano_usd or 0) - (spend_nano_usd or 0)
+    if not covered:
+        return money(cost_nano_usd)
+    said = f"{money(covered)} not metered"
+    return f"{money(spend_nano_usd)}, {said}" if spend_nano_usd else said
+
+
 def count(number: int | None) -> str:
     """A number with thousands separated; `-` when unknown."""
     return "-" if number is None else f"{number:,}"

@@ -200,6 +200,11 @@ class AlertStore:
         with self._writing() as db:
             db.execute("update alert_rules set problem = ? where id = ?", (problem, rule.id))
 
+    def could_not_check(self, problem: str) -> None:
+        """Remember why no rule was judged."""
+        with self._writing() as db:
+            db.execute("update alert_rules set problem = ? where enabled", (problem,))
+
     # -------------------------------------------------------------- the outbox
 
     def lease(self, now_us: int, until_us: int) -> Delivery | None:
@@ -337,12 +342,16 @@ def _put(db: sqlite3.Connection, value: AlertRow) -> None:
 
 def _rows[Value: AlertRow](model: type[Value], cursor: sqlite3.Cursor) -> list[Value]:
     names = [column[0] for column in cursor.description]
-    return [
-        model.model_validate(
-            {
-                name: json.loads(value) if name in _JSON and value is not None else value
-                for name, value in zip(names, row, strict=True)
-            }
-        )
-        for row in cursor
-    ]
+    try:
+        return [
+            model.model_validate(
+                {
+                    name: json.loads(value) if name in _JSON and value is not None else value
+                    for name, value in zip(names, row, strict=True)
+                }
+            )
+            for row in cursor
+        ]
+    except ValueError as error:  # written by hand, or by a later version
+        problem = " ".join(str(error).split())[:200]
+        raise StoreError(f"A row of {_TABLES[model]} cannot be read: {problem}") from None

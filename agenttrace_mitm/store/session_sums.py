@@ -1,17 +1,19 @@
 """What one session took: the figures that a gate in CI judges."""
 
-import contextlib
-import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import StoreError, no_database
-from .counting import FAILED, MODEL_CALLS, UNPRICED
+from ..errors import StoreError
+from .counting import FAILED, METERED, MODEL_CALLS, UNPRICED
+from .queries import reading
 
 
 @dataclass(frozen=True, slots=True)
 class SessionSums:
-    """Sums over a session's calls.  `unpriced` says how many the cost leaves out."""
+    """Sums over a session's calls.  Cost is what was metered; `unpriced` calls are left out of it.
+
+    `unmetered_nano_usd` is the list price of what a subscription or a free tier covers.
+    """
 
     session_id: str
     agent_id: str | None
@@ -24,6 +26,7 @@ class SessionSums:
     tokens_out: int
     cost_nano_usd: int
     unpriced: int
+    unmetered_nano_usd: int
     tool_calls: int
     tool_failures: int
     commits: int = 0
@@ -40,9 +43,9 @@ _SUMS = f"""
            (max(coalesce(ended_us, started_us)) - min(started_us)) / 1e6, count(*),
            sum({FAILED}), sum(outcome = 'in_flight'),
            coalesce(sum(tokens_in), 0), coalesce(sum(tokens_out), 0),
-           coalesce(sum(case when coalesce(billing, '') in ('metered', '') then cost_nano_usd end),
-                    0),
-           sum({UNPRICED} and coalesce(billing, '') in ('metered', ''))
+           coalesce(sum(case when {METERED} then cost_nano_usd end), 0),
+           sum({UNPRICED} and {METERED}),
+           coalesce(sum(case when not {METERED} then cost_nano_usd end), 0)
     from llm_calls where session_id = ? and {MODEL_CALLS}
 """
 _TOOLS = """
@@ -57,19 +60,13 @@ _COMMITS = """
 
 def sums(database: Path, session: str | None) -> SessionSums:
     """The figures of *session*, the last one when None.  Raises `StoreError` without it."""
-    if not database.exists():
-        raise no_database(database)
-    try:
-        uri = f"{database.absolute().as_uri()}?mode=ro"
-        with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=15)) as db:
-            if session is None:
-                found = db.execute(_LAST).fetchone()
-                session = found[0] if found else ""
-            row = db.execute(_SUMS, (session,)).fetchone()
-            tools = db.execute(_TOOLS, (session,)).fetchone()
-            commits = db.execute(_COMMITS, (session,)).fetchone()
-    except sqlite3.Error as error:
-        raise StoreError(f"{database} cannot be read ({error})", "Try again") from error
+    with reading(database) as db:
+        if session is None:
+            found = db.execute(_LAST).fetchone()
+            session = found[0] if found else ""
+        row = db.execute(_SUMS, (session,)).fetchone()
+        tools = db.execute(_TOOLS, (session,)).fetchone()
+        commits = db.execute(_COMMITS, (session,)).fetchone()
     if not row or row[0] is None:
         raise StoreError(
             f"There is no session {session!r}" if session else "No session was recorded",

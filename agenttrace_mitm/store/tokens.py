@@ -19,6 +19,8 @@ from ..errors import StoreError
 Scope = Literal["read", "ingest", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 PREFIX = "at_"
+OWNER = "owner"
+"""Who wrote with the access token of this home, for the audit."""
 BUSY_S = 5.0
 MINUTE_US = 60_000_000
 
@@ -41,6 +43,10 @@ def create(database: Path, name: str, scopes: Sequence[str]) -> str:
     if unknown or not scopes:
         raise StoreError(
             f"{', '.join(unknown) or 'nothing'} is not a scope", f"Scopes: {', '.join(SCOPES)}"
+        )
+    if name == OWNER:
+        raise StoreError(
+            f"{name!r} is what the audit calls the access token", "Choose another name"
         )
     token = PREFIX + secrets.token_urlsafe(32)
     row = (new_id(), name, json.dumps(sorted(set(scopes))), _hash(token), now_us())

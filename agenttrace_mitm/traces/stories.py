@@ -34,7 +34,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """Calls, tokens and money; cost is None where nothing has a price."""
+    """Calls, tokens and money; cost, and its metered part, is None where nothing has a price."""
 
     calls: int = 0
     failed: int = 0
@@ -43,6 +43,7 @@ class Bill:
     cache_read_tokens: int = 0
     cost_nano_usd: int | None = None
     unpriced: int = 0
+    spend_nano_usd: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

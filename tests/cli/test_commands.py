@@ -8,10 +8,14 @@ import subprocess
 import sys
 
 import pytest
+from click.testing import CliRunner
 
-from agenttrace_mitm import __version__
-from agenttrace_mitm.cli import COMMANDS, text
+from agenttrace_mitm import __version__, clock
+from agenttrace_mitm.cli import COMMANDS, cli, text
+from agenttrace_mitm.model import Placement, Record, StoredSession
 from agenttrace_mitm.store import open_database, queries
+from agenttrace_mitm.store.rows import write_record
+from tests.support.records import call
 
 
 def test_help_imports_nothing_slow():
@@ -231,6 +235,37 @@ def test_values_as_people_read_them():
     assert [text.duration(n) for n in (None, 12.4, 1234)] == ["-", "12 ms", "1.2 s"]
     assert text.printable("a\x1b[2Jb") == "a\N{REPLACEMENT CHARACTER}[2Jb"
     assert text.table(("n", "t"), []) == "n  t\n-  -"
+
+
+def test_spend_and_what_is_covered_are_told_apart():
+    assert text.bill(None, None) == "-"
+    assert text.bill(1_500_000_000, 1_500_000_000) == "$1.5000"
+    assert text.bill(1_500_000_000, None) == text.bill(1_500_000_000, 0) == "$1.5000 not metered"
+    assert text.bill(1_500_000_000, 500_000_000) == "$0.5000, $1.0000 not metered"
+
+
+def test_no_command_calls_a_list_price_spend(home):
+    """Of calls that a subscription covers nobody gets a bill."""
+    db = open_database(home / "data.db").conn
+    at_us = clock.now_us()
+    for n, billing in enumerate(("metered", None, "subscription", "free")):
+        one = call(
+            id=f"c{n}", started_us=at_us + n, billing=billing, cost_nano_usd=(n + 1) * 10**9,
+            session_id="s", agent_id="a" if billing != "free" else "b",
+        )  # fmt: skip
+        session = StoredSession(session_id="s", started_us=at_us, ended_us=at_us)
+        write_record(db, Record(call=one, placement=Placement(session=session)))
+    db.close()
+    for words in (["stats", "--by", "agent"], ["agents"]):
+        shown = CliRunner().invoke(cli, words).output
+        head, _, first, second = shown.splitlines()
+        assert re.findall(r"spend|not metered|cost", head) == ["spend", "not metered"]
+        assert re.findall(r"\$[\d.]+", first) == ["$3.0000", "$3.0000"]
+        assert re.findall(r"\$[\d.]+", second) == ["$0.0000", "$4.0000"]
+    listed = CliRunner().invoke(cli, ["sessions", "list"]).output
+    assert "$3.0000, $7.0000 not metered" in listed
+    told = json.loads(CliRunner().invoke(cli, ["stats", "--json", "--by", "provider"]).output)
+    assert (told[0]["cost_nano_usd"], told[0]["spend_nano_usd"]) == (10 * 10**9, 3 * 10**9)
 
 
 def test_totals_of_an_empty_database(tmp_path):

@@ -107,6 +107,24 @@ async def test_the_overview_says_what_fires(database, store, noon, headers, serv
     assert (await home.get("/-/agenttrace", headers=headers)).status_code == 200
 
 
+async def test_the_page_says_that_nobody_checks(database, store, noon, headers, serve, monkeypatch):
+    errors(store)
+    check(store, NOON + 1000, None, "")
+    client = serve(database).client
+    assert "not been checked" not in (await client.get(ALERTS, headers=headers)).text
+    store.could_not_check("the moon is full")
+    monkeypatch.setattr(clock, "now_us", lambda: NOON + 11 * 60 * 10**6)
+    page = (await client.get(ALERTS, headers=headers)).text
+    assert "Alerts have not been checked since" in page
+    assert "the moon is full" in page
+    assert "Checked every minute" not in page
+    said = (await client.get(f"{ALERTS}.json", headers=headers)).json()
+    assert said["unchecked_since_us"] == NOON + 1000
+    assert said["rules"][0]["state"] == "unknown"
+    check(store, clock.now_us(), None, "")
+    assert "not been checked" not in (await client.get(ALERTS, headers=headers)).text
+
+
 def test_settings_are_said_in_words():
     latency = {"window_minutes": 1440, "threshold_ms": 30000.0, "per": "model", "agent": ""}
     assert said(latency) == "slower than 30 s, within 24 hours, for each model"

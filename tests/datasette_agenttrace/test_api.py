@@ -11,6 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from agenttrace_mitm import clock, health
+from agenttrace_mitm.errors import StoreError
 from agenttrace_mitm.model import Record
 from agenttrace_mitm.settings import Settings
 from agenttrace_mitm.store import (
@@ -76,6 +77,12 @@ async def test_a_token_is_good_for_its_scope(database, token, serve, scope, meth
         body = {"json": CALL} if method == "POST" else {}
         answer = await client.request(method, path, headers=headers, **body)
         assert answer.status_code == status
+
+
+def test_no_token_is_called_what_the_audit_calls_the_access_token(database):
+    with pytest.raises(StoreError, match="'owner' is what the audit calls the access token"):
+        tokens.create(database, "owner", ["read"])
+    assert tokens.all_tokens(database) == []
 
 
 async def test_a_revoked_token_is_good_for_nothing(database, token, serve):
