@@ -11,13 +11,12 @@ from typing import Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from ..model import Severity
+from ..store.counting import MODEL_CALLS
 from .moments import Zone
 
 type Row = Mapping[str, Any]
 type Per = Literal["all", "agent", "model", "provider", "session"]
 
-MODEL_CALLS = "kind in ('llm', 'auxiliary')"
-METERED = "coalesce(billing, '') in ('metered', '')"
 CALL_FILTERS = {
     "agent": "agent_id",
     "model": "coalesce(response_model, model)",

@@ -3,9 +3,9 @@
 A budget's day begins at somebody's midnight, which need not be a whole UTC hour.
 """
 
-from ..store.counting import UNPRICED
+from ..store.counting import METERED, MODEL_CALLS, UNPRICED
 from .moments import HOUR_US
-from .rule_type import METERED, MODEL_CALLS, SUBJECTS, Params, Question, filters
+from .rule_type import SUBJECTS, Params, Question, filters
 
 _ROLLED_SUBJECTS = {"all": "'all'", "agent": "agent_id", "model": "model", "provider": "provider"}
 _ROLLED_FILTERS = ("agent", "model", "provider", "project")

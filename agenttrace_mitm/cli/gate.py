@@ -141,8 +141,6 @@ def _cost(found: "SessionSums", limit: float | None, *, allow_unpriced: bool) ->
 
     if limit is None:
         return []
-    if not 0 <= limit < math.inf:
-        raise click.BadParameter("dollars from 0 on", param_hint="--max-cost")
     said = money(found.cost_nano_usd)
     # What has no price may have cost anything.
     known = allow_unpriced or not found.unpriced
@@ -150,7 +148,7 @@ def _cost(found: "SessionSums", limit: float | None, *, allow_unpriced: bool) ->
         said += f" and {plural(found.unpriced, 'call')} without a price"
     if found.unmetered_nano_usd:
         said += f"; {money(found.unmetered_nano_usd)} not metered"
-    holds = known and found.cost_nano_usd <= round(limit * 1e9)
+    holds = known and (found.cost_nano_usd or 0) <= round(limit * 1e9)
     return [Judged("spend", said, money(round(limit * 1e9)), holds)]
 
 

@@ -52,7 +52,7 @@ def report(
     if not found:
         click.echo(f"No calls in the last {plural(days, 'day')}.")
         return
-    covered = [line.cost_nano_usd - line.spend_nano_usd for line in found]
+    covered = [(line.cost_nano_usd or 0) - (line.spend_nano_usd or 0) for line in found]
     columns = [by, "calls", "failed", "tokens in", "tokens out", "spend", "unpriced", "last"]
     rows = [
         [

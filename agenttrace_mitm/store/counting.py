@@ -13,3 +13,14 @@ UNPRICED = (
     "cost_nano_usd is null and outcome not in ('error', 'in_flight') and duplicate_of is null"
 )
 """Nobody knows what it cost; an error is free unless its usage was reported."""
+
+
+def known_sum(cost: str = "cost_nano_usd", of: str = "1") -> str:
+    """The sum of *cost* over the calls *of* which it is; null where nobody knows any of it.
+
+    Nothing is a sum too, for calls that are free.  Beside a sum stands how many are `UNPRICED`.
+    """
+    return (
+        f"coalesce(sum(case when {of} then {cost} end),"
+        f" case when sum({of} and {UNPRICED} and {cost} is null) then null else 0 end)"
+    )

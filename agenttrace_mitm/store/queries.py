@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import StoreError, no_database
-from .counting import FAILED, METERED, MODEL_CALLS, UNPRICED
+from .counting import FAILED, METERED, MODEL_CALLS, UNPRICED, known_sum
 
 REPORTED = ("tokens_in", "tokens_out", "cost_nano_usd")
 ESTIMATED = (
@@ -47,7 +47,7 @@ class Totals:
 
     `errors` are calls that failed or were cut short; one that its client cancelled is none.
     `spend_nano_usd` is what of the cost was metered: the rest is the list price of calls that a
-    subscription or a free tier covers.
+    subscription or a free tier covers.  Both are None where nobody knows any of it.
     """
 
     name: str
@@ -55,8 +55,8 @@ class Totals:
     errors: int
     tokens_in: int
     tokens_out: int
-    cost_nano_usd: int
-    spend_nano_usd: int
+    cost_nano_usd: int | None
+    spend_nano_usd: int | None
     unpriced: int
     last_us: int | None
 
@@ -111,8 +111,8 @@ def totals(
         select {name} as name, count(*) as calls, coalesce(sum({FAILED}), 0) as errors,
                coalesce(sum({tokens_in}), 0) as tokens_in,
                coalesce(sum({tokens_out}), 0) as tokens_out,
-               coalesce(sum({cost}), 0) as cost_nano_usd,
-               coalesce(sum(case when {METERED} then {cost} end), 0) as spend_nano_usd,
+               {known_sum(cost)} as cost_nano_usd,
+               {known_sum(cost, METERED)} as spend_nano_usd,
                coalesce(sum({UNPRICED} and {cost} is null), 0) as unpriced,
                max(started_us) as last_us
         from llm_calls

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import StoreError
-from .counting import FAILED, METERED, MODEL_CALLS, UNPRICED
+from .counting import FAILED, METERED, MODEL_CALLS, UNPRICED, known_sum
 from .queries import reading
 
 
@@ -24,7 +24,7 @@ class SessionSums:
     running: int
     tokens_in: int
     tokens_out: int
-    cost_nano_usd: int
+    cost_nano_usd: int | None
     unpriced: int
     unmetered_nano_usd: int
     tool_calls: int
@@ -43,7 +43,7 @@ _SUMS = f"""
            (max(coalesce(ended_us, started_us)) - min(started_us)) / 1e6, count(*),
            sum({FAILED}), sum(outcome = 'in_flight'),
            coalesce(sum(tokens_in), 0), coalesce(sum(tokens_out), 0),
-           coalesce(sum(case when {METERED} then cost_nano_usd end), 0),
+           {known_sum(of=METERED)},
            sum({UNPRICED} and {METERED}),
            coalesce(sum(case when not {METERED} then cost_nano_usd end), 0)
     from llm_calls where session_id = ? and {MODEL_CALLS}

@@ -268,6 +268,24 @@ def test_no_command_calls_a_list_price_spend(home):
     assert (told[0]["cost_nano_usd"], told[0]["spend_nano_usd"]) == (10 * 10**9, 3 * 10**9)
 
 
+def test_a_price_that_nobody_knows_is_not_nothing(home):
+    """And what is free is: an error costs nothing."""
+    db = open_database(home / "data.db").conn
+    for id_, model, values in (
+        ("a", "mystery", {}), ("b", "broken", {"outcome": "error"}),
+        ("c", "both", {}), ("d", "both", {"cost_nano_usd": 10**9}),
+    ):  # fmt: skip
+        one = call(id=id_, started_us=clock.now_us(), model=model, session_id=model, **values)
+        write_record(db, Record(call=one))
+    db.close()
+    shown = CliRunner().invoke(cli, ["stats"]).output
+    spend = {line.split()[0]: line.split()[5] for line in shown.splitlines()[2:]}
+    assert spend == {"mystery": "-", "broken": "$0.0000", "both": "$1.0000"}
+    for session, said in (("mystery", "- and 1 call without"), ("broken", "$0.0000")):
+        words = ["gate", "--session", session, "--max-cost", "1"]
+        assert said in CliRunner().invoke(cli, words).output
+
+
 def test_totals_of_an_empty_database(tmp_path):
     open_database(tmp_path / "data.db").close()
     assert queries.totals(tmp_path / "data.db", by="model") == []

@@ -3,9 +3,10 @@
 from pydantic import Field, field_validator
 
 from ...errors import SettingsError
+from ...store.counting import METERED
 from .. import words
 from ..moments import Period, Zone, local, start_of, zone_of
-from ..rule_type import METERED, At, Params, Per, Question, Row, RuleType, Verdict, calls_behind
+from ..rule_type import At, Params, Per, Question, Row, RuleType, Verdict, calls_behind
 from ..spend import spend
 
 

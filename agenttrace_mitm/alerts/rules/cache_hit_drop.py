@@ -4,10 +4,10 @@ from typing import Literal
 
 from pydantic import Field
 
+from ...store.counting import MODEL_CALLS
 from .. import words
 from ..moments import DAY_US, HOUR_US, MINUTE_US
 from ..rule_type import (
-    MODEL_CALLS,
     SUBJECTS,
     At,
     Params,

@@ -9,11 +9,10 @@ from typing import Literal
 
 from pydantic import Field
 
+from ...store.counting import METERED, MODEL_CALLS
 from .. import words
 from ..moments import HOUR_US, weeks_before
 from ..rule_type import (
-    METERED,
-    MODEL_CALLS,
     SUBJECTS,
     At,
     Params,

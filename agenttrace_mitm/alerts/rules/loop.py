@@ -11,9 +11,10 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
+from ...store.counting import MODEL_CALLS
 from .. import words
 from ..moments import MINUTE_US
-from ..rule_type import MODEL_CALLS, At, Params, Question, Row, RuleType, Verdict, filters
+from ..rule_type import At, Params, Question, Row, RuleType, Verdict, filters
 
 _VARYING = re.compile(r"0x[0-9a-f]+|[0-9a-f-]*\d[0-9a-f-]*|\W+")
 COMPARED = 2_000

@@ -4,9 +4,10 @@ import re
 
 from pydantic import Field, field_validator
 
+from ...store.counting import MODEL_CALLS
 from .. import words
 from ..moments import MINUTE_US, SECOND_US, WEEKDAYS, local, start_of
-from ..rule_type import MODEL_CALLS, At, Params, Question, Row, RuleType, Verdict, filters
+from ..rule_type import At, Params, Question, Row, RuleType, Verdict, filters
 
 _HOURS = re.compile(r"(\d{1,2})-(\d{1,2})")
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from pydantic import Field
 
+from ...store.counting import MODEL_CALLS
 from .. import words
 from ..moments import MINUTE_US, SECOND_US
 from ..rule_type import (
-    MODEL_CALLS,
     SUBJECTS,
     At,
     Params,

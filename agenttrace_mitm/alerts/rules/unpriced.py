@@ -2,11 +2,10 @@
 
 from pydantic import Field
 
-from ...store.counting import UNPRICED
+from ...store.counting import MODEL_CALLS, UNPRICED
 from .. import words
 from ..moments import MINUTE_US
 from ..rule_type import (
-    MODEL_CALLS,
     SUBJECTS,
     At,
     Params,
