@@ -201,10 +201,10 @@ def test_quantiles_are_nearest_rank():
 
 async def test_unpriced_is_never_nothing(get):
     page = (await get(f"{COSTS}?range=7d")).text
-    row = re.search(r"m2-real</span>.*?</tr>", page, re.DOTALL)[0]
+    row = re.search(r"m2-real</a>.*?</tr>", page, re.DOTALL)[0]
     assert "unpriced" in row
     assert "$0<" not in page
-    assert "/data/unpriced_calls" in page
+    assert ">which, and why</a>" in page
 
 
 @pytest.mark.parametrize("exact_calls", [10_000, -1])

@@ -1,4 +1,4 @@
-"""Where spend could be less: caches, tries in vain, cancelled calls, and other models.
+"""Where spend could be less: caches, failed attempts, cancelled calls, and other models.
 
 Prices are lists' of the last day asked for, applied to the average call of each model (a long
 prompt may have another price a token) and multiplied by its calls: sums are near, not exact.
@@ -123,8 +123,8 @@ def load(db: sqlite3.Connection, asked: SavingsAsked) -> Savings:
     return Savings(
         asked=asked,
         models=tuple(models),
-        retried=_waste(db, _RETRIED, asked),
-        cancelled=_waste(db, _CANCELLED, asked),
+        retried=_waste(db, RETRIED, "again", asked),
+        cancelled=_waste(db, _CANCELLED, "ended", asked),
         instead_is_known=any(one.instead_nano_usd is not None for one in models),
         choices=choices(db),
         anything_recorded=bool(db.execute("select 1 from llm_calls limit 1").fetchone()),
@@ -184,15 +184,13 @@ def _other(said: str, rows: list[_Row]) -> tuple[str, str]:
 
 
 # The try before each further one: the first has the operation's id, the others its number.
-_RETRIED = """
+RETRIED = """
     with again as materialized (
         select retry_of, attempt from llm_calls indexed by llm_calls_retried
         where attempt > 1 and started_us >= :since and started_us < :until
         order by started_us desc limit :most
     )
-    select count(*) as calls, count(cost_nano_usd) as priced,
-           coalesce(sum(cost_nano_usd), 0) as cost_nano_usd,
-           coalesce(sum(latency_ms), 0.0) as lost_ms, (select count(*) from again) < :most as whole
+    select {columns}
     from again cross join llm_calls c on c.id = case when again.attempt = 2
         then again.retry_of
         else (
@@ -209,15 +207,20 @@ _CANCELLED = """
           and started_us >= :since and started_us < :until
         order by started_us desc limit :most
     )
-    select count(*) as calls, count(cost_nano_usd) as priced,
-           coalesce(sum(cost_nano_usd), 0) as cost_nano_usd,
-           coalesce(sum(latency_ms), 0.0) as lost_ms, (select count(*) from ended) < :most as whole
+    select {columns}
     from ended
     where kind in ('llm', 'auxiliary') and coalesce(billing, '') in ('metered', '') {filters}
 """
 
 
-def _waste(db: sqlite3.Connection, sql: str, asked: Asked) -> Waste:
+_WASTED = """count(*) as calls, count(cost_nano_usd) as priced,
+           coalesce(sum(cost_nano_usd), 0) as cost_nano_usd,
+           coalesce(sum(latency_ms), 0.0) as lost_ms, (select count(*) from {source}) < :most as whole
+"""
+
+
+def _waste(db: sqlite3.Connection, sql: str, source: str, asked: Asked) -> Waste:
     given = sums.parameters(asked) | {"most": MOST}
-    [row] = rows_of(db.execute(sql.format(filters=clauses(asked)), given))
+    sql = sql.format(columns=_WASTED.format(source=source), filters=clauses(asked))
+    [row] = rows_of(db.execute(sql, given))
     return Waste(all=bool(row.pop("whole")), **row)
