@@ -206,7 +206,8 @@ async def view_savings(datasette: Datasette, request: Any) -> Response:
     except NoAnswer as reason:
         context |= {"found": None, "problem": str(reason)}
         return await render(datasette, request, "agenttrace_savings.html", context, status=503)
-    return await render(datasette, request, "agenttrace_savings.html", context | {"found": found})
+    context |= {"found": found, "suggestions": savings.suggestions(found)}
+    return await render(datasette, request, "agenttrace_savings.html", context)
 
 
 async def data_savings(datasette: Datasette, request: Any) -> Response:
