@@ -57,8 +57,8 @@ async def rows_at(ask: Any, page: str, words: str, database: str = "") -> list[d
     return said["rows"]
 
 
-def agree(rows: list[dict[str, Any]], totals: dict[str, Any], names: tuple[str, ...] = SUMS) -> None:
-    for name in names:
+def agree(rows: list[dict[str, Any]], totals: dict[str, Any]) -> None:
+    for name in SUMS:
         assert sum(row[name] or 0 for row in rows) == pytest.approx(totals[name] or 0), name
 
 
@@ -117,12 +117,11 @@ async def test_savings(database, ask, query):
     ]
     cost = sum(one["cost_nano_usd"] or 0 for one in found["models"]) / 1e9
     assert sum(row["cost_usd"] or 0 for row in rows) == pytest.approx(cost)
-    for part in ("retried", "cancelled"):
+    for part, tile in (("retried", "Failed attempts"), ("cancelled", "Cancelled or")):
         said = found[part]
         words = f"{said['calls']:,} call{'' if said['calls'] == 1 else 's'}"
         if said["calls"]:
-            tile = page[page.index({"retried": "Failed attempts", "cancelled": "Cancelled or"}[part]) :]
-            calls = await rows_at(ask, tile, words, database)
+            calls = await rows_at(ask, page[page.index(tile) :], words, database)
             assert len(calls) == said["calls"]
             cost = sum(row["cost_usd"] or 0 for row in calls)
             assert cost * 1e9 == pytest.approx(said["cost_nano_usd"])

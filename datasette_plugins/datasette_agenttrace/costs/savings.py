@@ -150,7 +150,10 @@ def load(db: sqlite3.Connection, asked: SavingsAsked) -> Savings:
     provider, model = other = _other(asked.instead, models, at_us) or ("", "")
     if model:
         doing = _operations(db, models)
-        models = [_compared(one, row, doing, other, at_us) for one, row in zip(models, rows)]
+        models = [
+            _compared(one, _tokens(row), doing.get(one.model, "other"), other, at_us)
+            for one, row in zip(models, rows, strict=True)
+        ]
     return Savings(
         asked=asked,
         models=tuple(models),
@@ -200,19 +203,21 @@ def _tokens(row: _Row) -> tuple[int, ...]:
 
 
 def _compared(
-    used: Used, row: _Row, doing: Mapping[str, str], other: tuple[str, str], at_us: int
+    used: Used, tokens: tuple[int, ...], operation: str, other: tuple[str, str], at_us: int
 ) -> Used:
     """*used* with what it would have cost with the *other* model, or why that is not said."""
-    operation, left_out = doing.get(used.model, "other"), ""
-    if operation not in CHATS and (operation != "other" or used.tokens_in and not used.tokens_out):
-        left_out = "no chat" if operation == "other" else operation.replace("_", " ")
-    elif not any(_tokens(row)):
+    left_out = ""
+    if operation not in (*CHATS, "other"):
+        left_out = operation.replace("_", " ")
+    elif not any(tokens):
         left_out = "no tokens"
+    elif operation == "other" and not used.tokens_out:
+        left_out = "no chat"
     elif used.listed_nano_usd is None:
         left_out = "no list price"
     if left_out:
         return used.model_copy(update={"left_out": left_out})
-    instead = _price(*other, used.calls, _tokens(row), at_us)
+    instead = _price(*other, used.calls, tokens, at_us)
     return used.model_copy(update={"instead_nano_usd": instead})
 
 
@@ -293,8 +298,8 @@ _CANCELLED = """
 
 _WASTED = """count(*) as calls, count(cost_nano_usd) as priced,
            coalesce(sum(cost_nano_usd), 0) as cost_nano_usd,
-           coalesce(sum(latency_ms), 0.0) as lost_ms, (select count(*) from {source}) < :most as whole
-"""
+           coalesce(sum(latency_ms), 0.0) as lost_ms,
+           (select count(*) from {source}) < :most as whole"""
 
 
 def _waste(db: sqlite3.Connection, sql: str, source: str, asked: Asked) -> Waste:
