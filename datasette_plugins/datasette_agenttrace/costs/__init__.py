@@ -182,6 +182,7 @@ def _drawn(costs: Costs) -> dict[str, Any]:
 
 # ------------------------------------------------------------------ where spend could be less
 
+
 async def view_savings(datasette: Datasette, request: Any) -> Response:
     """What caches saved and failed attempts cost, and what if."""
     urls = datasette.urls
