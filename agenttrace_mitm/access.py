@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from .errors import SettingsError
+from .errors import AgentTraceError, SettingsError
 
 CODE_LIFETIME_S = 120
 TOKEN_BYTES = 32
@@ -39,12 +39,26 @@ def read_or_create_token(path: Path) -> str:
 
 
 def fingerprint_key(path: Path) -> bytes:
-    """The key of the message fingerprints in *path*, made on first use."""
+    """The key of the message fingerprints in *path*, made on first use: for who records."""
     with contextlib.suppress(FileExistsError):
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         os.write(handle, secrets.token_bytes(32))
         os.close(handle)
     return path.read_bytes()
+
+
+def old_fingerprint_key(path: Path) -> bytes:
+    """The key in *path*, for who infers again what it was used for: another would change all ids.
+
+    Raises `AgentTraceError` when it is not there.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise AgentTraceError(
+            f"This database was recorded with a key that is not here ({path}: {error.strerror})",
+            f"Copy {path.name} from the home folder that recorded it",
+        ) from None
 
 
 def reset_token(path: Path) -> str:
@@ -89,6 +103,11 @@ class LoginCodes:
             return False
         self._used[nonce] = until
         return True
+
+
+def cookie_name(token: str) -> str:
+    """What the cookie is called: cookies know no ports, and each instance has its own token."""
+    return f"agenttrace-{_hmac(token, 'agenttrace cookie name 1')[:8]}"
 
 
 def cookie_value(token: str) -> str:

@@ -3,6 +3,11 @@
 The CLI turns them into one sentence and a remedy, exit code 1.  A traceback is a bug.
 """
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 class AgentTraceError(Exception):
     """Something went wrong that the user can understand and act on.
@@ -26,3 +31,11 @@ class CaptureError(AgentTraceError):
 
 class StoreError(AgentTraceError):
     """The database or the spool cannot be used; says where the data waits."""
+
+
+def no_database(path: "Path") -> StoreError:
+    """What whoever wants to read the database at *path* says where there is none."""
+    return StoreError(
+        f"There is no database at {path}",
+        "Record something (agenttrace-mitm start, or run), or name another file with --db",
+    )

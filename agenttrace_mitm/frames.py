@@ -145,6 +145,21 @@ class Submitted(Frame, frozen=True):
     events: bytes
 
 
+class Remove(Frame, frozen=True):
+    """Pages to recorder: delete the calls of a trace in *database*, and what hangs on them."""
+
+    id: str
+    database: str
+    trace_id: str
+
+
+class Removed(Frame, frozen=True):
+    """Recorder to pages: the rows that went, by table; None when it could not be done."""
+
+    id: str
+    rows: dict[str, int] | None
+
+
 class Settled(Frame, frozen=True):
     """Recorder to capture: messages of this socket below `number` are safe, forget them."""
 
@@ -171,6 +186,8 @@ type AnyFrame = (
     | Blind
     | Note
     | Submitted
+    | Remove
+    | Removed
     | Settled
     | Ack
 )
@@ -191,6 +208,8 @@ _decoder = msgspec.msgpack.Decoder(
     | Blind
     | Note
     | Submitted
+    | Remove
+    | Removed
     | Settled
     | Ack
 )

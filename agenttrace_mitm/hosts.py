@@ -5,8 +5,10 @@ too, but are only decrypted when the user asked for it.  Outside `providers`, so
 commands that only ask whose a host is do not load what reads every dialect.
 """
 
+import contextlib
 from collections.abc import Collection, Iterable, Mapping
 from functools import cache
+from ipaddress import ip_address
 
 from .profiles import PROFILES
 from .settings import AddedHost
@@ -46,14 +48,29 @@ def hosts(
     """The hosts in force: ours, those of the *enabled* profiles, *added*, without *disabled*.
 
     The arguments are the settings `hosts_added`, `hosts_disabled` and `hosts_enabled`; a name
-    that is no profile is ignored.
+    that is no profile is ignored, and so is a host that is an address.
     """
     known = dict(HOSTS)
     for name in enabled:
         known |= PROFILES.get(name, {})
-    known |= {_name(host): _whose(one) for host, one in (added or {}).items()}
+    known |= {
+        _name(host): _whose(one) for host, one in (added or {}).items() if not is_address(host)
+    }
     unwanted = {_name(host) for host in disabled}
     return {host: provider for host, provider in known.items() if host not in unwanted}
+
+
+def is_address(host: str) -> bool:
+    """Whether *host* is an address, other than a port of this machine, which speaks plain HTTP.
+
+    Our certificates vouch for names only (the authority's constraints exclude every address): who
+    calls an address would refuse them.
+    """
+    for bare in (host.strip("[]"), _name(host)):
+        with contextlib.suppress(ValueError):
+            ip_address(bare)
+            return True
+    return False
 
 
 def speaking(added: Mapping[str, str | AddedHost]) -> dict[str, str]:

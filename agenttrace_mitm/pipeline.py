@@ -6,6 +6,7 @@ neither costs the row.
 
 import logging
 import sys
+from collections.abc import Collection
 from typing import Literal
 
 import msgspec
@@ -84,6 +85,11 @@ class Pipeline:
             log.exception("%s%s: what it carries was not found", exchange.host, exchange.path)
             carried = ()
         return (*map(self.record, carried), self.record(exchange))
+
+    def lose(self, call_ids: Collection[str]) -> None:
+        """These calls are no more: nothing repeats their answers, or is tried again after them."""
+        self._answers.lose(call_ids)
+        self._attempts.lose(call_ids)
 
     def record(self, exchange: Exchange, *, running: bool = False) -> Record:
         """What is to be stored of *exchange*, redacted and cut down to the tier.

@@ -11,12 +11,15 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 from msgspec import NODEFAULT, Meta, Struct, convert, field, to_builtins
 from msgspec.structs import fields
 
 from .errors import SettingsError
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 ENV_PREFIX = "AGENTTRACE_"
 
@@ -189,6 +192,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return self.home / "fingerprint.key"
 
     @property
+    def notice_file(self) -> Path:
+        """There once somebody was told what is kept."""
+        return self.home / "notice"
+
+    @property
     def webhook_key_file(self) -> Path:
         """The secret that webhooks are signed with."""
         return self.home / "webhook.key"
@@ -217,14 +225,22 @@ def load(given: Mapping[str, Any] | None = None) -> Settings:
         raise _explain(error, given, said, config) from None
 
 
+def said_by(given: Mapping[str, Any]) -> dict[str, str]:
+    """The settings that command line or environment say, each with the words that say it."""
+    options = {name: _option(name) for name, value in given.items() if value is not None}
+    return {name: _variable(name) for name in _environment()} | options
+
+
 def heard(given: Mapping[str, Any]) -> Settings:
     """The settings that *given* says, and defaults.  Raises `ValueError` for what is none."""
-    return convert(
+    found = convert(
         {name: _meant(name, value) for name, value in given.items()},
         Settings,
         strict=False,
         dec_hook=_path,
     )
+    _judge(found)
+    return found
 
 
 def described() -> dict[str, tuple[object, str]]:
@@ -259,7 +275,7 @@ def _environment() -> dict[str, Any]:
     """What `AGENTTRACE_*` says: a word, or JSON where a setting is a list or an object."""
     found: dict[str, Any] = {}
     for name, kind in _KINDS.items():
-        variable = ENV_PREFIX + name.upper()
+        variable = _variable(name)
         if (value := os.environ.get(variable)) is None:
             continue
         found[name] = value
@@ -272,6 +288,14 @@ def _environment() -> dict[str, Any]:
     return found
 
 
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _variable(name: str) -> str:
+    return ENV_PREFIX + name.upper()
+
+
 def _meant(name: str, value: object) -> object:
     """*value* of the setting *name*, where people have more words for it than JSON has."""
     if not isinstance(value, str):
@@ -281,6 +305,32 @@ def _meant(name: str, value: object) -> object:
     if _KINDS.get(name) is bool and value.lower() in (*_YES, *_NO):
         return value.lower() in _YES
     return value
+
+
+def _judge(found: Settings) -> None:
+    """Refuse what is text and means nothing: later, nobody would say so.  Raises `ValueError`."""
+    if found.time_zone:
+        zone_of(found.time_zone)
+    if not (found.upstream_map or found.upstream_proxy):
+        return
+    from . import detours  # noqa: PLC0415  # few use one: the others need not wait for it
+
+    for host, target in found.upstream_map.items():
+        if not detours.is_host(host):
+            raise ValueError(f"{host!r} is not the name of a host")
+        detours.target_of(target)
+    if found.upstream_proxy:
+        detours.proxy_of(found.upstream_proxy)
+
+
+def zone_of(name: str) -> "ZoneInfo":
+    """The time zone called *name*, such as `Europe/Berlin`.  Raises `ValueError`."""
+    from zoneinfo import ZoneInfo  # noqa: PLC0415  # as above
+
+    try:
+        return ZoneInfo(name)
+    except (OSError, ValueError, KeyError):  # ZoneInfoNotFoundError is a KeyError
+        raise ValueError("expected a zone of the tz database, such as Europe/Berlin") from None
 
 
 def _path(kind: type, value: object) -> Path:
@@ -295,8 +345,8 @@ def _explain(
     """What is wrong with the first of the *given* that is."""
     for name, value in given.items():
         if name in said:
-            where = f"--{name.replace('_', '-')} on the command line"
-        elif (variable := ENV_PREFIX + name.upper()) in os.environ:
+            where = f"{_option(name)} on the command line"
+        elif (variable := _variable(name)) in os.environ:
             where = f"{variable} in the environment"
         else:
             where = f"{name!r} in {config}"
@@ -307,8 +357,9 @@ def _explain(
         except ValueError as wrong:
             expected = _wanted(name)
             problem = f"expected {expected}" if expected else f"{wrong}"
-            problem = f"{where} is wrong: {problem} (got {value!r})"
-            return SettingsError(problem, "Correct it")
+            # A proxy's URL may have a password in it, and a terminal's output may be kept.
+            got = "" if name == "upstream_proxy" else f" (got {value!r})"
+            return SettingsError(f"{where} is wrong: {problem}{got}", "Correct it")
     return SettingsError(f"The settings are wrong: {error}", "Correct them")
 
 

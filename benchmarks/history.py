@@ -175,7 +175,10 @@ class History:
         call = self._call(session, at, retried)
         answered = () if call.outcome == "error" else tuple(thread.open_tools)
         results = tuple(self._result(one, thread, call) for one in answered)
-        spans += [self._tool_span(session, one, thread, call) for one in answered]
+        spans += [
+            self._tool_span(session, tool, result, call)
+            for tool, result in zip(answered, results, strict=True)
+        ]
         tools = self._tools(call) if call.outcome == "ok" else ()
         record = Record(
             call=call,
@@ -374,15 +377,17 @@ class History:
         )  # fmt: skip
 
     def _tool_span(
-        self, session: _Session, tool: StoredToolCall, thread: _Thread, call: LlmCall
+        self, session: _Session, tool: StoredToolCall, result: StoredToolResult, call: LlmCall
     ) -> StoredSpan:
+        thread = session.thread
         before = thread.before
         assert before
         return StoredSpan(
             span_id=tool.span_id or "", trace_id=before.trace_id or "", kind="tool",
             parent_span_id=before.span_id, name=tool.name, call_id=before.id,
             thread_id=thread.id, session_id=session.id, agent_id=thread.agent,
-            outcome="ok", how="id", started_us=thread.open_since,
+            outcome="error" if result.is_error else "ok", how="id",
+            started_us=thread.open_since,
             ended_us=max(call.started_us, thread.open_since),
         )  # fmt: skip
 

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from agenttrace_mitm import access
-from agenttrace_mitm.errors import SettingsError
+from agenttrace_mitm.errors import AgentTraceError, SettingsError
 
 TOKEN = "a-token-that-is-long-enough"
 NOW = 1_800_000_000.5
@@ -82,6 +82,14 @@ def test_an_unusable_place_is_explained(tmp_path):
         access.read_or_create_token(tmp_path / "file" / "token")
 
 
+def test_the_key_of_what_was_recorded_is_not_made(tmp_path):
+    file = tmp_path / "fingerprint.key"
+    with pytest.raises(AgentTraceError, match="a key that is not here"):
+        access.old_fingerprint_key(file)
+    assert not file.exists()
+    assert access.fingerprint_key(file) == access.old_fingerprint_key(file)
+
+
 def test_reset_changes_everything(tmp_path, codes):
     path = tmp_path / "token"
     old = access.read_or_create_token(path)
@@ -128,3 +136,6 @@ def test_the_cookie_is_not_the_token_nor_a_code():
     assert not access.is_cookie(TOKEN, TOKEN)
     assert not access.is_cookie(TOKEN, "é")
     assert not access.is_token(TOKEN, cookie)
+    name = access.cookie_name(TOKEN)
+    assert name != access.cookie_name(TOKEN + "x")
+    assert name.removeprefix("agenttrace-") not in TOKEN + cookie

@@ -9,6 +9,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from agenttrace_mitm.access import fingerprint_key
 from agenttrace_mitm.cli import cli
 from agenttrace_mitm.clock import new_id
 from agenttrace_mitm.ingest.events import Event
@@ -99,6 +100,7 @@ def stocked(home, monkeypatch):
     write_record(db, one)
     db.execute("insert into sessions (session_id, started_us, ended_us) values ('ID', 1, 2)")
     db.close()
+    fingerprint_key(home / "fingerprint.key")
     monkeypatch.chdir(home)
     return home
 

@@ -42,6 +42,15 @@ def test_settings_add_enable_and_disable():
     assert provider_of("llm.example") is None
 
 
+def test_an_address_is_nobody_s_but_on_this_machine():
+    """No certificate of ours could vouch for it."""
+    added = dict.fromkeys(
+        ("192.168.1.5", "10.0.0.1:8443", "::1", "[fd00::1]", "127.0.0.1", "127.0.0.1:8000"),
+        "openai",
+    )
+    assert hosts(added=added).keys() - hosts() == {"127.0.0.1:8000"}
+
+
 def test_the_authority_vouches_for_these_names_alone():
     names = permitted_names()
     assert len(names) == 14

@@ -217,6 +217,25 @@ def test_a_bug_in_an_adapter_costs_the_parse_not_the_row(
     assert call.notes == ["not understood: see the log"]
 
 
+@pytest.mark.parametrize("depth", [900, 3_000, 100_000])
+def test_arguments_nested_without_end_cost_nothing(depth: int) -> None:
+    """A model may write what it likes where a tool's arguments stand."""
+    arguments = "[" * depth + "]" * depth
+    function = {"name": "draw", "arguments": arguments}
+    tool_call = {"index": 0, "id": "call_1", "type": "function", "function": function}
+    chunks: list[dict[str, Any]] = [
+        {"choices": [{"index": 0, "delta": {"tool_calls": [tool_call]}}]},
+        {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 5}},
+    ]
+    stream = wire.sse(*(("", {"id": "c", "model": "gpt-5.5"} | one) for one in chunks))
+    record = _pipeline().record(_exchange(stream))
+    assert (record.call.tokens_in, record.call.tokens_out) == (7, 5)
+    assert record.call.notes is None
+    assert record.call.trace_id
+    [made] = record.tool_calls
+    assert made.arguments == arguments
+
+
 def test_a_bug_in_placing_costs_the_place_not_the_row(monkeypatch: pytest.MonkeyPatch) -> None:
     """Otherwise capture would send the same exchange again and again."""
 

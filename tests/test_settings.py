@@ -62,6 +62,13 @@ def test_settings_made_by_hand_are_what_was_given(config, monkeypatch):
         ("git", "perhaps", "expected true or false (got 'perhaps')"),
         ("hosts_enabled", [1], "Expected `str`, got `int` - at `$"),
         ("upstream_ca", 1, "Expected a path"),
+        ("time_zone", "Mars/Base", "expected a zone of the tz database, such as Europe/Berlin"),
+        ("time_zone", "../Berlin", "expected a zone of the tz database"),
+        ("upstream_proxy", "not a url", "expected a proxy's URL, such as http://"),
+        ("upstream_proxy", "socks5://me:secret@x:1", "expected a proxy's URL, such as http://"),
+        ("upstream_map", {"a.b": "foo bar"}, "'foo bar' is neither host:port nor a URL"),
+        ("upstream_map", {"a.b": "https://c/v1"}, "'https://c/v1' is neither host:port nor a URL"),
+        ("upstream_map", {"https://a.b": "c:1"}, "'https://a.b' is not the name of a host"),
         ("hosts_added", {"x": {"speaks": "openai", "name": "x"}}, "unknown field `name`"),
     ],
 )
@@ -73,6 +80,7 @@ def test_a_wrong_value_is_named_with_its_place_and_what_it_should_be(
         settings.load()
     assert wrong.value.problem.startswith(f"{name!r} in {config} is wrong: ")
     assert expected in wrong.value.problem
+    assert "secret" not in wrong.value.problem
     if isinstance(value, str):
         config.unlink()
         monkeypatch.setenv(f"AGENTTRACE_{name.upper()}", value)
@@ -80,6 +88,21 @@ def test_a_wrong_value_is_named_with_its_place_and_what_it_should_be(
             settings.load()
         with pytest.raises(SettingsError, match=f"--{name.replace('_', '-')} on the command line"):
             settings.load({name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("time_zone", "Europe/Berlin"),
+        ("time_zone", ""),
+        ("upstream_proxy", "proxy.corp:3128"),
+        ("upstream_proxy", "https://me:p%40ss@[::1]:3128/"),
+        ("upstream_map", {"api.openai.com": "127.0.0.1:1", "192.0.2.7": "http://[::1]:8/"}),
+        ("upstream_map", {"API.OpenAI.com.": "https://my_gateway", "x.y": "münchen.example:1"}),
+    ],
+)
+def test_what_is_right_is_taken(config, name, value):
+    assert getattr(settings.load({name: value}), name) == value
 
 
 def test_an_unknown_setting_is_named(config):

@@ -10,8 +10,11 @@ from ..store.alerting import AlertStore
 from .engine import changes
 from .findings import find, type_of
 from .messages import deliveries
-from .moments import Zone
+from .moments import MINUTE_US, Zone
 from .rule_type import At, Question
+
+LATE_US = 10 * MINUTE_US
+"""`start` and cron check every minute; who asks every five minutes is in time as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,12 @@ def check(
     """Judge the enabled rules (or *rules*) as of *now_us*."""
     chosen = [rule for rule in (store.rules() if rules is None else rules) if rule.enabled]
     return Report(tuple(_check(store, rule, At(now_us, zone), pages_url) for rule in chosen))
+
+
+def unchecked_since(rules: Iterable[AlertRule], now_us: int) -> int | None:
+    """The moment since when nobody judges the enabled *rules*; None while somebody does."""
+    done = [max(rule.checked_us or 0, rule.updated_us) for rule in rules if rule.enabled]
+    return max(done) if done and now_us - max(done) > LATE_US else None
 
 
 def _check(store: AlertStore, rule: AlertRule, at: At, pages_url: str) -> Checked:

@@ -5,8 +5,8 @@ A zone of None is the machine's own.  Moments are microseconds since the epoch, 
 
 import datetime
 from typing import Literal
-from zoneinfo import ZoneInfo
 
+from .. import settings
 from ..errors import SettingsError
 
 type Zone = datetime.tzinfo | None
@@ -24,8 +24,8 @@ def zone_of(name: str) -> Zone:
     if not name:
         return None
     try:
-        return ZoneInfo(name)
-    except (OSError, ValueError, KeyError):  # ZoneInfoNotFoundError is a KeyError
+        return settings.zone_of(name)
+    except ValueError:
         raise SettingsError(
             f"{name!r} is not a time zone", "Name one of the tz database, such as Europe/Berlin"
         ) from None

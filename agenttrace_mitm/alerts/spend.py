@@ -3,13 +3,10 @@
 A budget's day begins at somebody's midnight, which need not be a whole UTC hour.
 """
 
+from ..store.counting import UNPRICED
 from .moments import HOUR_US
 from .rule_type import METERED, MODEL_CALLS, SUBJECTS, Params, Question, filters
 
-_UNPRICED = (
-    "cost_nano_usd is null and outcome <> 'error' and duplicate_of is null"
-    " and usage_source in ('reported', 'partial')"
-)
 _ROLLED_SUBJECTS = {"all": "'all'", "agent": "agent_id", "model": "model", "provider": "provider"}
 _ROLLED_FILTERS = ("agent", "model", "provider", "project")
 _ROLLED_NAMES = {"agent": "agent_id"}
@@ -54,7 +51,7 @@ def _rolled_up(params: Params, per: str, since_us: int, until_us: int) -> list[s
 def _calls(params: Params, per: str, since_us: int, until_us: int) -> str:
     clauses, _ = filters(params)
     return f"""
-        select {SUBJECTS[per]} as subject, cost_nano_usd as cost, {_UNPRICED} as unpriced
+        select {SUBJECTS[per]} as subject, cost_nano_usd as cost, {UNPRICED} as unpriced
         from llm_calls
         where started_us >= {since_us} and started_us < {until_us} and {MODEL_CALLS}
           and {METERED} and outcome <> 'in_flight'{clauses}

@@ -1,10 +1,11 @@
 """Checks again and again: what `alerts watch` and the server of `start` do."""
 
+import contextlib
 import logging
 from collections.abc import Callable
 
 from ..clock import now_us
-from ..errors import AgentTraceError
+from ..errors import AgentTraceError, StoreError
 from ..settings import Settings
 from ..store.alerting import AlertStore
 from .checking import Report, check
@@ -19,11 +20,16 @@ EVERY_S = 60.0
 def checked(settings: Settings, wait_s: float = 0) -> Report:
     """One check of all rules, and what is due sent; retries within *wait_s* as well.
 
-    Raises `AgentTraceError` when it could not be done.
+    Raises `AgentTraceError` when it could not be done; the rules remember why, for who looks.
     """
     store = AlertStore(settings.database)
     try:
-        report = check(store, now_us(), zone_of(settings.time_zone), settings.pages_url)
+        try:
+            report = check(store, now_us(), zone_of(settings.time_zone), settings.pages_url)
+        except AgentTraceError as error:
+            with contextlib.suppress(StoreError):
+                store.could_not_check(str(error))
+            raise
         drain(store, sender(settings), wait_s)
     finally:
         store.close()

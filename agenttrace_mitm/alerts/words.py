@@ -26,6 +26,21 @@ def minutes(number: float) -> str:
     return f"{number:.0f} min"
 
 
+def duration(ms: float) -> str:
+    """Milliseconds below a second, seconds below two minutes, minutes above."""
+    if ms < 1000:
+        return f"{ms:.0f} ms"
+    return f"{ms / 1000:.1f} s" if ms < 120_000 else minutes(ms / 60_000)
+
+
+def ordinal(number: float) -> str:
+    """`95th`, `91st`, `99.9th`."""
+    said = f"{number:g}"
+    if said[-2:] in ("11", "12", "13") or "." in said:
+        return f"{said}th"
+    return said + {"1": "st", "2": "nd", "3": "rd"}.get(said[-1], "th")
+
+
 def count(number: int, noun: str) -> str:
     """`1 call`, `2 calls`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

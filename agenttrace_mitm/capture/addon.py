@@ -67,6 +67,7 @@ class AgentTrace:
             "running_calls": len(exchanges.live),
             "held_calls": handover.pending,
             "held_bytes": handover.kept_bytes,
+            "lag_seconds": handover.lag_s,
             "dropped_calls": handover.drops.calls,
             "dropped_bytes": handover.drops.bytes,
             "complaints": complaints.count,

@@ -6,22 +6,11 @@ the host's own for a while: it works unrecorded rather than not at all.
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Literal
-from urllib.parse import urlsplit
 
+from ..detours import Target, target_of
 from ..errors import CaptureError
 
 TUNNEL_FOR_S = 600.0
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Where connections to a provider host go instead."""
-
-    scheme: Literal["http", "https"]
-    host: str
-    port: int
 
 
 def normal(host: str | None) -> str:
@@ -31,26 +20,13 @@ def normal(host: str | None) -> str:
 
 def targets(upstream_map: Mapping[str, str]) -> dict[str, Target]:
     """The setting `upstream_map`, read.  Raises `CaptureError` naming the entry that is wrong."""
-    return {normal(host): _target(host, given) for host, given in upstream_map.items()}
-
-
-def _target(host: str, given: str) -> Target:
-    wrong = CaptureError(
-        f"upstream_map sends {host} to {given!r}, which is neither host:port nor a URL",
-        "Use for example 127.0.0.1:8443, https://127.0.0.1:8443 or http://127.0.0.1:8080",
-    )
     try:
-        parts = urlsplit(given if "://" in given else f"https://{given}")
-        port = parts.port
-    except ValueError:
-        raise wrong from None
-    if parts.path.strip("/") or parts.query or not parts.hostname:
-        raise wrong
-    if parts.scheme == "http":
-        return Target("http", parts.hostname, port or 80)
-    if parts.scheme == "https":
-        return Target("https", parts.hostname, port or 443)
-    raise wrong
+        return {normal(host): target_of(given) for host, given in upstream_map.items()}
+    except ValueError as error:
+        raise CaptureError(
+            f"upstream_map is wrong: {error}",
+            "Use for example 127.0.0.1:8443, https://127.0.0.1:8443 or http://127.0.0.1:8080",
+        ) from None
 
 
 class Gate:

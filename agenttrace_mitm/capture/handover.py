@@ -106,6 +106,14 @@ class Handover:
         """What they take."""
         return self._total
 
+    @property
+    def lag_s(self) -> float:
+        """How long the first of them that has ended waits; 0 when none does."""
+        for held in self._held.values():
+            if held.ended is not None:
+                return max(0.0, (now_us() - held.ended.at_us) / 1e6)
+        return 0.0
+
     def start(self) -> None:
         """Look for the recorder, from now on."""
         self._connecting = self._loop.create_task(self._connect(), name="handover")

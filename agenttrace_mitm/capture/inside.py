@@ -96,7 +96,8 @@ class Inside:
             )
             assert child.stdin
             assert child.stdout
-            child.stdin.write(json.dumps(settings.told()).encode() + b"\n")
+            told = {**settings.told(), "for": Path(sys.argv[0]).name or "mitmproxy"}
+            child.stdin.write(json.dumps(told).encode() + b"\n")
             said = json.loads(await child.stdout.readline())
         except (OSError, ValueError) as error:
             log.error("AgentTrace's recorder did not start (%s); traffic goes on", error)

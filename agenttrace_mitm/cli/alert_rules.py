@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from ..model import AlertRule
     from ..store.alerting import AlertStore
 
+LONGEST_MINUTES = 10 * 366 * 1440
+
 _json = click.option("--json", "as_json", is_flag=True, help="For programs.")
 _db = options.settings("db")
 _settings = click.option(
@@ -38,7 +40,9 @@ _repeat = click.option(
 @_db
 def list_(as_json: bool, **given: str | None) -> None:
     """List the rules, and what fires."""
+    from ..alerts.checking import unchecked_since
     from ..alerts.targets import shown
+    from ..clock import now_us
     from .text import moment, table
 
     with opened(given) as store:
@@ -49,18 +53,22 @@ def list_(as_json: bool, **given: str | None) -> None:
     if not rules:
         click.echo("There are no rules yet: agenttrace-mitm alerts add --help")
         return
+    since_us = unchecked_since(rules, now_us())
     rows = [
         (
             rule.name,
             rule.type,
-            _state(rule, sum(one.rule_id == rule.id for one in firing)),
+            _state(rule, sum(one.rule_id == rule.id for one in firing), late=since_us is not None),
             ", ".join(f"{name}={value}" for name, value in _params(rule).items()),
-            ", ".join(shown(target) for target in rule.deliver) or "nobody is told",
+            ", ".join(shown(target) for target in rule.deliver) or "nobody",
             moment(rule.checked_us),
         )
         for rule in rules
     ]
-    click.echo(table(("rule", "type", "state", "settings", "told", "checked"), rows))
+    click.echo(table(("rule", "type", "state", "settings", "notifies", "checked"), rows))
+    if since_us is not None:
+        click.echo(f"\nAlerts have not been checked since {moment(since_us)}.")
+        click.echo("agenttrace-mitm start checks them, and so does cron: alerts install-cron")
 
 
 @click.command()
@@ -162,26 +170,31 @@ def disable(rule: str, **given: str | None) -> None:
 @click.argument("rule")
 @click.option(
     "--for",
-    "minutes",
+    "time",
     default="60m",
     show_default=True,
     metavar="TIME",
     help="Such as 30m, 8h, 2d; 0 ends the silence.",
 )
 @_db
-def silence(rule: str, minutes: str, **given: str | None) -> None:
+def silence(rule: str, time: str, **given: str | None) -> None:
     """Tell nothing about a rule for a while.  What still fires then is told.
 
     \b
     agenttrace-mitm alerts silence errors --for 8h
     """
-    from ..alerts.moments import MINUTE_US
+    from ..alerts.moments import SECOND_US
     from ..clock import now_us
     from .text import moment
+    from .written import seconds
 
-    until_us = now_us() + int(_minutes(minutes) * MINUTE_US)
+    wait_us = int(seconds(time, "--for", unit="m") * SECOND_US)
+    until_us = now_us() + wait_us
     _change(given, rule, silenced_until_us=until_us)
-    click.echo(f"Rule {rule!r} is silent until {moment(until_us)}.")
+    if wait_us:
+        click.echo(f"Rule {rule!r} is silent until {moment(until_us)}.")
+    else:
+        click.echo(f"Rule {rule!r} is not silent any more.")
 
 
 @click.command()
@@ -272,23 +285,12 @@ def _listed(value: str) -> Any:
         raise click.BadParameter(problem, param_hint="--set") from None
 
 
-def _minutes(text: str) -> float:
-    units = {"m": 1, "h": 60, "d": 1440}
-    number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "m")
-    try:
-        return max(float(number), 0) * units[unit]
-    except ValueError:
-        raise click.BadParameter(
-            "a time is written like 30m, 8h or 2d", param_hint="--for"
-        ) from None
-
-
-def _state(rule: "AlertRule", firing: int) -> str:
+def _state(rule: "AlertRule", firing: int, *, late: bool) -> str:
     from ..clock import now_us
 
     if not rule.enabled:
         return "off"
     if rule.problem:
         return f"not checked: {rule.problem}"[:60]
-    said = f"firing ({firing})" if firing else "ok"
+    said = f"firing ({firing})" if firing else "not checked" if late else "ok"
     return f"{said}, silent" if (rule.silenced_until_us or 0) > now_us() else said

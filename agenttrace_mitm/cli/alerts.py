@@ -100,15 +100,21 @@ def install_cron(write: bool, remove: bool) -> None:
     \b
     agenttrace-mitm alerts install-cron --write
     """
-    from . import crontab
+    from ..launch import crontab
+    from ..launch.state import prepare
 
     settings = options.load({})
-    line = crontab.line(settings)
-    if write or remove:
-        crontab.change(line if write else None)
-        click.echo("Your crontab checks every minute." if write else "It is out of your crontab.")
+    if remove:
+        crontab.remove(settings)
+        click.echo("It is out of your crontab.")
+        return
+    # The shell opens the log before anything of ours runs: without its folder nothing would.
+    prepare(settings)
+    if write:
+        crontab.put(settings)
+        click.echo("Your crontab checks every minute.")
     else:
-        click.echo(line)
+        click.echo(crontab.line(settings))
 
 
 @command.command()
@@ -161,12 +167,12 @@ def history(limit: int, as_json: bool, **given: str | None) -> None:
         )
         for one in firings
     ]
-    click.echo(table(("since", "until", "rule", "about", "what", "told", "id"), rows))
+    click.echo(table(("since", "until", "rule", "about", "what", "notified", "id"), rows))
 
 
 @command.command()
 @click.argument("rule", required=False)
-@click.option("--days", type=int, help="Instead, try the rule out against the last days.")
+@click.option("--days", type=options.PAST_DAYS, help="Instead, try the rule on the last days.")
 @click.option("--retry", is_flag=True, help="Instead, send again what was given up.")
 @_json
 @_db

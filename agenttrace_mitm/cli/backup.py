@@ -23,5 +23,8 @@ def command(target: Path, **given: str | None) -> None:
         if sys.stderr.isatty():
             click.echo(f"\r{100 * done // max(pages, 1):3d} %", nl=False, err=True)
 
-    backup(options.load(given).database, target, tell)
+    settings = options.load(given)
+    backup(settings.database, target, tell)
     click.echo(f"{target}: {target.stat().st_size:,} bytes, checked.")
+    if settings.fingerprint_file.exists():
+        click.echo(f"To go on with it in another home, take {settings.fingerprint_file} along.")

@@ -52,7 +52,7 @@ _dry_run = click.option("--dry-run", is_flag=True, help="Say what would be done,
 
 def _places(function: Callable[..., None]) -> Callable[..., None]:
     texts = {
-        "system": "The system's store (on Linux as root; macOS and Windows: the user's, untested).",
+        "system": "The system's store (on Linux as root; macOS: the user's, untested).",
         "nss": "Firefox, and Chromium on Linux (needs certutil).",
         "java": "The cacerts of each Java.",
     }

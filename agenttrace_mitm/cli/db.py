@@ -55,13 +55,13 @@ def reprocess(dry_run: bool, since: str | None, **given: str | None) -> None:
     \b
     agenttrace-mitm db reprocess --dry-run
     """
-    from ..access import fingerprint_key
     from ..pricing.overrides import USER_FILE
     from ..reprocess import reprocess as read_again
+    from .instance import key_of_recorded
 
     settings = options.load(given)
     prices = settings.home / USER_FILE
-    key = fingerprint_key(settings.fingerprint_file)
+    key = key_of_recorded(settings)
     found = read_again(settings.database, prices, key, _moment(since), dry_run=dry_run)
     for column, calls in found.columns.most_common():
         click.echo(f"{column:<22} {calls:>8,}")
@@ -186,7 +186,7 @@ def forget(
     \b
     agenttrace-mitm db forget --session 0f3c...
     """
-    from ..store import Spool, damage, forgetting
+    from ..store import Spool, damage, forgetting, recorders
 
     all_ = (("agent", agent), ("session", session), ("trace", trace), ("text", text))
     said = [pair for pair in all_ if pair[1]]
@@ -199,10 +199,11 @@ def forget(
     if not yes:
         click.confirm(f"Forget the {what} {name!r}? It cannot be undone.", abort=True)
     spool = Spool(settings.spool_folder)
-    if what == "text":
-        counted = forgetting.forget_text(settings.database, spool, name)
-    else:
-        counted = forgetting.forget_calls(settings.database, spool, what, name)
+    with recorders.alone(settings.database):
+        if what == "text":
+            counted = forgetting.forget_text(settings.database, spool, name)
+        else:
+            counted = forgetting.forget_calls(settings.database, spool, what, name)
     for table, number in counted.items():
         click.echo(f"{table:<18} {number:>8,}")
     click.echo("Forgotten." if counted else "There was nothing of it.")
@@ -211,7 +212,11 @@ def forget(
 
 
 @command.command()
-@click.option("--days", type=int, help="Older content goes; --retention-days when not given.")
+@click.option(
+    "--days",
+    type=options.DAYS,
+    help="Older content goes, all of it with 0; --retention-days when not given.",
+)
 @click.option("--max-size", metavar="SIZE", help="Oldest content goes until this, such as 2GB.")
 @click.option("--dry-run", is_flag=True, help="Say what would go by age, write nothing.")
 @options.settings("db", "retention_days", "metadata_days")
@@ -227,8 +232,10 @@ def prune(days: int | None, max_size: str | None, dry_run: bool, **given: str | 
     agenttrace-mitm db prune --days 14 --dry-run
     agenttrace-mitm db prune --max-size 2GB
     """
+    from contextlib import nullcontext
+
     from ..clock import now_us
-    from ..store import Keeping
+    from ..store import Keeping, recorders
     from ..store.pruning import prune as let_go
 
     settings = options.load(given)
@@ -236,20 +243,21 @@ def prune(days: int | None, max_size: str | None, dry_run: bool, **given: str | 
     by_settings = days is None and most is None
     if not dry_run:
         _nobody_records(settings)
-    found = let_go(
-        settings.database,
-        now_us(),
-        days=(settings.retention_days or None) if by_settings and dry_run else days,
-        max_bytes=most,
-        dry_run=dry_run,
-        keeping=Keeping(
-            settings.retention_days if by_settings else 0,
-            settings.retention_agents if by_settings else {},
-            settings.metadata_days,
-            settings.max_bytes if by_settings else 0,
-            settings.metadata_agents,
-        ),
-    )
+    with nullcontext() if dry_run else recorders.alone(settings.database):
+        found = let_go(
+            settings.database,
+            now_us(),
+            days=(settings.retention_days or None) if by_settings and dry_run else days,
+            max_bytes=most,
+            dry_run=dry_run,
+            keeping=Keeping(
+                settings.retention_days if by_settings else 0,
+                settings.retention_agents if by_settings else {},
+                settings.metadata_days,
+                settings.max_bytes if by_settings else 0,
+                settings.metadata_agents,
+            ),
+        )
     verb = "would go" if dry_run else "went"
     click.echo(f"{found.payloads:,} payloads and {found.messages:,} messages {verb}.")
     if found.calls or settings.metadata_days or settings.metadata_agents:
@@ -269,13 +277,16 @@ def _tell_size(size: int, most: int) -> None:
 
 
 def _nobody_records(settings: "Settings") -> None:
-    """Raise an error while a recorder runs: it remembers what is stored."""
+    """Raise an error while anybody records: a recorder remembers what is stored."""
     from ..errors import AgentTraceError
     from ..launch import control
+    from ..store import recorders
 
     if client := control.connect(settings.run_folder):
         client.close()
         raise AgentTraceError("AgentTrace is recording", "First: agenttrace-mitm stop")
+    if found := recorders.recorder_of(settings.database):
+        raise AgentTraceError(f"{found} is recording", found.remedy)
 
 
 def _bytes(said: str) -> int:
@@ -289,15 +300,9 @@ def _bytes(said: str) -> int:
 
 def _moment(day: str | None) -> int:
     """Microseconds of the first moment of *day*, 0 when none is given."""
-    from datetime import UTC, datetime
+    from .written import day_us
 
-    if day is None:
-        return 0
-    try:
-        moment = datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=UTC)
-    except ValueError:
-        raise click.BadParameter("a day is written like 2026-11-20", param_hint="--since") from None
-    return int(moment.timestamp()) * 1_000_000
+    return 0 if day is None else day_us(day, "--since")
 
 
 def _print_differences(found: "Sequence[Difference]", *, dry_run: bool) -> None:

@@ -1,6 +1,7 @@
 """`demo`: the product at work, without a key and without a network."""
 
 import asyncio
+import shlex
 import sys
 from typing import TYPE_CHECKING
 
@@ -39,28 +40,48 @@ async def _demo(settings: "Settings", *, browser: bool, leave: bool) -> None:
     from ..launch import environment
     from ..launch.supervisor import supervised
     from .instance import context, user_environ
-    from .start import banner, tell_calls
+    from .start import ready, tell_calls
 
     environ = user_environ()
     async with (
         stage.staged(settings) as staged,
         supervised(staged, environ, stays=True) as supervisor,
     ):
-        await supervisor.ready()
-        banner(staged, supervisor.daemon, first=False, browser=False)
+        if not await ready(supervisor):
+            return
+        _banner(staged, supervisor)
         ports = {
             "proxy_port": supervisor.daemon.proxy_port,
             "sni_port": supervisor.daemon.sni_port,
         }
         telling = asyncio.create_task(tell_calls(staged, supervisor))
         agent = environment.variables(context(staged, ports), environ)
-        if await stage.play({**environ, **agent}):
+        if await stage.play({**environ, **agent}, supervisor.stop_asked):
             raise AgentTraceError("An agent of the demo failed", f"See {staged.log_folder}")
-        await _recorded(staged)
-        _invite(staged, supervisor, browser=browser, stays=not leave)
+        if not supervisor.stop_asked.is_set():
+            await _recorded(staged)
+            _invite(staged, supervisor, browser=browser, stays=not leave)
         if leave:
             supervisor.request_stop()
         await telling
+
+
+def _banner(settings: "Settings", supervisor: "Supervisor") -> None:
+    """Where everything is, and what works meanwhile: this is another home than the user's."""
+    from .. import __version__
+    from .instance import login_link
+
+    daemon = supervisor.daemon
+    here = f"AGENTTRACE_HOME={shlex.quote(str(settings.home))} agenttrace-mitm"
+    click.echo(f"AgentTrace {__version__} plays a demo: two agents call made-up providers.\n")
+    click.echo(f"  Pages   {login_link(settings, daemon.web_url or '')}")
+    click.echo(f"  Proxy   {daemon.proxy_url}\n")
+    click.echo("In another terminal:")
+    click.echo(f"  {here} open    another link to its pages")
+    click.echo(f"  {here} tail    its calls")
+    click.echo(f"  {here} stats   what they would cost\n")
+    click.echo(f"They are kept in {settings.database} until the next demo;")
+    click.echo("what you record yourself is left alone.\n")
 
 
 async def _recorded(settings: "Settings") -> None:

@@ -7,6 +7,10 @@ import click
 
 from . import options
 
+UNDO = 'eval "$(agenttrace-mitm env --unset)"'
+NOWHERE = f"Shells that ran `env` still lead here, and reach nothing until each runs: {UNDO}"
+"""Said once there is no proxy any more."""
+
 
 @click.command()
 @click.option("--unset", is_flag=True, help="Print what undoes it, exactly.")
@@ -18,6 +22,8 @@ def command(unset: bool, **given: str | None) -> None:
     eval "$(agenttrace-mitm env)"
     eval "$(agenttrace-mitm env --unset)"
     """
+    from msgspec.structs import replace
+
     from ..launch import environment
     from .instance import context, running, user_environ
 
@@ -29,6 +35,8 @@ def command(unset: bool, **given: str | None) -> None:
         return
     settings = options.load(given)
     with running(settings) as client:
-        facts = client.ask(op="status")
+        facts = client.ask(op="lead")
+    if given["proxy_host"] is None:
+        settings = replace(settings, proxy_host=facts["proxy_host"])
     for name, value in environment.variables(context(settings, facts), user_environ()).items():
         click.echo(f"export {name}={shlex.quote(value)}")

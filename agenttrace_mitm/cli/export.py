@@ -1,5 +1,7 @@
 """`export`: calls as a file for other programs."""
 
+import os
+import stat
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -9,7 +11,12 @@ import click
 from . import options
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ..store.exporting import Export
+
+
+DAY_US = 86_400_000_000
 
 
 @click.command()
@@ -40,10 +47,12 @@ def command(
     """
     from ..export import BY_NAME
     from ..store.exporting import Chosen, Export
+    from .written import day_us
 
     chosen = Chosen(
         agent=agent, provider=provider, model=model, session=session,
-        since_us=_day(since, "--from"), until_us=_day(until, "--to", after=1),
+        since_us=day_us(since, "--from") if since else None,
+        until_us=day_us(until, "--to") + DAY_US if until else None,
     )  # fmt: skip
     with Export(options.load(given).database, chosen) as export:
         if output is None:
@@ -58,35 +67,48 @@ def command(
 
 
 def _write(export: "Export", format_: str, output: Path) -> None:
-    """Whole or not at all, readable by its owner only: there are prompts in it."""
-    import os
-
+    """Write all of it to *output*.  Raises `StoreError` where that cannot be written."""
+    from ..errors import StoreError
     from ..export import BY_NAME
 
-    draft = output.with_name(f".{output.name}.part")
+    pieces = BY_NAME[format_].pieces(export)
+    try:
+        if (file := _file_of(output)) is None:
+            with output.open("wb") as stream:
+                _with_progress(export, pieces, stream)
+        else:
+            _write_file(export, pieces, file)
+    except OSError as error:
+        raise StoreError(
+            f"{output} cannot be written ({error.strerror})", "Name another file with -o"
+        ) from None
+
+
+def _file_of(output: Path) -> Path | None:
+    """The file that *output* is, or will be, behind any links; None for a pipe or a device."""
+    try:
+        is_file = stat.S_ISREG(output.stat().st_mode)
+    except FileNotFoundError:
+        is_file = True
+    file = Path(os.path.realpath(output))
+    # /dev/stdout may be a file without a name: deleted, or of another namespace.
+    return file if is_file and file.exists() == output.exists() else None
+
+
+def _write_file(export: "Export", pieces: "Iterator[bytes]", file: Path) -> None:
+    """Whole or not at all, readable by its owner only: there are prompts in it."""
+    draft = file.with_name(f".{file.name}.part")
     handle = os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
     try:
         with os.fdopen(handle, "wb") as stream:
-            _with_progress(export, BY_NAME[format_].pieces(export), stream)
-        draft.replace(output)
+            _with_progress(export, pieces, stream)
+        draft.replace(file)
     finally:
         draft.unlink(missing_ok=True)
 
 
-def _with_progress(export: "Export", pieces: "object", stream: BinaryIO) -> None:
-    shown = click.progressbar(pieces, length=export.count + 1, file=sys.stderr, label="Exporting")  # type: ignore[call-overload]  # an iterator of bytes
+def _with_progress(export: "Export", pieces: "Iterator[bytes]", stream: BinaryIO) -> None:
+    shown = click.progressbar(pieces, length=export.count + 1, file=sys.stderr, label="Exporting")
     with shown as every:
         for piece in every:
             stream.write(piece)
-
-
-def _day(said: str | None, option: str, after: int = 0) -> int | None:
-    from datetime import UTC, datetime, timedelta
-
-    if said is None:
-        return None
-    try:
-        day = datetime.strptime(said, "%Y-%m-%d").replace(tzinfo=UTC) + timedelta(days=after)
-    except ValueError:
-        raise click.BadParameter("a day is written like 2026-11-20", param_hint=option) from None
-    return int(day.timestamp()) * 1_000_000

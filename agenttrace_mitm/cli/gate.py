@@ -1,7 +1,9 @@
 """`gate`: a session against limits, for CI: exit code 0 within them, 1 beyond, 2 not known."""
 
 import json
+import math
 import os
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +14,18 @@ from . import options
 
 if TYPE_CHECKING:
     from ..store.session_sums import SessionSums
+
+
+MOST_USD = 1e9
+
+
+def _dollars(context: click.Context, option: click.Parameter, said: float | None) -> float | None:
+    if said is None or 0 <= said < MOST_USD:  # nor a nan
+        return said
+    raise click.BadParameter("an amount of dollars is written like 2.50")
+
+
+POLL_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +41,23 @@ class Judged:
 @click.command()
 @click.option("--session", help="The session to judge.")
 @click.option("--last", is_flag=True, help="The session of the newest call.")
-@click.option("--max-cost", type=float, metavar="USD", help="Dollars it may cost.")
+@click.option(
+    "--max-cost", type=float, callback=_dollars, metavar="USD",
+    help="Dollars it may spend: metered calls.",
+)  # fmt: skip
 @click.option("--max-errors", type=int, metavar="N", help="Calls that may fail.")
 @click.option("--max-calls", type=int, metavar="N", help="Calls it may make.")
 @click.option("--max-tokens", type=int, metavar="N", help="Tokens, in and out together.")
 @click.option("--max-tool-failures", metavar="N|N%", help="Tool calls that may fail.")
 @click.option("--max-duration", metavar="TIME", help="Such as 90s, 15m or 2h.")
 @click.option("--allow-unpriced", is_flag=True, help="Calls without a price do not matter.")
+@click.option(
+    "--wait",
+    default="5s",
+    show_default=True,
+    metavar="TIME",
+    help="For calls that are still running; then it is not known.",
+)
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @options.settings("db")
 def command(
@@ -46,10 +70,14 @@ def command(
     max_tool_failures: str | None,
     max_duration: str | None,
     allow_unpriced: bool,
+    wait: str,
     as_json: bool,
     **given: str | None,
 ) -> None:
     """Judge a session against limits.  Exit code 0 within them, 1 beyond, 2 not known.
+
+    What a subscription or a free tier covers is not spend.  While calls of the session are running,
+    nobody knows.
 
     With GITHUB_STEP_SUMMARY set, the table is added to the summary of the pull request's check.
 
@@ -58,12 +86,13 @@ def command(
     agenttrace-mitm gate --last --max-cost 2 --max-errors 0 --max-tool-failures 10%
     """
     from ..errors import AgentTraceError
-    from ..store.session_sums import sums
+    from .written import seconds
 
     if bool(session) == last:
         raise click.UsageError("Give --session ID or --last.")
+    patience_s = seconds(wait, "--wait", unit="s")
     try:
-        found = sums(options.load(given).database, session)
+        found = _ended(options.load(given).database, session, patience_s)
     except AgentTraceError as error:
         click.echo(f"Not judged: {error}", err=True)
         raise SystemExit(2) from None
@@ -89,18 +118,40 @@ def command(
     raise SystemExit(0 if holds else 1)
 
 
+def _ended(database: Path, session: str | None, patience_s: float) -> "SessionSums":
+    """The sums of a session whose calls have all ended.  Raises `StoreError` without one."""
+    from ..errors import StoreError
+    from ..store.session_sums import sums
+    from .text import plural
+
+    deadline = time.monotonic() + patience_s
+    found = sums(database, session)
+    while found.running:
+        if time.monotonic() >= deadline:
+            are = "is" if found.running == 1 else "are"
+            said = f"{plural(found.running, 'call')} {are} still running"
+            raise StoreError(f"{said} in session {found.session_id}", "Wait longer with --wait")
+        time.sleep(POLL_S)
+        found = sums(database, found.session_id)
+    return found
+
+
 def _cost(found: "SessionSums", limit: float | None, *, allow_unpriced: bool) -> list[Judged]:
-    from .text import money
+    from .text import money, plural
 
     if limit is None:
         return []
+    if not 0 <= limit < math.inf:
+        raise click.BadParameter("dollars from 0 on", param_hint="--max-cost")
     said = money(found.cost_nano_usd)
     # What has no price may have cost anything.
     known = allow_unpriced or not found.unpriced
     if found.unpriced:
-        said += f" and {found.unpriced:,} calls without a price"
+        said += f" and {plural(found.unpriced, 'call')} without a price"
+    if found.unmetered_nano_usd:
+        said += f"; {money(found.unmetered_nano_usd)} not metered"
     holds = known and found.cost_nano_usd <= round(limit * 1e9)
-    return [Judged("cost", said, money(round(limit * 1e9)), holds)]
+    return [Judged("spend", said, money(round(limit * 1e9)), holds)]
 
 
 def _number(what: str, found: int, limit: int | None) -> list[Judged]:
@@ -116,7 +167,9 @@ def _tool_failures(found: "SessionSums", limit: str | None) -> list[Judged]:
     try:
         most = float(number)
     except ValueError:
-        raise click.BadParameter("like 3 or 10%", param_hint="--max-tool-failures") from None
+        most = math.nan
+    if not 0 <= most < math.inf:
+        raise click.BadParameter("like 3 or 10%", param_hint="--max-tool-failures")
     failed, made = found.tool_failures, found.tool_calls
     share = 100 * failed / made if made else 0.0
     said = f"{failed:,} of {made:,} ({share:.3g}%)"
@@ -126,12 +179,9 @@ def _tool_failures(found: "SessionSums", limit: str | None) -> list[Judged]:
 def _duration(found: "SessionSums", limit: str | None) -> list[Judged]:
     if limit is None:
         return []
-    units = {"s": 1, "m": 60, "h": 3600}
-    number, unit = (limit[:-1], limit[-1]) if limit[-1:] in units else (limit, "s")
-    try:
-        most = float(number) * units[unit]
-    except ValueError:
-        raise click.BadParameter("like 90s, 15m or 2h", param_hint="--max-duration") from None
+    from .written import seconds
+
+    most = seconds(limit, "--max-duration", unit="s")
     return [Judged("duration", f"{found.duration_s:.1f}s", limit, found.duration_s <= most)]
 
 

@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 _OTHERS = "or name a provider that `hosts list` shows, and the host is recorded as its"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
-_HOST = re.compile(r"(localhost|127\.0\.0\.1):\d{1,5}|(\*\.)?([a-z0-9-]+\.)*[a-z0-9][a-z0-9-]*")
+_HOST = re.compile(
+    r"(localhost|127\.0\.0\.1):\d{1,5}"
+    # The last label of a name has a letter: 10.1 is an address as well.
+    r"|(\*\.)?([a-z0-9-]+\.)*(?![0-9]+$)[a-z0-9][a-z0-9-]*"
+)
 
 
 @click.group()
@@ -32,7 +36,7 @@ def command() -> None:
 @command.command("list")
 def list_() -> None:
     """Show the recorded hosts, and the profiles that could be enabled."""
-    from ..hosts import hosts
+    from ..hosts import hosts, is_address
     from ..profiles import PROFILES
     from .text import table
 
@@ -45,6 +49,7 @@ def list_() -> None:
         if profile not in settings.hosts_enabled
     ]
     rows += [(host, "", "off") for host in settings.hosts_disabled if host not in known]
+    rows += [(host, "", "passes: an address") for host in settings.hosts_added if is_address(host)]
     click.echo(table(("host", "provider", "state"), rows))
 
 
@@ -103,13 +108,20 @@ def add(host: str, dialect: str, provider: str | None) -> None:
     agenttrace-mitm hosts add llm.example.com openai
     agenttrace-mitm hosts add llm.example.com anthropic --provider acme
     """
-    from ..hosts import FAMILIES, known_providers
+    from ..hosts import FAMILIES, is_address, known_providers
 
     settings = options.load({})
     if dialect not in known_providers():
         raise AgentTraceError(
             f"{dialect} is not a dialect we can read",
             f"Choose from {', '.join(FAMILIES)}; {_OTHERS}",
+        )
+    if is_address(host):
+        raise AgentTraceError(
+            f"{host} is an address, and our certificates vouch for names only: a program that calls"
+            " it would refuse them",
+            "Give it a name (in /etc/hosts or your DNS), let the program call that, and add the"
+            " name; plain HTTP on this machine is added as 127.0.0.1:PORT",
         )
     if not _HOST.fullmatch(host.lower()):
         raise AgentTraceError(

@@ -20,8 +20,20 @@ def running(settings: "Settings") -> "Client":
 
     client = control.connect(settings.run_folder)
     if client is None:
-        raise AgentTraceError("AgentTrace is not running", "Start it: agenttrace-mitm start")
+        raise _not_running(settings)
     return client
+
+
+def _not_running(settings: "Settings") -> AgentTraceError:
+    from ..store import recorders
+
+    found = recorders.recorder_of(settings.database)
+    if found is None or found.is_ours:
+        return AgentTraceError("AgentTrace is not running", "Start it: agenttrace-mitm start")
+    return AgentTraceError(
+        f"AgentTrace is not running, but {found} records into {settings.database}",
+        f"To stop that, end {found.program}",
+    )
 
 
 def login_link(settings: "Settings", web_url: str) -> str:
@@ -30,6 +42,16 @@ def login_link(settings: "Settings", web_url: str) -> str:
 
     code = access.login_code(access.read_or_create_token(settings.token_file), time.time())
     return f"{web_url}{LOGIN_PATH}?code={code}"
+
+
+def key_of_recorded(settings: "Settings") -> bytes:
+    """The key with which the database was recorded.  Raises `AgentTraceError` without either."""
+    from .. import access
+    from ..errors import no_database
+
+    if not settings.database.exists():
+        raise no_database(settings.database)
+    return access.old_fingerprint_key(settings.fingerprint_file)
 
 
 def context(settings: "Settings", facts: dict[str, Any]) -> "Context":

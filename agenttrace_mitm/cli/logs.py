@@ -6,13 +6,21 @@ import click
 
 from . import options
 
-NAMES = ("recorder", "capture", "web", "supervisor")
+NAMES = ("recorder", "capture", "web", "supervisor", "alerts")
+"""The processes, and the checks of `alerts install-cron`."""
 
 
 @click.command()
 @click.argument("name", required=False, type=click.Choice(NAMES))
 @click.option("-f", "--follow", is_flag=True, help="Wait for more.")
-@click.option("-n", "--last", default=50, show_default=True, help="Begin with so many lines.")
+@click.option(
+    "-n",
+    "--last",
+    type=click.IntRange(min=0),
+    default=50,
+    show_default=True,
+    help="Begin with so many lines.",
+)
 def command(name: str | None, follow: bool, last: int) -> None:
     """Show the log files, of all processes or of one.
 
@@ -25,6 +33,7 @@ def command(name: str | None, follow: bool, last: int) -> None:
     folder = options.load({}).log_folder
     files = {one: logs.file(folder, one) for one in ([name] if name else NAMES)}
     read = dict.fromkeys(files, 0)
+    first = True
     try:
         while True:
             for one, path in files.items():
@@ -32,13 +41,14 @@ def command(name: str | None, follow: bool, last: int) -> None:
                 if len(content) < read[one]:  # cut meanwhile
                     read[one] = 0
                 lines = content[read[one] :].decode(errors="replace").splitlines()
-                for line in lines[-last:] if read[one] == 0 else lines:
+                for line in lines[max(0, len(lines) - last) :] if first else lines:
                     # Names that peers sent stand in it: they must not move anybody's cursor.
                     said = printable(line.expandtabs())
                     click.echo(said if name else f"{one:<10} {said}")
                 read[one] = len(content)
             if not follow:
                 return
+            first = False
             time.sleep(0.5)
     except KeyboardInterrupt:
         return

@@ -31,6 +31,9 @@ OPTIONS = {
     "upstream_proxy": ("URL", "HTTPS_PROXY", "Proxy through which providers are reached."),
     "log_level": ("LEVEL", "warning", "What the log files hold: debug, info, warning, error."),
 }
+DAYS = click.IntRange(0, 36_500)
+PAST_DAYS = click.IntRange(1, 36_500)
+"""Counted back from now: a century, so that the first moment is one that clocks know."""
 PATHS = ("db", "upstream_ca")
 
 

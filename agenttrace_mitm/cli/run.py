@@ -46,21 +46,25 @@ def command(
 ) -> None:
     """Run a program with its LLM calls recorded.
 
-    Starts what is not running and ends it afterwards.  Input, output, signals and exit code are
-    the program's own; the only addition is one line on stderr at the end.
+    Starts what is not running and ends it afterwards; what is running has to do what the options
+    say.  Input, output, signals and exit code are the program's own; the only addition is one line
+    on stderr at the end, and once, before, one that says what is kept.
 
     \b
     agenttrace-mitm run -- python my_agent.py
     agenttrace-mitm run --agent reviewer --tag branch=main -- claude -p "review this"
     agenttrace-mitm run --transparent -- ./static-go-binary
     """
+    from . import notice
     from .instance import user_environ
 
     settings = options.prepared(given)
     labels = dict(_label(tag) for tag in tags)
     began_us = time.time_ns() // 1000
-    client, daemon = _instance(settings)
+    client, settings, daemon = _instance(settings, given)
     environ = user_environ()
+    if not quiet and notice.is_due(settings):
+        notice.in_a_line(settings)
     try:
         opened = client.ask(op="open_run", agent=agent, session=session, tags=labels)
         code = None
@@ -146,12 +150,18 @@ def _label(tag: str) -> tuple[str, str]:
     return name, value
 
 
-def _instance(settings: "Settings") -> "tuple[Client, subprocess.Popen[bytes] | None]":
-    """The running instance, or one that ends with us."""
+def _instance(
+    settings: "Settings", given: dict[str, str | None]
+) -> "tuple[Client, Settings, subprocess.Popen[bytes] | None]":
+    """The running instance with its settings, or one of ours that ends with us.
+
+    Raises `AgentTraceError` when the running one does not do what the command line says.
+    """
     from ..launch import control
+    from .agreement import agreed
 
     if client := control.connect(settings.run_folder):
-        return client, None
+        return client, agreed(client, settings, given), None
 
     from ..launch import daemon
     from .instance import running, user_environ
@@ -161,9 +171,9 @@ def _instance(settings: "Settings") -> "tuple[Client, subprocess.Popen[bytes] | 
     except AgentTraceError:
         # Another `run` may have been faster: then its instance serves both.
         if client := control.connect(settings.run_folder):
-            return client, None
+            return client, agreed(client, settings, given), None
         raise
-    return running(settings), process
+    return running(settings), settings, process
 
 
 def _wait_for_rows(daemon: subprocess.Popen[bytes] | None, ended_s: float) -> None:
@@ -185,7 +195,7 @@ def _summary(
     # Loaded while the last calls are on their way.
     from ..errors import StoreError
     from ..store import queries
-    from .text import money, plural
+    from .text import bill, plural
 
     _wait_for_rows(daemon, ended_s)
     try:
@@ -197,7 +207,7 @@ def _summary(
         click.echo("agenttrace-mitm: no LLM calls seen", err=True)
         return
     total = found[0]
-    said = [plural(total.calls, "call"), money(total.cost_nano_usd)]
+    said = [plural(total.calls, "call"), bill(total.cost_nano_usd, total.spend_nano_usd)]
     if total.unpriced:
         said.append(f"{total.unpriced} without a price")
     if total.errors:

@@ -21,7 +21,12 @@ def command(**given: str | None) -> None:
     """
     from msgspec.structs import replace
 
-    asyncio.run(_serve(replace(options.load(given), alerts=False)))
+    from ..errors import no_database
+
+    settings = replace(options.load(given), alerts=False)
+    if not settings.database.exists():
+        raise no_database(settings.database)
+    asyncio.run(_serve(settings))
 
 
 async def _serve(settings: "Settings") -> None:

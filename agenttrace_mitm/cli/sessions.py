@@ -37,7 +37,7 @@ def list_(most: int, **given: str | None) -> None:
     """
     from ..store.queries import reading
     from ..store.sessions import sessions
-    from .text import count, duration, moment, money, table
+    from .text import bill, count, duration, moment, table
 
     with reading(options.load(given).database) as db:
         found = sessions(db, most=most)
@@ -52,7 +52,7 @@ def list_(most: int, **given: str | None) -> None:
             duration((one.ended_us - one.started_us) / 1000),
             count(one.prompts),
             count(one.calls),
-            money(one.cost_nano_usd),
+            bill(one.cost_nano_usd, one.spend_nano_usd),
             count(one.commits),
             " ".join((one.first_prompt or "").split())[:50],
         )
@@ -65,7 +65,7 @@ def list_(most: int, **given: str | None) -> None:
         "took",
         "prompts",
         "calls",
-        "cost",
+        "spend",
         "commits",
         "first prompt",
     )
@@ -100,7 +100,8 @@ def show(session_id: str, diff: bool, as_json: bool, **given: str | None) -> Non
 
 
 def _print(told: "Story", *, diff: bool) -> None:
-    from .text import count, moment, money, plural, printable
+    from . import text
+    from .text import count, moment, plural, printable
 
     click.echo(f"{printable(told.agent_id or told.client)}  {moment(told.started_us)}  {told.cwd}")
     for number, prompt in enumerate(told.prompts, 1):
@@ -114,7 +115,7 @@ def _print(told: "Story", *, diff: bool) -> None:
     click.echo(
         f"\n{plural(bill.calls, 'call')} ({told.aside.calls:,} aside),"
         f" {count(bill.tokens_in)} tokens in, {count(bill.tokens_out)} out,"
-        f" {money(bill.cost_nano_usd)}"
+        f" {text.bill(bill.cost_nano_usd, bill.spend_nano_usd)}"
     )
     click.echo(
         f"{plural(len(told.files_touched), 'file')} touched,"
@@ -130,7 +131,7 @@ def _print(told: "Story", *, diff: bool) -> None:
 
 
 def _print_prompt(number: int, prompt: "Prompt", *, diff: bool) -> None:
-    from .text import duration, money, printable
+    from .text import bill, duration, printable
 
     click.echo(f"\n{number}. {_line(prompt.text)}")
     for step in prompt.steps:
@@ -145,8 +146,9 @@ def _print_prompt(number: int, prompt: "Prompt", *, diff: bool) -> None:
     if prompt.reply:
         click.echo(f"   > {_line(prompt.reply)}")
     times = prompt.times
+    said = bill(prompt.bill.cost_nano_usd, prompt.bill.spend_nano_usd)
     click.echo(
-        f"   {money(prompt.bill.cost_nano_usd)}; model {duration(times.model_us / 1000)},"
+        f"   {said}; model {duration(times.model_us / 1000)},"
         f" tools {duration(times.tool_us / 1000)}, idle {duration(times.idle_us / 1000)}"
     )
 
@@ -241,11 +243,11 @@ def release(session_id: str, **given: str | None) -> None:
 
 @contextlib.contextmanager
 def _writing(given: "dict[str, str | None]") -> "Iterator[sqlite3.Connection]":
-    from ..errors import StoreError
+    from ..errors import no_database
     from ..store import open_database
 
     database = options.load(given).database
     if not database.exists():
-        raise StoreError(f"There is no database at {database}", "Name one with --db")
+        raise no_database(database)
     with contextlib.closing(open_database(database).conn) as db:
         yield db

@@ -9,15 +9,10 @@ import click
 from . import options
 
 if TYPE_CHECKING:
+    from ..launch.control import Client
     from ..launch.state import Daemon
     from ..launch.supervisor import Supervisor
     from ..settings import Settings
-
-TIERS = {
-    1: "metadata: models, tokens, cost, times and outcomes; no content",
-    2: "conversation: prompts and tool calls as well; no model replies",
-    3: "full: prompts, replies, tool calls and the bytes on the wire",
-}
 
 MOST_LINES = 200
 """For one look: more nobody reads, and to write them takes time from programs that are recorded."""
@@ -39,56 +34,74 @@ def command(
     agenttrace-mitm start --privacy-tier 1 --no-open
     """
     from .. import access
+    from ..launch import control
+    from .agreement import agreed
 
-    settings = options.prepared(given | {"git": "no"} if no_git else given)
+    if no_git:
+        given |= {"git": "no"}
+    settings = options.prepared(given)
+    browser = settings.open_browser and not no_open and sys.stdout.isatty()
+    running = control.connect(settings.run_folder) if detach else None
+    if running:
+        # Before anything is changed: it may refuse.
+        settings = agreed(running, settings, given)
     if reset_token:
         access.reset_token(settings.token_file)
-    browser = settings.open_browser and not no_open and sys.stdout.isatty()
     if detach:
-        _in_background(settings, browser=browser)
+        _in_background(settings, running, browser=browser)
     else:
         asyncio.run(_in_foreground(settings, browser=browser))
 
 
 async def _in_foreground(settings: "Settings", *, browser: bool) -> None:
     from ..launch.supervisor import supervised
+    from .env import NOWHERE
     from .instance import user_environ
-
-    first = not settings.database.exists()
 
     def goodbye() -> None:
         click.echo("\nFinishing the calls under way; Ctrl-C again cuts them short.", err=True)
 
     environ = user_environ()
     async with supervised(settings, environ, stays=True, on_signal=goodbye) as supervisor:
-        ready = asyncio.ensure_future(supervisor.ready())
-        stop = asyncio.ensure_future(supervisor.stop_asked.wait())
-        await asyncio.wait({ready, stop}, return_when=asyncio.FIRST_COMPLETED)
-        if not ready.done():
-            ready.cancel()
+        if not await ready(supervisor):
             return
-        await ready
-        banner(settings, supervisor.daemon, first=first, browser=browser)
+        banner(settings, supervisor.daemon, browser=browser)
         await tell_calls(settings, supervisor)
+    if supervisor.leads_shells:
+        click.echo(NOWHERE, err=True)
 
 
-def _in_background(settings: "Settings", *, browser: bool) -> None:
-    from ..launch import control, daemon, state
+async def ready(supervisor: "Supervisor") -> bool:
+    """Wait until all processes are up; False when the end was asked for before."""
+    up = asyncio.ensure_future(supervisor.ready())
+    stop = asyncio.ensure_future(supervisor.stop_asked.wait())
+    await asyncio.wait({up, stop}, return_when=asyncio.FIRST_COMPLETED)
+    stop.cancel()
+    if not up.done():
+        up.cancel()
+        return False
+    await up
+    return True
+
+
+def _in_background(settings: "Settings", running: "Client | None", *, browser: bool) -> None:
+    """Let the *running* instance stay, or start one; *settings* are those in force."""
+    from ..launch import daemon, state
     from .instance import user_environ
 
-    first = not settings.database.exists()
-    if client := control.connect(settings.run_folder):
-        with client:
-            client.ask(op="stay")
+    if running:
+        with running:
+            running.ask(op="stay")
     else:
         daemon.spawn(settings, user_environ(), stay=True)
     if facts := state.read(settings.run_folder):
-        banner(settings, facts, first=first, browser=browser)
+        banner(settings, facts, browser=browser)
 
 
-def banner(settings: "Settings", daemon: "Daemon", *, first: bool, browser: bool) -> None:
+def banner(settings: "Settings", daemon: "Daemon", *, browser: bool) -> None:
     """Say where everything is, and what is kept."""
     from .. import __version__
+    from . import notice
     from .instance import login_link
 
     link = login_link(settings, daemon.web_url) if daemon.web_url else "not up yet"
@@ -98,16 +111,11 @@ def banner(settings: "Settings", daemon: "Daemon", *, first: bool, browser: bool
     click.echo("  agenttrace-mitm run -- python my_agent.py   records one program")
     click.echo('  eval "$(agenttrace-mitm env)"               records this shell\n')
     keeps = f"{settings.retention_days} days" if settings.retention_days else "until you delete it"
-    click.echo(f"Keeps tier {settings.privacy_tier} ({TIERS[settings.privacy_tier]}),")
+    tier = settings.privacy_tier
+    click.echo(f"Keeps tier {tier} ({notice.TIERS[tier]}),")
     click.echo(f"content for {keeps}, in {settings.database}.")
-    if first:
-        click.echo(
-            "Credentials are removed before anything is written; nothing leaves this machine."
-        )
-        click.echo("Choose what is kept with --privacy-tier, or for good in")
-        click.echo(f"{settings.home / 'config.json'}:")
-        for tier, meaning in TIERS.items():
-            click.echo(f'  {{"privacy_tier": {tier}}}   {meaning}')
+    if notice.is_due(settings):
+        notice.at_length(settings)
     click.echo()
     if browser:
         click.launch(link)

@@ -15,7 +15,7 @@ DAY_US = 86_400_000_000
 
 
 @click.command()
-@click.option("--days", default=7, show_default=True, help="How far back.")
+@click.option("--days", type=options.PAST_DAYS, default=7, show_default=True, help="How far back.")
 @click.option(
     "--by",
     type=click.Choice(["model", "provider", "agent"]),
@@ -29,7 +29,7 @@ DAY_US = 86_400_000_000
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @options.settings("db")
 def command(days: int, by: str, estimates: bool, as_json: bool, **given: str | None) -> None:
-    """Calls, tokens and cost.
+    """Calls, tokens and spend; what a subscription or a free tier covers is not metered.
 
     \b
     agenttrace-mitm stats --days 30 --by provider
@@ -43,27 +43,31 @@ def report(
     """Print the totals of the last *days*, a line for each value of *by*."""
     from ..clock import now_us
     from ..store import queries
-    from .text import count, moment, money, table
+    from .text import count, moment, money, plural, table
 
     found = queries.totals(settings.database, now_us() - days * DAY_US, by=by, estimates=estimates)
     if as_json:
         click.echo(json.dumps([asdict(line) for line in found], indent=1))
         return
     if not found:
-        click.echo(f"No calls in the last {days} days.")
+        click.echo(f"No calls in the last {plural(days, 'day')}.")
         return
-    columns = (by, "calls", "failed", "tokens in", "tokens out", "cost", "unpriced", "last")
+    covered = [line.cost_nano_usd - line.spend_nano_usd for line in found]
+    columns = [by, "calls", "failed", "tokens in", "tokens out", "spend", "unpriced", "last"]
     rows = [
-        (
+        [
             line.name,
             count(line.calls),
             count(line.errors),
             count(line.tokens_in),
             count(line.tokens_out),
-            money(line.cost_nano_usd),
+            money(line.spend_nano_usd),
             count(line.unpriced),
             moment(line.last_us),
-        )
+        ]
         for line in found
     ]
+    if any(covered):
+        for row, said in zip([columns, *rows], ["not metered", *map(money, covered)], strict=True):
+            row.insert(6, said)
     click.echo(table(columns, rows))

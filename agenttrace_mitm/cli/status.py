@@ -34,6 +34,8 @@ def command(as_json: bool) -> None:
         for name, process in facts["processes"].items()
     ]
     click.echo(table(("process", "state", "pid", "restarts"), rows))
+    if troubles := facts.get("troubles"):
+        click.echo("\n" + "\n".join(f"Trouble   {printable(one)}" for one in troubles))
     if said := recording(facts.get("health", {})):
         click.echo(f"\n{said}")
     if facts["runs"]:

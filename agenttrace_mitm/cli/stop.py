@@ -1,5 +1,7 @@
 """`stop`: end the running instance."""
 
+import os
+
 import click
 
 from ..errors import AgentTraceError
@@ -17,14 +19,21 @@ def command(now: bool, wait_s: float) -> None:
     \b
     agenttrace-mitm stop
     """
+    from ..launch import control, environment
     from . import machine
-    from .instance import running
+    from .env import NOWHERE
 
     settings = options.load({})
-    with running(settings) as client:
-        client.ask(op="stop", now=now)
+    client = control.connect(settings.run_folder)
+    led = environment.SAVED in os.environ
+    if client is None:
+        raise AgentTraceError("AgentTrace is not running", NOWHERE if led else "")
+    with client:
+        told = client.ask(op="stop", now=now)
         if not client.wait_closed(wait_s):
             raise AgentTraceError("Calls are still under way", "Run: agenttrace-mitm stop --now")
     click.echo("Stopped.")
     if any(entry.kind in machine.PROXY for entry in machine.journal(settings).entries()):
         click.echo("The desktop's proxy still leads here: agenttrace-mitm system-proxy disable")
+    if told.get("leads_shells") or led:
+        click.echo(NOWHERE)

@@ -20,7 +20,7 @@ def command() -> None:
 @command.command()
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 def enable(dry_run: bool) -> None:
-    """Point the desktop's proxy at the running instance (GNOME; macOS, Windows: untested)."""
+    """Point the desktop's proxy at the running instance (GNOME; macOS: untested)."""
     from ..errors import AgentTraceError
     from ..launch import state
     from ..launch.changes import Machine, desktop_proxy

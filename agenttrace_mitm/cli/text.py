@@ -22,6 +22,15 @@ def money(nano_usd: int | None, digits: int = SUMMARY_DIGITS) -> str:
     return f"${nano_usd / 1e9:,.{digits}f}"
 
 
+def bill(cost_nano_usd: int | None, spend_nano_usd: int | None) -> str:
+    """Spend, and beside it the list price of what a subscription or a free tier covers."""
+    covered = (cost_nano_usd or 0) - (spend_nano_usd or 0)
+    if not covered:
+        return money(cost_nano_usd)
+    said = f"{money(covered)} not metered"
+    return f"{money(spend_nano_usd)}, {said}" if spend_nano_usd else said
+
+
 def count(number: int | None) -> str:
     """A number with thousands separated; `-` when unknown."""
     return "-" if number is None else f"{number:,}"
@@ -73,20 +82,20 @@ def size(number: float) -> str:
 
 def recording(health: Mapping[str, Mapping[str, float]]) -> str:
     """How recording fares since the processes started; empty while none of them has told."""
-    figures: dict[str, float] = {}
-    for process in health.values():
-        for name, value in process.items():
-            figures[name] = figures.get(name, 0) + value
+    from ..health import together
+
+    figures = together(health.values())
     if not figures:
         return ""
     told = {name: f"{number:,.0f}" for name, number in figures.items()}
     bulk = {name: size(number) for name, number in figures.items()}
+    waiting = figures.get("held_calls", 0) + figures.get("spooled_calls", 0)
     lag = f"{figures.get('lag_seconds', 0):.1f} s"
     return (
         f"Passed    {told.get('proxied_calls', 0)} calls, {bulk.get('request_bytes', 0)} sent,"
         f" {bulk.get('response_bytes', 0)} received\n"
         f"Recorded  {told.get('committed_calls', 0)} calls, lag {lag}\n"
-        f"Waiting   {told.get('held_calls', 0)} calls, {bulk.get('held_bytes', 0)} in memory,"
+        f"Waiting   {waiting:,.0f} calls, {bulk.get('held_bytes', 0)} in memory,"
         f" {bulk.get('spool_bytes', 0)} in the spool\n"
         f"Dropped   {told.get('dropped_calls', 0)} calls, {bulk.get('dropped_bytes', 0)} of content"
     )

@@ -4,6 +4,8 @@ import click
 
 from . import options
 
+NONE = "There are none: agenttrace-mitm token create --help"
+
 
 @click.group()
 def command() -> None:
@@ -63,6 +65,9 @@ def list_(**given: str | None) -> None:
     from .text import moment, table
 
     database = options.load(given).database
+    if not database.exists():
+        click.echo(NONE)
+        return
     open_database(database).close()
     rows = [
         (
@@ -75,7 +80,7 @@ def list_(**given: str | None) -> None:
         for one in tokens.all_tokens(database)
     ]
     if not rows:
-        click.echo("There are none: agenttrace-mitm token create --help")
+        click.echo(NONE)
         return
     click.echo(table(("name", "scopes", "made", "used", "revoked"), rows))
 
@@ -85,7 +90,11 @@ def list_(**given: str | None) -> None:
 @options.settings("db")
 def revoke(name: str, **given: str | None) -> None:
     """Put a named token out of force."""
+    from ..errors import no_database
     from ..store import tokens
 
-    tokens.revoke(options.load(given).database, name)
+    database = options.load(given).database
+    if not database.exists():
+        raise no_database(database)
+    tokens.revoke(database, name)
     click.echo(f"Token {name!r} is good for nothing any more.")

@@ -26,13 +26,13 @@ def rebuild(**given: str | None) -> None:
     \b
     agenttrace-mitm traces rebuild
     """
-    from ..access import fingerprint_key
     from ..retrace import retrace
     from ..traces import Fingerprinter
+    from .instance import key_of_recorded
     from .text import plural
 
     settings = options.load(given)
-    prints = Fingerprinter(fingerprint_key(settings.fingerprint_file))
+    prints = Fingerprinter(key_of_recorded(settings))
     terminal = sys.stderr.isatty()
 
     def progress(done: int, of: int) -> None:

@@ -5,6 +5,7 @@ folder; what it is asked to run there comes from the demo's own script.
 """
 
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -147,4 +148,6 @@ def main(prompts: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    # By way of an exception: the folder goes with us.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     main(sys.argv[1:])

@@ -6,7 +6,10 @@ ones.
 
 import asyncio
 import contextlib
+import os
+import shlex
 import shutil
+import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
@@ -14,7 +17,9 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from ..launch.state import prepare
+from ..errors import AgentTraceError
+from ..launch import control
+from ..launch.state import lock, prepare, read
 from ..settings import Settings
 from .certificates import server_context
 from .coding import PROMPTS
@@ -27,10 +32,22 @@ AGENTS = (("agent.py",), ("coder.py", *PROMPTS))
 
 @contextlib.asynccontextmanager
 async def staged(settings: Settings) -> AsyncIterator[Settings]:
-    """Settings like *settings*, with a fresh database and all providers played on loopback."""
+    """Settings like *settings*, with a fresh database and all providers played on loopback.
+
+    Raises `AgentTraceError` where a demo is under way: it keeps its database.
+    """
     home = settings.home / "demo"
-    shutil.rmtree(home, ignore_errors=True)
     prepare(settings)
+    with lock(settings.run_folder / "demo.lock") as ours:
+        if not ours or _is_used(home):
+            raise _plays_already(home)
+        shutil.rmtree(home, ignore_errors=True)
+        async with _played(settings, home) as found:
+            yield found
+
+
+@contextlib.asynccontextmanager
+async def _played(settings: Settings, home: Path) -> AsyncIterator[Settings]:
     context, root = server_context(home / "provider", HOSTS)
     server, port = await serve(context, answer)
     try:
@@ -49,14 +66,49 @@ async def staged(settings: Settings) -> AsyncIterator[Settings]:
         server.close()
 
 
-async def play(environ: Mapping[str, str]) -> int:
-    """Run each agent once in *environ*; the exit code of the first that failed, else 0."""
+async def play(environ: Mapping[str, str], stop: asyncio.Event) -> int:
+    """Run each agent once in *environ*, until *stop*; the exit code of the first that failed.
+
+    0 when none did: to be ended by *stop* is no failure.
+    """
     for program, *words in AGENTS:
-        command = (sys.executable, str(FOLDER / program), *words)
-        agent = await asyncio.create_subprocess_exec(*command, env=dict(environ))
-        if code := await agent.wait():
+        # In a group of its own: the terminal's Ctrl-C is for us, and we end it.
+        agent = await asyncio.create_subprocess_exec(
+            sys.executable,
+            str(FOLDER / program),
+            *words,
+            env=dict(environ),
+            stdin=asyncio.subprocess.DEVNULL,
+            process_group=0,
+        )
+        ended = asyncio.ensure_future(agent.wait())
+        asked = asyncio.ensure_future(stop.wait())
+        await asyncio.wait({ended, asked}, return_when=asyncio.FIRST_COMPLETED)
+        asked.cancel()
+        if stop.is_set():
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(agent.pid, signal.SIGTERM)
+            await ended
+            return 0
+        if code := ended.result():
             return code
     return 0
+
+
+def _is_used(home: Path) -> bool:
+    """Whether an instance runs on the demo's home, whoever started it."""
+    if client := control.connect(home / "run"):
+        client.close()
+    return client is not None
+
+
+def _plays_already(home: Path) -> AgentTraceError:
+    daemon = read(home / "run")
+    pages = f" (pages {daemon.web_url})" if daemon and daemon.web_url else ""
+    stop = f"AGENTTRACE_HOME={shlex.quote(str(home))} agenttrace-mitm stop"
+    return AgentTraceError(
+        f"A demo is under way already{pages}", f"Look at that one, or end it: {stop}"
+    )
 
 
 def _free_port(host: str, wanted: int) -> int:

@@ -6,7 +6,7 @@ are shown.  Checks only look; a finding may carry what would mend it.
 
 from collections.abc import Collection, Iterator
 
-from . import authority, database, home, machine, rehearsal, running
+from . import alerts, authority, database, home, machine, rehearsal, running
 from .finding import Check, Finding, Patient
 
 __all__ = ["Finding", "Patient", "examine"]
@@ -15,8 +15,10 @@ CHECKS: tuple[Check, ...] = (
     home.folder,
     running.instance,
     running.shell,
+    alerts.checks,
     authority.sound,
     machine.changes,
+    machine.crontab,
     home.leftovers,
     database.health,
     database.spool,

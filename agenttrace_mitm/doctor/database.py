@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 from ..errors import StoreError
 from ..store import Spool, examined
-from .finding import Finding, Patient
+from . import roots
+from .finding import Finding, Patient, State
 
 LEAST_FREE = 1 << 30
 CHECK = "database"
@@ -55,23 +56,20 @@ def blind_spots(patient: Patient) -> Iterator[Finding]:
     for spot in found:
         times = "once" if spot.times == 1 else f"{spot.times} times"
         said = f"you are blind here: {spot.host}, {times}, {spot.client}: {spot.reason}"
-        yield Finding(
-            "blind spot", "wrong" if spot.is_recent else "note", said, remedy(spot.reason)
-        )
+        state: State = "wrong" if spot.is_recent else "note"
+        yield Finding("blind spot", state, said, _remedy(spot, patient.machine.system))
     if not found:
         yield Finding("blind spot", "ok", "every connection to a provider could be read this week")
 
 
-def remedy(reason: str) -> str:
+def _remedy(spot: examined.Blind, system: str) -> str:
     """What one can do about a connection that could not be read."""
-    for fragment, said in _REMEDIES.items():
-        if fragment in reason:
-            return said
-    return ""
+    if "certificate" in spot.reason:
+        return roots.distrust(spot.client, spot.reason, system)
+    return next((said for part, said in _REMEDIES.items() if part in spot.reason), "")
 
 
 _REMEDIES = {
-    "certificate": "Start it with `run`; if it pins its certificates, set its base URL",
     "NO_PROXY": "Take the host out of NO_PROXY in that program's environment",
     "another name": "Nothing to do: it was not meant for that provider, or hides that it was",
     "WebSocket": "A newer version of AgentTrace may know it; its size is recorded",

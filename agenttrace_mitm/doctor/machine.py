@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import AgentTraceError
+from ..launch import crontab as cron
 from ..launch.changes import Entry, Journal, rebuild, undo
+from ..launch.changes.keychain import Keychain
 from .finding import Finding, Patient
 from .running import status
 
@@ -21,8 +23,36 @@ def changes(patient: Patient) -> Iterator[Finding]:
     entries = journal.entries()
     for entry in entries:
         yield _judged(patient, journal, entry)
+    if patient.machine.system == "darwin" and not any(_is_keychain(entry) for entry in entries):
+        said = "Go, Swift and other programs that ask the keychain do not trust our root"
+        yield Finding("machine", "note", said, "agenttrace-mitm ca install --system")
     if not entries and not rubbish:
         yield Finding("machine", "ok", "trust stores and system proxy are as we found them")
+
+
+def crontab(patient: Patient) -> Iterator[Finding]:
+    """The line that checks the alert rules, if there is one, and whether its log has a place."""
+    try:
+        if not cron.has_line(patient.settings):
+            return
+    except AgentTraceError as error:
+        yield Finding("crontab", "note", error.problem)
+        return
+    folder = patient.settings.log_folder
+
+    def mend() -> None:
+        folder.mkdir(mode=0o700, parents=True)
+
+    if folder.is_dir():
+        said = "your crontab checks the alert rules; `uninstall` takes the line out"
+        yield Finding("crontab", "ok", said)
+    else:
+        said = f"the line in your crontab checks no alert rule: {folder} is not there"
+        yield Finding("crontab", "wrong", said, FIX, mend)
+
+
+def _is_keychain(entry: Entry) -> bool:
+    return entry.kind == Keychain.kind
 
 
 def _judged(patient: Patient, journal: Journal, entry: Entry) -> Finding:

@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import json
 import shutil
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from ..launch import environment, transparent
 from ..launch.supervisor import PROGRAMS, supervised
 from ..settings import Settings
 from ..store import examined
+from . import roots
 from .finding import Finding, Patient
 from .home import REHEARSAL_LOCK, REHEARSAL_PREFIX
 from .runtimes import RUNTIMES, Runtime
@@ -32,7 +34,6 @@ PATH = "/v1/models/agenttrace-doctor-"
 ANSWER = json.dumps({"id": "agenttrace-doctor", "object": "model", "owned_by": "doctor"})
 AT_ONCE = 3
 ROWS_WITHIN_S = 10.0
-TRANSPARENT = "agenttrace-mitm run --transparent -- CMD"
 
 
 def rehearse(patient: Patient, only: Collection[str] = ()) -> list[Finding]:
@@ -144,7 +145,7 @@ async def _call(stage: _Stage, runtime: Runtime) -> Finding:
         child.kill()
         await child.wait()
         said = f"no answer within {runtime.patience_s:.0f} s"
-        return Finding(runtime.name, "wrong", said, f"Try: {TRANSPARENT}")
+        return Finding(runtime.name, "wrong", said, roots.unproxied(sys.platform))
     return _judged(stage, runtime, program, out.decode("utf-8", "replace"), err)
 
 
@@ -159,8 +160,11 @@ def _judged(stage: _Stage, runtime: Runtime, program: str, out: str, err: bytes)
     if arrived:
         said = f"{program} does not show the answer that it got: {last.strip()}"
         return Finding(runtime.name, "wrong", said)
-    said = f"you are blind here: {program} does not use or not trust the proxy: {last.strip()}"
-    return Finding(runtime.name, "wrong", said, f"Try: {TRANSPARENT}")
+    if roots.is_about_trust(complaint):
+        said = f"you are blind here: {program} does not trust our root: {last.strip()}"
+        return Finding(runtime.name, "wrong", said, roots.distrust(runtime.name, "", sys.platform))
+    said = f"you are blind here: {program} does not use the proxy: {last.strip()}"
+    return Finding(runtime.name, "wrong", said, roots.unproxied(sys.platform))
 
 
 async def _recorded(stage: _Stage, expected: int) -> Finding:

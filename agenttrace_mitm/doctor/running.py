@@ -7,6 +7,7 @@ from typing import Any
 from .. import __version__
 from ..errors import AgentTraceError
 from ..launch import control, environment, state
+from ..store import recorders
 from .finding import Finding, Patient
 from .home import is_running
 
@@ -54,6 +55,9 @@ def _absent(patient: Patient) -> Finding:
     if is_running(patient.settings.run_folder):
         said = "somebody holds the lock of this home and does not answer"
         return Finding("instance", "wrong", said, "Wait a moment; then see agenttrace-mitm logs")
+    found = recorders.recorder_of(patient.settings.database)
+    if found and not found.is_ours:
+        return Finding("instance", "note", f"{found} records into {patient.settings.database}")
     return Finding("instance", "note", "nothing is running; `run` starts one by itself")
 
 

@@ -1,4 +1,4 @@
-"""Hands events to the recorder and waits until they are safe."""
+"""Hands events to the recorder and waits until they are safe; has it delete what shall go."""
 
 import asyncio
 import contextlib
@@ -7,11 +7,13 @@ from pathlib import Path
 import msgspec
 
 from ..clock import new_id
-from ..frames import Ack, FrameDecoder, Submitted, encode
+from ..frames import Ack, AnyFrame, FrameDecoder, Remove, Removed, Submitted, encode
 from ..scheduling import give_way
 from .events import Batch
 
 PATIENCE_S = 10.0
+REMOVAL_S = 60.0
+"""A trace may have thousands of calls."""
 MOST_KEPT = 4
 """Connections that are kept open with nothing to say: each has a thread in the recorder."""
 
@@ -47,24 +49,40 @@ class Handover:
         except OSError as error:
             raise NotTaken(f"No recorder takes it ({error or type(error).__name__})") from None
 
+    async def remove(self, database: Path, trace_id: str) -> dict[str, int]:
+        """Have a trace deleted by the recorder of *database*; the rows that went, by table.
+
+        Nothing that it records after that goes on from it.  Raises `NotTaken`.
+        """
+        frame = Remove(new_id(), str(database.absolute()), trace_id)
+        try:
+            async with asyncio.timeout(REMOVAL_S):
+                said = await self._send(encode(frame), frame.id)
+        except TimeoutError:
+            raise NotTaken("The recorder could not delete it in time") from None
+        except OSError as error:
+            raise NotTaken(f"No recorder does it ({error or type(error).__name__})") from None
+        if not isinstance(said, Removed) or said.rows is None:
+            raise NotTaken("The recorder cannot change that database now")
+        return said.rows
+
     def close(self) -> None:
         """Hang up."""
         while self._kept:
             self._kept.pop().close()
 
-    async def _send(self, frame: bytes, id_: str) -> None:
+    async def _send(self, frame: bytes, id_: str) -> AnyFrame:
         while self._kept:
             # Else that recorder has ended.  What comes to the next one again is stored once.
             with contextlib.suppress(ConnectionError):
-                await self._send_by(self._kept.pop(), frame, id_)
-                return
+                return await self._send_by(self._kept.pop(), frame, id_)
         loop = asyncio.get_running_loop()
         _, fresh = await loop.create_unix_connection(_Connection, str(self._recorder))
-        await self._send_by(fresh, frame, id_)
+        return await self._send_by(fresh, frame, id_)
 
-    async def _send_by(self, connection: "_Connection", frame: bytes, id_: str) -> None:
+    async def _send_by(self, connection: "_Connection", frame: bytes, id_: str) -> AnyFrame:
         try:
-            await connection.send(frame, id_)
+            said = await connection.send(frame, id_)
         except BaseException:
             connection.close()  # what it still has to say is about this batch
             raise
@@ -72,24 +90,25 @@ class Handover:
             self._kept.append(connection)
         else:
             connection.close()
+        return said
 
 
 class _Connection(asyncio.Protocol):
-    """Sends one frame at a time, and hears when that is stored."""
+    """Sends one frame at a time, and hears when that is done."""
 
     def __init__(self) -> None:
         self._decoder = FrameDecoder()
         self._transport: asyncio.Transport | None = None
-        self._waits: tuple[str, asyncio.Future[None]] | None = None
+        self._waits: tuple[str, asyncio.Future[AnyFrame]] | None = None
 
-    async def send(self, frame: bytes, id_: str) -> None:
-        """Returns once the recorder acknowledged *id_*.  Raises `ConnectionError`."""
+    async def send(self, frame: bytes, id_: str) -> AnyFrame:
+        """What the recorder says about *id_* once it is done.  Raises `ConnectionError`."""
         if self._transport is None or self._transport.is_closing():
             raise ConnectionResetError("the recorder hung up")
-        stored = asyncio.get_running_loop().create_future()
-        self._waits = id_, stored
+        done: asyncio.Future[AnyFrame] = asyncio.get_running_loop().create_future()
+        self._waits = id_, done
         self._transport.write(frame)
-        await stored
+        return await done
 
     def close(self) -> None:
         """Hang up."""
@@ -107,11 +126,17 @@ class _Connection(asyncio.Protocol):
             self.close()
             return
         if self._waits:
-            id_, stored = self._waits
-            safe = any(isinstance(one, Ack) and id_ in one.ids for one in frames)
-            if safe and not stored.done():
-                stored.set_result(None)
+            id_, done = self._waits
+            said = [one for one in frames if _is_about(one, id_)]
+            if said and not done.done():
+                done.set_result(said[0])
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._waits and not self._waits[1].done():
             self._waits[1].set_exception(ConnectionResetError("the recorder hung up"))
+
+
+def _is_about(frame: AnyFrame, id_: str) -> bool:
+    return (isinstance(frame, Ack) and id_ in frame.ids) or (
+        isinstance(frame, Removed) and frame.id == id_
+    )

@@ -7,6 +7,8 @@ roots are capture's business: `capture.authority` reads SSL_CERT_FILE itself.)
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from ..detours import proxy_of
+
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -15,7 +17,8 @@ def upstream_proxy(environ: Mapping[str, str], own_port: int) -> str | None:
     said = environ.get("HTTPS_PROXY") or environ.get("https_proxy") or ""
     parts = urlsplit(said if "://" in said else f"http://{said}")
     try:
-        ours = parts.port == own_port and parts.hostname in LOOPBACK
+        proxy_of(said)
     except ValueError:
         return None
+    ours = parts.port == own_port and parts.hostname in LOOPBACK
     return parts.geturl() if said and parts.scheme == "http" and not ours else None

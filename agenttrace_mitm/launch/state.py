@@ -63,15 +63,26 @@ def prepare(settings: Settings) -> None:
 @contextlib.contextmanager
 def only_one(run_folder: Path) -> Iterator[None]:
     """Hold the lock of this home, or say who holds it."""
-    descriptor = os.open(run_folder / "daemon.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    with lock(run_folder / "daemon.lock") as ours:
+        if not ours:
+            raise already_running(read(run_folder))
+        (run_folder / "daemon.json").unlink(missing_ok=True)
+        yield
+        (run_folder / "daemon.json").unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def lock(file: Path) -> Iterator[bool]:
+    """Hold the lock in *file*, which is made; False when somebody else holds it."""
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise already_running(read(run_folder)) from None
-        (run_folder / "daemon.json").unlink(missing_ok=True)
-        yield
-        (run_folder / "daemon.json").unlink(missing_ok=True)
+            ours = False
+        else:
+            ours = True
+        yield ours
     finally:
         os.close(descriptor)
 

@@ -51,6 +51,8 @@ class Supervisor:
         self.settings = settings
         self.stop_asked = asyncio.Event()
         self.stop_now = asyncio.Event()
+        self.leads_shells = False
+        """Whether `env` told a shell of us: such a one reaches nothing once we end."""
         self._stays = stays
         self._owner_left = False
         self._started_us = clock.now_us()
@@ -166,6 +168,8 @@ class Supervisor:
         return control.Conversation(
             {
                 "status": self._status,
+                "settings": self._in_force,
+                "lead": self._lead,
                 "stop": self._stop,
                 "stay": self._stay,
                 "open_run": open_run,
@@ -177,6 +181,7 @@ class Supervisor:
 
     async def _status(self, message: control.Message) -> control.Message:
         settings = self.settings
+        said = health.told(settings.run_folder)
         return {
             **asdict(self.daemon),
             "stays": self._stays,
@@ -185,12 +190,21 @@ class Supervisor:
             "db": str(settings.database),
             "runs": [run["agent"] for run in self._runs.values()],
             "processes": self.processes,
-            "health": {one.name: dict(one.figures) for one in health.heard(settings.run_folder)},
+            "health": {one.name: dict(one.figures) for one in said if one.is_fresh},
+            "troubles": health.troubles(said),
         }
+
+    async def _lead(self, message: control.Message) -> control.Message:
+        self.leads_shells = True
+        return await self._status(message)
+
+    async def _in_force(self, message: control.Message) -> control.Message:
+        """The settings as we run by them.  Not in the status: passwords may be among them."""
+        return {"settings": self._settings_now().told()}
 
     async def _stop(self, message: control.Message) -> control.Message:
         self.request_stop(now=bool(message.get("now")))
-        return {"stopping": True}
+        return {"stopping": True, "leads_shells": self.leads_shells}
 
     async def _stay(self, message: control.Message) -> control.Message:
         self._stays = True

@@ -1,6 +1,7 @@
 """`python -m agenttrace_mitm.recorder`: the recorder as a process of its own.
 
-Reads one JSON line of settings on standard input, says `{"ready": true}` on standard output once
+Reads one JSON line of settings on standard input (beside them `for`, the name of the program that
+starts it, where that is another one than ours), says `{"ready": true}` on standard output once
 it listens (or `{"error": ..., "remedy": ...}`, exit code 1), and ends when standard input does,
 after everything it was told is in the database.  Whoever stops it has stopped capture before; if
 the parent was killed, capture still finishes what is under way, and the recorder hears it out.
@@ -11,6 +12,7 @@ import contextlib
 import gc
 import json
 import logging
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -19,14 +21,24 @@ from pathlib import Path
 from .. import health
 from ..access import fingerprint_key
 from ..clock import now_us
-from ..errors import AgentTraceError, SettingsError
+from ..errors import AgentTraceError, SettingsError, StoreError
 from ..pipeline import Pipeline
 from ..pricing import read_user_prices, use
 from ..pricing.overrides import USER_FILE
 from ..relink import relink
 from ..scheduling import Corner, step_back
 from ..settings import Settings, heard
-from ..store import Answers, Event, Keeping, KnownContent, Reading, Spool, Writer, set_aside
+from ..store import (
+    Answers,
+    Event,
+    Keeping,
+    KnownContent,
+    Reading,
+    Spool,
+    Writer,
+    recorders,
+    set_aside,
+)
 from ..traces import Fingerprinter
 from .outcomes import Outcomes
 from .service import Service
@@ -41,13 +53,17 @@ nothing, the recorder still gets a hundredth of it."""
 
 def main() -> None:
     """Run until standard input ends or SIGTERM."""
-    settings = heard(json.loads(sys.stdin.readline()))
+    told = json.loads(sys.stdin.readline())
+    program = str(told.pop("for", recorders.OURS))
+    settings = heard(told)
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
     step_back(NICENESS, batch=True)
     try:
-        asyncio.run(_run(settings))
+        lock = recorders.share(settings.database)
+        asyncio.run(_run(settings, lock, program))
+        lock.close()
     except AgentTraceError as error:
         print(json.dumps({"error": error.problem, "remedy": error.remedy}), flush=True)
         sys.exit(1)
@@ -61,7 +77,17 @@ def _use_prices(path: Path) -> None:
         log.error("%s. %s", error.problem, error.remedy)
 
 
-async def _run(settings: Settings) -> None:
+async def _listening(service: Service, settings: Settings) -> asyncio.Server:
+    try:
+        return await service.listen(settings.recorder_socket)
+    except StoreError as error:
+        there = recorders.recorder_of(settings.database)
+        if there is None or there.is_ours:
+            raise
+        raise StoreError(f"{there} records here", there.remedy) from error
+
+
+async def _run(settings: Settings, lock: recorders.Share, program: str) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -84,7 +110,7 @@ async def _run(settings: Settings) -> None:
 
     def forgotten() -> None:
         with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(known.forget)
+            loop.call_soon_threadsafe(known.let_go, now_us())
 
     def replaced() -> None:
         with contextlib.suppress(RuntimeError):
@@ -115,7 +141,8 @@ async def _run(settings: Settings) -> None:
     looks = settings.git and settings.privacy_tier > 1
     outcomes = Outcomes(settings.database, writer) if looks else None
     service = Service(pipeline, known, writer, outcomes, Corner())
-    server = await service.listen(settings.recorder_socket)
+    server = await _listening(service, settings)
+    lock.tell(recorders.Recorder(os.getpid(), str(settings.home), program, os.getppid()))
     writer.start()
     if outcomes:
         outcomes.start()
@@ -125,7 +152,10 @@ async def _run(settings: Settings) -> None:
     gc.set_threshold(20_000, 20, 50)
     print(json.dumps({"ready": True}), flush=True)
     saying = asyncio.create_task(
-        health.keep_saying(settings.run_folder, "recorder", service.figures), name="health"
+        health.keep_saying(
+            settings.run_folder, "recorder", service.figures, lambda: service.trouble
+        ),
+        name="health",
     )
     await _until_stdin_ends(stop)
 

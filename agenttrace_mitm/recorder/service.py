@@ -24,6 +24,8 @@ from ..frames import (
     FrameDecoder,
     Hello,
     Note,
+    Remove,
+    Removed,
     Settled,
     Submitted,
     encode,
@@ -31,7 +33,7 @@ from ..frames import (
 from ..model import Exchange, Record
 from ..pipeline import Pipeline
 from ..scheduling import Corner, give_way
-from ..store import BlindSpot, Event, KnownContent, Relink, Writer
+from ..store import BlindSpot, Event, KnownContent, Relink, Removal, Writer
 from ..submissions import calls_told, events_told
 from .assembly import Assembly, ExchangeFrame
 from .link import Hearing, Link, serve
@@ -91,6 +93,11 @@ class Service:
             "open_exchanges": sum(one.count for one in self._workers.values()),
             "workers": len(self._links),
         }
+
+    @property
+    def trouble(self) -> str:
+        """What keeps calls from the database, in words; empty where nothing does."""
+        return self._writer.trouble
 
     def saved(self, ids: Sequence[str]) -> None:
         """Tell capture that the calls *ids* are safe.  Runs in the event loop."""
@@ -168,8 +175,10 @@ class Service:
 
     def _take(self, frame: AnyFrame, worker: str, link: Link) -> None:
         match frame:
-            case Hello() | Ack() | Settled():
+            case Hello() | Ack() | Settled() | Removed():
                 pass
+            case Remove():
+                self._remove(frame, link)
             case Note():
                 self._writer.put(Event(frame.kind, frame.detail, frame.at_us))
             case Blind():
@@ -230,6 +239,22 @@ class Service:
         if not stalled and again.done.wait(RELINK_S):
             self._known.learn_again(again.placed)
         self._known.forget_prompts()
+
+    def _remove(self, frame: Remove, link: Link) -> None:
+        """Delete a trace: what was placed before is written then, and nothing is placed meanwhile.
+
+        The writer always comes to an end with it; in an outage it says that it could not.
+        """
+        removal = Removal(frame.trace_id)
+        if Path(frame.database).resolve() == self._writer.database.resolve():
+            self._writer.put(removal, hurry=True)
+            removal.done.wait()
+        rows = None
+        for gone in removal.gone:
+            self._known.lose(gone.calls)
+            self._pipeline.lose(gone.calls)
+            rows = gone.rows
+        link.write(encode(Removed(frame.id, rows)))
 
     def _write(self, record: Record) -> None:
         self._writer.put(record)  # waits when the store lags: capture keeps what we do not read

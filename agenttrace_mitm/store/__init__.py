@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from .damage import set_aside
     from .keeping import Keeping
     from .known import KnownContent
-    from .opening import is_behind, open_database
+    from .opening import is_behind, open_database, way_in
     from .reading import Reading
     from .spool import DeadLetter, Spool
-    from .writer import BlindSpot, Event, Relink, Writer
+    from .writer import BlindSpot, Event, Relink, Removal, Writer
 
 _HOMES = {
     "Answers": "answers",
@@ -27,10 +27,12 @@ _HOMES = {
     "Keeping": "keeping",
     "Reading": "reading",
     "Relink": "writer",
+    "Removal": "writer",
     "Spool": "spool",
     "Writer": "writer",
     "is_behind": "opening",
     "open_database": "opening",
+    "way_in": "opening",
     "request_of": "chains",
     "response_of": "chains",
     "set_aside": "damage",
@@ -45,6 +47,7 @@ __all__ = [
     "KnownContent",
     "Reading",
     "Relink",
+    "Removal",
     "Spool",
     "Writer",
     "is_behind",
@@ -52,6 +55,7 @@ __all__ = [
     "request_of",
     "response_of",
     "set_aside",
+    "way_in",
 ]
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import StoreError
+from ..errors import StoreError, no_database
 from ..model import AlertRow, AlertRule, Delivery, Firing
 
 BUSY_S = 15.0
@@ -51,9 +51,7 @@ class AlertStore:
         self._reading: sqlite3.Connection | None = None
         with _explained(path):
             if not path.exists():
-                raise StoreError(
-                    f"There is no database at {path} yet", "Start recording: agenttrace-mitm start"
-                )
+                raise no_database(path)
             self._db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
             self._db.execute("pragma synchronous = normal")
             if not self._has_tables():
@@ -202,12 +200,12 @@ class AlertStore:
         with self._writing() as db:
             db.execute("update alert_rules set problem = ? where id = ?", (problem, rule.id))
 
-    # -------------------------------------------------------------- the outbox
-
-    def put_delivery(self, delivery: Delivery) -> None:
-        """One more message."""
+    def could_not_check(self, problem: str) -> None:
+        """Remember why no rule was judged."""
         with self._writing() as db:
-            _put(db, delivery)
+            db.execute("update alert_rules set problem = ? where enabled", (problem,))
+
+    # -------------------------------------------------------------- the outbox
 
     def lease(self, now_us: int, until_us: int) -> Delivery | None:
         """The message that is due longest, ours until *until_us*; None when none is due."""
@@ -344,12 +342,16 @@ def _put(db: sqlite3.Connection, value: AlertRow) -> None:
 
 def _rows[Value: AlertRow](model: type[Value], cursor: sqlite3.Cursor) -> list[Value]:
     names = [column[0] for column in cursor.description]
-    return [
-        model.model_validate(
-            {
-                name: json.loads(value) if name in _JSON and value is not None else value
-                for name, value in zip(names, row, strict=True)
-            }
-        )
-        for row in cursor
-    ]
+    try:
+        return [
+            model.model_validate(
+                {
+                    name: json.loads(value) if name in _JSON and value is not None else value
+                    for name, value in zip(names, row, strict=True)
+                }
+            )
+            for row in cursor
+        ]
+    except ValueError as error:  # written by hand, or by a later version
+        problem = " ".join(str(error).split())[:200]
+        raise StoreError(f"A row of {_TABLES[model]} cannot be read: {problem}") from None

@@ -7,6 +7,7 @@ the answer (or what carries it) in its path.  Ids alone repeat between unrelated
 
 import sqlite3
 from collections import OrderedDict
+from collections.abc import Collection
 from typing import NamedTuple
 
 from ..model import LlmCall
@@ -61,6 +62,14 @@ class Answers:
         if not reads or carried:
             return call
         return call.model_copy(update={"kind": "auxiliary", "billing": "metered"})
+
+    def lose(self, call_ids: Collection[str]) -> None:
+        """These calls are no more: what they counted is to be counted again."""
+        for key, answers in list(self._answers.items()):
+            if left := [answer for answer in answers if answer.call_id not in call_ids]:
+                self._answers[key] = left
+            else:
+                del self._answers[key]
 
     def _earlier(self, call: LlmCall, carried: bool) -> str | None:
         for answer in self._found(call):

@@ -42,13 +42,27 @@ def damage(database: Path) -> str:
 def blind_spots(database: Path) -> list[Blind]:
     """Those of the last week, the newest first.  Raises `StoreError`."""
     sql = """
-        -- SQLite takes the bare column from the row with the maximum.
         select host, reason, client, count(*) as times, max(at_us) as last_us
-        from blind_spots where at_us >= ? group by host, reason order by last_us desc limit 20
+        from blind_spots where at_us >= ? group by host, reason, client
+        order by last_us desc limit 20
     """
     with reading(database) as connection, _explained(f"{database} cannot be read"):
         rows = connection.execute(sql, [clock.now_us() - WEEK_US])
         return [Blind(*row) for row in rows]
+
+
+def alerts_checked(database: Path) -> tuple[int, str] | None:
+    """When an enabled rule was last judged or changed, and what was in the way since.
+
+    None where no rule is enabled.  Raises `StoreError`.
+    """
+    sql = """
+        select max(max(coalesce(checked_us, 0), updated_us)), coalesce(max(problem), '')
+        from alert_rules where enabled
+    """
+    with reading(database) as connection, _explained(f"{database} cannot be read"):
+        at_us, problem = connection.execute(sql).fetchone()
+        return None if at_us is None else (at_us, problem)
 
 
 def calls(database: Path, path: str) -> int:

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import StoreError
+from ..errors import StoreError, no_database
 from .chains import bodies_of
 from .descriptions import CALL_COLUMNS
 from .payloads import headers_of
+from .queries import connected
 from .rows import JSON_COLUMNS
 
 BUSY_S = 15.0
@@ -59,18 +60,11 @@ class Export:
     columns = (*CALL_COLUMNS, "cost_usd")
 
     def __init__(self, database: Path, chosen: Chosen) -> None:
-        if not database.exists():
-            raise StoreError(
-                f"There is no database at {database} yet", "Start recording: agenttrace-mitm start"
-            )
         names = [name for name in _FILTERS if getattr(chosen, name) is not None]
         self._where = " and ".join(_FILTERS[name] for name in names) or "1"
         self._given = {name: getattr(chosen, name) for name in names}
-        uri = f"{database.absolute().as_uri()}?mode=ro"
         with _explained(database):
-            self._db = sqlite3.connect(
-                uri, uri=True, timeout=BUSY_S, isolation_level=None, check_same_thread=False
-            )
+            self._db = connected(database, busy_s=BUSY_S, any_thread=True)
             self._db.execute("begin")  # one moment for the count, the rows and their bytes
             sql = f"select count(*) from llm_calls where {self._where}"
             declared = self._db.execute("pragma table_xinfo(llm_calls)")
@@ -119,7 +113,7 @@ def make_copy(database: Path, target: Path) -> None:
     Raises `StoreError` where there is no database, or a file of that name.
     """
     if not database.exists():
-        raise StoreError(f"There is no database at {database}", "Name one with --db")
+        raise no_database(database)
     try:
         os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     except FileExistsError:

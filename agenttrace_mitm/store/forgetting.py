@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from ..errors import StoreError
+from ..errors import StoreError, no_database
 from . import forgotten_sums, rollups
 from .chains import Bodies, bodies_of, release, replace
 from .opening import open_database
@@ -89,11 +89,18 @@ def forget_calls(database: Path, spool: Spool, what: str, name: str) -> dict[str
     return {table: number for table, number in counted.items() if number}
 
 
+def calls_of(db: sqlite3.Connection, what: str, name: str) -> list[str]:
+    """The calls of a *what*, which `delete_calls` deletes."""
+    rows = db.execute(f"select id from llm_calls where {_KEY[what]} = ?", (name,))
+    return [id_ for (id_,) in rows]
+
+
 def delete_calls(db: sqlite3.Connection, what: str, name: str) -> dict[str, int]:
     """Delete the calls of a *what* and all that hangs on them, inside the caller's transaction.
 
     How many rows went, by table.  Free pages and the search index keep words until they are used
-    again: `forget_calls` sees to these as well.
+    again: `forget_calls` sees to these as well.  A recorder remembers what it has stored: it does
+    this itself, and without it the caller is `recorders.alone`.
     """
     key = _KEY[what]
     doom(db, f"{key} = ?", name)
@@ -359,7 +366,7 @@ def _drop_bodies(db: sqlite3.Connection, forms: list[str]) -> int:
 def _forget(database: Path, work: Callable[[sqlite3.Connection], dict[str, int]]) -> dict[str, int]:
     """Do *work* in one transaction, then make the file forget it too."""
     if not database.exists():
-        raise StoreError(f"There is no database at {database}", "Name one with --db")
+        raise no_database(database)
     try:
         with contextlib.closing(open_database(database).conn) as db:
             db.execute("pragma secure_delete = on")

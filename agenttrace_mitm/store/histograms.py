@@ -12,7 +12,6 @@ from itertools import accumulate
 
 WIDTH = math.log(1.05)
 BITS = 32
-_MASK = (1 << BITS) - 1
 
 type Histogram = int
 

@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from ..model import LlmCall, Record, StoredThread
 from ..traces import MadeTool, Seen, style_of
@@ -27,6 +28,10 @@ _IN = "in (select value from json_each(:values))"
 RECALLED = 5_000
 """Calls that are read back at the start, 30 microseconds each: those of conversations that may
 still be going on.  Older ones are looked up in the database."""
+
+YOUNG_US = 23 * 3_600_000_000
+LOOK_EVERY_US = 10 * 60_000_000
+"""Retention removes calls of whole days, none younger than a day: older ones are not trusted."""
 
 
 class KnownContent:
@@ -51,6 +56,7 @@ class KnownContent:
         self._tools: OrderedDict[str, list[MadeTool]] = OrderedDict()
         self._answered: OrderedDict[tuple[str, int], int] = OrderedDict()
         self._after: OrderedDict[str, dict[str, int]] = OrderedDict()
+        self._aged_us = 0
         self._recall()
 
     def has_message(self, fingerprint: str) -> bool:
@@ -195,6 +201,36 @@ class KnownContent:
         """Trust no remembered message: content has been let go."""
         self._messages.clear()
         self.forget_prompts()
+
+    def let_go(self, now_us: int) -> None:
+        """Retention has removed something: old calls are looked up in the database from now on."""
+        self.forget()
+        if now_us - self._aged_us > LOOK_EVERY_US:  # steps follow one another quickly
+            self._aged_us = now_us
+            old = now_us - YOUNG_US
+            self._drop({id_ for id_, seen in self._calls.items() if seen.started_us < old})
+
+    def lose(self, call_ids: Iterable[str]) -> None:
+        """These calls are no more, nor is what hung on them; all others are in the database."""
+        self.forget()
+        gone = set(call_ids)
+        began = {seen.started_us for id_ in gone if (seen := self._calls.get(id_))}
+        for id_ in [id_ for id_, seen in self._calls.items() if seen.continues in gone]:
+            self._calls[id_] = replace(self._calls[id_], continues="")
+        self._drop(gone)
+        self._learn_answers_again(list(gone), began)
+
+    def _drop(self, call_ids: set[str]) -> None:
+        for call_id in call_ids:
+            self._calls.pop(call_id, None)
+            self._after.pop(call_id, None)
+        for answered in [one for one in self._answered if one[0] in call_ids]:
+            del self._answered[answered]
+        for key, tools in list(self._tools.items()):
+            if left := [tool for tool in tools if tool.call_id not in call_ids]:
+                self._tools[key] = left
+            else:
+                del self._tools[key]
 
     def forget_prompts(self) -> None:
         """Hand prompts to the writer again: some may be nobody's any more, and gone."""

@@ -1,7 +1,10 @@
 """How the database is opened: ours and no other program's, brought up to date, tuned."""
 
+import contextlib
+import os
 import sqlite3
 from pathlib import Path
+from typing import Literal
 
 from sqlite_utils import Database
 
@@ -10,6 +13,8 @@ from .schema import migrations
 
 APPLICATION_ID = 0x41547263  # "ATrc", in the file header: tells our file from other programs'
 BUSY_TIMEOUT_MS = 20_000
+
+type Way = Literal["brought up to date", "as it is", "as if nobody wrote it"]
 
 type Identity = tuple[int, int] | None
 """Device and number of a file; None where there is none."""
@@ -22,7 +27,8 @@ def open_database(path: Path) -> Database:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path.touch(mode=0o600, exist_ok=True)
+        if not path.exists():
+            path.touch(mode=0o600, exist_ok=True)
         db = Database(_connect(path))
     except (sqlite3.Error, OSError) as error:
         raise StoreError(
@@ -41,6 +47,42 @@ def open_database(path: Path) -> Database:
         db.close()
         raise
     return db
+
+
+def way_in(path: Path) -> Way:
+    """How to show the database at *path*, which is brought up to date where that can be written.
+
+    Raises `StoreError` as `open_database`, but where it can be read and nobody here may write it.
+    """
+    try:
+        open_database(path).close()
+    except StoreError:
+        if not _may_only_be_read(path):
+            raise
+        # A log beside the file wants to be written even to be read: without one there is no writer
+        # whose changes could be missed.
+        ways: dict[Way, str] = {"as it is": "mode=ro", "as if nobody wrote it": "immutable=1"}
+        for way, how in ways.items():
+            if _is_ours(path, how):
+                return way
+        raise
+    return "brought up to date"
+
+
+def _may_only_be_read(path: Path) -> bool:
+    return os.access(path, os.R_OK) and not (
+        os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+    )
+
+
+def _is_ours(path: Path, how: str) -> bool:
+    with contextlib.suppress(sqlite3.Error):
+        db = sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True)
+        with contextlib.closing(db):
+            mark = db.execute("pragma application_id").fetchone()[0]
+            db.execute("select count(*) from sqlite_master").fetchone()
+            return bool(mark == APPLICATION_ID)
+    return False
 
 
 def open_again(path: Path) -> sqlite3.Connection:

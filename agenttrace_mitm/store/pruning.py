@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..clock import oldest_id
-from ..errors import StoreError
+from ..errors import StoreError, no_database
 from . import merging
 from .aging import MAY_GO, ages_of
 from .keeping import Keeping, bytes_used
@@ -168,7 +168,7 @@ def _contents(db: sqlite3.Connection) -> tuple[int, int]:
 @contextlib.contextmanager
 def _opened(database: Path) -> Iterator[sqlite3.Connection]:
     if not database.exists():
-        raise StoreError(f"There is no database at {database}", "Name one with --db")
+        raise no_database(database)
     try:
         with contextlib.closing(open_database(database).conn) as db:
             yield db

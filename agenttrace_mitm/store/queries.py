@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import StoreError
+from ..errors import StoreError, no_database
+from .counting import FAILED, METERED, MODEL_CALLS, UNPRICED
 
-MODEL_CALLS = "kind in ('llm', 'auxiliary')"
 REPORTED = ("tokens_in", "tokens_out", "cost_nano_usd")
 ESTIMATED = (
     "coalesce(tokens_in, json_extract(usage_detail, '$.estimated_input_tokens'))",
@@ -43,7 +43,12 @@ class RecentCall:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Sums over calls.  Tokens and cost count what is known; `unpriced` says what is not."""
+    """Sums over calls.  Tokens and cost count what is known; `unpriced` says what is not.
+
+    `errors` are calls that failed or were cut short; one that its client cancelled is none.
+    `spend_nano_usd` is what of the cost was metered: the rest is the list price of calls that a
+    subscription or a free tier covers.
+    """
 
     name: str
     calls: int
@@ -51,6 +56,7 @@ class Totals:
     tokens_in: int
     tokens_out: int
     cost_nano_usd: int
+    spend_nano_usd: int
     unpriced: int
     last_us: int | None
 
@@ -102,19 +108,18 @@ def totals(
     }[by]
     tokens_in, tokens_out, cost = ESTIMATED if estimates else REPORTED
     sql = f"""
-        select {name} as name, count(*) as calls, coalesce(sum(outcome <> 'ok'), 0) as errors,
+        select {name} as name, count(*) as calls, coalesce(sum({FAILED}), 0) as errors,
                coalesce(sum({tokens_in}), 0) as tokens_in,
                coalesce(sum({tokens_out}), 0) as tokens_out,
                coalesce(sum({cost}), 0) as cost_nano_usd,
-               coalesce(
-                   sum({cost} is null and outcome <> 'error' and duplicate_of is null), 0
-               ) as unpriced,
+               coalesce(sum(case when {METERED} then {cost} end), 0) as spend_nano_usd,
+               coalesce(sum({UNPRICED} and {cost} is null), 0) as unpriced,
                max(started_us) as last_us
         from llm_calls
         where started_us >= :since_us and {MODEL_CALLS} and outcome <> 'in_flight'
           and (:run is null or json_extract(tags, '$.run') = :run)
         group by 1
-        order by cost_nano_usd desc, calls desc
+        order by spend_nano_usd desc, cost_nano_usd desc, calls desc
     """
     with reading(database) as connection:
         return [Totals(*row) for row in connection.execute(sql, {"since_us": since_us, "run": run})]
@@ -139,16 +144,24 @@ def select(database: Path, sql: str) -> tuple[list[str], Iterator[tuple[object, 
 @contextlib.contextmanager
 def reading(database: Path) -> Iterator[sqlite3.Connection]:
     """A connection that only reads.  Raises `StoreError` when there is nothing to read."""
-    if not database.exists():
-        raise StoreError(
-            f"There is no database at {database} yet", "Start recording: agenttrace-mitm start"
-        )
     with _explained(f"{database} cannot be read"):
-        connection = sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True, timeout=5)
+        connection = connected(database)
         try:
             yield connection
         finally:
             connection.close()
+
+
+def connected(
+    database: Path, *, busy_s: float = 5.0, any_thread: bool = False
+) -> sqlite3.Connection:
+    """A connection that only reads, for whoever closes it.  Raises `StoreError` as above."""
+    if not database.exists():
+        raise no_database(database)
+    return sqlite3.connect(
+        f"{database.absolute().as_uri()}?mode=ro", uri=True, timeout=busy_s, isolation_level=None,
+        check_same_thread=not any_thread,
+    )  # fmt: skip
 
 
 @contextlib.contextmanager

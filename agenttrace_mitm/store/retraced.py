@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..errors import StoreError
+from ..errors import StoreError, no_database
 from . import rollups
 from .commits import link_again
 from .opening import open_database
@@ -185,9 +185,7 @@ def retracing(database: Path) -> Iterator[Retracing]:
     Raises `StoreError` when it is not there or cannot be used.
     """
     if not database.exists():
-        raise StoreError(
-            f"There is no database at {database} yet", "Start recording: agenttrace-mitm start"
-        )
+        raise no_database(database)
     db = open_database(database).conn
     db.row_factory = sqlite3.Row
     try:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import StoreError
+from ..errors import StoreError, no_database
 from ..model import LlmCall
 from ..pricing import read_user_prices, use
 from ..pricing.calls import BILLED_KINDS, priced, reported_in
@@ -237,9 +237,7 @@ _CHECKS = {
 @contextlib.contextmanager
 def _opened(database: Path) -> Iterator[sqlite3.Connection]:
     if not database.exists():
-        raise StoreError(
-            f"There is no database at {database} yet", "Start recording: agenttrace-mitm start"
-        )
+        raise no_database(database)
     db = open_database(database).conn
     try:
         db.row_factory = sqlite3.Row

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 
 from ..model import LlmCall
 from . import histograms, spent
+from .counting import FAILED, UNPRICED
 
 HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US
@@ -30,7 +31,7 @@ SUMS = (
     "reasoning_tokens",
 )  # fmt: skip
 
-OF_A_CALL = """
+OF_A_CALL = f"""
     select started_us, started_us / 3600000000 as hour, provider,
            coalesce(nullif(response_model, ''), model, '') as model,
            coalesce(model, '') as asked_model,
@@ -38,9 +39,9 @@ OF_A_CALL = """
            coalesce(session_id, '') as session_id, coalesce(prompt_id, '') as prompt_id,
            coalesce(billing, '') as billing, latency_ms,
            1 as calls,
-           outcome in ('error', 'interrupted') as failed,
+           {FAILED} as failed,
            outcome = 'cancelled' as cancelled,
-           cost_nano_usd is null and outcome <> 'error' and duplicate_of is null as unpriced,
+           {UNPRICED} as unpriced,
            cost_nano_usd, tokens_in, tokens_out, cache_read_tokens, cache_write_tokens,
            reasoning_tokens
     from llm_calls

@@ -54,13 +54,20 @@ INSERT_MESSAGE = """
 insert into messages (fingerprint, role, content, own_text, size, first_seen_us, privacy_tier)
 values (?, ?, ?, ?, ?, ?, ?)
 on conflict (fingerprint) do update
-set content = excluded.content, own_text = excluded.own_text, privacy_tier = excluded.privacy_tier
+set content = excluded.content, own_text = excluded.own_text, size = excluded.size,
+    privacy_tier = excluded.privacy_tier
 where excluded.content is not null and messages.privacy_tier < excluded.privacy_tier
 """
 
 INSERT_CALL_MESSAGE = """
 insert or replace into call_messages (call_id, direction, position, choice, message_id)
 select ?, ?, ?, ?, id from messages where fingerprint = ?
+"""
+
+# Should it come again, its content is stored.
+INSERT_MISSING = """
+insert into messages (fingerprint, role, size, first_seen_us, privacy_tier) values (?, ?, ?, ?, 0)
+on conflict (fingerprint) do nothing
 """
 
 INSERT_TOOL_CALL = """
@@ -130,6 +137,9 @@ class Batch:
         self._placed: dict[int, Placement] = {}  # by identity: records may share one
         self._new: list[tuple[Any, ...]] = []
         self._said: list[tuple[Any, ...]] = []
+        self._known: list[tuple[Any, ...]] = []
+        self.missed = False
+        """Whether a message was not there which was said to be: somebody has deleted it."""
 
     def write(self, record: Record) -> None:
         """All rows of *record*."""
@@ -138,8 +148,12 @@ class Batch:
         self._counts.add(call, before)
         if before is None:
             self._late.add(call)
-        new = (message for message in record.messages if not message.known)
-        self._new += [message_values(call, message) for message in new]
+        for message in record.messages:
+            if message.known:
+                told = message.fingerprint, message.role, message.size, call.started_us
+                self._known.append(told)
+            else:
+                self._new.append(message_values(call, message))
         self._said += [said_values(call, message) for message in record.messages]
         _write_tools(db, record)
         self._placed[id(record.placement)] = record.placement
@@ -153,7 +167,10 @@ class Batch:
     def finish(self) -> None:
         """The rows that were gathered."""
         self._db.executemany(INSERT_MESSAGE, self._new)
-        self._db.executemany(INSERT_CALL_MESSAGE, self._said)
+        if self._db.executemany(INSERT_CALL_MESSAGE, self._said).rowcount < len(self._said):
+            self.missed = True
+            self._db.executemany(INSERT_MISSING, self._known)
+            self._db.executemany(INSERT_CALL_MESSAGE, self._said)
         write_placements(self._db, tuple(self._placed.values()))
         self._counts.write(self._db)
         self._late.write()

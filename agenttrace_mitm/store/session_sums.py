@@ -1,16 +1,19 @@
 """What one session took: the figures that a gate in CI judges."""
 
-import contextlib
-import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import StoreError
+from .counting import FAILED, METERED, MODEL_CALLS, UNPRICED
+from .queries import reading
 
 
 @dataclass(frozen=True, slots=True)
 class SessionSums:
-    """Sums over a session's calls.  `unpriced` says how many the cost leaves out."""
+    """Sums over a session's calls.  Cost is what was metered; `unpriced` calls are left out of it.
+
+    `unmetered_nano_usd` is the list price of what a subscription or a free tier covers.
+    """
 
     session_id: str
     agent_id: str | None
@@ -23,6 +26,7 @@ class SessionSums:
     tokens_out: int
     cost_nano_usd: int
     unpriced: int
+    unmetered_nano_usd: int
     tool_calls: int
     tool_failures: int
     commits: int = 0
@@ -30,21 +34,19 @@ class SessionSums:
     commit_lines_removed: int = 0
 
 
-_LAST = """
+_LAST = f"""
     select session_id from llm_calls
-    where session_id is not null and kind in ('llm', 'auxiliary') order by started_us desc limit 1
+    where session_id is not null and {MODEL_CALLS} order by started_us desc limit 1
 """
-_SUMS = """
+_SUMS = f"""
     select session_id, max(agent_id), min(started_us),
            (max(coalesce(ended_us, started_us)) - min(started_us)) / 1e6, count(*),
-           sum(outcome in ('error', 'interrupted')), sum(outcome = 'in_flight'),
+           sum({FAILED}), sum(outcome = 'in_flight'),
            coalesce(sum(tokens_in), 0), coalesce(sum(tokens_out), 0),
-           coalesce(sum(case when coalesce(billing, '') in ('metered', '') then cost_nano_usd end),
-                    0),
-           sum(cost_nano_usd is null and outcome not in ('error', 'in_flight')
-               and duplicate_of is null and usage_source in ('reported', 'partial')
-               and coalesce(billing, '') in ('metered', ''))
-    from llm_calls where session_id = ? and kind in ('llm', 'auxiliary')
+           coalesce(sum(case when {METERED} then cost_nano_usd end), 0),
+           sum({UNPRICED} and {METERED}),
+           coalesce(sum(case when not {METERED} then cost_nano_usd end), 0)
+    from llm_calls where session_id = ? and {MODEL_CALLS}
 """
 _TOOLS = """
     select count(*), coalesce(sum(is_error = 1), 0)
@@ -58,19 +60,13 @@ _COMMITS = """
 
 def sums(database: Path, session: str | None) -> SessionSums:
     """The figures of *session*, the last one when None.  Raises `StoreError` without it."""
-    if not database.exists():
-        raise StoreError(f"There is no database at {database}", "Name one with --db")
-    try:
-        uri = f"{database.absolute().as_uri()}?mode=ro"
-        with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=15)) as db:
-            if session is None:
-                found = db.execute(_LAST).fetchone()
-                session = found[0] if found else ""
-            row = db.execute(_SUMS, (session,)).fetchone()
-            tools = db.execute(_TOOLS, (session,)).fetchone()
-            commits = db.execute(_COMMITS, (session,)).fetchone()
-    except sqlite3.Error as error:
-        raise StoreError(f"{database} cannot be read ({error})", "Try again") from error
+    with reading(database) as db:
+        if session is None:
+            found = db.execute(_LAST).fetchone()
+            session = found[0] if found else ""
+        row = db.execute(_SUMS, (session,)).fetchone()
+        tools = db.execute(_TOOLS, (session,)).fetchone()
+        commits = db.execute(_COMMITS, (session,)).fetchone()
     if not row or row[0] is None:
         raise StoreError(
             f"There is no session {session!r}" if session else "No session was recorded",

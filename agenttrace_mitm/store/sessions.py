@@ -14,11 +14,13 @@ from ..traces.edits import Files
 from ..traces.spoken import user_text
 from ..traces.stories import Bill, Prompt, Step, Story, split
 from .commits import commits_of, refs_of
+from .counting import FAILED, METERED
 
-_LIST = """
+_LIST = f"""
 with billed as (
     select session_id, count(*) as calls, sum(cost_nano_usd) as cost_nano_usd,
-           sum(outcome in ('error', 'interrupted')) as failed
+           sum(case when {METERED} then cost_nano_usd end) as spend_nano_usd,
+           sum({FAILED}) as failed
     from llm_calls where session_id is not null and kind in ('llm', 'auxiliary')
     group by session_id
 )
@@ -28,7 +30,8 @@ select s.session_id, coalesce(s.agent_id, s.client, s.process, '') as agent, s.s
        (select name from traces t where t.session_id = s.session_id
         order by started_us limit 1) as first_prompt,
        (select count(*) from commits k where k.session_id = s.session_id
-        and k.call_id is not null and not k.replaced) as commits
+        and k.call_id is not null and not k.replaced) as commits,
+       b.spend_nano_usd
 from sessions s join billed b using (session_id)
 where s.started_us >= :since_us
 order by s.started_us desc limit :most
@@ -37,7 +40,7 @@ _SESSION = "select * from sessions where session_id = ?"
 _TRACES = "select * from traces where session_id = ? order by started_us, trace_id"
 _CALLS = """
 select c.id, c.trace_id, c.thread_id, c.kind, c.outcome, c.agent_id, c.started_us, c.ended_us,
-       c.tokens_in, c.tokens_out, c.cache_read_tokens, c.cost_nano_usd, c.history,
+       c.tokens_in, c.tokens_out, c.cache_read_tokens, c.cost_nano_usd, c.billing, c.history,
        c.duplicate_of, h.parent_span_id
 from llm_calls c left join threads h on h.thread_id = c.thread_id
 where c.session_id = ? and c.kind in ('llm', 'auxiliary') order by c.started_us, c.id
@@ -58,7 +61,7 @@ type Row = sqlite3.Row
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A session in a list; cost is None where nothing has a price."""
+    """A session in a list; cost, and what of it was metered, is None where nothing has a price."""
 
     session_id: str
     agent: str
@@ -70,6 +73,7 @@ class Listed:
     prompts: int
     first_prompt: str | None
     commits: int = 0
+    spend_nano_usd: int | None = None
 
 
 def sessions(db: sqlite3.Connection, since_us: int = 0, most: int = 50) -> list[Listed]:
@@ -179,14 +183,16 @@ def _steps(call: Row, tools: Iterable[Row], files: Files) -> list[Step]:
 
 def _bill(calls: Iterable[Row]) -> Bill:
     counted = list(calls)
-    prices = [c["cost_nano_usd"] for c in counted if c["cost_nano_usd"] is not None]
+    priced = [c for c in counted if c["cost_nano_usd"] is not None]
+    metered = [c for c in priced if c["billing"] in ("metered", "", None)]
     return Bill(
         calls=len(counted),
         failed=sum(c["outcome"] in ("error", "interrupted") for c in counted),
         tokens_in=sum(c["tokens_in"] or 0 for c in counted),
         tokens_out=sum(c["tokens_out"] or 0 for c in counted),
         cache_read_tokens=sum(c["cache_read_tokens"] or 0 for c in counted),
-        cost_nano_usd=sum(prices) if prices else None,
+        cost_nano_usd=sum(c["cost_nano_usd"] for c in priced) if priced else None,
+        spend_nano_usd=sum(c["cost_nano_usd"] for c in metered) if metered else None,
         unpriced=sum(c["cost_nano_usd"] is None and not c["duplicate_of"] for c in counted),
     )
 

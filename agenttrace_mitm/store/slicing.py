@@ -2,7 +2,9 @@
 
 Goes in: a database and what of it.  Goes out: a file with the same tables, which holds the calls,
 what they said, what hangs on them and nothing else.  Whoever makes it says how much: a privacy
-tier, and never more than was stored.  Sums are those of the calls in it.
+tier, and never more than was stored, nor than the calls' own tiers allow: a message or a prompt
+that was stored with one call of tier 3 is not told with another of tier 1.  Sums are those of the
+calls in it.
 """
 
 import contextlib
@@ -46,6 +48,10 @@ _KEYS = {"session": "session_id", "trace": "trace_id", "call": "id"}
 _CHOSEN = "(select id from temp.chosen)"
 _WHOLE = "(select id from temp.whole)"
 _OF = "(select {0} from main.llm_calls where {0} is not null)"
+_WHOLLY_KEPT = "(select id from main.llm_calls where privacy_tier = 3)"
+_IN_SESSION = f"(call_id in {_CHOSEN} or session_id in {_WHOLE})"
+_BY_SESSION = "c.session_id = s.session_id"
+_BY_TRACE = "c.trace_id = s.trace_id"
 
 # What a call was sent with, but which an earlier call brought that does not come along.
 _HISTORY = f"""
@@ -63,18 +69,21 @@ from history join source.call_messages m on m.call_id = history.id
 where m.choice = 0 and m.position < history.below
 """
 
-# Table, the values whose tiers apply to its columns, and which rows come along.
-_HANGING: tuple[tuple[str, tuple[type[Row], ...], str], ...] = (
-    ("tool_calls", (StoredToolCall, StoredToolResult), f"call_id in {_CHOSEN}"),
-    ("sessions", (StoredSession,), f"session_id in {_OF.format('session_id')}"),
-    ("traces", (StoredTrace,), f"trace_id in {_OF.format('trace_id')}"),
-    ("threads", (StoredThread,), f"thread_id in {_OF.format('thread_id')}"),
+# Table, the values whose tiers apply to its columns, which rows come along, and on which calls of
+# the slice (c) a row (s) hangs.
+_HANGING: tuple[tuple[str, tuple[type[Row], ...], str, str], ...] = (
+    ("tool_calls", (StoredToolCall, StoredToolResult), f"call_id in {_CHOSEN}", "c.id = s.call_id"),
+    ("sessions", (StoredSession,), f"session_id in {_OF.format('session_id')}", _BY_SESSION),
+    ("traces", (StoredTrace,), f"trace_id in {_OF.format('trace_id')}", _BY_TRACE),
+    ("threads", (StoredThread,), f"thread_id in {_OF.format('thread_id')}",
+     "c.thread_id = s.thread_id"),
     ("spans", (StoredSpan,), f"trace_id in {_OF.format('trace_id')} and (call_id is null"
-     f" or call_id in {_CHOSEN})"),
-    ("prompts", (StoredPrompt,), f"prompt_id in {_OF.format('prompt_id')}"),
-    ("commits", (StoredCommit,), f"call_id in {_CHOSEN} or session_id in {_WHOLE}"),
-    ("git_refs", (StoredRef,), f"call_id in {_CHOSEN} or session_id in {_WHOLE}"),
-    ("events", (StoredEvent,), f"session_id in {_WHOLE}"),
+     f" or call_id in {_CHOSEN})", _BY_TRACE),
+    ("prompts", (StoredPrompt,), f"prompt_id in {_OF.format('prompt_id')}",
+     "c.prompt_id = s.prompt_id"),
+    ("commits", (StoredCommit,), _IN_SESSION, _BY_SESSION),
+    ("git_refs", (StoredRef,), _IN_SESSION, _BY_SESSION),
+    ("events", (StoredEvent,), f"session_id in {_WHOLE}", _BY_SESSION),
 )  # fmt: skip
 _WITH_WORDS = {"prompts": "tool_sizes"}
 """Columns that are told of a value that is not kept."""
@@ -115,9 +124,9 @@ def _filled(db: sqlite3.Connection, database: Path, what: What, name: str, tier:
     if not calls:
         raise StoreError(f"There is no {what} {name}", f"See: agenttrace-mitm {_LISTS[what]}")
     _calls(db, tier)
-    _messages(db, tier)
-    for table, models, where in _HANGING:
-        _copy(db, table, models, where, tier)
+    _messages(db)
+    for table, models, where, calls_of in _HANGING:
+        _copy(db, table, models, where, calls_of)
     if tier == 3:
         _payloads(db, database)
     rollups.rebuild(db)
@@ -144,13 +153,16 @@ def _calls(db: sqlite3.Connection, tier: Tier) -> None:
         db.execute(f"update main.llm_calls set {column} = null where {column} not in {_CHOSEN}")
 
 
-def _messages(db: sqlite3.Connection, tier: Tier) -> None:
+def _messages(db: sqlite3.Connection) -> None:
     db.execute(
         "insert or ignore into main.call_messages select * from source.call_messages"
         f" where call_id in {_CHOSEN}"
     )
     rows = db.execute(
-        "select * from source.messages where id in (select message_id from main.call_messages)"
+        "select m.*, u.reach from source.messages m join ("
+        "  select message_id, max(c.privacy_tier) as reach"
+        "  from main.call_messages join main.llm_calls c on c.id = call_id group by message_id"
+        ") u on u.message_id = m.id"
     )
     any_call = call_of(db.execute("select * from main.llm_calls limit 1").fetchone())
     insert = (
@@ -164,7 +176,7 @@ def _messages(db: sqlite3.Connection, tier: Tier) -> None:
             fingerprint=row["fingerprint"], position=0, direction="in", role=row["role"],
             content=content, text=row["text"], size=row["size"],
         )  # fmt: skip
-        least: Tier = min(tier, row["privacy_tier"] or 1)
+        least: Tier = min(row["reach"], row["privacy_tier"] or 1)
         [kept] = keep(Record(call=any_call, messages=(whole,)), least).messages
         own = own_text(kept.content, kept.text)
         values = row["id"], kept.fingerprint, kept.role, content_text(kept.content), own
@@ -172,24 +184,29 @@ def _messages(db: sqlite3.Connection, tier: Tier) -> None:
 
 
 def _copy(
-    db: sqlite3.Connection, table: str, models: tuple[type[Row], ...], where: str, tier: Tier
+    db: sqlite3.Connection, table: str, models: tuple[type[Row], ...], where: str, calls_of: str
 ) -> None:
+    """The rows of *table*, each as far as the highest tier of its calls in the slice reaches."""
     lowest: dict[str, int] = {}
     for model in models:
         lowest |= KEEPS[model]
     if told := _WITH_WORDS.get(table):
         lowest[told] = 2
-    if min(lowest.values()) > tier:
-        return
     info = db.execute(f"pragma main.table_info({table})").fetchall()
     names = [row["name"] for row in info]
-    kept = [name if lowest.get(name, 1) <= tier else "null" for name in names]
-    if "privacy_tier" in names:
-        kept[names.index("privacy_tier")] = f"min(privacy_tier, {tier})"
+    kept = {name: _from(name, lowest.get(name, 1)) for name in names}
+    if "privacy_tier" in kept:
+        kept["privacy_tier"] = "min(privacy_tier, reach)"
     db.execute(
         f"insert or ignore into main.{table} ({', '.join(names)})"
-        f" select {', '.join(kept)} from source.{table} where {where}"
+        f" select {', '.join(kept.values())} from (select s.*, coalesce(("
+        f"  select max(c.privacy_tier) from main.llm_calls c where {calls_of}), 1) as reach"
+        f"  from source.{table} s where {where}) where reach >= {min(lowest.values())}"
     )
+
+
+def _from(column: str, least: int) -> str:
+    return column if least == 1 else f"case when reach >= {least} then {column} end"
 
 
 def _payloads(db: sqlite3.Connection, database: Path) -> None:
@@ -208,13 +225,13 @@ def _payloads(db: sqlite3.Connection, database: Path) -> None:
     db.execute(
         "insert or ignore into main.media select * from source.media d where exists ("
         " select 1 from main.messages m where instr(m.content, d.sha256))"
-        f" or first_call_id in {_CHOSEN}"
+        f" or first_call_id in {_WHOLLY_KEPT}"
     )
 
 
 def _headers(db: sqlite3.Connection) -> Iterator[tuple[str, bytes, bytes, bytes]]:
     rows = db.execute(
         "select call_id, request_headers, response_headers, arrivals from source.payloads"
-        f" where call_id in {_CHOSEN} order by id"
+        f" where call_id in {_WHOLLY_KEPT} order by id"
     )
     yield from map(tuple, rows)

@@ -14,11 +14,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..clock import new_id
+from ..clock import moment_of, new_id, now_us
 from ..model import Record
 from .waiting import bare
 
 DEAD_LETTERS = "dead-letters.jsonl"
+IN_FLIGHT = b'"outcome":"in_flight"'
+"""In the line of a call that has not ended; within a text, its quotes would be escaped."""
+
 LIMIT_BYTES = 2 * 1024 * 1024 * 1024
 
 
@@ -37,6 +40,8 @@ class Spool:
         self._folder = folder
         self._limit = limit_bytes
         self._file: Path | None = None
+        self._ended: dict[Path, int] = {}  # how many calls that have ended are in a file
+        self._home: dict[Path, int] = {}  # and how many of them are in the database by now
 
     @property
     def bytes(self) -> int:
@@ -48,6 +53,26 @@ class Spool:
                     sizes += file.stat().st_size
         return sizes
 
+    @property
+    def calls(self) -> int:
+        """Calls that have ended and wait here, as far as they were counted."""
+        return sum(count - self._home.get(file, 0) for file, count in list(self._ended.items()))
+
+    @property
+    def lag_s(self) -> float:
+        """How long the oldest of them has waited; 0 when there is none."""
+        with contextlib.suppress(ValueError):
+            began_us = min(moment_of(file.stem) for file in list(self._ended))
+            return max(0.0, (now_us() - began_us) / 1e6) if began_us else 0.0
+        return 0.0
+
+    def count(self) -> None:
+        """Count what others left here; takes a second for a full spool."""
+        for file in self.waiting():
+            if file not in self._ended:
+                with file.open("rb") as lines:
+                    self._ended[file] = sum(1 for line in lines if IN_FLIGHT not in line)
+
     def add(self, records: Sequence[Record]) -> int:
         """Keep *records*, in order; how many had to leave what was said behind.
 
@@ -58,6 +83,7 @@ class Spool:
             self._file = self._folder / f"{new_id()}.spool"
         lines, stripped = self._within_bounds(records)
         _append(self._file, lines)
+        self._ended[self._file] = self._ended.get(self._file, 0) + ended(records)
         return stripped
 
     def _within_bounds(self, records: Sequence[Record]) -> tuple[list[str], int]:
@@ -102,9 +128,15 @@ class Spool:
                 else:
                     yield record
 
+    def brought_home(self, file: Path, calls: int) -> None:
+        """So many *calls* of *file* are in the database; the others wait."""
+        self._home[file] = max(self._home.get(file, 0), calls)
+
     def done(self, file: Path) -> None:
         """Remove *file*: its records are in the database."""
         file.unlink(missing_ok=True)
+        self._ended.pop(file, None)
+        self._home.pop(file, None)
         if file == self._file:
             self._file = None
 
@@ -134,6 +166,11 @@ class Spool:
             written.rename(taken.with_suffix(".spool"))  # whole, before the recorder looks at it
         taken.unlink()
         return len(again)
+
+
+def ended(records: Sequence[Record]) -> int:
+    """How many of *records* are calls that have ended."""
+    return sum(1 for record in records if record.call.outcome != "in_flight")
 
 
 def _letters(file: Path) -> Iterator[DeadLetter]:

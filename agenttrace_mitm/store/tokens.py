@@ -19,6 +19,8 @@ from ..errors import StoreError
 Scope = Literal["read", "ingest", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 PREFIX = "at_"
+OWNER = "owner"
+"""Who wrote with the access token of this home, for the audit."""
 BUSY_S = 5.0
 MINUTE_US = 60_000_000
 
@@ -41,6 +43,10 @@ def create(database: Path, name: str, scopes: Sequence[str]) -> str:
     if unknown or not scopes:
         raise StoreError(
             f"{', '.join(unknown) or 'nothing'} is not a scope", f"Scopes: {', '.join(SCOPES)}"
+        )
+    if name == OWNER:
+        raise StoreError(
+            f"{name!r} is what the audit calls the access token", "Choose another name"
         )
     token = PREFIX + secrets.token_urlsafe(32)
     row = (new_id(), name, json.dumps(sorted(set(scopes))), _hash(token), now_us())
@@ -129,7 +135,9 @@ def _hash(token: str) -> str:
 @contextlib.contextmanager
 def _open(database: Path) -> Iterator[sqlite3.Connection]:
     try:
-        db = sqlite3.connect(database, timeout=BUSY_S, isolation_level=None)
+        # A file that is gone, or not there yet, is nobody's to make here.
+        uri = f"{database.absolute().as_uri()}?mode=rw"
+        db = sqlite3.connect(uri, uri=True, timeout=BUSY_S, isolation_level=None)
         try:
             yield db
         finally:

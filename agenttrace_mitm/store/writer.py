@@ -5,8 +5,10 @@ and what it refuses for the record's own sake is buried with the reason.  Never 
 """
 
 import contextlib
+import errno
 import itertools
 import logging
+import shutil
 import sqlite3
 import sys
 import threading
@@ -16,18 +18,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..clock import now_us
+from ..clock import moment_of, now_us
 from ..errors import StoreError
 from ..model import Record, StoredCommit, StoredEvent, StoredRef
 from ..scheduling import give_way
 from .chains import Recent
 from .commits import OnBranches, write_commit, write_on_branches, write_ref
+from .forgetting import calls_of, delete_calls
 from .keeper import Keeper
 from .keeping import Keeping
 from .merging import a_pace, merge_some
 from .opening import Identity, identity, open_database
 from .rows import Batch, json_text
-from .spool import Spool
+from .spool import Spool, ended
 from .waiting import Waiting, weight
 
 log = logging.getLogger(__name__)
@@ -43,6 +46,9 @@ RETRY_S = 1.0
 RETENTION_EVERY_S = 3_600.0
 LONG_PAGES = 1_000
 """After a commit that makes the log so long, SQLite brings it home: its own default."""
+HARDLY_ANY_BYTES = 64 * 1024
+"""Of free disk; SQLite wants at least so much for its log."""
+
 QUIET_S = 60.0
 """Nothing has come for so long: nobody is kept waiting by what takes longer."""
 
@@ -78,6 +84,26 @@ class Relink:
     placed: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """What a `Removal` took: the calls, and how many rows by table."""
+
+    calls: tuple[str, ...]
+    rows: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """A trace to delete, after what came before it is written.
+
+    `done` is set when that was tried.  `gone` is empty then where the database did not take it.
+    """
+
+    trace_id: str
+    done: threading.Event = field(default_factory=threading.Event)
+    gone: list[Gone] = field(default_factory=list)
+
+
 INSERT_EVENT = f"""
 insert into events ({", ".join(StoredEvent.model_fields)})
 values ({", ".join(f":{name}" for name in StoredEvent.model_fields)})
@@ -85,7 +111,15 @@ on conflict (id) do nothing
 """
 
 type Item = (
-    Record | StoredEvent | StoredCommit | StoredRef | OnBranches | Event | BlindSpot | Relink
+    Record
+    | StoredEvent
+    | StoredCommit
+    | StoredRef
+    | OnBranches
+    | Event
+    | BlindSpot
+    | Relink
+    | Removal
 )
 
 
@@ -97,8 +131,8 @@ class Writer:
 
     *saved* is called, on that thread, with the ids of calls that are committed or spooled.
     What *keeping* does not keep is let go beside it, and *forgotten* is called after, on either
-    thread; *replaced* when the file turned out to be another one than before.  *relink* places
-    calls again in its transaction, and says which.
+    thread, as it is when a message was found to be missing; *replaced* when the file turned out to
+    be another one than before.  *relink* places calls again in its transaction, and says which.
     """
 
     def __init__(
@@ -128,8 +162,14 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="agenttrace-writer", daemon=True)
         self._recent = Recent()
         self._version = 0
+        self._trouble = ""
         self._db: sqlite3.Connection | None = None
         self._file: Identity = None  # the one that is open, whatever its name
+
+    @property
+    def database(self) -> Path:
+        """The file that it writes."""
+        return self._path
 
     def start(self) -> None:
         """Begin to write."""
@@ -152,9 +192,15 @@ class Writer:
             "committed_calls": self._committed_calls,
             "queued_calls": self._items.count,
             "queued_bytes": self._items.bytes,
-            "lag_seconds": self._items.lag_s,
+            "lag_seconds": max(self._items.lag_s, self._spool.lag_s),
+            "spooled_calls": self._spool.calls,
             "spool_bytes": self._spool.bytes,
         }
+
+    @property
+    def trouble(self) -> str:
+        """Why calls cannot be written now, in words; empty where they can."""
+        return self._trouble
 
     def stop(self) -> None:
         """Write what is queued, then end.  Returns when the thread has."""
@@ -173,7 +219,7 @@ class Writer:
                 self._merge(came=bool(batch))
             self._items.done(batch)
             for item in batch:
-                if isinstance(item, Relink):
+                if isinstance(item, Relink | Removal):
                     item.done.set()
         self._keeper.halt()
         self._close()
@@ -190,6 +236,7 @@ class Writer:
         except Exception as error:  # the third promise: a store failure never loses a record
             if _is_outage(error):
                 log.warning("%s cannot be written (%s); calls wait", self._path, error)
+                self._trouble = why(error, self._path)
                 self._close()
                 return False
             self._keep_singly(batch, error)
@@ -226,7 +273,7 @@ class Writer:
         except OSError as trouble:
             log.error("the spool cannot be written (%s); calls wait in memory", trouble)
             return False
-        self._later += [item for item in batch if not isinstance(item, Record | Relink)]
+        self._later += [item for item in batch if not isinstance(item, Record | Relink | Removal)]
         if stripped:
             log.error("the spool is full: calls are kept without what was said")
             detail = f"the spool was full: {stripped} calls were kept without what was said"
@@ -250,6 +297,7 @@ class Writer:
             self._replaced()
             detail = "the database file was removed or replaced while recording"
             self._commit_here([*batch, Event("database_replaced", detail, now_us())])
+        self._trouble = ""
         self._committed_calls += sum(1 for item in batch if _is_ended(item))
 
     def _commit_here(self, batch: Sequence[Item]) -> None:
@@ -260,6 +308,7 @@ class Writer:
         db.execute("begin immediate")
         self._notice_others(db)
         records = Batch(db, self._recent)
+        removed: list[tuple[Removal, Gone]] = []
         try:
             for item in batch:
                 _write(db, item, records)
@@ -269,6 +318,8 @@ class Writer:
             for item in batch:
                 if isinstance(item, Relink):
                     self._place_again(db, item)
+                elif isinstance(item, Removal):
+                    removed.append((item, self._remove(db, item)))
             db.execute("commit")
             give_way()
         except BaseException:
@@ -276,6 +327,16 @@ class Writer:
             if db.in_transaction:  # SQLite may have rolled back by itself
                 db.rollback()
             raise
+        for removal, gone in removed:
+            removal.gone[:] = [gone]
+        if records.missed:
+            self._forgotten()
+
+    def _remove(self, db: sqlite3.Connection, item: Removal) -> Gone:
+        calls = calls_of(db, "trace", item.trace_id)
+        rows = delete_calls(db, "trace", item.trace_id)
+        self._recent.forget()
+        return Gone(tuple(calls), rows)
 
     def _place_again(self, db: sqlite3.Connection, item: Relink) -> None:
         """Where that fails, calls stay where they are: `traces rebuild` finds their place."""
@@ -323,13 +384,22 @@ class Writer:
     def _replay(self) -> bool:
         """Bring what was spooled home, oldest first; False when the database does not take it."""
         for file in self._spool.waiting():
+            calls = 0
             try:
                 for records in itertools.batched(self._spool.read(file), BATCH):
                     self._bring_home(list(records))
-                self._commit([Event("spool_replayed", file.name, now_us())])
+                    calls += ended(records)
+                    self._spool.brought_home(file, calls)
+                if calls:
+                    waited_s = max(0, now_us() - moment_of(file.stem)) // 1_000_000
+                    detail = f"{calls} calls had waited in the spool, the first for {waited_s} s"
+                    self._commit([Event("spool_replayed", detail, now_us())])
             except (sqlite3.Error, StoreError, OSError) as error:
                 log.warning("the spool waits (%s)", error)
+                self._trouble = why(error, self._path)
                 self._close()
+                with contextlib.suppress(OSError):
+                    self._spool.count()
                 return False
             self._spool.done(file)
         return True
@@ -382,11 +452,31 @@ def _is_outage(error: Exception) -> bool:
     )
 
 
+def why(error: Exception, path: Path) -> str:
+    """What *error* means for who reads how recording fares; *path* is the database's."""
+    cause = error.__cause__ if isinstance(error, StoreError) and error.__cause__ else error
+    code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
+    number = getattr(cause, "errno", None)
+    if code == sqlite3.SQLITE_FULL or number in (errno.ENOSPC, errno.EDQUOT) or _is_full(path):
+        return "the disk is full"
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return "another program keeps the database locked"
+    return f"the database cannot be written ({cause})"
+
+
+def _is_full(path: Path) -> bool:
+    """Whether there is no room beside *path*: SQLite may call that an error of reading."""
+    try:
+        return shutil.disk_usage(path.parent).free < HARDLY_ANY_BYTES
+    except OSError:
+        return False
+
+
 def _write(db: sqlite3.Connection, item: Item, records: Batch) -> None:
     match item:
         case Record():
             records.write(item)
-        case Relink():
+        case Relink() | Removal():
             pass  # once everything is written
         case StoredEvent():
             db.execute(INSERT_EVENT, item.__dict__ | {"tags": json_text(item.tags)})

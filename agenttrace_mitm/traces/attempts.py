@@ -7,6 +7,7 @@ a restart of the recorder a retry begins an operation of its own.
 
 import hashlib
 from collections import OrderedDict
+from collections.abc import Collection
 
 import msgspec
 
@@ -73,6 +74,12 @@ class Attempts:
             while len(remembered) > REMEMBERED:
                 remembered.popitem(last=False)
         return attempt
+
+    def lose(self, call_ids: Collection[str]) -> None:
+        """These calls are no more: what they tried is not tried again, but for the first time."""
+        for id_, failed in list(self._failed.items()):
+            if id_ in call_ids or failed.attempt.operation_id in call_ids:
+                del self._failed[id_]
 
     def _earlier(self, exchange: Exchange, where: str, told: int) -> _Failed | None:
         """The failure that *exchange* tries again, which then is no longer waiting for one."""

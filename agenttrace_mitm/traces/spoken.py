@@ -62,13 +62,16 @@ def spelled(part: Part) -> str:
 
 def _canonical(arguments: str) -> str:
     value = _parsed(arguments)
-    return arguments.strip() if value is None else _encode(value).decode()
+    try:
+        return arguments.strip() if value is None else _encode(value).decode()
+    except RecursionError:
+        return arguments.strip()
 
 
 def _parsed(arguments: str) -> Json:
     try:
         return _decode(arguments)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return None
 
 
@@ -80,15 +83,15 @@ def prompt_prints(arguments: str, prints: Fingerprinter) -> tuple[str, ...]:
 
 
 def _texts(value: Json) -> Iterator[str]:
-    match value:
-        case str():
-            yield value
-        case list():
-            for item in value:
-                yield from _texts(item)
-        case dict():
-            for item in value.values():
-                yield from _texts(item)
+    inside = [value]  # not by recursion: what a model wrote may be nested as deeply as it likes
+    while inside:
+        match inside.pop():
+            case str() as text:
+                yield text
+            case list() as items:
+                inside += items
+            case dict() as fields:
+                inside += fields.values()
 
 
 def task_text(messages: Iterable[Message]) -> str:

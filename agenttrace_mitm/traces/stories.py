@@ -34,7 +34,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """Calls, tokens and money; cost is None where nothing has a price."""
+    """Calls, tokens and money; cost, and its metered part, is None where nothing has a price."""
 
     calls: int = 0
     failed: int = 0
@@ -43,6 +43,7 @@ class Bill:
     cache_read_tokens: int = 0
     cost_nano_usd: int | None = None
     unpriced: int = 0
+    spend_nano_usd: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,16 +159,25 @@ class Story:
 
 def split(whole: Span, model: Iterable[Span], tools: Iterable[Span]) -> Times:
     """Where the time between two moments went; while a model answers, tools do not count."""
-    answering = _merged(model, whole)
-    busy = _merged([*answering, *tools], whole)
+    answering = _merged(_inside(model, whole))
+    busy = _merged([*answering, *_inside(tools, whole)])
     model_us, busy_us = _length(answering), _length(busy)
     return Times(model_us, busy_us - model_us, max(0, whole[1] - whole[0] - busy_us))
 
 
-def _merged(spans: Iterable[Span], whole: Span) -> list[Span]:
-    """*spans* inside *whole*, without overlap."""
+def length(spans: Iterable[Span]) -> int:
+    """How long *spans* are together; what overlaps counts once."""
+    return _length(_merged(spans))
+
+
+def _inside(spans: Iterable[Span], whole: Span) -> Iterable[Span]:
+    return ((max(begin, whole[0]), min(end, whole[1])) for begin, end in spans)
+
+
+def _merged(spans: Iterable[Span]) -> list[Span]:
+    """*spans* in order, without overlap."""
     found: list[Span] = []
-    for begin, end in sorted((max(b, whole[0]), min(e, whole[1])) for b, e in spans):
+    for begin, end in sorted(spans):
         if end <= begin:
             continue
         if found and begin <= found[-1][1]:

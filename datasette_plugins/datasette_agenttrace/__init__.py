@@ -11,7 +11,19 @@ from typing import Any
 from datasette import hookimpl
 from datasette.utils.asgi import Response, asgi_static
 
-from . import api, cells, chrome, commands, counts, described, figures, limits, live, metrics
+from . import (
+    api,
+    cells,
+    chrome,
+    commands,
+    counts,
+    described,
+    figures,
+    hidden,
+    limits,
+    live,
+    metrics,
+)
 from .gate import App, Gate
 from .page import PREFIX, in_path, site_of
 from .pages import HOME, PAGES
@@ -44,9 +56,10 @@ def startup(datasette: Datasette) -> None:
 def prepare_connection(
     conn: sqlite3.Connection, database: str | None, datasette: Datasette
 ) -> None:
-    """Readers wait for the recorder."""
+    """Readers wait for the recorder, and see no addresses of webhooks."""
     if database in databases(datasette):
         limits.prepare(conn)
+        hidden.hide(conn)
 
 
 @hookimpl
@@ -90,15 +103,14 @@ def extra_css_urls(datasette: Datasette) -> list[str]:
 @hookimpl
 def extra_template_vars(datasette: Datasette) -> dict[str, Any]:
     """What the header of every page shows."""
-    site = find(datasette)
-    return {"agenttrace": chrome.Header(datasette, site, PAGES) if site else None}
+    return {"agenttrace": chrome.header(datasette, PAGES)}
 
 
 @hookimpl
 def prepare_jinja2_environment(env: Any, datasette: Datasette) -> None:
     """Our frame around Datasette's own pages, and how our templates write addresses and names."""
     env.filters |= {"in_path": in_path, "named": figures.named}
-    chrome.frame_core_pages(env, datasette)
+    chrome.frame_core_pages(env, datasette, PAGES)
 
 
 @hookimpl

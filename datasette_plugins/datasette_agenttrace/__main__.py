@@ -127,9 +127,12 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def build(settings: Settings) -> Server:
-    """A server for the database of *settings*, which is made or brought up to date first."""
+    """A server for the database of *settings*, which is made or brought up to date first.
+
+    What nobody here may write is shown as it is; pages that miss something in it say so.
+    """
     access.read_or_create_token(settings.token_file)
-    store.open_database(settings.database).close()
+    alone = store.way_in(settings.database) == "as if nobody wrote it"
     if not pm.has_plugin("agenttrace") and not pm.is_registered(datasette_agenttrace):
         # DATASETTE_LOAD_PLUGINS may leave out installed plugins; here that would be the gate.
         pm.register(datasette_agenttrace, name="agenttrace")
@@ -137,9 +140,11 @@ def build(settings: Settings) -> Server:
     # and tokens, into a log.  And it fails itself at a page that is not there: 500 for a 404.
     pm.get_plugin("datasette.handle_exception").rich = None
     datasette = Datasette(
-        [str(settings.database)],
+        [] if alone else [str(settings.database)],
+        immutables=[str(settings.database)] if alone else [],
         metadata=file_metadata(),
-        settings={**limits.LIMITS, **limits.CONSTRUCTED},
+        # Datasette would hand out such a file, whole.
+        settings={**limits.LIMITS, **limits.CONSTRUCTED, "allow_download": False},
     )
     hosts = frozenset({host_name(settings.host)})
     site.announce(datasette, site.Server(settings.token_file, hosts, settings))

@@ -71,6 +71,11 @@ class Asked(Value):
         return {name: said for name in FILTERS if (said := getattr(self, name))}
 
     @property
+    def cleared(self) -> str:
+        """The query string for the same time without filters."""
+        return self.address(**dict.fromkeys(self.filters, ""))
+
+    @property
     def filtered(self) -> bool:
         """Whether it is not about everybody."""
         return bool(self.filters)
@@ -119,7 +124,7 @@ def arguments_of(request: Any) -> dict[str, str]:
 
 def asked_of(arguments: Mapping[str, str], today: int, preset: str = DEFAULT_RANGE) -> Asked:
     """What a query string asks for; *preset* is the time when it names none."""
-    filters = {name: arguments.get(name, "").strip() for name in FILTERS}
+    filters = {name: arguments.get(name, "") for name in FILTERS}  # names may begin with a blank
     first, last, chosen, note = _time(arguments, today, preset)
     return Asked(range=chosen, first_day=first, last_day=last, note=note, **filters)
 
@@ -145,11 +150,13 @@ def _time(arguments: Mapping[str, str], today: int, preset: str) -> tuple[int, i
     note = ""
     if any(said):
         try:
-            given = sorted(_day_number(date) if date else today for date in said)
+            first, last = (_day_number(date) if date else None for date in said)
         except ValueError:
             note = "Dates are written like 2026-11-20."
         else:
-            first, last = (min(day, today) for day in given)
+            last = today if last is None else last
+            first = last - PRESETS[preset] + 1 if first is None else first
+            first, last = (min(day, today) for day in sorted((first, last)))
             if last - first >= LONGEST_DAYS:
                 first, note = last - LONGEST_DAYS + 1, f"Only the last {LONGEST_DAYS} days."
             return first, last, "custom", note

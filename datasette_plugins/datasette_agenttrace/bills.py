@@ -9,7 +9,9 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-from .asking import FILTERS, NAMED, Asked, Value, rows_of
+from agenttrace_mitm.store.counting import FAILED, UNPRICED
+
+from .asking import DAY_US, FILTERS, NAMED, Asked, Value, rows_of
 
 FEW = 2_000  # calls that a filter finds, up to which one looks at these instead of at the list
 
@@ -34,9 +36,8 @@ class Bill(Value):
 _OF_A_CALL: Mapping[str, str] = {
     "calls": "1",
     "running": "outcome = 'in_flight'",
-    "failed": "outcome in ('error', 'interrupted')",
-    "unpriced": "cost_nano_usd is null and outcome not in ('error', 'in_flight')"
-    " and duplicate_of is null",
+    "failed": FAILED,
+    "unpriced": UNPRICED,
     "cost_nano_usd": "case when coalesce(billing, 'metered') = 'metered' then cost_nano_usd end",
     "unmetered_nano_usd": "case when billing <> 'metered' then cost_nano_usd end",
     "tokens_in": "tokens_in",
@@ -48,6 +49,13 @@ CALL = ", ".join(_OF_A_CALL.values())
 """What a call adds to each field of a bill, for those who read its row anyway: see `summed`."""
 SUMS = ", ".join(f"sum({said}) as {name}" for name, said in _OF_A_CALL.items())
 """The fields of a bill, of some calls: at least one."""
+SUMS_FOR_PEOPLE = """\
+count(c.id) as calls, sum(c.outcome in ('error', 'interrupted')) as failed,
+       sum(c.n_tool_calls) as tool_calls, sum(c.tokens_in) as tokens_in,
+       sum(c.tokens_out) as tokens_out,
+       sum(case when coalesce(c.billing, 'metered') = 'metered' then c.cost_nano_usd end)
+           as cost_nano_usd"""
+"""The same of the calls `c`, as far as a list shows it, to be read in a query."""
 
 
 def bills(db: sqlite3.Connection, key: Key, ids: Iterable[str]) -> dict[str, Bill]:
@@ -91,10 +99,28 @@ def holding(db: sqlite3.Connection, asked: Asked, key: Key, outer: str) -> str:
     return f" and exists (select 1 from llm_calls where {key} = {outer}{tried})" if names else ""
 
 
+def under_way(row: str, days: int) -> str:
+    """A condition: a *row* of traces or sessions has a part in the time asked for.
+
+    It may have begun *days* before that, and not more: the index knows when a row began, and each
+    that is looked at is read.
+    """
+    first = f":since - {days} * {DAY_US}"
+    return f"{row}.started_us >= {first} and {row}.ended_us >= :since and {row}.started_us < :until"
+
+
 def _are_few(db: sqlite3.Connection, calls: str, given: Mapping[str, int | str]) -> bool:
     sql = f"select count(*) from (select 1 from llm_calls where {calls} limit {FEW + 1})"
     found: int = db.execute(sql, given).fetchone()[0]
     return found <= FEW
+
+
+def as_sql(
+    template: str, conditions: str, given: Mapping[str, int | str]
+) -> tuple[str, dict[str, int | str]]:
+    """*template* with {conditions} as a query for people, and the parameters that are in it."""
+    sql = template.format(conditions=conditions.replace(" and ", "\n      and "))
+    return sql, {name: value for name, value in given.items() if f":{name}" in sql}
 
 
 def parameters(asked: Asked) -> dict[str, int | str]:

@@ -12,6 +12,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from . import figures
+from .laid_out import laid_out
 from .site import Datasette
 
 LONGEST = 20_000
@@ -86,7 +87,7 @@ def _json(text: str) -> Markup | None:
         return None
     if len(text) <= SMALL:
         return Markup('<code class="at-json">{}</code>').format(text)
-    pretty = json.dumps(value, indent=2, ensure_ascii=False)
+    pretty = laid_out(value)
     return Markup('<pre class="at-json" tabindex="0">{}</pre>').format(pretty)
 
 
@@ -110,7 +111,7 @@ def _part(part: dict[str, Any]) -> Markup:
             return Markup("<p>{}{}</p>").format(label, part[field])
     named = " ".join(str(part[field]) for field in ("type", "name") if part.get(field))
     rest = {key: value for key, value in part.items() if key not in ("type", "name")}
-    pretty = escape(json.dumps(rest, indent=2, ensure_ascii=False))
+    pretty = escape(laid_out(rest))
     return Markup("<p><b>{}</b></p><pre>{}</pre>").format(named, pretty)
 
 

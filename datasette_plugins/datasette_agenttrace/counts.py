@@ -25,8 +25,14 @@ _EVERY = f"""
 
 def install(datasette: Datasette) -> None:
     """Let the databases of *datasette* count calls so; no hook is asked before Datasette counts."""
-    for name, database in datasette.databases.items():
-        database.execute = _counted(datasette, name, database.execute)
+    for name in datasette.databases:
+        install_in(datasette, name)
+
+
+def install_in(datasette: Datasette, name: str) -> None:
+    """The same for one of them."""
+    database = datasette.databases[name]
+    database.execute = _counted(datasette, name, database.execute)
 
 
 def _counted(datasette: Datasette, name: str, execute: Any) -> Any:

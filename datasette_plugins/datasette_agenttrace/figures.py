@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 NANO = 1_000_000_000
 MICRO = 1_000_000
+HOUR_S = 3_600
 DAY_S = 86_400
 UNKNOWN = "\N{EN DASH}"
 
@@ -53,18 +54,25 @@ def size(number: float | None) -> str:
 
 
 def duration(ms: float | None) -> str:
-    """A time span: 850 ms, 1.2 s, 2 m 5 s, 3 h 12 m."""
+    """A time span: 850 ms, 1.2 s, 2 m 5 s, 1 h 12 m, 2 d 3 h.  No line breaks inside it."""
     if ms is None:
         return UNKNOWN
+    return _span(ms).replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def _span(ms: float) -> str:
     if ms < 999.5:
         return f"{ms:.0f} ms"
-    seconds = ms / 1000
-    if seconds < 99.95:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes >= 120:
+    if ms < 99_950:
+        return f"{ms / 1000:.1f} s"
+    seconds = round(ms / 1000)
+    if seconds < HOUR_S:
+        return f"{seconds // 60} m {seconds % 60} s"
+    minutes = round(seconds / 60)
+    if minutes < 48 * 60:
         return f"{minutes // 60} h {minutes % 60} m"
-    return f"{minutes} m {rest} s"
+    hours = round(minutes / 60)
+    return f"{hours // 24} d {hours % 24} h"
 
 
 def percent(part: int, whole: int) -> str:

@@ -22,6 +22,7 @@ from agenttrace_mitm.errors import AgentTraceError, StoreError
 from agenttrace_mitm.store import tokens
 from agenttrace_mitm.store.tokens import Token
 
+from . import renewal
 from .site import Datasette, Site, find
 
 type Scope = dict[str, Any]
@@ -31,7 +32,6 @@ type App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 LOGIN = "/-/agenttrace/login"
 LOGOUT = "/-/agenttrace/logout"
-COOKIE = "agenttrace"
 COOKIE_DAYS = 30
 LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -104,7 +104,11 @@ class Gate:
                 response = await self._login(site, scope, receive, headers, token)
                 await response.asgi_send(send)
             case path if path == LOGOUT and scope["method"] == "POST":
-                await self._logout(scope).asgi_send(send)
+                await self._logout(scope, token).asgi_send(send)
+            case _ if not _may_know(headers, token):
+                await self._sign_in(headers, scope["path"]).asgi_send(send)
+            case _ if not renewal.is_there(self._datasette, site):
+                await _page(headers, 503, NO_FILE, NEXT_CALL).asgi_send(send)
             case _ if _has_token(headers, token):
                 await self._enter(scope, receive, send)
             case _ if named := await self._named(site, headers):
@@ -116,7 +120,7 @@ class Gate:
 
     async def _named(self, site: Site, headers: Headers) -> Token | None:
         """Whose named token was sent; None without one that is in force."""
-        given = [one for one in _given(headers) if one.startswith(tokens.PREFIX)]
+        given = _given_names(headers)
         if not given:
             return None
         path = Path(self._datasette.get_database(site.database).path)
@@ -181,19 +185,22 @@ class Gate:
 
     def _signed_in(self, scope: Scope, target: str, token: str) -> Response:
         response = Response.redirect(target, status=303, headers={"cache-control": "no-store"})
-        self._set_cookie(response, scope, access.cookie_value(token), COOKIE_DAYS * 86_400)
+        cookie = access.cookie_name(token), access.cookie_value(token)
+        self._set_cookie(response, scope, *cookie, COOKIE_DAYS * 86_400)
         return response
 
-    def _logout(self, scope: Scope) -> Response:
+    def _logout(self, scope: Scope, token: str) -> Response:
         target = self._datasette.urls.path(LOGIN)
         response = Response.redirect(target, status=303, headers={"cache-control": "no-store"})
-        self._set_cookie(response, scope, "", 0)
+        self._set_cookie(response, scope, access.cookie_name(token), "", 0)
         return response
 
-    def _set_cookie(self, response: Response, scope: Scope, value: str, max_age: int) -> None:
+    def _set_cookie(
+        self, response: Response, scope: Scope, name: str, value: str, max_age: int
+    ) -> None:
         secure = scope.get("scheme") == "https"
         response.set_cookie(
-            COOKIE, value, max_age=max_age, httponly=True, samesite="strict", secure=secure
+            name, value, max_age=max_age, httponly=True, samesite="strict", secure=secure
         )
 
 
@@ -255,6 +262,15 @@ def _has_token(headers: Headers, token: str) -> bool:
     return any(access.is_token(token, given) for given in _given(headers))
 
 
+def _may_know(headers: Headers, token: str) -> bool:
+    """Whether this may be one of ours; the tokens with names are in the database."""
+    return _has_token(headers, token) or bool(_given_names(headers)) or _has_cookie(headers, token)
+
+
+def _given_names(headers: Headers) -> list[str]:
+    return [one for one in _given(headers) if one.startswith(tokens.PREFIX)]
+
+
 def _given(headers: Headers) -> list[str]:
     scheme, _, value = headers.get("authorization").partition(" ")
     bearer = value.strip() if scheme.lower() == "bearer" else ""
@@ -264,10 +280,11 @@ def _given(headers: Headers) -> list[str]:
 def _has_cookie(headers: Headers, token: str) -> bool:
     # Not SimpleCookie: other programs on localhost share our cookie jar, and it stops at the
     # first name it finds strange.
+    ours = access.cookie_name(token)
     for line in headers.all("cookie"):
         for pair in line.split(";"):
             name, _, value = pair.strip().partition("=")
-            if name == COOKIE and access.is_cookie(token, value):
+            if name == ours and access.is_cookie(token, value):
                 return True
     return False
 
@@ -300,6 +317,8 @@ UNKNOWN_HOST = (
     "--host NAME`, or `allowed_hosts` of the plugin in metadata.yml"
 )
 FOREIGN = "Only pages of AgentTrace itself may send it"
+NO_FILE = "The database's file was moved or deleted"
+NEXT_CALL = "The next call that is recorded begins a new one; or put the file back"
 NEW_LINK = "Run `agenttrace-mitm open` in a terminal for a fresh login link"
 TOKEN_HINT = "Send the token as `Authorization: Bearer ...` or `x-api-key`"  # noqa: S105
 STYLE = (Path(__file__).parent / "static" / "gate.css").read_text("utf-8")

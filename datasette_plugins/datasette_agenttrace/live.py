@@ -1,8 +1,9 @@
 """Tells open pages that something was recorded: server-sent events from one poller a process.
 
 The poller asks SQLite on a connection of its own whether anybody else has written
-(`pragma data_version`, a few microseconds), sleeps while no page is open, and ends with the server:
-an open stream must not keep it from stopping.
+(`pragma data_version`, a few microseconds), and whether the name is another file's now; it sleeps
+while no page is open, and ends with the server: an open stream must not keep it from stopping.
+Whether recording is in trouble is told as well: what nobody can write is heard of in no other way.
 """
 
 import asyncio
@@ -16,6 +17,9 @@ from typing import Any
 from urllib.parse import quote
 from weakref import WeakKeyDictionary
 
+from agenttrace_mitm import health
+from agenttrace_mitm.store.opening import identity
+
 from .asking import arguments_of
 from .page import PREFIX, site_of
 from .site import Datasette
@@ -23,6 +27,9 @@ from .site import Datasette
 PATH = rf"^{PREFIX}/live$"
 EVERY_S = 0.25
 KEEPALIVE_S = 15.0
+TROUBLES_TICKS = 8
+"""Processes speak every two seconds."""
+
 TICK_US = 10_000
 """By so much a file may have been written to later than it says."""
 HEADERS = (
@@ -39,6 +46,7 @@ class Poller:
     """Watches one file for as long as somebody listens."""
 
     file: str
+    run_folder: Path
     listeners: set[asyncio.Event] = field(default_factory=set)
     task: asyncio.Task[None] | None = None
     ending: bool = False
@@ -60,20 +68,35 @@ class Poller:
             self.task = None
 
     async def _watch(self) -> None:
-        uri = f"file:{quote(self.file)}?mode=ro"
-        db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+        db, watched = self._open(), identity(Path(self.file))
         try:
-            before = _version(db)
+            before, troubled, ticks = _version(db), self._is_troubled(), 0
             while not stopping():
                 await asyncio.sleep(EVERY_S)
-                now = _version(db)
-                if now != before:
-                    before = now
+                ticks += 1
+                news = False
+                now = identity(Path(self.file))
+                if now not in (None, watched):
+                    db.close()
+                    db, watched, before = self._open(), now, None
+                version = _version(db)
+                if version != before:
+                    before, news = version, True
+                if ticks % TROUBLES_TICKS == 0 and self._is_troubled() != troubled:
+                    troubled, news = not troubled, True
+                if news:
                     self._tell()
         finally:
             db.close()
         self.ending = True
         self._tell()
+
+    def _open(self) -> sqlite3.Connection:
+        uri = f"file:{quote(self.file)}?mode=ro"
+        return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+
+    def _is_troubled(self) -> bool:
+        return bool(health.troubles(health.told(self.run_folder)))
 
     def _tell(self) -> None:
         for heard in self.listeners:
@@ -85,8 +108,9 @@ _pollers: WeakKeyDictionary[Datasette, Poller] = WeakKeyDictionary()
 
 def poller(datasette: Datasette) -> Poller:
     """The one poller of *datasette*."""
-    file = datasette.get_database(site_of(datasette).database).path
-    return _pollers.setdefault(datasette, Poller(str(file)))
+    site = site_of(datasette)
+    file = datasette.get_database(site.database).path
+    return _pollers.setdefault(datasette, Poller(str(file), site.run_folder))
 
 
 async def of_page(

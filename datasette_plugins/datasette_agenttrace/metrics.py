@@ -68,12 +68,19 @@ TOLD = (
     Metric("agenttrace_queued_bytes", "gauge",
            "Content that they hold in memory.", "queued_bytes"),
     Metric("agenttrace_recorder_lag_seconds", "gauge",
-           "How long the oldest record has waited for the database.", "lag_seconds"),
+           "How long the oldest record has waited for the database, in the spool too.",
+           "lag_seconds"),
+    Metric("agenttrace_spooled_calls", "gauge",
+           "Calls in the spool, which wait for the database.", "spooled_calls"),
     Metric("agenttrace_spool_bytes", "gauge",
            "Disk taken by records that wait for the database or were refused.", "spool_bytes"),
 )  # fmt: skip
 
 UP = Metric("agenttrace_process_up", "gauge", "Whether a process is up.")
+TROUBLES = Metric(
+    "agenttrace_recording_troubles", "gauge",
+    "How many things keep calls from being recorded now; `/api/health` names them.",
+)  # fmt: skip
 RESTARTS = Metric(
     "agenttrace_process_restarts_total", "counter", "How often a process was started again."
 )
@@ -88,7 +95,7 @@ EVENTS = Metric(
 SIZE = Metric("agenttrace_database_bytes", "gauge", "Size of the database, its log included.")
 STORED = (CALLS, FAILED, UNPRICED, TOKENS, SPEND, EVENTS)
 
-ALL = (*TOLD, UP, RESTARTS, *STORED, SIZE)
+ALL = (*TOLD, TROUBLES, UP, RESTARTS, *STORED, SIZE)
 
 _TOTALS = """
     select provider, sum(calls) as calls, sum(failed) as failed, sum(unpriced) as unpriced,
@@ -102,7 +109,7 @@ _EVENTS = "select coalesce(kind, ''), count(*) from recorder_events group by kin
 async def view(datasette: Datasette, request: Any) -> Response:
     """All metrics."""
     site = site_of(datasette)
-    said = health.heard(site.run_folder)
+    said = health.told(site.run_folder)
     stored: Found = {}
     with contextlib.suppress(NoAnswer):
         stored = await reading(datasette, _stored)
@@ -111,11 +118,13 @@ async def view(datasette: Datasette, request: Any) -> Response:
     return Response("".join(_lines(found)), content_type=CONTENT_TYPE)
 
 
-def _told(said: list[Health]) -> Found:
+def _told(all_said: list[Health]) -> Found:
     found: Found = {}
+    said = [one for one in all_said if one.is_fresh]
     for metric in TOLD:
         value = health.total(said, metric.figure)
         found[metric] = [] if value is None else [({}, value)]
+    found[TROUBLES] = [({}, len(health.troubles(all_said)))] if said else []
     parts = [(name, part) for one in said for name, part in one.parts.items()]
     for metric, figure in ((UP, "up"), (RESTARTS, "restarts")):
         found[metric] = [({"process": name}, part[figure]) for name, part in parts]

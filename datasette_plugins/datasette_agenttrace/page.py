@@ -20,6 +20,7 @@ from agenttrace_mitm.store import is_behind
 
 from .asking import DAY_US
 from .canned import CANNED_QUERIES
+from .laid_out import sendable
 from .site import Datasette, Site, find
 
 PREFIX = "/-/agenttrace"
@@ -165,7 +166,7 @@ async def render(
 ) -> Response:
     """One of our templates as an answer that runs no script but our files."""
     context = {"saved": _saved(datasette, request.path), **context}
-    html = await datasette.render_template(template, context, request=request)
+    html = sendable(await datasette.render_template(template, context, request=request))
     headers = {"content-security-policy": CONTENT_SECURITY_POLICY}
     return Response.html(html, status=status, headers=headers)
 

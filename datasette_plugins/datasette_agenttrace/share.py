@@ -23,6 +23,7 @@ from agenttrace_mitm.store.slicing import What
 from . import figures
 from .asking import arguments_of
 from .chrome import STYLE
+from .laid_out import sendable
 from .page import site_of
 from .site import Datasette
 
@@ -48,7 +49,7 @@ async def shared(
     """*template* as a file to keep, called after *name*."""
     style, policy = _style()
     context |= {"style": style, "policy": policy, "figures": figures, "tiers": TIERS}
-    html = await datasette.render_template(template, context, request=request)
+    html = sendable(await datasette.render_template(template, context, request=request))
     alone = {"content-security-policy": policy + "; frame-ancestors 'none'; sandbox"}
     return Response.html(html, headers=alone | _to_keep(name, "html"))
 

@@ -62,8 +62,12 @@ _known: WeakKeyDictionary[Datasette, _Known] = WeakKeyDictionary()
 
 
 def announce(datasette: Datasette, server: Server) -> None:
-    """Say that *datasette* is run by our own server."""
-    _known.setdefault(datasette, _Known()).server = server
+    """Say that *datasette* is run by our own server, which has looked at its databases."""
+    known = _known.setdefault(datasette, _Known())
+    known.server = server
+    # So they stay ours, and the gate shut, also where a look at the file fails now.
+    files = (db.path for db in datasette.databases.values() if db.path)
+    known.ours.update(dict.fromkeys(files, ((), True)))
 
 
 def find(datasette: Datasette) -> Site | None:
@@ -106,7 +110,7 @@ def _is_ours(file: str, known: _Known) -> bool:
     stamp = _stamp(path)
     if before and before[0] == stamp:
         return False
-    found = _has_our_table(path)
+    found = has_our_tables(path)
     if found is not None:
         known.ours[file] = (stamp, found)
     return bool(found)
@@ -124,8 +128,8 @@ def _stamp(path: Path) -> Stamp:
     return tuple(stamp)
 
 
-def _has_our_table(path: Path) -> bool | None:
-    """Whether the file has our table; None when that cannot be said now."""
+def has_our_tables(path: Path) -> bool | None:
+    """Whether the file has the table of calls; None when that cannot be said now."""
     try:
         connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=1)
     except sqlite3.Error:

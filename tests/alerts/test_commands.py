@@ -58,6 +58,46 @@ def test_check_without_a_database_could_not_check(home):
     assert "no database" in json.loads(done.output)["error"]
 
 
+def test_rules_that_nobody_checks_say_so(user, monkeypatch):
+    user.types("add", "errors", "--type", "error_rate", "--set", "min_calls=1")
+    assert "not been checked" not in user.types("list")
+    user.types("check")
+    user.scene.db.execute("update alert_rules set checked_us = 1, updated_us = 0")
+    listed = user.types("list")
+    assert "Alerts have not been checked since 1970-01-01" in listed
+    assert "not checked" in listed.split("\n")[2]
+    assert " ok " not in listed
+    user.types("check")
+    assert "not been checked" not in user.types("list")
+    user.scene.db.execute("update alert_rules set checked_us = 1, updated_us = 0, enabled = 0")
+    assert "not been checked" not in user.types("list")
+
+
+def test_a_check_that_fails_as_a_whole_is_remembered(user, monkeypatch):
+    """Beside the log, which nobody reads: where one looks for the state of a rule."""
+    from agenttrace_mitm.alerts import watching
+    from agenttrace_mitm.errors import SettingsError
+
+    def failing(*_):
+        raise SettingsError("the moon is full")
+
+    user.types("add", "errors", "--type", "error_rate")
+    user.types("check")
+    with monkeypatch.context() as patch:
+        patch.setattr(watching, "check", failing)
+        user.types("check", code=2)
+    assert "not checked: the moon is full" in user.types("list")
+    user.types("check")
+    assert "ok" in user.types("list")
+
+
+def test_a_row_that_cannot_be_read_is_a_sentence(user):
+    user.types("add", "errors", "--type", "error_rate")
+    user.scene.db.execute("update alert_rules set params = '{'")
+    assert "A row of alert_rules cannot be read" in user.types("check", code=2)
+    assert "A row of alert_rules cannot be read" in user.types("list", code=1)
+
+
 def test_a_locked_database_could_not_be_checked(user, monkeypatch):
     from agenttrace_mitm.store import alerting
 
@@ -88,9 +128,10 @@ def test_rules_are_made_changed_and_removed(user):
     assert "off" in user.types("list")
     assert user.types("check") == "There are no rules yet: agenttrace-mitm alerts add --help\n"
     user.types("enable", "each day")
-    user.types("silence", "each day", "--for", "2h")
+    assert "is silent until 20" in user.types("silence", "each day", "--for", "2h")
     assert "silent" in user.types("list")
-    user.types("silence", "each day", "--for", "0")
+    said = user.types("silence", "each day", "--for", "0")
+    assert said == "Rule 'each day' is not silent any more.\n"
     assert "silent" not in user.types("list")
     user.types("remove", "each day")
     assert json.loads(user.types("list", "--json")) == []
@@ -119,6 +160,9 @@ def test_mistakes_are_one_sentence(user, words, said):
     "words",
     [
         ["silence", "x", "--for", "soon"],
+        ["silence", "x", "--for", "nan"],
+        ["silence", "x", "--for", "-1h"],
+        ["silence", "x", "--for", "1e99d"],
         ["test"],
         ["add", "x", "--type", "loop", "--set", "repeats"],
         ["add", "x", "--type", "loop", "--set", "repeats=[1"],
@@ -242,7 +286,6 @@ def test_the_cron_line_works_in_crons_poor_environment(user):
     user.types("add", "errors", "--type", "error_rate", "--set", "min_calls=1")
     user.scene.calls(1, outcome="error")
     command = user.types("install-cron").strip().removeprefix("* * * * * ").replace(r"\%", "%")
-    (user.home / "logs").mkdir()
     done = subprocess.run(
         ["/bin/sh", "-c", command], env={"PATH": "/usr/bin:/bin"}, cwd="/", check=False
     )

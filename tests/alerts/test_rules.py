@@ -235,9 +235,25 @@ def test_latency_is_a_percentile_of_enough_calls(scene):
     slow += scene.calls(1, latency_ms=4000)
     assert scene.firing() == ["all"]
     assert scene.history[0].value == 4000
+    assert scene.history[0].message == "90th percentile 4.0 s, 10 calls in 15 min"
     assert set(scene.history[0].evidence["calls"]) == set(slow)
     scene.calls(10, latency_ms=100)
     assert scene.firing() == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"percentile": 51}, "51st percentile 34.8 s, 1 call in 15 min"),
+        ({"percentile": 99.9}, "99.9th percentile 34.8 s, 1 call in 15 min"),
+        ({"measure": "ttft_ms"}, "95th percentile of first tokens 900 ms, 1 call in 15 min"),
+    ],
+)
+def test_latency_is_said_as_people_say_it(scene, settings, said):
+    scene.rule("latency", threshold_ms=1, min_calls=1, **settings)
+    scene.calls(1, latency_ms=34_763, ttft_ms=900)
+    scene.check()
+    assert scene.history[0].message == said
 
 
 def test_rate_limited_by_share_and_by_headroom(scene):

@@ -5,6 +5,7 @@ AGENTTRACE_BROWSER=full scripts/test tests/browser     every size in every colou
 
 import os
 import re
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 
 from agenttrace_mitm import clock
 from agenttrace_mitm.store import open_database
+from benchmarks import bulk
 from tests.browser.visiting import EVERY, SHORT, Visit
 from tests.support import hostile_content, sample_db
 from tests.support.pages import addresses, core_addresses
@@ -187,6 +189,60 @@ def test_a_narrow_window_begins_with_figures(tmp_path: Path) -> None:
             page.reload()
             assert provider.is_visible()
             assert not page.locator(".at-fold > summary").is_visible()
+
+
+OVER = """() => [...document.querySelectorAll(".at-scroll")]
+  .filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.scrollWidth)"""
+BROKEN = """() => [...document.querySelectorAll(".at-span > summary > .at-num")]
+  .filter((one) => one.getBoundingClientRect().height > 30 || one.scrollWidth > one.clientWidth)
+  .map((one) => one.textContent)"""
+
+
+def test_lists_fit_their_windows(tmp_path: Path) -> None:
+    """No column of Traces and Sessions is cut off, and no duration of a trace is broken in two."""
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    bulk.build(home / "data.db", 1_500, days=20, end_us=clock.now_us())
+    with web(home) as server, browser() as opened:
+        page = signed_in(opened, server, False).new_page()
+        for width in (1024, 1280, 1440, 1920):
+            page.set_viewport_size({"width": width, "height": 900})
+            for path in ("traces", "sessions"):
+                page.goto(f"{server.url}/-/agenttrace/{path}")
+                assert page.locator("tbody tr").count() > 20
+                assert page.evaluate(OVER) == [], (path, width)
+                asked = page.locator("td.at-asked").first.bounding_box()
+                assert asked and asked["width"] >= 140, (path, width)
+        longest = "select trace_id from traces order by ended_us - started_us desc limit 1"
+        [trace] = sqlite3.connect(home / "data.db").execute(longest).fetchone()
+        for width in (360, 1024, 1440):
+            page.set_viewport_size({"width": width, "height": 900})
+            page.goto(f"{server.url}/-/agenttrace/traces/{trace}")
+            assert page.locator(".at-span").count() > 20
+            assert page.evaluate(BROKEN) == [], width
+
+
+def test_what_failed_is_open_where_a_link_leads(tmp_path: Path) -> None:
+    """From an agent's tools to the step and from there to its words, without JavaScript."""
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    db = open_database(home / "data.db")
+    talk = Recording(db.conn, at_us=clock.now_us() - 60_000_000)
+    use, asked = tool_use("toolu_1", "Bash", command="pytest -q"), [user("Mend it.")]
+    session = {"x_claude_code_session_id": "s", "agent": "coder"}
+    talk.call(asked, use, **session)
+    result = tool_result("toolu_1", "what went wrong", is_error=True)
+    talk.call([*asked, use, result], says("Mended."), **session)
+    db.conn.commit()
+    db.close()
+    with web(home) as server, browser() as opened:
+        page = signed_in(opened, server, False).new_page()
+        page.goto(f"{server.url}/-/agenttrace/agents?agent=coder")
+        page.click("td[data-label=Failed] a")
+        assert "/traces/" in page.url
+        assert page.locator("text=what went wrong").is_visible()
+        page.click(".at-jumps a")
+        assert page.locator(".at-span:target >> text=what went wrong").is_visible()
 
 
 def test_the_charts_of_costs_have_one_time(tmp_path: Path) -> None:

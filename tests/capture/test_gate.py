@@ -7,7 +7,8 @@ import pytest
 from mitmproxy.test import tflow
 
 from agenttrace_mitm.capture import addon, complaints, policy, taps
-from agenttrace_mitm.capture.gate import Gate, Target, targets
+from agenttrace_mitm.capture.gate import Gate, targets
+from agenttrace_mitm.detours import Target
 from agenttrace_mitm.errors import CaptureError
 
 
@@ -26,7 +27,15 @@ def test_targets():
         "c": Target("https", "h", 443),
         "d": Target("http", "::1", 8),
     }
-    for wrong in ("", "ftp://h", "http://h/path", "h:port", "https://h?x=1"):
+    for wrong in (
+        "",
+        "ftp://h",
+        "http://h/path",
+        "h:port",
+        "https://h?x=1",
+        "foo bar",
+        "http://:1",
+    ):
         with pytest.raises(CaptureError, match="upstream_map"):
             targets({"a": wrong})
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from agenttrace_mitm.store.recorders import recorder_of
 from tests.support.fake_upstream import Upstream
 from tests.support.proxy import FakeRecorder, answer, closed, post
 
@@ -53,6 +54,73 @@ async def test_it_brings_its_recorder(tmp_path, home):
             assert await process.wait() == 0
     rows = sqlite3.connect(home / "data.db").execute("select model, status_code from llm_calls")
     assert rows.fetchall() == [("m", 200)]
+
+
+async def test_commands_see_that_it_records(tmp_path, home):
+    """What must not be done beside a recorder is refused, and whom to end is said."""
+    if not MITMDUMP.exists():
+        pytest.skip("mitmdump is not installed")
+    port = free_port()
+    environ = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
+    environ["AGENTTRACE_HOME"] = str(home)
+
+    async def typed(*arguments):
+        """Exit code, and everything that the command says."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "agenttrace_mitm", *arguments),
+            env=environ,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        said, _ = await process.communicate()
+        return process.returncode, " ".join(said.decode().split())
+
+    async with Upstream(tmp_path) as upstream:
+        process = await asyncio.create_subprocess_exec(
+            MITMDUMP,
+            "-q",
+            *("-s", ROOT / "addons" / "agenttrace.py"),
+            *("--listen-port", str(port), "--listen-host", "127.0.0.1"),
+            *("--set", f"confdir={tmp_path / 'theirs'}"),
+            *("--set", f"ssl_verify_upstream_trusted_ca={upstream.ca}"),
+            cwd=tmp_path,
+            env=environ
+            | {"AGENTTRACE_UPSTREAM_MAP": f'{{"api.openai.com": "{upstream.address}"}}'},
+        )
+        theirs = f"mitmdump with our addon (pid {process.pid})"
+        async with asyncio.timeout(120):
+            reader, writer = await connected(port, tmp_path)
+            writer.write(post(b'{"model":"m"}'))
+            assert (await answer(reader))[1] == b"ok"
+            await closed(writer)
+            while (
+                recorder_of(home / "data.db") is None or not (home / "run/recorder.sock").exists()
+            ):
+                await asyncio.sleep(0.1)
+            while "mitmdump" not in (home / "data.db-recorder").read_text():
+                await asyncio.sleep(0.1)
+            for refused in (
+                ("db", "prune", "--days", "0"),
+                ("db", "forget", "--session", "x", "--yes"),
+            ):
+                code, said = await typed(*refused)
+                assert code == 1
+                assert f"{theirs} is recording. End mitmdump first" in said
+            for command in ("status", "stop"):
+                code, said = await typed(command)
+                assert code == 1
+                assert f"not running, but {theirs} records into" in said
+                assert "To stop that, end mitmdump" in said
+            code, said = await typed("start", "--no-open", "--proxy-port", "0", "--port", "0")
+            assert code == 1
+            assert f"{theirs} records here. End mitmdump first" in said
+            assert theirs in (await typed("doctor", "--quick"))[1]
+            assert (await typed("db", "prune", "--days", "0", "--dry-run"))[0] == 0
+            process.send_signal(signal.SIGINT)
+            assert await process.wait() == 0
+        code, said = await typed("db", "prune", "--days", "0")
+        assert code == 0, said
 
 
 async def connected(port, tmp_path):

@@ -31,9 +31,10 @@ async def test_a_port_that_is_taken(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "word"),
     [
-        ({"upstream_map": {"api.openai.com": "ftp://x"}}, "upstream_map"),
-        ({"upstream_map": {"api.openai.com": "https://x/path"}}, "upstream_map"),
-        ({"upstream_proxy": "socks5://x:1"}, "upstream_proxy"),
+        ({"upstream_map": {"api.openai.com": "ftp://x"}}, "upstream-map"),
+        ({"upstream_map": {"api.openai.com": "https://x/path"}}, "upstream-map"),
+        ({"upstream_proxy": "socks5://x:1"}, "upstream-proxy"),
+        ({"upstream_proxy": "not a url"}, "upstream-proxy"),
         ({"upstream_ca": "/nowhere.pem"}, "upstream_ca"),
         ({"proxy_port": "many"}, "proxy-port"),
         ({"upstream_proxy": "http://x:1", "upstream_map": {"a.b": "c:1"}}, "together"),

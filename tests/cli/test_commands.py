@@ -3,14 +3,19 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 
 import pytest
+from click.testing import CliRunner
 
-from agenttrace_mitm import __version__
-from agenttrace_mitm.cli import COMMANDS, text
+from agenttrace_mitm import __version__, clock
+from agenttrace_mitm.cli import COMMANDS, cli, text
+from agenttrace_mitm.model import Placement, Record, StoredSession
 from agenttrace_mitm.store import open_database, queries
+from agenttrace_mitm.store.rows import write_record
+from tests.support.records import call
 
 
 def test_help_imports_nothing_slow():
@@ -53,9 +58,7 @@ def test_the_version_is_told_however_it_is_asked_for(user):
     assert said == {f"agenttrace-mitm {__version__}\n"}
 
 
-@pytest.mark.parametrize(
-    "command", [["status"], ["stop"], ["open"], ["env"]], ids=lambda each: each[0]
-)
+@pytest.mark.parametrize("command", [["status"], ["open"], ["env"]], ids=lambda each: each[0])
 def test_without_an_instance_it_says_how_to_start_one(user, command):
     done = user.types(*command)
     assert (done.returncode, done.stdout) == (1, "")
@@ -64,11 +67,81 @@ def test_without_an_instance_it_says_how_to_start_one(user, command):
     )
 
 
-def test_without_a_database_it_says_so(user):
-    for command in (["stats"], ["agents"], ["query", "select 1"]):
+def test_stop_does_not_say_how_to_start_one(user):
+    done = user.types("stop")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "agenttrace-mitm: AgentTrace is not running.\n"
+
+
+READING = """
+stats | agents | tail --no-follow | query 'select 1' | serve
+sessions list | sessions show x | sessions hold | sessions release x
+prompts list | prompts show x | prompts diff x y
+traces rebuild
+db reprice | db reprocess | db rebuild-rollups | db verify | db prune
+db slice out.db --session x | db forget --session x --yes | backup out.db | export csv
+alerts list | alerts history | alerts test x | alerts ack x | alerts export
+token revoke x
+"""
+
+
+@pytest.mark.parametrize("command", re.split(r" \| |\n", READING.strip()))
+def test_without_a_database_it_says_so(user, command):
+    """One sentence with both remedies; nothing is made."""
+    user.environ["AGENTTRACE_HOME"] = str(user.home / "none")
+    done = user.types(*shlex.split(command))
+    assert done.returncode == 1, done.stdout
+    first, second = done.stderr.splitlines()
+    assert first == f"agenttrace-mitm: There is no database at {user.home / 'none' / 'data.db'}."
+    assert second.startswith("Record something (agenttrace-mitm start, or run), or name another")
+    assert not (user.home / "none").exists()
+
+
+def test_judgements_without_a_database_are_not_known(user):
+    for command in (["gate", "--last", "--max-calls", "1"], ["alerts", "check"]):
         done = user.types(*command)
-        assert done.returncode == 1
-        assert "There is no database at" in done.stderr
+        assert done.returncode == 2
+        assert ": There is no database at " in done.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "stats --days -3",
+        "stats --days 999999999999",
+        "agents --days 0",
+        "db prune --days -5",
+        "db prune --days 999999999999",
+        "alerts test x --days 999999999999",
+    ],
+)
+def test_days_that_are_none(user, command):
+    open_database(user.home / "data.db").close()
+    done = user.types(*shlex.split(command))
+    assert done.returncode == 2
+    assert "Invalid value for '--days'" in done.stderr
+
+
+def test_tokens_are_listed_without_making_a_database(user):
+    assert "There are none" in user.types("token", "list").stdout
+    assert not (user.home / "data.db").exists()
+
+
+def test_so_many_lines_of_the_logs(user):
+    """The checks of cron have a log as well."""
+    (user.home / "logs").mkdir()
+    for name in ("web", "alerts"):
+        (user.home / "logs" / f"{name}.log").write_text("1\n2\n3\n")
+    assert user.types("logs", "-n", "0").stdout == ""
+    last = user.types("logs", "-n", "2").stdout.splitlines()
+    assert [line.split() for line in last] == [
+        ["web", "2"],
+        ["web", "3"],
+        ["alerts", "2"],
+        ["alerts", "3"],
+    ]
+    assert user.types("logs", "alerts", "-n", "9").stdout == "1\n2\n3\n"
+    assert user.types("logs", "-n", "-1").returncode == 2
 
 
 def test_the_token_is_stable_until_reset(user):
@@ -95,6 +168,23 @@ def test_hosts_are_changed_in_the_config_file(user):
     assert user.types("hosts", "disable", "nobody.example").returncode == 1
     assert user.types("hosts", "add", "bad host", "openai").returncode == 1
     assert user.types("hosts", "add", "llm.example.com", "nobody").returncode == 1
+
+
+def test_an_address_is_no_host_to_add(user):
+    """Our certificates vouch for names; one that stands in the file already passes untouched."""
+    before = (user.home / "config.json").read_text()
+    for address in ("192.168.1.5", "10.0.0.1:8000", "127.0.0.1", "::1", "[fd00::1]"):
+        done = user.types("hosts", "add", address, "openai")
+        assert done.returncode == 1
+        assert "is an address, and our certificates vouch for names only" in done.stderr
+        assert "Give it a name" in done.stderr
+    assert "is not a host name" in user.types("hosts", "add", "10.1", "openai").stderr
+    assert (user.home / "config.json").read_text() == before
+    assert user.types("hosts", "add", "127.0.0.1:8000", "openai").returncode == 0
+    (user.home / "config.json").write_text('{"hosts_added": {"192.168.1.5": "openai"}}')
+    listed = user.types("hosts", "list").stdout
+    assert re.search(r"192\.168\.1\.5 +passes: an address", listed)
+    assert not re.search(r"192\.168\.1\.5 +openai", listed)
 
 
 def test_an_added_host_goes_by_the_name_that_it_is_given(user):
@@ -147,6 +237,37 @@ def test_values_as_people_read_them():
     assert text.table(("n", "t"), []) == "n  t\n-  -"
 
 
+def test_spend_and_what_is_covered_are_told_apart():
+    assert text.bill(None, None) == "-"
+    assert text.bill(1_500_000_000, 1_500_000_000) == "$1.5000"
+    assert text.bill(1_500_000_000, None) == text.bill(1_500_000_000, 0) == "$1.5000 not metered"
+    assert text.bill(1_500_000_000, 500_000_000) == "$0.5000, $1.0000 not metered"
+
+
+def test_no_command_calls_a_list_price_spend(home):
+    """Of calls that a subscription covers nobody gets a bill."""
+    db = open_database(home / "data.db").conn
+    at_us = clock.now_us()
+    for n, billing in enumerate(("metered", None, "subscription", "free")):
+        one = call(
+            id=f"c{n}", started_us=at_us + n, billing=billing, cost_nano_usd=(n + 1) * 10**9,
+            session_id="s", agent_id="a" if billing != "free" else "b",
+        )  # fmt: skip
+        session = StoredSession(session_id="s", started_us=at_us, ended_us=at_us)
+        write_record(db, Record(call=one, placement=Placement(session=session)))
+    db.close()
+    for words in (["stats", "--by", "agent"], ["agents"]):
+        shown = CliRunner().invoke(cli, words).output
+        head, _, first, second = shown.splitlines()
+        assert re.findall(r"spend|not metered|cost", head) == ["spend", "not metered"]
+        assert re.findall(r"\$[\d.]+", first) == ["$3.0000", "$3.0000"]
+        assert re.findall(r"\$[\d.]+", second) == ["$0.0000", "$4.0000"]
+    listed = CliRunner().invoke(cli, ["sessions", "list"]).output
+    assert "$3.0000, $7.0000 not metered" in listed
+    told = json.loads(CliRunner().invoke(cli, ["stats", "--json", "--by", "provider"]).output)
+    assert (told[0]["cost_nano_usd"], told[0]["spend_nano_usd"]) == (10 * 10**9, 3 * 10**9)
+
+
 def test_totals_of_an_empty_database(tmp_path):
     open_database(tmp_path / "data.db").close()
     assert queries.totals(tmp_path / "data.db", by="model") == []
@@ -163,9 +284,11 @@ def test_how_recording_fares_in_four_lines():
         "capture-2": {"proxied_calls": 34, "response_bytes": 2e9},
         "recorder": {"committed_calls": 1233, "lag_seconds": 0.26, "spool_bytes": 1500},
     }
+    told["recorder"]["spooled_calls"] = 3
+    told["capture-1"]["held_calls"] = 1
     assert recording(told).splitlines() == [
         "Passed    1,234 calls, 5 MB sent, 2.0 GB received",
         "Recorded  1,233 calls, lag 0.3 s",
-        "Waiting   0 calls, 0 in memory, 2 KB in the spool",
+        "Waiting   4 calls, 0 in memory, 2 KB in the spool",
         "Dropped   0 calls, 7 B of content",
     ]

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from agenttrace_mitm.access import fingerprint_key
 from agenttrace_mitm.clock import now_us
 from agenttrace_mitm.pricing.calls import priced
 from agenttrace_mitm.store import open_database
@@ -24,6 +25,7 @@ def spender(user):
         one = priced(call(started_us=now_us(), **values))
         write_record(db.conn, record().model_copy(update={"call": one}))
     db.close()
+    fingerprint_key(user.home / "fingerprint.key")
     return user
 
 
@@ -46,6 +48,34 @@ def test_a_wrong_price_file_is_one_sentence(spender, words):
     assert done.returncode == 1
     assert "prices.json is wrong at models" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("words", [("db", "reprocess"), ("traces", "rebuild")])
+def test_without_the_key_nothing_is_inferred_again(spender, words):
+    """Another key would give every message another id."""
+    (spender.home / "fingerprint.key").unlink()
+    before = (spender.home / "data.db").read_bytes()
+    done = spender.types(*words)
+    assert done.returncode == 1
+    assert "recorded with a key that is not here" in done.stderr
+    assert "Copy fingerprint.key from the home folder that recorded it" in done.stderr
+    assert not (spender.home / "fingerprint.key").exists()
+    assert (spender.home / "data.db").read_bytes() == before
+    fingerprint_key(spender.home / "fingerprint.key")
+    assert spender.types(*words).returncode == 0
+
+
+def test_a_backup_says_what_it_is_without(spender):
+    key = spender.home / "fingerprint.key"
+    said = spender.types("backup", str(spender.home / "a.db")).stdout
+    assert said.splitlines()[1] == f"To go on with it in another home, take {key} along."
+
+
+@pytest.mark.parametrize("limit", ["nan", "inf", "-1"])
+def test_a_limit_that_is_no_amount(spender, limit):
+    done = spender.types("gate", "--last", "--max-cost", limit)
+    assert done.returncode == 2
+    assert "an amount of dollars" in done.stderr
 
 
 def test_a_wrong_day_is_told(spender):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.machines import DCONF, GSETTINGS, snapshot, stub
+from tests.support.machines import CRONTAB, DCONF, GSETTINGS, snapshot, stub
 
 from .conftest import COMMAND
 
@@ -31,11 +31,13 @@ class Place:
         self.settings.write_text("{}")
         stub(folder / "bin", "gsettings", GSETTINGS)
         stub(folder / "bin", "dconf", DCONF)
+        stub(folder / "bin", "crontab", CRONTAB)
         script = GATHER.replace("{anchors}", str(anchors)).replace("{bundle}", str(self.bundle))
         stub(folder / "bin", "update-ca-trust", script)
         self.environ = {
             "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
             "GSETTINGS_FILE": str(self.settings),
+            "CRONTAB_FILE": str(self.root / "crontab"),
             "AGENTTRACE_MACHINE_ROOT": str(self.root),
         }
 
@@ -109,6 +111,48 @@ def test_uninstall_without_anything_installed(user, place):
     done = user.types("uninstall")
     assert done.stdout == "This machine is as it was before.\n"
     assert snapshot(place.root) == before
+
+
+def test_uninstall_takes_our_line_out_of_the_crontab(user, place):
+    """Nobody else's, and not that of another home."""
+    table = place.root / "crontab"
+    other = user.home.with_name("home2")
+    others = f"0 1 * * * backup\n* * * * * AGENTTRACE_HOME={other} true # AgentTrace alerts\n"
+    table.write_text(others)
+    before = snapshot(place.root)
+    assert user.types("alerts", "install-cron", "--write").returncode == 0
+    assert user.types("alerts", "install-cron", "--write").returncode == 0
+    assert len(table.read_text().splitlines()) == 3
+    dry = user.types("uninstall", "--dry-run")
+    assert "Will take the line of `alerts install-cron` out of your crontab" in dry.stdout
+    assert snapshot(place.root) != before
+    done = user.types("uninstall")
+    assert "out of your crontab" in done.stdout
+    assert done.stdout.endswith("This machine is as it was before.\n")
+    assert snapshot(place.root) == before
+    table.unlink()
+    user.types("alerts", "install-cron", "--write")
+    user.types("uninstall")
+    assert not table.exists()
+
+
+def test_uninstall_says_so_when_the_crontab_cannot_be_read(user, place):
+    tool = Path(user.environ["PATH"].split(os.pathsep)[0]) / "crontab"
+    tool.write_text("#!/bin/sh\necho no permission >&2\nexit 1\n")
+    done = user.types("uninstall")
+    assert done.returncode == 0
+    assert "no permission" in done.stdout
+    assert "as it was before" not in done.stdout
+
+
+def test_the_cron_line_works_before_the_first_start(user, place):
+    """The shell opens its log before anything of ours runs."""
+    user.home.joinpath("config.json").unlink()
+    user.home.rmdir()
+    user.types("alerts", "install-cron", "--write")
+    line = (place.root / "crontab").read_text().strip().removeprefix("* * * * * ")
+    subprocess.run(["/bin/sh", "-c", line], env={"PATH": "/usr/bin:/bin"}, check=False)
+    assert "There is no database" in (user.home / "logs" / "alerts.log").read_text()
 
 
 @pytest.mark.parametrize("remedy", [["uninstall"], ["doctor", "--quick", "--fix"]], ids=" ".join)

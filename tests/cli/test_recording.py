@@ -167,6 +167,75 @@ def test_detached_it_goes_on_until_it_is_stopped(user):
     assert user.types("status").returncode == 1
 
 
+def test_the_first_start_says_what_is_kept_and_how_to_choose(user):
+    """Once, whether or not there is a database already."""
+    assert user.types("token", "create", "me").returncode == 0
+    assert (user.home / "data.db").exists()
+    choices = '{"privacy_tier": 1}'
+    assert choices in user.types("start", "--detach", "--no-open").stdout
+    again = user.types("start", "--detach", "--no-open").stdout
+    assert "Keeps tier 3" in again
+    assert choices not in again
+
+
+def test_the_first_run_says_what_is_kept_in_a_line(user):
+    """Not where silence was asked for; once."""
+
+    def said(*options):
+        command = ["run", "--privacy-tier", "2", *options, "--", "sh", "-c", "echo mine >&2"]
+        done = user.types(*command)
+        until(lambda: user.types("status").returncode == 1)
+        return done.stderr.partition("mine\n")[0]
+
+    assert said("--quiet") == ""
+    line = said()
+    assert line.startswith("agenttrace-mitm: keeps tier 2 (conversation: ")
+    assert f"for 30 days, in {user.home / 'data.db'};" in line
+    assert line.count("\n") == 1
+    assert said() == ""
+
+
+def test_stop_says_that_shells_lead_nowhere(user):
+    """Where `env` was asked for, or in a shell that has its variables."""
+    start = ["start", "--detach", "--no-open"]
+    assert user.types(*start).returncode == 0
+    assert user.types("env").returncode == 0
+    first, second = user.types("stop").stdout.splitlines()
+    assert first == "Stopped."
+    assert 'eval "$(agenttrace-mitm env --unset)"' in second
+    assert user.types(*start).returncode == 0
+    assert user.types("stop").stdout == "Stopped.\n"
+    assert user.types(*start).returncode == 0
+    assert "env --unset" in user.types("stop", AGENTTRACE_SAVED_ENV="e30=").stdout
+    assert "env --unset" in user.types("stop", AGENTTRACE_SAVED_ENV="e30=").stderr
+    assert user.types(*start).returncode == 0
+    assert user.types("env").returncode == 0
+    assert "env --unset" in user.types("uninstall").stdout
+
+
+def test_ctrl_c_says_that_shells_lead_nowhere(user, started):
+    assert user.types("env").returncode == 0
+    started.send_signal(signal.SIGINT)
+    assert "env --unset" in started.stdout.read()
+
+
+def test_env_leads_to_where_the_proxy_listens(user):
+    """Though it was said to `start` alone."""
+    assert user.types("start", "--detach", "--no-open", "--proxy-host", "127.0.0.2").returncode == 0
+    assert "HTTPS_PROXY=http://127.0.0.2:" in user.types("env").stdout
+    show = ["sh", "-c", "echo $HTTPS_PROXY"]
+    assert "http://127.0.0.2:" in user.types("run", "--quiet", "--", *show).stdout
+    assert user.types("run", "--quiet", "--", *PYTHON).stdout == "200\n"
+
+
+def test_serve_makes_no_database(user):
+    """A name with a slip in it is no new one."""
+    done = user.types("serve", "--db", str(user.home / "typo.db"))
+    assert done.returncode == 1
+    assert f"There is no database at {user.home / 'typo.db'}" in done.stderr
+    assert not (user.home / "typo.db").exists()
+
+
 def test_serve_shows_pages_alone(user):
     assert user.types("run", "--quiet", "--", "true").returncode == 0
     until(lambda: user.types("status").returncode == 1)

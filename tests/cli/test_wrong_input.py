@@ -82,6 +82,20 @@ def test_a_wrong_value_names_its_source(user):
     )
 
 
+def test_words_that_no_zone_proxy_or_host_is_called(user):
+    """Found when it starts: later, no alert would be checked and no call would arrive."""
+    said = complaint(user, "--upstream-proxy", "not a url")
+    assert "--upstream-proxy on the command line" in said
+    said = complaint(user, AGENTTRACE_TIME_ZONE="Mars/Base")
+    assert "AGENTTRACE_TIME_ZONE in the environment" in said
+    config = json.loads((user.home / "config.json").read_text())
+    config["upstream_map"] = {"api.anthropic.com": "foo bar"}
+    (user.home / "config.json").write_text(json.dumps(config))
+    said = complaint(user)
+    assert "'upstream_map' in " in said
+    assert "'foo bar'" in said
+
+
 @pytest.mark.parametrize("content", [None, "no certificate here\n"], ids=["missing", "rubbish"])
 def test_a_wrong_ca_file(user, tmp_path, content):
     file = tmp_path / "ca.pem"

@@ -88,6 +88,41 @@ async def test_one_agent_adds_up(busy, ask):
     assert page.count("<svg") >= 4
 
 
+async def test_a_tool_that_fails_leads_to_its_latest_failure(busy, ask, get):
+    found = (await ask(busy, ".json?range=90d&agent=coder-search")).json()
+    page = (await ask(busy, "?range=90d&agent=coder-search")).text
+    latest = """
+        select t.call_id, c.trace_id, t.span_id
+        from tool_calls t join llm_calls c on c.id = t.call_id
+        where c.agent_id = 'coder-search' and t.name = ? and t.is_error
+        order by t.started_us desc limit 1
+    """
+    db = sqlite3.connect(busy)
+    failing = [tool for tool in found["tools"] if tool["failed"]]
+    assert failing
+    for tool in failing:
+        told = tool["last_failed"]
+        row = db.execute(latest, (tool["name"],)).fetchone()
+        assert (told["call_id"], told["trace_id"], told["span_id"]) == row
+        step = f"/-/agenttrace/traces/{told['trace_id']}?step={told['span_id']}"
+        assert f'href="{step}#s-{told["span_id"]}"' in page
+        assert f'id="s-{told["span_id"]}" open>' in (await get(step)).text
+    assert not [t for t in found["tools"] if t["last_failed"] and not t["failed"]]
+
+
+async def test_latest_sessions_say_what_was_asked(busy, ask, get):
+    found = (await ask(busy, ".json?range=90d&agent=coder-search")).json()["sessions"]
+    listed = (await get("/-/agenttrace/sessions.json?range=90d&agent=coder-search")).json()
+    asked = {one["session_id"]: one["first_prompt"] for one in listed["sessions"]}
+    page = (await ask(busy, "?range=90d&agent=coder-search")).text
+    known = [one for one in found if one["session_id"] in asked]
+    assert known
+    for one in known:
+        assert one["first_prompt"] == asked[one["session_id"]]
+        assert one["first_prompt"] in page
+        assert f'href="/-/agenttrace/sessions/{one["session_id"]}"' in page
+
+
 async def test_failures_say_that_the_newest_are_meant(busy, ask, monkeypatch):
     page = (await ask(busy, "?range=90d&agent=coder-search")).text
     assert "newest 2,000 failed calls" not in page
@@ -121,7 +156,14 @@ async def test_calls_of_nobody_are_listed(database, ask):
 async def test_empty_states_say_what_to_do(database, ask):
     assert "agenttrace-mitm demo" in (await ask(database)).text
     fill(database, call(1, agent_id="a"))
-    assert "did not call" in (await ask(database, "?agent=nobody")).text
+    nobody = (await ask(database, "?agent=nobody")).text
+    assert "No agent of this name" in nobody
+    assert "quiet" not in nobody
+    earlier = (await ask(database, "?agent=a&from=2020-01-01&to=2020-01-02")).text
+    assert "did not call in this time" in earlier
+    other = (await ask(database, "?agent=a&provider=nobody")).text
+    assert "Nothing fits these filters" in other
+    assert '<a href="?range=30d&amp;agent=a">All calls of this agent</a>' in other
     assert "range=90d" in (await ask(database, "?from=2020-01-01&to=2020-01-02")).text
 
 
@@ -156,6 +198,10 @@ def test_callers_stand_to_the_left():
     x = {node.name: node.x for node in drawn.nodes}
     assert x["a"] < x["b"] < x["c"]
     assert len(drawn.arcs) == 3
+    assert [node.words for node in drawn.nodes if node.name == "a"] == [
+        "called 0 times, calls 2 times"
+    ]
+    assert drawn.arcs[0].words == "a called b 1 time, 0 failed"
     for node in drawn.nodes:
         assert 0 <= node.x <= drawn.width and 0 <= node.y <= drawn.height
 

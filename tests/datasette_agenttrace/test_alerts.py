@@ -11,6 +11,7 @@ from agenttrace_mitm import clock
 from agenttrace_mitm.alerts.checking import check
 from agenttrace_mitm.alerts.making import made
 from agenttrace_mitm.alerts.rules import RULE_TYPES
+from agenttrace_mitm.store import tokens
 from agenttrace_mitm.store.alerting import AlertStore
 from datasette_agenttrace.alerts import wording
 from datasette_agenttrace.alerts.wording import said
@@ -51,6 +52,44 @@ async def test_the_page_says_what_fires_and_why(database, store, noon, headers, 
     assert tags.count("h1") == tags.count("main") == 1
 
 
+ADDRESS = "https://hooks.slack.com/services/T0/B0/s3cr3t"
+
+
+@pytest.mark.parametrize(
+    ("where", "answers"),
+    [
+        ("alert_rules", 200), ("alert_rules.json?_shape=array", 200), ("alert_rules.csv", 200),
+        ("alert_rules?deliver__contains=s3c", 200), ("alert_rules.json?_facet=deliver", 200),
+        ("alert_deliveries.json", 200), ("alert_deliveries.csv?_size=max", 200),
+        (".json?sql=select+deliver+from+alert_rules", 200),
+        (".json?sql=select+x.%22DELIVER%22+as+y+from+main.Alert_Rules+as+x", 200),
+        (".json?sql=with+a+as+(select+*+from+alert_rules)+select+hex(deliver)+from+a", 200),
+        (".json?sql=select+group_concat(target)+from+alert_deliveries", 200),
+        (".json?sql=select+value+from+alert_rules,+json_each(deliver)", 200),
+        (".json?sql=select+name+from+alert_rules+where+deliver+like+'%25s3c%25'", 200),
+        (".json?sql=select+data+from+sqlite_dbpage", 400),
+    ],
+)  # fmt: skip
+async def test_sql_sees_no_addresses_of_webhooks(
+    database, store, noon, headers, serve, where, answers
+):
+    """Whoever may read may ask any SQL, and need not be able to write into somebody's Slack."""
+    fill(database, call(1, outcome="error", agent_id="bot"))
+    errors(store, deliver=(ADDRESS,))
+    check(store, NOON + 1000, None, "")
+    reader = {"x-api-key": tokens.create(database, "reader", ["read"])}
+    address = f"/data{where}" if where.startswith(".") else f"/data/{where}"
+    answer = await serve(database).client.get(address, headers=reader)
+    assert answer.status_code in (200, answers)
+    for secret in ("s3cr3t", "S3CR3T", ADDRESS.encode().hex(), ADDRESS.encode().hex().upper()):
+        assert secret not in answer.text.replace(address, "")
+    if "like" in where:
+        assert answer.json()["rows"] == [], "nor can it be guessed letter by letter"
+    [rule] = store.rules()
+    assert rule.deliver == (ADDRESS,), "who sends them knows"
+    assert [one.target for one in store.deliveries()] == [ADDRESS]
+
+
 async def test_the_overview_says_what_fires(database, store, noon, headers, serve):
     fill(database, call(1, outcome="error", agent_id="<b>bot"))
     home = serve(database).client
@@ -66,6 +105,24 @@ async def test_the_overview_says_what_fires(database, store, noon, headers, serv
     with sqlite3.connect(database) as db:
         db.execute("drop table alert_firings")  # as in a file to share
     assert (await home.get("/-/agenttrace", headers=headers)).status_code == 200
+
+
+async def test_the_page_says_that_nobody_checks(database, store, noon, headers, serve, monkeypatch):
+    errors(store)
+    check(store, NOON + 1000, None, "")
+    client = serve(database).client
+    assert "not been checked" not in (await client.get(ALERTS, headers=headers)).text
+    store.could_not_check("the moon is full")
+    monkeypatch.setattr(clock, "now_us", lambda: NOON + 11 * 60 * 10**6)
+    page = (await client.get(ALERTS, headers=headers)).text
+    assert "Alerts have not been checked since" in page
+    assert "the moon is full" in page
+    assert "Checked every minute" not in page
+    said = (await client.get(f"{ALERTS}.json", headers=headers)).json()
+    assert said["unchecked_since_us"] == NOON + 1000
+    assert said["rules"][0]["state"] == "unknown"
+    check(store, clock.now_us(), None, "")
+    assert "not been checked" not in (await client.get(ALERTS, headers=headers)).text
 
 
 def test_settings_are_said_in_words():

@@ -10,12 +10,20 @@ from urllib.parse import quote
 
 import pytest
 
-from agenttrace_mitm import clock
+from agenttrace_mitm import clock, health
+from agenttrace_mitm.errors import StoreError
 from agenttrace_mitm.model import Record
 from agenttrace_mitm.settings import Settings
-from agenttrace_mitm.store import histograms, rollups, tokens
+from agenttrace_mitm.store import (
+    histograms,
+    open_database,
+    queries,
+    rollups,
+    session_sums,
+    tokens,
+)
 from agenttrace_mitm.store.rows import write_record
-from datasette_agenttrace import site
+from datasette_agenttrace import bills, site
 from datasette_agenttrace.api import ENDPOINTS, counted
 from datasette_agenttrace.api.events import Bucket
 from datasette_agenttrace.api.openapi import described
@@ -69,6 +77,12 @@ async def test_a_token_is_good_for_its_scope(database, token, serve, scope, meth
         body = {"json": CALL} if method == "POST" else {}
         answer = await client.request(method, path, headers=headers, **body)
         assert answer.status_code == status
+
+
+def test_no_token_is_called_what_the_audit_calls_the_access_token(database):
+    with pytest.raises(StoreError, match="'owner' is what the audit calls the access token"):
+        tokens.create(database, "owner", ["read"])
+    assert tokens.all_tokens(database) == []
 
 
 async def test_a_revoked_token_is_good_for_nothing(database, token, serve):
@@ -315,6 +329,61 @@ async def test_totals_equal_sql(database, api):
     assert mine["calls"] == db.execute(sql, (since,)).fetchone()[0]
 
 
+async def test_a_series_from_the_beginning_begins_with_the_first_call(database, api):
+    """Without `from`: all of it, or the word that it is too long; never the oldest part alone."""
+    minute, days = 60_000_000, 86_400_000_000
+    fill(
+        database,
+        *(call(n, started_us=NOON - n * minute, agent_id="new", provider="openai")
+          for n in range(1, 4)),
+    )  # fmt: skip
+    series = "/stats/timeseries?range=custom&bucket=minute"
+    assert sum(step["calls"] for step in (await api(series))["series"]) == 3
+    fill(database, call(9, started_us=NOON - 4 * days, agent_id="old", provider="old"))
+    refused = await api(series, 400)
+    assert "more than 5,000 steps" in refused["error"]
+    assert (await api(f"{series}&to=2026-11-30", 400)) == refused
+    for narrower in ("agent_id=new", "provider=openai", "agent_id=nobody", "from=2026-11-20"):
+        await api(f"{series}&{narrower}")
+    hours = (await api("/stats/timeseries?range=custom&bucket=hour"))["series"]
+    assert sum(step["calls"] for step in hours) == 4
+
+
+async def test_failed_and_unpriced_mean_the_same_everywhere(database, api):
+    """What its client cancelled did not fail; what nobody could price is in no sum of costs."""
+    ended = [
+        ("ok", {"cost_nano_usd": 5, "usage_source": "reported"}),
+        ("ok", {"usage_source": "reported"}),
+        ("cancelled", {"usage_source": "none"}),
+        ("error", {"usage_source": "none"}),
+        ("interrupted", {"usage_source": "partial", "cost_nano_usd": 2}),
+    ]
+    for n, (outcome, given) in enumerate(ended):
+        one = records.call(
+            id=f"one-{n}", started_us=NOON - n, session_id="s", trace_id="t", outcome=outcome,
+            **given,
+        )  # fmt: skip
+        db = open_database(database).conn
+        write_record(db, Record(call=one))
+        db.close()
+    expected = (5, 2, 2)
+    total = queries.totals(database)[0]
+    assert (total.calls, total.errors, total.unpriced) == expected
+    gate = session_sums.sums(database, "s")
+    assert (gate.calls, gate.errors, gate.unpriced) == expected
+    said = await api("/stats/summary?range=7d")
+    assert (said["calls"], said["failed"], said["unpriced"]) == expected
+    [step] = (await api("/stats/timeseries?range=24h&bucket=day"))["series"]
+    assert (step["calls"], step["failed"]) == expected[:2]
+    costs = await api.client.get("/-/agenttrace/costs.json?range=7d", headers=api.headers)
+    page = costs.json()["totals"]
+    assert (page["calls"], page["failed"], page["unpriced"]) == expected
+    db = open_database(database).conn
+    bill = bills.bills(db, "session_id", ["s"])["s"]
+    assert (bill.calls, bill.failed, bill.unpriced) == expected
+    db.close()
+
+
 @pytest.mark.parametrize("names", [[], ["agent_id"], ["provider", "model"]])
 @pytest.mark.parametrize("step", ["hour", "day"])
 def test_a_stretch_of_time_adds_up_from_rollups_and_its_ends(database, names, step):
@@ -463,7 +532,9 @@ def test_every_reference_leads_somewhere():
     text = json.dumps(said)
     import re
 
-    for name in set(re.findall(r"#/components/schemas/([^\"]+)", text)):
+    names = set(re.findall(r"#/components/schemas/([^\"]+)", text))
+    assert {"Calls", "Problem", "Series"} <= names
+    for name in names:
         assert name in said["components"]["schemas"]
 
 
@@ -479,3 +550,25 @@ async def test_health(database, api):
     fill(database, *CALLS)
     said = await api("/health")
     assert (said["status"], said["calls"]) == ("ok", len(CALLS))
+    assert (said["recorder"], said["waiting_calls"]) == (None, None), "a plain Datasette"
+
+
+async def test_health_says_why_it_is_degraded(database, headers, serve):
+    """The recorder's own word, its silence, and that there is none."""
+    home = database.parent
+    served = serve(database)
+    site.announce(served, site.Server(home / "token", settings=Settings(home=home)))
+    api = Api(served.client, headers)
+    said = await api("/health")
+    assert (said["status"], said["recorder"]) == ("degraded", False)
+    assert said["reasons"] == ["nothing records: no recorder runs"]
+    run = home / "run"
+    health.say(run, "recorder", {"spooled_calls": 0, "lag_seconds": 0.5})
+    said = await api("/health")
+    assert (said["status"], said["recorder"], said["reasons"]) == ("ok", True, [])
+    figures = {"spooled_calls": 93, "lag_seconds": 40}
+    health.say(run, "recorder", figures, trouble="the disk is full")
+    said = await api("/health")
+    assert said["status"] == "degraded"
+    assert said["reasons"] == ["the disk is full: 93 calls wait in the spool"]
+    assert (said["waiting_calls"], said["lag_seconds"]) == (93, 40)

@@ -257,13 +257,13 @@ async def test_a_call_tells_its_whole_story(database, get):
     assert "There is one." not in before
     assert 'href="#added"' not in before, "all of it is its own"
     assert "x-request-id" in before
-    assert "first content: 20 ms" in before
+    assert "first content: 20\N{NO-BREAK SPACE}ms" in before
 
 
 async def test_curl_repeats_the_request_without_the_key(database, get):
     store(database, *TALK)
     page = (await get(f"{CALLS}/call-009")).text
-    command = re.search(r"(curl -X POST.*?)</code>", page, re.DOTALL)[1]
+    command = re.search(r"(curl -g -X POST.*?)</code>", page, re.DOTALL)[1]
     assert "https://api.openai.com/v1/responses" in command
     assert "$OPENAI_API_KEY" in command
     assert "content-type: application/json" in command

@@ -387,6 +387,20 @@ def test_dates_are_days_of_utc():
     assert (asked.first_date, asked.last_date) == ("2026-11-20", "2026-11-20")
 
 
+def test_a_time_that_is_left_open_ends_where_it_is_said_to():
+    asked = asked_of({"from": "", "to": "2026-11-10"}, TODAY)
+    assert (asked.first_date, asked.last_date, asked.days) == ("2026-10-12", "2026-11-10", 30)
+    asked = asked_of({"from": "2026-11-10"}, TODAY)
+    assert (asked.first_date, asked.last_date) == ("2026-11-10", "2026-11-20")
+
+
+def test_names_are_taken_as_they_are():
+    assert asked_of({"agent": " lead", "model": " "}, TODAY).filters == {
+        "agent": " lead",
+        "model": " ",
+    }
+
+
 async def test_every_canned_query_runs(recorded, headers, serve):
     served = serve(recorded)
     site = find(served)
@@ -456,9 +470,15 @@ def test_counts_below_ten_keep_a_half(number, said):
     assert figures.compact(number) == said
 
 
-@pytest.mark.parametrize("ms, said", [(119 * 60_000, "119 m 0 s"), (7_500_000, "2 h 5 m")])
-def test_long_spans_are_hours(ms, said):
-    assert figures.duration(ms) == said
+@pytest.mark.parametrize(
+    "ms, said",
+    [(99_900, "99.9 s"), (99_960, "1 m 40 s"), (3_599_400, "59 m 59 s"), (3_599_600, "1 h 0 m"),
+     (91 * 60_000, "1 h 31 m"), (7_500_000, "2 h 5 m"), (47 * 3_600_000, "47 h 0 m"),
+     (172_770_000, "2 d 0 h"), (310 * 3_600_000, "12 d 22 h")],
+)  # fmt: skip
+def test_long_spans_are_hours_and_days(ms, said):
+    """And no line ends inside one."""
+    assert figures.duration(ms) == said.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 @pytest.mark.parametrize("name", ["a\0b", "\ufffe'\"<b>", "ü" * 300])

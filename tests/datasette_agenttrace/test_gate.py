@@ -9,6 +9,7 @@ import pytest
 from datasette.app import Datasette
 
 from agenttrace_mitm import access
+from agenttrace_mitm.store import open_database
 from datasette_agenttrace import site
 
 PATHS = (
@@ -102,13 +103,15 @@ async def test_a_token_opens(stranger, token, name, value):
         {"x-api-key": ""},
         {"x-api-key": "é"},
         {"x-api-key": "{}x"},
-        {"cookie": "agenttrace={}"},
-        {"cookie": "agenttrace="},
-        {"cookie": "agenttrace"},
+        {"cookie": "{name}={}"},
+        {"cookie": "{name}="},
+        {"cookie": "{name}"},
+        {"cookie": "agenttrace={value}"},
     ],
 )
 async def test_anything_else_does_not(stranger, token, headers):
-    sent = {name: value.format(token).encode() for name, value in headers.items()}
+    cookie = {"name": access.cookie_name(token), "value": access.cookie_value(token)}
+    sent = {name: value.format(token, **cookie).encode() for name, value in headers.items()}
     assert (await stranger.get("/", headers=sent)).status_code == 401
 
 
@@ -157,11 +160,36 @@ async def test_the_cookie_survives_a_restart_but_not_a_reset(browser, token, dat
     assert (await browser.get("/data")).status_code == 401
 
 
+async def test_two_instances_on_one_host_leave_each_other_signed_in(
+    browser, token, database, serve, tmp_path
+):
+    """A demo beside the real one: a browser keeps cookies by host, whatever the port."""
+    await log_in(browser, token)
+    other = tmp_path / "other"
+    other.mkdir()
+    open_database(other / "data.db").close()
+    other_token = access.reset_token(other / "token")
+    demo = httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=serve(other / "data.db").app()),
+        base_url="http://localhost",
+        cookies=browser.cookies,
+    )
+    assert (await demo.get("/data")).status_code == 401, "the one's cookie is not the other's"
+    await log_in(demo, other_token)
+    both = dict(demo.cookies)
+    assert len(both) == 2
+    browser.cookies.update(both)
+    assert (await browser.get("/data")).status_code == 200
+    assert (await demo.get("/data")).status_code == 200
+    left = await demo.post("/-/agenttrace/logout")
+    assert left.headers["set-cookie"].startswith(access.cookie_name(other_token))
+
+
 async def test_strange_cookies_of_other_programs_do_not_lock_us_out(browser, token):
     await log_in(browser, token)
-    value = browser.cookies["agenttrace"]
+    [(name, value)] = browser.cookies.items()
     browser.cookies.clear()
-    cookie = f'bad[name]="{{x: 1}}"; other=a=b; agenttrace={value}; \x7f=1'
+    cookie = f'bad[name]="{{x: 1}}"; other=a=b; {name}={value}; \x7f=1'
     assert (await browser.get("/data", headers={"cookie": cookie})).status_code == 200
 
 

@@ -98,9 +98,34 @@ async def test_the_overview_says_how_recording_fares(database, headers, home, se
     page = (await served.client.get("/-/agenttrace", headers=headers)).text
     assert "1 of 1 processes up, 1 restart." in page
     assert "1.2k calls recorded" in page
-    assert "lag 1.5 s" in page
+    assert "lag 1.5\N{NO-BREAK SPACE}s" in page
     said = (await served.client.get("/-/agenttrace/overview.json", headers=headers)).json()
     assert said["fares"]["held_calls"] is None
+
+
+async def test_a_trouble_is_said_where_people_look(database, headers, home, serve):
+    """On top of the Overview, before there are calls too, and as figures to alert on."""
+    health.say(
+        home / "run", "recorder", {"lag_seconds": 70, "spooled_calls": 93, "spool_bytes": 7},
+        trouble="the disk is full",
+    )  # fmt: skip
+    served = serve(database)
+    for calls in (0, 1):
+        fill(database, *(call(n) for n in range(calls)))
+        page = (await served.client.get("/-/agenttrace", headers=headers)).text
+        assert "The disk is full: 93 calls wait in the spool." in page
+        assert "Nothing to report" not in page
+    assert "93 wait, lag 70.0 s" in page
+    found = read((await served.client.get(METRICS, headers=headers)).text)
+    nothing: frozenset[tuple[str, str]] = frozenset()
+    assert found["agenttrace_recording_troubles"] == {nothing: 1}
+    assert found["agenttrace_spooled_calls"] == {nothing: 93}
+    assert found["agenttrace_recorder_lag_seconds"] == {nothing: 70}
+    health.say(home / "run", "recorder", {"lag_seconds": 0})
+    found = read((await served.client.get(METRICS, headers=headers)).text)
+    assert found["agenttrace_recording_troubles"] == {nothing: 0}
+    page = (await served.client.get("/-/agenttrace", headers=headers)).text
+    assert "in trouble" not in page
 
 
 def test_every_metric_is_documented():

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from agenttrace_mitm import clock
+from agenttrace_mitm import clock, health
+from agenttrace_mitm.store import tokens
 from datasette_agenttrace import figures, live
 from datasette_agenttrace.asking import DAY_US
 from datasette_agenttrace.overview.queries import spent
@@ -167,3 +168,54 @@ async def test_streams_end_when_the_server_is_told_to_stop(database, serve, monk
     monkeypatch.setattr(live, "stopping", lambda: True)
     async with asyncio.timeout(NEVER_S):
         await page.task
+
+
+async def test_another_file_under_the_name_is_shown(database, headers, serve):
+    """Moved away while pages are open: they are told, and show what is recorded then."""
+    fill(database, *(call(n) for n in range(3)))
+    served = serve(database)
+    calls = "/data.json?sql=select+count(*)+from+llm_calls&_shape=arrayfirst"
+    asked = [served.client.get(calls, headers=headers) for _ in range(8)]  # by several threads
+    assert [answer.json() for answer in await asyncio.gather(*asked)] == [[3]] * 8
+    page = Open(served)
+    await page.until(b"retry")
+    moved = database.with_name("moved.db")
+    for end in ("", "-wal", "-shm"):
+        if (part := database.with_name(database.name + end)).exists():
+            part.rename(moved.with_name(moved.name + end))
+    places = (calls, "/data", "/-/agenttrace", "/api/health", "/api/events/export?format=csv")
+    for place in places:
+        answer = await served.client.get(place, headers=headers)
+        assert answer.status_code == 503, place
+        assert "moved or deleted" in answer.text
+        assert (await served.client.get(place)).status_code == 401
+    named = {"x-api-key": f"{tokens.PREFIX}somebody"}  # who that is would be in the file
+    assert (await served.client.get("/api/health", headers=named)).status_code == 503
+    assert not database.exists(), "nobody but the recorder begins a new one"
+
+    database.touch()  # so it begins, before it has tables
+    assert (await served.client.get(calls, headers=headers)).json() == [3]
+    fill(database, call(1))
+    await page.until(b"event: recorded")
+    asked = [served.client.get(calls, headers=headers) for _ in range(8)]
+    assert [answer.json() for answer in await asyncio.gather(*asked)] == [[1]] * 8
+    said = (await served.client.get("/-/agenttrace/overview.json", headers=headers)).json()
+    assert said["costs"]["totals"]["calls"] == 1
+    assert (await served.client.get("/data/llm_calls", headers=headers)).status_code == 200
+    fill(database, call(2))
+    await page.until(b"event: recorded")
+    assert (await served.client.get(calls, headers=headers)).json() == [2]
+    page.closed.set()
+    await page.task
+
+
+async def test_open_pages_hear_of_trouble(database, home, serve, monkeypatch):
+    """Nobody can write then, which is how they hear of everything else."""
+    monkeypatch.setattr(live, "TROUBLES_TICKS", 1)
+    page = Open(serve(database))
+    await page.until(b"retry")
+    for trouble in ("the disk is full", ""):
+        health.say(home / "run", "recorder", {}, trouble=trouble)
+        await page.until(b"event: recorded")
+    page.closed.set()
+    await page.task

@@ -295,6 +295,13 @@ async def test_hostile_content_is_inert(talk, get):
                 assert attributes.get("src", "").startswith("/-/agenttrace/static/")
 
 
+async def test_a_session_without_changes_shows_none(talk, get):
+    talk.call([user("Hello there.")], says("Hi."), x_claude_code_session_id="s")
+    page = (await get(f"{SESSIONS}/s")).text
+    assert 'dd class="at-sub">no files<' in page
+    assert "at-plus" not in page
+
+
 async def test_megabytes_are_cut(talk, get):
     asked = [user("long story " * 150_000)]
     use = tool_use("w", "Write", file_path="p", content="line\n" * 300_000)

@@ -9,6 +9,7 @@ import pytest
 from agenttrace_mitm import clock
 from agenttrace_mitm.model import Record, StoredTrace
 from agenttrace_mitm.store import open_database
+from datasette_agenttrace.asking import DAY_US
 from datasette_agenttrace.traces import one, queries
 from datasette_agenttrace.traces.queries import load, traces_asked
 from datasette_agenttrace.traces.waterfall import critical, ordered
@@ -52,6 +53,7 @@ async def test_the_list_says_what_a_trace_took(talk, get):
     page = (await get(TRACES)).text
     assert f'href="{TRACES}/{trace_id}"' in page
     assert "Mend the parser." in page
+    assert '<small class="at-warn">1 failed</small>' in page
 
 
 async def test_figures_agree_with_plain_sql(talk, get):
@@ -92,7 +94,11 @@ async def test_a_trace_tells_its_steps_in_order(talk, get):
     assert found["failed"] == failed
     page = (await get(f"{TRACES}/{trace_id}")).text
     assert f'href="#s-{failed[0]}"' in page
-    assert f'id="s-{failed[0]}"' in page
+    assert f'id="s-{failed[0]}" open>' in page, "what failed is open, for who jumps to it"
+    assert found["tool_failures"] == 1
+    assert '<span class="at-warn">1 failed</span>, 8 steps' in page
+    last = found["steps"][-1]["span"]["span_id"]
+    assert f'id="s-{last}">' in page
     for said in ("pytest -q", "secret-result", "It needs a list.", "Mended, secret-reply."):
         assert said in page
     assert page.count("<details") == page.count("</details>")
@@ -115,12 +121,38 @@ async def test_attempts_stand_below_their_operation(talk, get):
     assert "2 tries" in (await get(f"{TRACES}/{trace_id}")).text
 
 
+async def test_pauses_between_tries_are_idle_on_both_pages(talk, get):
+    """A try of a second, a pause of a second, a try of a second."""
+    session, asked = {"x_claude_code_session_id": "s-1"}, [user("Is the server there?")]
+    talk.call(asked, {}, status=529, **session)
+    call_id = talk.call(asked, says("Yes."), x_stainless_retry_count="1", **session)
+    found = (await get(f"{TRACES}/{talk.of(call_id, 'trace_id')}.json")).json()
+    assert found["times"] == {"model_ms": 2_000, "tool_ms": 0, "idle_ms": 1_000}
+    assert found["critical_ms"] == 2_000
+    told = (await get("/-/agenttrace/sessions/s-1.json")).json()
+    assert told["prompts"][0]["times"] == told["times"] == found["times"]
+    third = pytest.approx(1000 / 3, abs=0.01)
+    first, second = found["steps"][1]["row"]["bars"]
+    assert (first, second) == ([0, third], [pytest.approx(2000 / 3, abs=0.01), third])
+    assert [len(step["row"]["bars"]) for step in found["steps"]] == [1, 2, 1, 1]
+    page = (await get(f"{TRACES}/{talk.of(call_id, 'trace_id')}")).text
+    assert "2 tries, 1.0\N{NO-BREAK SPACE}s between them" in page
+
+
+async def test_work_without_tries_takes_the_same_on_both_pages(talk, get):
+    trace_id = work(talk)
+    found = (await get(f"{TRACES}/{trace_id}.json")).json()
+    told = (await get("/-/agenttrace/sessions/s-1.json")).json()
+    assert told["prompts"][0]["times"] == found["times"]
+
+
 class Bar:
     """A span as far as the waterfall looks."""
 
     def __init__(self, span_id, parent_span_id, kind, started_us, end_us):
         self.span_id, self.parent_span_id, self.kind = span_id, parent_span_id, kind
         self.started_us, self.end_us = started_us * 10_000, end_us * 10_000
+        self.busy = ((self.started_us, self.end_us),)
 
 
 def test_the_critical_path_leaves_out_what_was_waited_for_anyway():
@@ -143,6 +175,17 @@ def test_parents_that_are_missing_or_go_in_a_circle_lose_nothing():
     ]  # fmt: skip
     assert {row.span_id for row in ordered(spans, (0, 20_000))} == set("abcd")
     assert critical(spans)[1] > 0
+
+
+async def test_a_failed_step_of_another_page_is_led_to(talk, get, monkeypatch):
+    monkeypatch.setattr(one, "PAGE_SPANS", 2)
+    trace_id = work(talk)
+    [failed] = (await get(f"{TRACES}/{trace_id}.json")).json()["failed"]
+    page = (await get(f"{TRACES}/{trace_id}")).text
+    assert f'id="s-{failed}"' not in page
+    assert f'href="{TRACES}/{trace_id}?step={failed}#s-{failed}"' in page
+    assert f'id="s-{failed}" open>' in (await get(f"{TRACES}/{trace_id}?step={failed}")).text
+    assert (await get(f"{TRACES}/{trace_id}.json?step=nowhere")).json()["first"] == 0
 
 
 async def test_a_long_trace_comes_in_pages(talk, get, monkeypatch):
@@ -292,12 +335,47 @@ def test_no_page_passes_over_all_calls(talk, monkeypatch, few):
         assert not scans or allowed, (step, statement)
 
 
+@pytest.mark.parametrize(
+    ("place", "table", "days"), [("traces", "traces", 1), ("sessions", "sessions", 7)]
+)
+async def test_what_went_on_into_a_time_is_in_it(talk, database, get, place, table, days):
+    """Work that began before midnight is today's too, as far back as the index may be walked."""
+    work(talk)
+    midnight = TODAY * DAY_US
+    listed = {}
+    for before in (1, days * DAY_US, days * DAY_US + 1):
+        with sqlite3.connect(database) as db:
+            db.execute(f"update {table} set started_us = ?", (midnight - before,))
+        found = (await get(f"/-/agenttrace/{place}.json?range=today")).json()
+        listed[before] = len(found[place])
+    assert list(listed.values()) == [1, 1, 0]
+    with sqlite3.connect(database) as db:
+        db.execute(f"update {table} set started_us = ended_us - 1, ended_us = ?", (midnight - 1,))
+    assert (await get(f"/-/agenttrace/{place}.json?range=today")).json()[place] == []
+
+
 @pytest.mark.parametrize("path", ["", "?from=2020-01-01&to=2020-01-02"])
 async def test_nothing_says_what_to_do(database, get, path):
     page = (await get(TRACES + path)).text
     assert "agenttrace-mitm demo" in page
     store(database, Record(call=call(1)))
     assert "traces rebuild" in (await get(TRACES + path)).text
+
+
+@pytest.mark.parametrize("name", ["traces", "sessions", "agents"])
+async def test_filters_that_nothing_fits_can_be_cleared(talk, get, name):
+    """How to record is told where nothing is recorded."""
+    work(talk)
+    page = (await get(f"/-/agenttrace/{name}?range=7d&provider=nobody&model=none")).text
+    assert "Nothing fits these filters" in page
+    assert '<a href="?range=7d">Clear the filters</a>' in page
+    assert '<a href="?provider=nobody&amp;model=none&amp;range=90d">look through' in page
+    earlier = (await get(f"/-/agenttrace/{name}?from=2020-01-01&to=2020-01-02")).text
+    assert f"No {name} in this time" in earlier
+    assert '<a href="?range=90d">Show the last 90 days</a>' in earlier
+    for hint in ("traces rebuild", "agenttrace-mitm run", "Clear the filters"):
+        assert hint not in earlier
+    assert "traces rebuild" not in page and "agenttrace-mitm run" not in page
 
 
 async def test_what_is_not_there_is_not_found(get):
@@ -310,6 +388,8 @@ async def test_links_lead_somewhere(talk, get):
     for path in (TRACES, f"{TRACES}/{trace_id}"):
         page = Page((await get(path)).text)
         links = {a["href"] for tag, a in page.tags if tag == "a" and a["href"].startswith("/")}
+        below = f"{TRACES}/{trace_id}" if path == TRACES else "/-/agenttrace/calls/"
+        assert any(link.startswith(below) for link in links), "of what the page is about"
         for link in links:
             answer = await get(link)
             assert answer.status_code in (200, 302), link

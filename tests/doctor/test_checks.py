@@ -6,6 +6,7 @@ import shutil
 import socket
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,11 +18,11 @@ from agenttrace_mitm.doctor import Patient, authority, database, examine, home, 
 from agenttrace_mitm.doctor import running as running_checks
 from agenttrace_mitm.doctor.runtimes import RUNTIMES, Runtime
 from agenttrace_mitm.hosts import certificate_names, hosts
-from agenttrace_mitm.launch import environment, state
+from agenttrace_mitm.launch import crontab, environment, state
 from agenttrace_mitm.launch.changes import Journal, Machine, desktop_proxy, make
 from agenttrace_mitm.settings import Settings
 from agenttrace_mitm.store import open_database
-from tests.support.machines import DCONF, GSETTINGS, snapshot, stub
+from tests.support.machines import CRONTAB, DCONF, GSETTINGS, snapshot, stub
 
 
 @pytest.fixture(autouse=True)
@@ -90,6 +91,17 @@ def test_a_home_that_is_not_there_is_not_made(tmp_path, monkeypatch, patient):
     absent = Patient(Settings(), patient.machine, {}, {}, instance.context)
     assert not [e for e in examine(absent, runtimes=False) if e.state == "wrong"]
     assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_line_in_the_crontab(patient, tmp_path, monkeypatch):
+    stub(tmp_path / "bin", "crontab", CRONTAB)
+    monkeypatch.setenv("PATH", patient.environ["PATH"])
+    monkeypatch.setenv("CRONTAB_FILE", str(tmp_path / "crontab"))
+    assert list(machine.crontab(patient)) == []
+    crontab.put(patient.settings)
+    assert states(machine.crontab(patient)) == [("crontab", "ok")]
+    patient.settings.log_folder.rmdir()
+    assert "checks no alert rule" in mended(machine.crontab, patient).said
 
 
 def test_a_home_that_others_can_read(patient):
@@ -255,6 +267,57 @@ def test_records_that_were_refused(patient):
     assert "no such column" in only(database.spool, patient).said
 
 
+def test_rules_that_nobody_checks(patient, monkeypatch):
+    from agenttrace_mitm.alerts.making import made
+    from agenttrace_mitm.doctor import alerts
+    from agenttrace_mitm.store.alerting import AlertStore
+
+    assert list(alerts.checks(patient)) == []
+    store = AlertStore(patient.settings.database)
+    store.put_rule(made(clock.now_us(), name="errors", type="error_rate", params={}))
+    assert states(alerts.checks(patient)) == [("alerts", "ok")]
+    with open_database(patient.settings.database).conn as db:
+        db.execute("update alert_rules set updated_us = 1")
+    assert only(alerts.checks, patient).state == "note"  # nothing runs that could
+    monkeypatch.setattr(alerts, "status", lambda _: {"pid": 1})
+    store.could_not_check("the moon is full")
+    found = only(alerts.checks, patient)
+    assert found.state == "wrong"
+    assert found.said.startswith("alerts have not been checked since 1970-01-01")
+    assert found.said.endswith("the moon is full")
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("client", "reason", "system", "said"),
+    [
+        ("127.0.0.1 Call.java", "disconnected", "linux", "ca install --java"),
+        ("127.0.0.1 agent.jar", "disconnected", "linux", "ca install --java"),
+        ("127.0.0.1 cli.mjs", "disconnected", "linux", "NODE_EXTRA_CA_CERTS"),
+        ("127.0.0.1 my_agent.py", "alert unknown ca", "linux", "certifi"),
+        ("127.0.0.1 gocall", "tls alert bad certificate", "linux", "SSL_CERT_FILE"),
+        ("127.0.0.1 gocall", "tls alert bad certificate", "darwin", "ca install --system"),
+        ("127.0.0.1 uv", "alert unknown ca", "linux", "rustls"),
+        ("127.0.0.1", "alert unknown ca", "linux", "base URL"),
+    ],
+)
+def test_who_does_not_trust_us_is_told_what_helps(patient, client, reason, system, said):
+    """As each of them was seen to turn our certificate down."""
+    with open_database(patient.settings.database).conn as db:
+        db.execute(
+            "insert into blind_spots (at_us, host, reason, client) values (?, ?, ?, ?)",
+            (clock.now_us(), "api.openai.com", f"refused our certificate: {reason}", client),
+        )
+    patient = replace(patient, machine=replace(patient.machine, system=system))
+    assert said in only(database.blind_spots, patient).remedy
+
+
+def test_a_mac_whose_keychain_does_not_have_our_root(patient):
+    on_a_mac = replace(patient, machine=replace(patient.machine, system="darwin"))
+    assert "keychain" in only(machine.changes, on_a_mac).said
+    assert "ca install --system" in only(machine.changes, on_a_mac).remedy
+
+
 def test_blind_spots_of_the_week(patient):
     now, day = clock.now_us(), 86_400_000_000
     reason = "the client refused our certificate: unknown CA"
@@ -274,6 +337,7 @@ def test_blind_spots_of_the_week(patient):
     assert "base URL" in found[0].remedy
 
 
+DISTRUSTS_US = "import sys; sys.exit('SSL: CERTIFICATE_VERIFY_FAILED')"
 IGNORES_US = "import sys; sys.exit('it dials its servers itself')"
 KEEPS_IT = "import sys, urllib.request as u; u.urlopen(sys.argv[1]).read(); sys.exit('no room')"
 
@@ -286,13 +350,17 @@ def test_each_runtime_makes_a_real_call(patient, monkeypatch):
         "old", ("sh",), lambda *_: ["sh", "-c", "echo no compiler >&2"], unable="compiler"
     )
     wanted = [each for each in RUNTIMES if each.name in ("python", "curl")]
-    monkeypatch.setattr(rehearsal, "RUNTIMES", [*wanted, stays_away, mute, old])
+    pins = Runtime("node", ("sh",), lambda *_: [sys.executable, "-c", DISTRUSTS_US])
+    monkeypatch.setattr(rehearsal, "RUNTIMES", [*wanted, stays_away, mute, old, pins])
     found = {finding.check: finding for finding in rehearsal.rehearse(patient)}
     assert found["python"].state == "ok"
     assert found["recorder"].state == "ok"
     assert "you are blind here" in found["stubborn"].said
     assert "it dials its servers itself" in found["stubborn"].said
+    assert "does not use the proxy" in found["stubborn"].said
     assert "--transparent" in found["stubborn"].remedy
+    assert "does not trust our root" in found["node"].said
+    assert "NODE_EXTRA_CA_CERTS" in found["node"].remedy
     assert "no room" in found["mute"].said
     assert found["old"].state == "skipped"
     assert not list(Path(tempfile.gettempdir()).iterdir())

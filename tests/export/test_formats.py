@@ -4,7 +4,10 @@ import base64
 import csv
 import io
 import json
+import os
 import sqlite3
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -134,6 +137,52 @@ def test_the_command_writes_a_private_file_whole(database, tmp_path):
     assert CliRunner().invoke(cli, ["export", "csv", "--from", "soon"]).exit_code == 2
 
 
+@pytest.mark.parametrize("before", [b"old", None], ids=["there", "not yet there"])
+def test_a_link_stays_one_and_its_file_gets_the_calls(database, tmp_path, before):
+    target, link = tmp_path / "target.csv", tmp_path / "link.csv"
+    link.symlink_to(target.name)
+    if before is not None:
+        target.write_bytes(before)
+    done = CliRunner().invoke(cli, ["export", "csv", "-o", str(link)])
+    assert done.exit_code == 0, done.output
+    assert link.is_symlink()
+    assert target.read_bytes() == exported(database, "csv")
+    assert target.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_pipe_gets_the_calls_and_stays_one(database, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    heard = []
+    reader = threading.Thread(target=lambda: heard.append(pipe.read_bytes()), daemon=True)
+    reader.start()
+    done = CliRunner().invoke(cli, ["export", "csv", "-o", str(pipe)])
+    assert done.exit_code == 0, done.output
+    assert pipe.is_fifo()
+    reader.join(10)
+    assert heard == [exported(database, "csv")]
+
+
+@pytest.mark.parametrize("shell", ["-o /dev/stdout | cat", "-o >(cat)", "-o /dev/stdout >> out"])
+def test_what_a_shell_hands_over_gets_the_calls(database, tmp_path, shell):
+    export = f"{sys.executable} -m agenttrace_mitm export csv {shell}"
+    command = f"{export}; wait $!; cat out 2>/dev/null"
+    done = subprocess.run(
+        ["bash", "-c", command], capture_output=True, check=False, cwd=tmp_path, timeout=60
+    )
+    assert done.stdout == exported(database, "csv"), done.stderr
+
+
+@pytest.mark.parametrize("output", ["", "nowhere/calls.csv", "loop", "full"])
+def test_what_cannot_be_written_is_a_sentence(database, tmp_path, output):
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "full").symlink_to("/dev/full")
+    done = CliRunner().invoke(cli, ["export", "csv", "-o", str(tmp_path / output)])
+    assert done.exit_code == 1
+    assert f"{tmp_path / output} cannot be written (" in done.output
+    assert [file.name for file in tmp_path.iterdir() if "part" in file.name] == []
+
+
 # ------------------------------------------------------------------ backup
 
 
@@ -197,7 +246,14 @@ def test_a_failed_backup_leaves_nothing(tmp_path):
         (["--last"], 2),
         (["--last", "--session", "s", "--max-errors", "1"], 2),
         (["--last", "--max-duration", "soon"], 2),
+        (["--last", "--max-duration", "nan"], 2),
         (["--last", "--max-tool-failures", "few"], 2),
+        (["--last", "--max-tool-failures", "nan"], 2),
+        (["--last", "--max-tool-failures", "nan%"], 2),
+        (["--last", "--max-cost", "nan", "--allow-unpriced"], 2),
+        (["--last", "--max-cost", "inf", "--allow-unpriced"], 2),
+        (["--last", "--max-cost", "-1", "--allow-unpriced"], 2),
+        (["--last", "--max-cost", "6", "--wait", "long"], 2),
     ],
 )
 def test_a_gate_opens_within_limits(database, words, code):
@@ -209,8 +265,38 @@ def test_a_gate_tells_people_and_programs(database, tmp_path):
     words = ["gate", "--last", "--max-cost", "2", "--max-errors", "3"]
     done = CliRunner().invoke(cli, words, env={"GITHUB_STEP_SUMMARY": str(summary)})
     assert "BEYOND" in done.output
-    assert "$6.0000 and 1 calls without a price" in done.output
+    assert "$6.0000 and 1 call without a price" in done.output
     assert "| failed calls | 1 | 3 | ✅ |" in summary.read_text()
     said = json.loads(CliRunner().invoke(cli, [*words, "--json"]).output)
     assert said["ok"] is False
     assert said["session"]["tool_failures"] == 1
+
+
+def test_a_gate_waits_for_calls_that_are_running(database):
+    """Nobody knows what they cost before they have ended."""
+
+    def outcome(said):
+        with sqlite3.connect(database) as db:
+            db.execute("update llm_calls set outcome = ? where id = 'c2'", (said,))
+
+    outcome("in_flight")
+    words = ["gate", "--last", "--max-errors", "1"]
+    done = CliRunner().invoke(cli, [*words, "--wait", "0"])
+    assert done.exit_code == 2
+    assert "1 call is still running" in done.output
+    ends = threading.Timer(0.5, outcome, ["ok"])
+    ends.start()
+    done = CliRunner().invoke(cli, words)
+    ends.join()
+    assert done.exit_code == 0, done.output
+
+
+def test_what_a_subscription_covers_is_not_spend(database):
+    with sqlite3.connect(database) as db:
+        db.execute("update llm_calls set billing = 'subscription' where id in ('c1', 'c2')")
+    done = CliRunner().invoke(cli, ["gate", "--last", "--max-cost", "3", "--allow-unpriced"])
+    assert done.exit_code == 0, done.output
+    [row] = [line.split("  ") for line in done.output.splitlines() if "not metered" in line]
+    assert row[0] == "spend"
+    assert row[1].startswith("$3.0000")
+    assert row[1].endswith("; $3.0000 not metered")

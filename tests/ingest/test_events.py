@@ -37,6 +37,12 @@ def test_a_call_is_priced_by_us():
     assert call.ended_us - call.started_us == 1_500_000
 
 
+def test_a_name_without_letters_is_none():
+    """Else sums, which know no empty names, count it elsewhere than lists do."""
+    assert one(response_model="").response_model is None
+    assert one(model="").model is None
+
+
 def test_a_price_of_the_client_is_taken_where_there_is_no_other():
     call = one(model="my-own", cost_usd=0.25)
     assert (call.cost_nano_usd, call.price_source) == (250_000_000, "client")

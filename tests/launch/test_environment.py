@@ -100,6 +100,7 @@ def test_a_damaged_note_of_the_old_values_undoes_nothing(said):
         ("http://127.0.0.1:3128", "http://127.0.0.1:3128"),
         ("socks5://proxy.corp:1080", None),
         ("http://proxy:port", None),
+        ("not a url", None),
         ("", None),
     ],
 )

@@ -7,8 +7,16 @@ from click.testing import CliRunner
 
 from agenttrace_mitm.cli import cli
 from agenttrace_mitm.errors import StoreError
-from agenttrace_mitm.model import Payload, Record, StoredSession, StoredToolCall, StoredTrace
+from agenttrace_mitm.model import (
+    Payload,
+    Record,
+    StoredPrompt,
+    StoredSession,
+    StoredToolCall,
+    StoredTrace,
+)
 from agenttrace_mitm.model.placement import Placement
+from agenttrace_mitm.privacy import keep
 from agenttrace_mitm.store import open_database, request_of
 from agenttrace_mitm.store.chains import Recent
 from agenttrace_mitm.store.revise import problems
@@ -141,6 +149,58 @@ def test_a_lower_tier_holds_no_more(database, tmp_path):
     assert BODY[:9] not in middle
     assert column(tmp_path / "2.db", "select count(*) from payloads") == [0]
     assert set(column(tmp_path / "1.db", "select privacy_tier from llm_calls")) == {1}
+
+
+@pytest.mark.parametrize("own", [1, 2])
+@pytest.mark.parametrize(
+    ("what", "key"), [("call", "id"), ("trace", "trace_id"), ("session", "session_id")]
+)
+def test_a_call_of_a_lower_tier_is_told_no_more_than_it_kept(home, tmp_path, own, what, key):
+    """Though another call, which does not come along, stored the same words whole."""
+    db = open_database(home / "data.db").conn
+    recent = Recent()
+    for tier in (3, own):
+        # Both name what the first began: so do conversations that go on at another tier.
+        one = call(
+            id=f"of-tier-{tier}", prompt_id="p", session_id=f"session-{tier}",
+            trace_id=f"trace-{tier}", thread_id="thread", privacy_tier=tier,
+        )  # fmt: skip
+        placement = Placement(
+            session=StoredSession(
+                session_id=one.session_id, cwd="/secret/folder",
+                started_us=NOON_US, ended_us=NOON_US,
+            ),
+            trace=StoredTrace(
+                trace_id=one.trace_id, call_id=one.id, root_span_id="r", name="asked in words",
+                started_us=NOON_US, ended_us=NOON_US,
+            ),
+        )  # fmt: skip
+        said = [
+            message("asked in words", 0, fingerprint="f0"),
+            message("thought by the model", 1, fingerprint="f1", role="assistant"),
+        ]
+        prompt = StoredPrompt(prompt_id="p", agent_id="a", system="instructions in words")
+        whole = Record(call=one, messages=tuple(said), placement=placement, prompt=prompt)
+        write_record(db, keep(whole, tier), recent)
+    # What the one of tier 3 began and the other goes on with.
+    db.execute("update sessions set cwd = '/secret/folder'")
+    db.execute("update traces set name = 'asked in words'")
+    assert [row[0] for row in db.execute("select privacy_tier from messages")] == [3, 3]
+    db.close()
+
+    (name,) = column(home / "data.db", f"select {key} from llm_calls where privacy_tier = {own}")
+    cut(home / "data.db", tmp_path / "slice.db", what, name, 3)
+    assert problems(tmp_path / "slice.db") == []
+    told = (tmp_path / "slice.db").read_bytes()
+    words = {
+        b"asked in words",
+        b"thought by the model",
+        b"instructions in words",
+        b"/secret/folder",
+    }
+    kept = set() if own == 1 else words - {b"thought by the model"}
+    assert {word for word in words if word in told} == kept
+    assert set(column(tmp_path / "slice.db", "select privacy_tier from messages")) == {own}
 
 
 def test_mistakes_leave_no_file(database, tmp_path):

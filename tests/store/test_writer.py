@@ -1,12 +1,16 @@
 """The writer: what it says is safe is safe, whatever the database does."""
 
+import errno
 import sqlite3
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from sqlite_utils import Database
 
+from agenttrace_mitm.errors import StoreError
 from agenttrace_mitm.model import Record
 from agenttrace_mitm.store import Event, Spool, Writer, open_database
 from agenttrace_mitm.store import writer as writer_module
@@ -146,6 +150,92 @@ def test_a_locked_database_costs_time_not_data(
     assert {row[0] for row in _rows(path, "select id from llm_calls")} == {one.call.id, two.call.id}
     assert not spool.waiting()
     assert _rows(path, "select kind from recorder_events") == [("spool_replayed",)]
+
+
+def test_a_full_disk_is_told_until_there_is_room_again(
+    tmp_path: Path, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How many calls wait, for how long, and why; then all of them are rows."""
+    monkeypatch.setattr(writer_module, "RETRY_S", 0.05)
+    path = tmp_path / "data.db"
+    open_database(path).close()
+    full = threading.Event()
+    full.set()
+
+    def opened(database: Path) -> Database:
+        db = open_database(database)
+        if full.is_set():
+            [[pages]] = db.execute("pragma page_count")
+            db.execute(f"pragma max_page_count = {pages}")  # SQLite's own "disk is full"
+        return db
+
+    monkeypatch.setattr(writer_module, "open_database", opened)
+    spool = Spool(tmp_path / "spool")
+    writer = Writer(path, spool, kept)
+    assert writer.trouble == ""
+    writer.start()
+    long = [_long() for _ in range(3)]
+    for one in long:
+        writer.put(one)
+    kept.wait_for(3)
+    writer.put(record().model_copy(update={"call": call(outcome="in_flight", ended_us=None)}))
+    kept.wait_for(4)
+    time.sleep(0.1)
+    figures = writer.figures()
+    assert writer.trouble == "the disk is full"
+    assert figures["spooled_calls"] == 3, "a call under way does not wait"
+    assert figures["lag_seconds"] >= 0.1
+    full.clear()
+    for _ in range(200):
+        if not writer.trouble:
+            break
+        time.sleep(0.05)
+    writer.stop()
+    assert _rows(path, "select count(*) from llm_calls where outcome <> 'in_flight'") == [(3,)]
+    assert writer.trouble == ""
+    assert (writer.figures()["spooled_calls"], writer.figures()["lag_seconds"]) == (0, 0)
+    [[told]] = _rows(path, "select detail from recorder_events where kind = 'spool_replayed'")
+    assert str(told).startswith("3 calls had waited in the spool, the first for ")
+
+
+def test_what_an_earlier_recorder_spooled_is_counted(
+    tmp_path: Path, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It began again in the middle of the outage."""
+    monkeypatch.setattr("agenttrace_mitm.store.opening.BUSY_TIMEOUT_MS", 20)
+    monkeypatch.setattr(writer_module, "RETRY_S", 0.02)
+    path = tmp_path / "data.db"
+    open_database(path).close()
+    quoting = record('"outcome":"in_flight"')
+    Spool(tmp_path / "spool").add([quoting, record("another")])
+    lock = sqlite3.connect(path, isolation_level=None)
+    lock.execute("begin immediate")
+    writer = Writer(path, Spool(tmp_path / "spool"), kept)
+    writer.start()
+    for _ in range(200):
+        if writer.figures()["spooled_calls"]:
+            break
+        time.sleep(0.02)
+    assert writer.figures()["spooled_calls"] == 2
+    assert writer.trouble == "another program keeps the database locked"
+    lock.execute("rollback")
+    writer.stop()
+    assert _rows(path, "select count(*) from llm_calls") == [(2,)]
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "the disk is full"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), "the disk is full"),
+        (OSError(errno.EIO, "broken"), "the database cannot be written ([Errno 5] broken)"),
+    ],
+)
+def test_an_outage_has_a_reason(tmp_path: Path, error: OSError, said: str) -> None:
+    assert writer_module.why(error, tmp_path / "data.db") == said
+    wrapped = StoreError("data.db cannot be opened", "Choose another")
+    wrapped.__cause__ = error
+    assert writer_module.why(wrapped, tmp_path / "data.db") == said
 
 
 def test_a_torn_spool_file_gives_its_whole_records(tmp_path: Path) -> None:

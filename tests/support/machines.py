@@ -40,6 +40,15 @@ said = json.load(open(path)) if os.path.exists(path) else {{}}
 name = "org.gnome." + ".".join(folders) + " " + key
 print(said.get(name, ""))
 """
+CRONTAB = """#!/bin/sh
+# A crontab in a file.
+case "$1" in
+-) exec cat >"$CRONTAB_FILE" ;;
+-r) exec rm "$CRONTAB_FILE" ;;
+esac
+[ -f "$CRONTAB_FILE" ] || {{ echo "no crontab for me" >&2; exit 1; }}
+exec cat "$CRONTAB_FILE"
+"""
 
 
 def stub(folder: Path, name: str, text: str) -> None:

@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from ...store.counting import FAILED
 from .. import words
 from ..moments import MINUTE_US
 from ..rule_type import (
@@ -17,8 +18,6 @@ from ..rule_type import (
     calls_behind,
     filters,
 )
-
-FAILED = "outcome in ('error', 'interrupted')"
 
 
 class ErrorRate(Params):

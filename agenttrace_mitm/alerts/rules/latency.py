@@ -36,6 +36,9 @@ class Latency(Params):
     per: Per = Field("all", description="judge all together, or each agent, model ... by itself")
 
 
+_OF = {"latency_ms": "", "ttft_ms": " of first tokens", "ttfb_ms": " of first bytes"}
+
+
 def ask(p: Latency, at: At) -> Question:
     """The latencies of the calls that were answered."""
     clauses, given = filters(p)
@@ -58,7 +61,9 @@ def judge(row: Row, p: Latency, at: At) -> Verdict:
     evidence = {"subject": row["subject"], "calls": len(took), "percentile_ms": found}
     if len(took) < p.min_calls:
         return Verdict(False, f"{when}, too few to judge", found, evidence=evidence)
-    told = f"percentile {p.percentile:g} of {p.measure} is {found:,.0f} ms over {when}"
+    told = (
+        f"{words.ordinal(p.percentile)} percentile{_OF[p.measure]} {words.duration(found)}, {when}"
+    )
     return Verdict(found >= p.threshold_ms, told, found, evidence=evidence)
 
 

@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from ...store.counting import UNPRICED
 from .. import words
 from ..moments import MINUTE_US
 from ..rule_type import (
@@ -18,10 +19,7 @@ from ..rule_type import (
     filters,
 )
 
-UNPRICED = (
-    "cost_nano_usd is null and outcome not in ('error', 'in_flight') and duplicate_of is null"
-    " and usage_source in ('reported', 'partial')"
-)
+WITH_USAGE = f"{UNPRICED} and usage_source in ('reported', 'partial')"
 
 
 class UnpricedCalls(Params):
@@ -39,7 +37,7 @@ def ask(p: UnpricedCalls, at: At) -> Question:
         select {SUBJECTS[p.per]} as subject, count(*) as calls, max(unpriced_reason) as reason
         from llm_calls
         where started_us >= :since_us and started_us < :now_us and {MODEL_CALLS}
-          and {UNPRICED}{clauses}
+          and {WITH_USAGE}{clauses}
         group by 1
     """
     since_us = at.now_us - p.window_minutes * MINUTE_US
@@ -59,7 +57,7 @@ def judge(row: Row, p: UnpricedCalls, at: At) -> Verdict:
 def calls(p: UnpricedCalls, at: At, subject: str) -> Question:
     """The calls."""
     since_us = at.now_us - p.window_minutes * MINUTE_US
-    return calls_behind(UNPRICED, p, p.per, subject, since_us=since_us, until_us=at.now_us)
+    return calls_behind(WITH_USAGE, p, p.per, subject, since_us=since_us, until_us=at.now_us)
 
 
 RULE = RuleType(

@@ -7,24 +7,37 @@ from datasette.utils.asgi import Response
 from agenttrace_mitm import clock
 
 from .. import charts, figures
-from ..asking import LABELS, Asked, arguments_of, asked_of
+from ..asking import LABELS, Asked, arguments_of, asked_of, clauses
 from ..costs import drawings
 from ..page import PREFIX, NoAnswer, Page, as_json, query_address, reading, render, site_of, today
 from ..site import Datasette
 from ..sum_cells import cells
+from ..sums import ROLLED
 from . import one, queries
 from .drawing import drawing
 from .one import OneAgent
 from .queries import Agents
 
 SQL = """\
+with found as (
+    select agent_id, calls, failed, tokens_in, tokens_out,
+           case when billing in ('metered', '') then cost_nano_usd end as cost_nano_usd
+    from rollup_day
+    where kind in ('llm', 'auxiliary') and day >= :first_day and day <= :last_day{rolled}
+    union all
+    -- Rollups are of calls that have ended.
+    select coalesce(agent_id, ''), 1, 0, null, null, null
+    from llm_calls
+    where outcome = 'in_flight' and kind in ('llm', 'auxiliary')
+      and started_us >= :first_day * 86400000000
+      and started_us < (:last_day + 1) * 86400000000{running}
+)
 select agent_id, sum(calls) as calls, sum(failed) as failed,
-       sum(case when billing in ('metered', '') then cost_nano_usd end) * 1e-9 as cost_usd,
-       sum(tokens_in) as tokens_in, sum(tokens_out) as tokens_out
-from rollup_day
-where kind in ('llm', 'auxiliary') and day >= :first_day and day <= :last_day
+       sum(cost_nano_usd) * 1e-9 as cost_usd, sum(tokens_in) as tokens_in,
+       sum(tokens_out) as tokens_out
+from found
 group by agent_id
-order by cost_usd desc"""
+order by cost_usd desc, calls desc, agent_id"""
 
 
 async def view(datasette: Datasette, request: Any) -> Response:
@@ -67,8 +80,12 @@ async def _load(datasette: Datasette, asked: Asked) -> Agents | OneAgent:
 
 
 def _sql_address(datasette: Datasette, database: str, asked: Asked) -> str:
+    sql = SQL.format(
+        rolled="".join(f"\n      and {ROLLED[name]} = :{name}" for name in asked.filters),
+        running=clauses(asked).replace(" and ", "\n      and "),
+    )
     given = {"first_day": asked.first_day, "last_day": asked.last_day}
-    return query_address(datasette, database, SQL, **given)
+    return query_address(datasette, database, sql, **given, **asked.filters)
 
 
 def _calls(value: float) -> str:

@@ -127,9 +127,8 @@ def _rows(ranks: dict[str, int], edges: tuple[Edge, ...]) -> list[list[str]]:
 def _node(name: str, x: float, y: float, network: Network) -> Node:
     into = [edge for edge in network.edges if edge.callee == name]
     out = [edge for edge in network.edges if edge.caller == name]
-    words = (
-        f"called {sum(e.times for e in into):,} times, calls {sum(e.times for e in out):,} times"
-    )
+    called, calls = (_times(sum(edge.times for edge in some)) for some in (into, out))
+    words = f"called {called}, calls {calls}"
     label = name if len(name) <= LETTERS else name[: LETTERS - 1] + "\N{HORIZONTAL ELLIPSIS}"
     return Node(
         name, label, round(x, 1), round(y, 1), words,
@@ -137,9 +136,13 @@ def _node(name: str, x: float, y: float, network: Network) -> Node:
     )  # fmt: skip
 
 
+def _times(many: int) -> str:
+    return f"{many:,} time" + ("" if many == 1 else "s")
+
+
 def _arc(edge: Edge, at: Mapping[str, tuple[float, float]], most: int, floor: float) -> Arc:
     (x1, y1), (x2, y2) = at[edge.caller], at[edge.callee]
-    words = f"{edge.caller} called {edge.callee} {edge.times:,} times, {edge.failed:,} failed"
+    words = f"{edge.caller} called {edge.callee} {_times(edge.times)}, {edge.failed:,} failed"
     width = 1 + 3.5 * math.log1p(edge.times) / math.log1p(most)
     if x2 > x1:
         start, end = (x1 + BOX, y1 + HIGH / 2), (x2 - 7, y2 + HIGH / 2)

@@ -7,6 +7,7 @@ from .. import sums
 from ..asking import Asked, Value, clauses, rows_of
 from ..costs import queries as costs_queries
 from ..costs.queries import Costs
+from ..sessions.queries import prompts
 from . import queries
 from .prompts import Version, versions
 from .queries import Health, Network
@@ -14,6 +15,14 @@ from .queries import Health, Network
 MOST_CALLS = 2_000
 MOST_OF_TOOLS = 1_000  # calls with tool calls: three pages of the file each
 SHOWN = 12
+
+
+class FailedTool(Value):
+    """A tool call that failed, and where it is told of: a step of a trace, or else its call."""
+
+    call_id: str
+    trace_id: str | None
+    span_id: str | None
 
 
 class Tool(Value):
@@ -25,6 +34,7 @@ class Tool(Value):
     unanswered: int
     p50_ms: float | None
     p95_ms: float | None
+    last_failed: FailedTool | None
 
 
 class Failure(Value):
@@ -39,12 +49,13 @@ class Failure(Value):
 
 
 class Session(Value):
-    """A session in which the agent took part."""
+    """A session in which the agent took part; `first_prompt` is None where it is not kept."""
 
     session_id: str
     client: str | None
     started_us: int
     ended_us: int
+    first_prompt: str | None
 
 
 class OneAgent(Value):
@@ -87,13 +98,13 @@ def load(db: sqlite3.Connection, asked: Asked, now_us: int) -> OneAgent:
 
 _TOOLS = """
     with made as materialized (
-        select id from llm_calls
+        select id, trace_id from llm_calls
         where started_us >= :since and started_us < :until and n_tool_calls > 0
           and kind in ('llm', 'auxiliary') {filters}
         order by started_us desc limit :most
     )
-    select made.id, t.name, coalesce(t.is_error, 0), t.answered_by_call_id is null,
-           (t.ended_us - t.started_us) * 0.001
+    select made.id, made.trace_id, t.span_id, t.started_us, t.name, coalesce(t.is_error, 0),
+           t.answered_by_call_id is null, (t.ended_us - t.started_us) * 0.001
     from made join tool_calls t on t.call_id = made.id
 """
 
@@ -103,10 +114,14 @@ def _tools(db: sqlite3.Connection, asked: Asked) -> tuple[tuple[Tool, ...], int]
     calls: set[str] = set()
     counts: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
     times: dict[str, sums.Samples] = defaultdict(list)
-    for call_id, name, failed, open_, ms in db.execute(
+    failures: dict[str, tuple[int, FailedTool]] = {}
+    for call_id, trace_id, span_id, at_us, name, failed, open_, ms in db.execute(
         _TOOLS.format(filters=clauses(asked)), given
     ):
         calls.add(call_id)
+        if failed and (name not in failures or failures[name][0] < at_us):
+            told_at = FailedTool(call_id=call_id, trace_id=trace_id, span_id=span_id)
+            failures[name] = at_us, told_at
         for place, more in enumerate((1, failed, open_)):
             counts[name][place] += more
         if ms is not None:
@@ -115,6 +130,7 @@ def _tools(db: sqlite3.Connection, asked: Asked) -> tuple[tuple[Tool, ...], int]
         Tool(
             name=name, calls=made, failed=failed, unanswered=open_,
             p50_ms=sums.quantile(times[name], 0.5), p95_ms=sums.quantile(times[name], 0.95),
+            last_failed=failures[name][1] if failed else None,
         )
         for name, (made, failed, open_) in counts.items()
     ]  # fmt: skip
@@ -158,4 +174,8 @@ def _sessions(db: sqlite3.Connection, asked: Asked) -> tuple[Session, ...]:
         order by last_us desc
     """
     rows = rows_of(db.execute(sql, sums.parameters(asked)))
-    return tuple(Session(**row) for row in rows)
+    asked_for = prompts(db, [row["session_id"] for row in rows])
+    return tuple(
+        Session(**row, first_prompt=asked_for.get(row["session_id"], {}).get("first_prompt"))
+        for row in rows
+    )

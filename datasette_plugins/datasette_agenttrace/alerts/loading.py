@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from agenttrace_mitm.alerts.checking import unchecked_since
 from agenttrace_mitm.alerts.moments import MINUTE_US, zone_of
 from agenttrace_mitm.alerts.rule_type import At, Question
 from agenttrace_mitm.alerts.targets import shown
@@ -86,6 +87,9 @@ class Alerts(Value):
     firing: tuple[ShownFiring, ...]
     history: tuple[ShownFiring, ...]
     try_out: TryOut | None = None
+    unchecked_since_us: int | None = None
+    """Since when nobody checks; None while somebody does."""
+    unchecked_why: str | None = None
 
 
 async def using[Found](datasette: Datasette, work: Callable[[AlertStore], Found]) -> Found:
@@ -111,18 +115,23 @@ def load(store: AlertStore, arguments: Mapping[str, str], now_us: int, zone: str
     firing = store.firings(open_only=True, limit=1_000)
     history = [one for one in store.firings(limit=SHOWN * 2) if one.resolved_us][:SHOWN]
     asked = next((rule for rule in rules if rule.id == arguments.get("rule")), None)
+    since_us = unchecked_since(rules, now_us)
     return Alerts(
-        rules=tuple(_rule(rule, firing, now_us) for rule in rules),
+        rules=tuple(_rule(rule, firing, now_us, late=since_us is not None) for rule in rules),
         firing=tuple(_firing(store, one) for one in firing[:SHOWN]),
         history=tuple(_firing(store, one) for one in history),
         try_out=_try_out(store, asked, arguments, At(now_us, zone_of(zone))) if asked else None,
+        unchecked_since_us=since_us,
+        unchecked_why=next((one.problem for one in rules if one.enabled and one.problem), None)
+        if since_us is not None
+        else None,
     )
 
 
-def _rule(rule: AlertRule, firing: list[Firing], now_us: int) -> ShownRule:
+def _rule(rule: AlertRule, firing: list[Firing], now_us: int, *, late: bool) -> ShownRule:
     number = sum(one.rule_id == rule.id for one in firing)
     params = rule.params if isinstance(rule.params, dict) else {}
-    state = "off" if not rule.enabled else "unknown" if rule.problem else "ok"
+    state = "off" if not rule.enabled else "unknown" if rule.problem or late else "ok"
     return ShownRule(
         id=rule.id,
         name=rule.name,

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from agenttrace_mitm.alerts.words import minutes
+from agenttrace_mitm.alerts.words import minutes, ordinal
 
 from .. import figures
 
@@ -24,7 +24,7 @@ def _dollars(value: float) -> str:
 
 
 def _span(ms: float) -> str:
-    return figures.duration(ms).replace(".0 s", " s")
+    return figures.duration(ms).replace("\N{NO-BREAK SPACE}", " ").replace(".0 s", " s")
 
 
 def _several(values: Any) -> str:
@@ -40,7 +40,7 @@ _SAID: Mapping[str, tuple[str, Callable[[Any], str]]] = MappingProxyType(
         "threshold_percent": ("{}% or more", _number),
         "headroom_percent": ("less than {}% of a limit left", _number),
         "threshold_ms": ("slower than {}", _span),
-        "percentile": ("percentile {}", _number),
+        "percentile": ("{} percentile", ordinal),
         "measure": ("{}", lambda value: MEASURES.get(value, str(value))),
         "drop_points": ("down by {} points", _number),
         "factor": ("{} times the usual", _number),

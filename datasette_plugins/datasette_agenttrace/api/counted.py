@@ -7,6 +7,7 @@ is read from the calls: sums are exact, to the microsecond, and a million calls 
 from collections.abc import Iterator
 from typing import Literal
 
+from agenttrace_mitm.store.counting import MODEL_CALLS
 from agenttrace_mitm.store.rollups import OF_A_CALL
 
 from ..asking import HOUR_US
@@ -20,7 +21,6 @@ _FIGURES = """
     cache_read_tokens
 """
 
-_MODEL_CALLS = "kind in ('llm', 'auxiliary')"
 _OF_CALLS = {"model": "coalesce(response_model, model)"}
 
 
@@ -59,7 +59,7 @@ def calls_of(since_us: int, until_us: int, names: list[str]) -> str:
     # Inside, where names are those of `llm_calls`: so that each can use its index.
     filters = "".join(f" and {_OF_CALLS.get(one, one)} = :{one}" for one in names)
     time = f"started_us >= {since_us} and started_us < {until_us}"
-    return f"select * from ({OF_A_CALL} and {time}{filters}) where {_MODEL_CALLS}"
+    return f"select * from ({OF_A_CALL} and {time}{filters}) where {MODEL_CALLS}"
 
 
 def _of_calls(since_us: int, until_us: int, names: list[str]) -> str:
@@ -74,5 +74,5 @@ def _of_rollup(unit: str, first: int, last: int, names: list[str]) -> str:
     filters = "".join(f" and {one} = :{one}" for one in names)
     return (
         f"select {hour}, {_FIGURES}, null as latency_ms, latencies from {table}"
-        f" where {unit} >= {first} and {unit} < {last} and {_MODEL_CALLS}{filters}"
+        f" where {unit} >= {first} and {unit} < {last} and {MODEL_CALLS}{filters}"
     )

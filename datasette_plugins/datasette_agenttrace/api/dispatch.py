@@ -23,7 +23,6 @@ from ..site import Datasette
 from .endpoint import Call, Endpoint, Refused
 
 LARGEST_BODY = 5 * 1024 * 1024
-OWNER = "owner"
 HEADERS = {"cache-control": "no-store"}
 
 
@@ -62,7 +61,7 @@ def _view(endpoints: Sequence[Endpoint]) -> View:
 async def _answer(datasette: Datasette, request: Any, endpoint: Endpoint) -> Any:
     give_way()  # to the calls of programs that are recorded: there may be many of these
     actor = request.actor or {}
-    who = str(actor.get("name", OWNER))
+    who = str(actor.get("name", tokens.OWNER))
     try:
         _permit(actor, endpoint)
         call = await _call(datasette, request, endpoint, who)
@@ -104,7 +103,7 @@ async def _call(datasette: Datasette, request: Any, endpoint: Endpoint, who: str
         sent = await _sent(request)
         body = sent if endpoint.judges_body else _judged(endpoint.body, sent)
     path = {name: unquote(value) for name, value in request.url_vars.items()}
-    return Call(datasette, who, path, query, body, request.query_string)
+    return Call(datasette, who, path, query, body)
 
 
 def _judged(model: Any, value: Any) -> Any:

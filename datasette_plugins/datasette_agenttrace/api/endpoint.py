@@ -59,7 +59,6 @@ class Call:
     path: Mapping[str, str]
     query: Any
     body: Any
-    raw_query: str = ""
 
     @property
     def site(self) -> Site:

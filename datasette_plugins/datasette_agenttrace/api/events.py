@@ -21,9 +21,6 @@ from ..site import Datasette
 from .endpoint import Answer, Call, Endpoint, Refused, Said, unavailable
 from .times import first_us, last_us
 
-MODEL_KINDS = "kind in ('llm', 'auxiliary')"
-
-
 type SomeEvents = Annotated[list[Event], Field(min_length=1, max_length=MOST)]
 
 
@@ -90,13 +87,18 @@ async def _take(call: Call) -> tuple[int, Taken]:
 
 async def hand_over(call: Call, settings: Settings, batch: Batch) -> None:
     """Returns once *batch* is stored; 503 when it cannot be now."""
+    try:
+        await way_of(call, settings).give(batch)
+    except NotTaken as error:
+        raise unavailable(error) from None
+
+
+def way_of(call: Call, settings: Settings) -> Handover:
+    """The way to the recorder, one for all requests."""
     way = _ways.get(call.datasette)
     if way is None:
         way = _ways[call.datasette] = Handover(settings.recorder_socket)
-    try:
-        await way.give(batch)
-    except NotTaken as error:
-        raise unavailable(error) from None
+    return way
 
 
 def _items(body: Any) -> list[Json]:

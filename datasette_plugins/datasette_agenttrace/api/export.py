@@ -19,7 +19,7 @@ from pydantic import Field
 from agenttrace_mitm.errors import AgentTraceError
 from agenttrace_mitm.export import parquet
 
-from .endpoint import Call, Endpoint, Refused
+from .endpoint import Call, Endpoint, Refused, unavailable
 from .events import EventsAsked, Happened, happened, selecting
 
 AT_ONCE = 500
@@ -40,8 +40,12 @@ class ExportAsked(EventsAsked):
 async def _export(call: Call) -> AsgiStream:
     asked: ExportAsked = call.query
     sql, given = selecting(asked, limited=False)
-    uri = f"file:{quote(str(call.database))}?mode=ro"
-    db = sqlite3.connect(uri, uri=True, timeout=5, check_same_thread=False)
+    mutable = call.datasette.get_database(call.site.database).is_mutable
+    uri = f"file:{quote(str(call.database))}?{'mode=ro' if mutable else 'immutable=1'}"
+    try:
+        db = sqlite3.connect(uri, uri=True, timeout=5, check_same_thread=False)
+    except sqlite3.OperationalError as error:
+        raise unavailable(error) from None
     try:
         pieces = PIECES[asked.format](_rows(db, sql, given))
     except AgentTraceError as error:

@@ -9,14 +9,18 @@ from pydantic import BaseModel, Field, create_model
 
 from agenttrace_mitm import clock
 from agenttrace_mitm.clock import new_id
+from agenttrace_mitm.errors import StoreError
+from agenttrace_mitm.ingest.handover import NotTaken
 from agenttrace_mitm.model import Json, LlmCall, StoredSession, StoredSpan, StoredTrace
 from agenttrace_mitm.privacy import Redactor
+from agenttrace_mitm.store import recorders
 from agenttrace_mitm.store.columns import columns_of
 from agenttrace_mitm.store.forgetting import delete_calls
 from agenttrace_mitm.store.rows import JSON_COLUMNS
 
 from ..asking import rows_of
-from .endpoint import Answer, Call, Endpoint, Refused, Said
+from .endpoint import Answer, Call, Endpoint, Refused, Said, unavailable
+from .events import way_of
 from .times import first_us, last_us
 
 KEYS = {"llm_calls": "id", "traces": "trace_id", "sessions": "session_id", "spans": "span_id"}
@@ -215,8 +219,23 @@ async def _delete(call: Call) -> Deleted:
     running = "select 1 from llm_calls where trace_id = ? and outcome = 'in_flight' limit 1"
     if await call.reading(lambda db: db.execute(running, (trace,)).fetchone()):
         raise Refused(409, "A call of it is running", "Wait until it has ended")
-    counted = await call.writing(lambda db: delete_calls(db, "trace", trace))
+    counted = await _removed(call, trace)
     return Deleted(id=trace, deleted={table: n for table, n in counted.items() if n})
+
+
+async def _removed(call: Call, trace: str) -> dict[str, int]:
+    """A recorder does it, who remembers what is stored; without one nobody records meanwhile."""
+    try:
+        with recorders.alone(call.database, looks=1):
+            return await call.writing(lambda db: delete_calls(db, "trace", trace))
+    except StoreError as error:
+        settings = call.site.settings
+        if settings is None:
+            raise unavailable(error) from None
+    try:
+        return await way_of(call, settings).remove(call.database, trace)
+    except NotTaken as error:  # it begins or ends, or belongs to another home
+        raise unavailable(error) from None
 
 
 ENDPOINTS = (

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from agenttrace_mitm import clock
 from agenttrace_mitm.store import histograms, rollups
+from agenttrace_mitm.store.counting import MODEL_CALLS
 
 from .. import sums
 from ..asking import rows_of
@@ -31,7 +32,9 @@ class StatsAsked(Said):
     range: Literal["1h", "24h", "7d", "30d", "90d", "custom"] = Field(
         "24h", description="custom: from and to"
     )
-    from_: str = Field("", alias="from", description="day or moment, ISO 8601; included")
+    from_: str = Field(
+        "", alias="from", description="day or moment, ISO 8601; included; else the first call"
+    )
     to: str = Field("", description="day or moment, ISO 8601; a day is included whole")
     agent_id: str = ""
     provider: str = ""
@@ -173,13 +176,23 @@ def _rough(db: sqlite3.Connection, source: str, given: dict[str, str]) -> sums.S
     return sums.samples_of([histograms.unpack(stored), [(ms, 1) for (ms,) in edges]])
 
 
+def _first_call(given: dict[str, str]) -> str:
+    """When the first of these calls began, or one before it: an index tells one name, no models."""
+    filters = [f" and {name} = :{name}" for name in ("agent_id", "provider") if name in given]
+    where = MODEL_CALLS + "".join(filters[:1])
+    return f"select started_us from llm_calls where {where} order by started_us limit 1"
+
+
 async def _series(call: Call) -> Series:
     asked: SeriesAsked = call.query
     since_us, until_us = _time(asked)
-    step = STEPS[asked.bucket]
-    if (until_us - since_us) // step > MOST_STEPS and since_us:
-        raise Refused(400, f"bucket: that is more than {MOST_STEPS:,} steps", "Choose longer ones")
     given = _filters(asked)
+    if not since_us:
+        first = await call.reading(lambda db: db.execute(_first_call(given), given).fetchone())
+        since_us = first[0] if first else until_us
+    step = STEPS[asked.bucket]
+    if (until_us - since_us) // step > MOST_STEPS:
+        raise Refused(400, f"bucket: that is more than {MOST_STEPS:,} steps", "Choose longer ones")
     if asked.bucket == "minute":
         at, source = f"started_us / {step}", calls_of(since_us, until_us, list(given))
     else:
@@ -189,7 +202,7 @@ async def _series(call: Call) -> Series:
     def load(db: sqlite3.Connection) -> list[dict[str, Any]]:
         sql = f"""
             select {at} as step, {_SUMS} from ({source})
-            group by 1 having calls > 0 order by 1 limit {MOST_STEPS}
+            group by 1 having calls > 0 order by 1
         """
         return rows_of(db.execute(sql, given))
 

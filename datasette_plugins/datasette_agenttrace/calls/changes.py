@@ -8,6 +8,7 @@ from agenttrace_mitm.store.rows import call_of
 
 from ..asking import Value, rows_of
 from ..differences import Line, differences
+from ..laid_out import laid_out
 from .one import OPENED_BYTES, raw_body
 
 MOST_LINES = 2_000
@@ -75,7 +76,7 @@ def _laid_out(body: bytes) -> list[str]:
     """*body* in lines: JSON with a line for each value, and for each line within one."""
     text = body.decode("utf-8", "replace")
     try:
-        text = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+        text = laid_out(json.loads(text))
     except (ValueError, RecursionError):
         return text.splitlines()
     return text.replace("\\n", "\\n\n").split("\n")

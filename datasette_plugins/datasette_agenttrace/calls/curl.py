@@ -19,7 +19,10 @@ REPEATED_BEGINNINGS = ("openai-", "anthropic-")
 
 def curl(call: LlmCall, wire: Wire) -> str:
     """The command; a long body is read from a file that the page offers."""
-    lines = [f"curl -X {shlex.quote(call.method)} {shlex.quote(f'https://{call.host}{call.path}')}"]
+    # -g: braces and brackets of an address are its own, not curl's for several.
+    lines = [
+        f"curl -g -X {shlex.quote(call.method)} {shlex.quote(f'https://{call.host}{call.path}')}"
+    ]
     lines += [f"-H {shlex.quote(f'{name}: {said}')}" for name, said in repeated(wire)]
     # Double quotes: the shell puts the key in.
     head, variable = key_of(call.provider)

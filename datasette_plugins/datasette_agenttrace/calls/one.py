@@ -5,6 +5,7 @@ down to what the lower of the two would have kept.  Long texts are cut, and read
 """
 
 import json
+import math
 import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -17,6 +18,7 @@ from agenttrace_mitm.store.payloads import arrivals_of, headers_of
 from agenttrace_mitm.store.rows import call_of
 
 from ..asking import Value, rows_of
+from ..laid_out import laid_out
 from . import media
 from .media import Medium
 
@@ -279,10 +281,17 @@ def pretty(value: Json) -> str:
         if len(value) > SHOWN_CHARS or not value.lstrip().startswith(("{", "[")):
             return value
         try:
-            value = json.loads(value)
+            value = json.loads(value, parse_float=_within_range)
         except (ValueError, RecursionError):
             return str(value)
-    return "" if value is None else json.dumps(value, indent=2, ensure_ascii=False)
+    return "" if value is None else laid_out(value)
+
+
+def _within_range(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError("would be written as what is no JSON")
+    return number
 
 
 def parts_in(content: str) -> list[JsonObject]:

@@ -4,6 +4,7 @@ In the words of the provider's own library where that can say all of it, else wi
 """
 
 import json
+import math
 import re
 
 from agenttrace_mitm.model import LlmCall
@@ -25,7 +26,8 @@ def program(call: LlmCall, wire: Wire) -> str | None:
     if call.method != "POST" or wire.request is None or not wire.request_names:
         return None
     is_long = wire.request_cut or len(wire.request) > INLINE_CHARS
-    body: JsonObject | None = None if is_long else json.loads(wire.request)
+    # A byte order mark is legal in bytes, and no part of what was asked.
+    body: JsonObject | None = None if is_long else json.loads(wire.request.lstrip("\ufeff"))
     said = None
     if library := library_of(call):
         headers = _headers(wire)
@@ -127,6 +129,8 @@ def _literal(value: Json, depth: int = 0) -> str:
     if isinstance(value, str):
         plain = value.replace("\n", "").replace("\t", "").isprintable()
         return json.dumps(value, ensure_ascii=False) if plain else ascii(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return f'float("{value}")'  # JSON has none, but many write them, and read them
     if not isinstance(value, dict | list):
         return repr(value)
     inner = [

@@ -2,7 +2,8 @@
 
 Datasette 0.65's `base.html` has neither a language nor a main landmark, and no hook adds them.
 So its place is taken, but only where our database is shown and the user has not got a version of
-their own; `base.html` here is a copy of Datasette 0.65.5's with those and our header.
+their own; `base.html` here is a copy of Datasette 0.65.5's with those and our header.  So is that
+of `error.html`, which says what there is not, and leads back.
 """
 
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from ..site import Datasette, Site, find
 FOLDER = Path(__file__).parent
 STYLE = FOLDER.parent / "static" / "agenttrace.css"
 COPIED_FROM = "0.65."
+FRAMES = ("base.html", "error.html")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ def _version() -> str:
 
 
 class FrameLoader(BaseLoader):
-    """Our `base.html` while *datasette* shows our database, and nothing else ever."""
+    """Our `FRAMES` while *datasette* shows our database, and nothing else ever."""
 
     def __init__(self, datasette: Datasette) -> None:
         self._datasette = datasette
@@ -73,28 +75,36 @@ class FrameLoader(BaseLoader):
         self, environment: Environment, template: str
     ) -> tuple[str, str | None, Callable[[], bool] | None]:
         """The frame, up to date while there is something to frame."""
-        if template != "base.html" or not _fits(self._datasette) or not find(self._datasette):
+        ours = template in FRAMES and _fits(self._datasette, template)
+        if not ours or not find(self._datasette):
             raise TemplateNotFound(template)
-        return _source(), None, lambda: find(self._datasette) is not None
+        return _source(template), None, lambda: find(self._datasette) is not None
 
     def list_templates(self) -> list[str]:
         """Nothing: Datasette lists templates to find pages among them."""
         return []
 
 
-def frame_core_pages(env: Environment, datasette: Datasette) -> None:
-    """Make *env* put our frame around Datasette's own pages."""
+def header(datasette: Datasette, pages: tuple[Page, ...]) -> Header | None:
+    """The header of every page; None where our database is not shown."""
+    site = find(datasette)
+    return Header(datasette, site, pages) if site else None
+
+
+def frame_core_pages(env: Environment, datasette: Datasette, pages: tuple[Page, ...]) -> None:
+    """Make *env* put our frame around Datasette's own pages, those that tell of errors too."""
+    env.globals["agenttrace_header"] = lambda: header(datasette, pages)
     loaders: list[BaseLoader] = [FrameLoader(datasette)]
     if env.loader is not None:
         loaders.append(env.loader)
     env.loader = ChoiceLoader(loaders)
 
 
-def _fits(site: Datasette) -> bool:
-    own = site.template_dir and (Path(site.template_dir) / "base.html").exists()
+def _fits(site: Datasette, template: str) -> bool:
+    own = site.template_dir and (Path(site.template_dir) / template).exists()
     return not own and version.startswith(COPIED_FROM)
 
 
 @cache
-def _source() -> str:
-    return (FOLDER / "base.html").read_text("utf-8")
+def _source(template: str) -> str:
+    return (FOLDER / template).read_text("utf-8")

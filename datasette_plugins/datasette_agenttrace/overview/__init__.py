@@ -51,7 +51,7 @@ def _asked(request: Any) -> Asked:
 
 
 async def _load(datasette: Datasette, asked: Asked) -> Overview:
-    said = health.heard(site_of(datasette).run_folder)
+    said = health.told(site_of(datasette).run_folder)
     return await reading(datasette, lambda db: load(db, asked, clock.now_us(), said))
 
 

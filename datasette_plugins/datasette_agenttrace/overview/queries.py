@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pydantic import computed_field
 
 from agenttrace_mitm.alerts.words import about
-from agenttrace_mitm.health import Health, total
+from agenttrace_mitm.health import Health, total, troubles, waiting
 
 from .. import sums
 from ..asking import DAY_US, HOUR_US, Asked, Value, rows_of
@@ -99,11 +99,21 @@ class Fares(Value):
     restarts: int
     committed_calls: float | None
     lag_seconds: float | None
+    waiting_calls: int | None
     held_calls: float | None
+    spooled_calls: float | None
     dropped_calls: float | None
     dropped_bytes: float | None
     spool_bytes: float | None
     passed_bytes: float | None
+    troubles: tuple[str, ...] = ()
+    """What keeps calls from being recorded now."""
+
+
+_TOLD = (
+    "committed_calls", "lag_seconds", "held_calls", "spooled_calls", "dropped_calls",
+    "dropped_bytes", "spool_bytes",
+)  # fmt: skip
 
 
 class Overview(Value):
@@ -123,7 +133,7 @@ class Overview(Value):
 def load(
     db: sqlite3.Connection, asked: Asked, now_us: int, said: Sequence[Health] = ()
 ) -> Overview:
-    """Everything the page shows; *said* is what the processes say of themselves."""
+    """Everything the page shows; *said* is what the processes said, however long ago."""
     return Overview(
         windows=tuple(_window(db, name, days, now_us) for name, days in WINDOWS.items()),
         costs=costs_queries.load(db, asked),
@@ -132,11 +142,14 @@ def load(
         firing=_firing(db),
         blind_spots=_blind_spots(db, asked),
         events=_events(db, asked),
-        fares=_fares(said) if said else None,
+        fares=_fares(said),
     )
 
 
-def _fares(said: Sequence[Health]) -> Fares:
+def _fares(all_said: Sequence[Health]) -> Fares | None:
+    said = [one for one in all_said if one.is_fresh]
+    if not said:
+        return None
     parts = [part for one in said for part in one.parts.values()]
     sent, received = total(said, "request_bytes"), total(said, "response_bytes")
     return Fares(
@@ -144,11 +157,9 @@ def _fares(said: Sequence[Health]) -> Fares:
         processes=len(parts),
         restarts=int(sum(part.get("restarts", 0) for part in parts)),
         passed_bytes=None if sent is None or received is None else sent + received,
-        **{
-            name: total(said, name)
-            for name in Fares.model_fields
-            if name not in ("up", "processes", "restarts", "passed_bytes")
-        },
+        waiting_calls=waiting(said),
+        troubles=tuple(troubles(all_said)),
+        **{name: total(said, name) for name in _TOLD},
     )
 
 

@@ -4,6 +4,7 @@ Both load, then render; `sessions.json` and `sessions/ID.json` answer what was l
 """
 
 import sqlite3
+from functools import partial
 from typing import Any
 
 from datasette.utils.asgi import Response
@@ -30,17 +31,6 @@ from . import queries, replay
 from .queries import sessions_asked
 
 ID = r"(?P<id>[^/]+?)"
-LIST_SQL = """\
-select s.session_id, s.started_us, coalesce(s.agent_id, s.client, s.process) as agent,
-       (s.ended_us - s.started_us) * 0.001 as duration_ms, count(c.id) as calls,
-       sum(c.outcome in ('error', 'interrupted')) as failed, sum(c.n_tool_calls) as tool_calls,
-       sum(c.tokens_in) as tokens_in, sum(c.tokens_out) as tokens_out,
-       sum(c.cost_nano_usd) as cost_nano_usd
-from sessions s
-left join llm_calls c on c.session_id = s.session_id and c.kind in ('llm', 'auxiliary')
-where s.started_us >= :since_us and s.started_us < :until_us
-group by s.session_id order by s.started_us desc limit 100
-"""
 ONE_SQL = """\
 select id as call_id, started_at, trace_id, agent_id, kind,
        coalesce(response_model, model) as model, outcome, history, latency_ms, tokens_in,
@@ -54,14 +44,13 @@ order by started_us
 async def view(datasette: Datasette, request: Any) -> Response:
     """The list."""
     asked = sessions_asked(arguments_of(request), today())
-    time = {"since_us": asked.since_us, "until_us": asked.until_us}
     return await show_list(
         datasette,
         request,
         "sessions",
         asked,
         queries.load,
-        sql_address=query_address(datasette, site_of(datasette).database, LIST_SQL, **time),
+        sql_address=partial(query_address, datasette, site_of(datasette).database),
     )
 
 

@@ -5,8 +5,10 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import Field
+
 from ..asking import Asked, Choices, Value, asked_of, choices, rows_of
-from ..bills import Bill, bills, holding, parameters
+from ..bills import SUMS_FOR_PEOPLE, Bill, as_sql, bills, holding, parameters, under_way
 from ..traces.queries import CURSOR
 from .outcome import Outcome, known_outcome, stamp_of
 
@@ -43,6 +45,9 @@ class Sessions(Value):
     older: str | None
     choices: Choices
     anything_recorded: bool
+    any_sessions: bool
+    as_sql: tuple[str, dict[str, int | str]] = Field(exclude=True)
+    """The same as a query for people, and its parameters."""
 
 
 def sessions_asked(arguments: Mapping[str, str], today: int) -> SessionsAsked:
@@ -70,16 +75,33 @@ def load(db: sqlite3.Connection, asked: SessionsAsked) -> Sessions:
         older=f"{last['started_us']}.{last['session_id']}" if last and more else None,
         choices=choices(db),
         anything_recorded=bool(db.execute("select 1 from llm_calls limit 1").fetchone()),
+        any_sessions=bool(db.execute("select 1 from sessions limit 1").fetchone()),
+        as_sql=as_sql(_AS_SQL, conditions, given),
     )
 
 
-_LIST = """
+_UNDER_WAY = under_way("s", days=7)
+_LIST = f"""
     select s.session_id, s.started_us, s.ended_us, s.client, s.cwd,
            coalesce(s.agent_id, s.client, s.process, '') as agent
     from sessions s
-    where s.started_us >= :since and s.started_us < :until {conditions}
+    where {_UNDER_WAY} {{conditions}}
     order by s.started_us desc, s.session_id desc limit :limit
 """
+_AS_SQL = f"""\
+with listed as (
+    select s.session_id, s.started_us, coalesce(s.agent_id, s.client, s.process) as agent,
+           (s.ended_us - s.started_us) * 0.001 as duration_ms
+    from sessions s
+    where {_UNDER_WAY}{{conditions}}
+    order by s.started_us desc, s.session_id desc
+    limit {PAGE_SIZE}
+)
+select l.*, {SUMS_FOR_PEOPLE}
+from listed l
+left join llm_calls c on c.session_id = l.session_id and c.kind in ('llm', 'auxiliary')
+group by l.session_id
+order by l.started_us desc, l.session_id desc"""
 # With min(), SQLite takes the other columns from its row.
 _PROMPTS = f"""
     select t.session_id, count(*) as prompts, min(t.started_us),
@@ -89,10 +111,16 @@ _PROMPTS = f"""
 """
 
 
+def prompts(db: sqlite3.Connection, ids: list[str]) -> dict[str, dict[str, Any]]:
+    """How many `prompts` each of the sessions *ids* has, and the `first_prompt` where kept."""
+    rows = rows_of(db.execute(_PROMPTS, (json.dumps(ids),)))
+    return {row["session_id"]: row for row in rows}
+
+
 def _lines(db: sqlite3.Connection, rows: list[dict[str, Any]]) -> tuple[ListedSession, ...]:
     ids = [row["session_id"] for row in rows]
     taken = bills(db, "session_id", ids)
-    asked = {row["session_id"]: row for row in rows_of(db.execute(_PROMPTS, (json.dumps(ids),)))}
+    asked = prompts(db, ids)
     return tuple(_line(db, row, taken, asked.get(row["session_id"], {})) for row in rows)
 
 

@@ -4,6 +4,7 @@ Both load, then render; `traces.json` and `traces/ID.json` answer what was loade
 """
 
 import sqlite3
+from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
@@ -19,16 +20,6 @@ from . import one, queries
 from .queries import STATUS_LABELS, traces_asked
 
 ID = r"(?P<id>[^/.]{1,100})"
-LIST_SQL = """\
-select t.trace_id, t.started_us, t.name as asked_for, t.agent_id,
-       (t.ended_us - t.started_us) * 0.001 as duration_ms, count(c.id) as calls,
-       sum(c.outcome in ('error', 'interrupted')) as failed, sum(c.n_tool_calls) as tool_calls,
-       sum(c.tokens_in) as tokens_in, sum(c.tokens_out) as tokens_out,
-       sum(c.cost_nano_usd) as cost_nano_usd
-from traces t left join llm_calls c on c.trace_id = t.trace_id and c.kind in ('llm', 'auxiliary')
-where t.started_us >= :since_us and t.started_us < :until_us
-group by t.trace_id order by t.started_us desc limit 100
-"""
 ONE_SQL = """\
 select id as call_id, started_at, agent_id, coalesce(response_model, model) as model, outcome,
        attempt, latency_ms, tokens_in, cache_read_tokens, tokens_out, cost_usd, tool_names
@@ -41,7 +32,6 @@ order by started_us
 async def view(datasette: Datasette, request: Any) -> Response:
     """The list."""
     asked = traces_asked(arguments_of(request), today())
-    time = {"since_us": asked.since_us, "until_us": asked.until_us}
     return await show_list(
         datasette,
         request,
@@ -49,7 +39,7 @@ async def view(datasette: Datasette, request: Any) -> Response:
         asked,
         queries.load,
         statuses=STATUS_LABELS,
-        sql_address=query_address(datasette, site_of(datasette).database, LIST_SQL, **time),
+        sql_address=partial(query_address, datasette, site_of(datasette).database),
     )
 
 
@@ -94,10 +84,12 @@ async def slice_(datasette: Datasette, request: Any) -> Response:
 
 
 async def _one(datasette: Datasette, request: Any) -> one.OneTrace:
-    trace_id, first = unquote(request.url_vars["id"]), arguments_of(request).get("from", "")
+    trace_id, given = unquote(request.url_vars["id"]), arguments_of(request)
+    place = given.get("from", "")
+    first = int(place) if place.isdecimal() and len(place) < 7 else given.get("step", "")
 
     def load(db: sqlite3.Connection) -> one.OneTrace | None:
-        return one.load(db, trace_id, int(first) if first.isdecimal() and len(first) < 7 else 0)
+        return one.load(db, trace_id, first)
 
     return await one_of(datasette, load, "trace")
 

@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
-from agenttrace_mitm.traces.stories import split
+from agenttrace_mitm.traces.stories import length, split
 
 from ..asking import Value, rows_of
 from ..bills import Bill, bills
@@ -52,6 +52,8 @@ class Span(Value):
     billing: str | None = None
     unpriced_reason: str | None = None
     attempt: int = 1
+    tries: tuple[tuple[int, int], ...] = ()
+    """When each try of an operation began and ended; between them its client waited."""
     tier: int = 1
 
     @property
@@ -63,6 +65,26 @@ class Span(Value):
     def end_us(self) -> int:
         """Where it ends as far as is known."""
         return self.started_us if self.ended_us is None else self.ended_us
+
+    @property
+    def busy(self) -> tuple[tuple[int, int], ...]:
+        """When it was at work."""
+        return self.tries or ((self.started_us, self.end_us),)
+
+    @property
+    def busy_us(self) -> int:
+        """How long it was at work."""
+        return length(self.busy)
+
+    @property
+    def paused_us(self) -> int:
+        """How long its client waited between its tries."""
+        return max(self.end_us - self.started_us - self.busy_us, 0)
+
+    @property
+    def is_own_failure(self) -> bool:
+        """A failure where it happened: not the agents above, nor attempts of what went well."""
+        return self.failed and self.kind in ("llm", "tool")
 
 
 class Step(Value):
@@ -124,6 +146,7 @@ class OneTrace(Value):
     first: int
     n_spans: int
     failed: tuple[str, ...]
+    tool_failures: int
     graph: Graph | None
     tier: int
 
@@ -132,13 +155,22 @@ class OneTrace(Value):
         """From the beginning to the end."""
         return self.ended_us - self.started_us
 
+    @property
+    def shown(self) -> frozenset[str]:
+        """The steps on the page."""
+        return frozenset(step.span.span_id for step in self.steps)
+
 
 def load(
-    db: sqlite3.Connection, trace_id: str, first: int = 0, cap: int = 3, most: int | None = None
+    db: sqlite3.Connection,
+    trace_id: str,
+    first: int | str = 0,
+    cap: int = 3,
+    most: int | None = None,
 ) -> OneTrace | None:
     """The trace with this id, None when there is none; *most* steps of it, from *first* on.
 
-    *cap* is the most of a tier to show.
+    *first* is the place of a step, or its id.  *cap* is the most of a tier to show.
     """
     found = rows_of(db.execute(_TRACE, {"id": trace_id, "cap": cap, "most": ASKED_CHARS}))
     if not found:
@@ -150,6 +182,8 @@ def load(
     path, critical_us = critical(spans)
     by_id = {span.span_id: span for span in spans}
     most = most or PAGE_SPANS
+    if isinstance(first, str):
+        first = next((at for at, row in enumerate(rows) if row.span_id == first), 0)
     first = min(max(first, 0), max(len(rows) - 1, 0)) // most * most
     page = rows[first : first + most]
     said = _words(db, [by_id[row.span_id] for row in page], cap)
@@ -166,7 +200,8 @@ def load(
             for row in page
         ),
         first=first, n_spans=len(rows),
-        failed=tuple(row.span_id for row in rows if _is_own_failure(by_id[row.span_id])),
+        failed=tuple(row.span_id for row in rows if by_id[row.span_id].is_own_failure),
+        tool_failures=sum(span.failed for span in spans if span.kind == "tool"),
         graph=graph(spans), tier=max([span.tier for span in spans if span.call_id] or [1]),
     )  # fmt: skip
 
@@ -211,6 +246,9 @@ def _spans(db: sqlite3.Connection, trace_id: str, cap: int) -> list[Span]:
         if row["kind"] == "llm" and call_id in of_operation:
             attempts = of_operation[call_id]
             told = {name: attempts[-1][name] for name in _OF_CALL} | _sums(attempts)
+            if len(attempts) > 1:
+                told["tries"] = [(a["started_us"], a["ended_us"] or a["started_us"])
+                                 for a in attempts]  # fmt: skip
             row["call_id"] = attempts[-1]["id"]
             placed.update(call["id"] for call in attempts)
         elif call_id in by_id:
@@ -254,13 +292,9 @@ def _outcome(spans: Iterable[Span]) -> str:
     return last.outcome or "ok"
 
 
-def _is_own_failure(span: Span) -> bool:
-    """A failure where it happened: not the agents above, nor attempts of what went well."""
-    return span.failed and span.kind in ("llm", "tool")
-
-
 def _times(spans: Iterable[Span], whole: tuple[int, int]) -> Times:
-    model = [(span.started_us, span.end_us) for span in spans if span.kind in ("llm", "attempt")]
+    # An operation is as long as its tries: nobody works in the pauses between them.
+    model = [one for span in spans if span.kind == "llm" for one in span.busy]
     tools = [(span.started_us, span.end_us) for span in spans if span.kind == "tool"]
     times = split(whole, model, tools)
     return Times(

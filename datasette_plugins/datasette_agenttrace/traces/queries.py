@@ -9,8 +9,10 @@ import re
 import sqlite3
 from collections.abc import Mapping
 
+from pydantic import Field
+
 from ..asking import Asked, Choices, Value, asked_of, choices, rows_of
-from ..bills import Bill, bills, holding, parameters
+from ..bills import SUMS_FOR_PEOPLE, Bill, as_sql, bills, holding, parameters, under_way
 
 PAGE_SIZE = 50
 ASKED_CHARS = 160
@@ -71,6 +73,9 @@ class Traces(Value):
     older: str | None
     choices: Choices
     anything_recorded: bool
+    anything_traced: bool
+    as_sql: tuple[str, dict[str, int | str]] = Field(exclude=True)
+    """The same as a query for people, and its parameters."""
 
 
 def traces_asked(arguments: Mapping[str, str], today: int) -> TracesAsked:
@@ -87,7 +92,8 @@ def traces_asked(arguments: Mapping[str, str], today: int) -> TracesAsked:
 
 def load(db: sqlite3.Connection, asked: TracesAsked) -> Traces:
     """A page of the list."""
-    rows = rows_of(db.execute(_list(db, asked), _given(asked)))
+    conditions, given = _conditions(db, asked), _given(asked)
+    rows = rows_of(db.execute(_LIST.format(conditions=conditions), given))
     found, more = rows[:PAGE_SIZE], len(rows) > PAGE_SIZE
     ids = [row["trace_id"] for row in found]
     taken, calls, tools = bills(db, "trace_id", ids), _calls(db, ids), _tools(db, ids)
@@ -109,9 +115,12 @@ def load(db: sqlite3.Connection, asked: TracesAsked) -> Traces:
         older=f"{last['started_us']}.{last['trace_id']}" if last and more else None,
         choices=choices(db),
         anything_recorded=bool(db.execute("select 1 from llm_calls limit 1").fetchone()),
+        anything_traced=bool(db.execute("select 1 from traces limit 1").fetchone()),
+        as_sql=as_sql(_AS_SQL, conditions, given),
     )
 
 
+_UNDER_WAY = under_way("t", days=1)
 # A name is shown by the tier of the call that gave it.
 _LIST = f"""
     select t.trace_id, t.started_us, (t.ended_us - t.started_us) * 0.001 as duration_ms,
@@ -120,13 +129,28 @@ _LIST = f"""
     from traces t
     left join llm_calls o on o.id = t.call_id
     left join spans r on r.span_id = t.root_span_id
-    where t.started_us >= :since and t.started_us < :until {{conditions}}
+    where {_UNDER_WAY} {{conditions}}
     order by t.started_us desc, t.trace_id desc limit :limit
 """
+_AS_SQL = f"""\
+with listed as (
+    select t.trace_id, t.started_us, substr(t.name, 1, {ASKED_CHARS}) as asked_for,
+           t.agent_id, t.session_id, r.outcome, (t.ended_us - t.started_us) * 0.001 as duration_ms
+    from traces t
+    left join spans r on r.span_id = t.root_span_id
+    where {_UNDER_WAY}{{conditions}}
+    order by t.started_us desc, t.trace_id desc
+    limit {PAGE_SIZE}
+)
+select l.*, {SUMS_FOR_PEOPLE}
+from listed l
+left join llm_calls c on c.trace_id = l.trace_id and c.kind in ('llm', 'auxiliary')
+group by l.trace_id
+order by l.started_us desc, l.trace_id desc"""
 _OF_PAGE = "where c.trace_id in (select value from json_each(?)) and c.kind in ('llm', 'auxiliary')"
 
 
-def _list(db: sqlite3.Connection, asked: TracesAsked) -> str:
+def _conditions(db: sqlite3.Connection, asked: TracesAsked) -> str:
     conditions = holding(db, asked.calls, "trace_id", "t.trace_id")
     if asked.status:
         conditions += f" and r.outcome {STATUS[asked.status]}"
@@ -134,7 +158,7 @@ def _list(db: sqlite3.Connection, asked: TracesAsked) -> str:
         conditions += " and t.session_id = :session"
     if asked.before:
         conditions += " and (t.started_us, t.trace_id) < (:before_us, :before_id)"
-    return _LIST.format(conditions=conditions)
+    return conditions
 
 
 def _given(asked: TracesAsked) -> dict[str, int | str]:

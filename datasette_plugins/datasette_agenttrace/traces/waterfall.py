@@ -1,4 +1,4 @@
-"""Spans in the order of a tree, each with its bar over the time of the trace.
+"""Spans in the order of a tree, each with its bars over the time of the trace: one for each try.
 
 A tool's span stands below the call that asked for it, and begins when that call ends: the tree
 says who asked, the bars say when.
@@ -6,6 +6,8 @@ says who asked, the bars say when.
 
 from collections.abc import Iterable, Sequence
 from typing import Protocol
+
+from agenttrace_mitm.traces.stories import length
 
 from ..asking import Value
 
@@ -29,16 +31,17 @@ class Timed(Protocol):
     def started_us(self) -> int: ...  # noqa: D102
     @property
     def end_us(self) -> int: ...  # noqa: D102
+    @property
+    def busy(self) -> Sequence[tuple[int, int]]: ...  # noqa: D102
 
 
 class Row(Value):
-    """A span's place: how deep it stands, how many are below it, and its bar."""
+    """A span's place: how deep it stands, how many are below it, its bars (x and width)."""
 
     span_id: str
     depth: int
     below: int
-    x: float
-    width: float
+    bars: tuple[tuple[float, float], ...]
 
 
 def ordered(spans: Sequence[Timed], whole: tuple[int, int]) -> list[Row]:
@@ -86,7 +89,7 @@ def critical(spans: Sequence[Timed]) -> tuple[frozenset[str], int]:
             continue
         # Tools of one reply are known to end with the same request: they are on it together.
         path.update(one.span_id for one in together[span.started_us, span.end_us])
-        taken += span.end_us - span.started_us
+        taken += length(span.busy)
         now = span.started_us
     return frozenset(path | _above(path, by_id, below)), taken
 
@@ -122,10 +125,12 @@ def _family(spans: Sequence[Timed]) -> tuple[dict[str, list[Timed]], list[Timed]
 
 
 def _row(span: Timed, depth: int, below: int, whole: tuple[int, int]) -> Row:
+    bars = tuple(_bar(begin, end, whole) for begin, end in span.busy)
+    return Row(span_id=span.span_id, depth=depth, below=below, bars=bars)
+
+
+def _bar(begin: int, end: int, whole: tuple[int, int]) -> tuple[float, float]:
     total = max(whole[1] - whole[0], 1)
-    x = WIDTH * (span.started_us - whole[0]) / total
-    width = max(WIDTH * (span.end_us - span.started_us) / total, SMALLEST)
-    return Row(
-        span_id=span.span_id, depth=depth, below=below,
-        x=round(min(x, WIDTH - width), 2) if width < WIDTH else 0.0, width=round(width, 2),
-    )  # fmt: skip
+    x = WIDTH * (begin - whole[0]) / total
+    width = max(WIDTH * (end - begin) / total, SMALLEST)
+    return round(min(x, WIDTH - width), 2) if width < WIDTH else 0.0, round(width, 2)
