@@ -8,13 +8,13 @@ Nothing here opens a connection: prices come with the installed package.
 from collections.abc import Mapping
 
 from ..model import Cost, Unpriced, Usage
-from .catalog import Listing, knows_provider, listed, use
+from .catalog import Listing, chat_models, knows_provider, listed, maker_of, use
 from .iterations import steps_of
 from .overrides import read_user_prices
 from .rates import Nano, Overlap, rounded
 from .units import NEEDS_A_PRICE, Number, grounded, units, without_modalities
 
-__all__ = ["price", "read_user_prices", "use"]
+__all__ = ["chat_models", "maker_of", "price", "read_user_prices", "use"]
 
 NOT_BILLED = frozenset(
     {"count_tokens", "tokenize", "detokenize", "models", "files", "admin", "telemetry", "other"}

@@ -28,6 +28,7 @@ _PREFIX = re.compile(
 _STANDARD_TIERS = frozenset(
     {"", "default", "auto", "standard", "standard_only", "on_demand", "unspecified"}
 )
+_NO_CHAT = ("image", "video", "output_audio")  # in names and prices of models that make these
 _VARIANT_KEYS = {"batch": "processing"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_US = 86_400_000_000
@@ -98,6 +99,37 @@ def provider_at(host: str) -> str | None:
         return get_snapshot().find_provider(None, None, f"https://{host}/v1").id
     except LookupError:
         return None
+
+
+def maker_of(model: str) -> str | None:
+    """Whose model that is, as the price list tells from its name alone; None where it does not."""
+    try:
+        return get_snapshot().find_provider(_PREFIX.sub("", model).lower(), None, None).id
+    except LookupError:
+        return None
+
+
+@lru_cache(maxsize=64)
+def chat_models(provider: str, day: int) -> tuple[str, ...]:
+    """The models that *provider* itself makes and lists for chats as *day* begins, from 1970 on.
+
+    Of a provider that caches prompts those that have a price for it: the others are old.
+    """
+    at = _EPOCH + timedelta(days=day)
+    models = next((one.models for one in get_snapshot().providers if one.id == provider), ())
+    priced = {
+        one.id: _priced(one.get_prices(at)).keys()
+        for one in models
+        if not one.deprecated and maker_of(one.id) == provider
+    }
+    caches = any("cache_read_mtok" in prices for prices in priced.values())
+    return tuple(
+        model
+        for model, prices in priced.items()
+        if {"input_mtok", "output_mtok"} <= prices
+        and ("cache_read_mtok" in prices or not caches)
+        and not any(kind in name for name in (model, *prices) for kind in _NO_CHAT)
+    )
 
 
 @lru_cache(maxsize=256)

@@ -245,6 +245,63 @@ def test_what_failed_is_open_where_a_link_leads(tmp_path: Path) -> None:
         assert page.locator(".at-span:target >> text=what went wrong").is_visible()
 
 
+def test_the_charts_of_costs_have_one_time(tmp_path: Path) -> None:
+    """All that was asked for, whatever was called when; and a 0 is not 0k."""
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    db = open_database(home / "data.db")
+    talk = Recording(db.conn, at_us=clock.now_us() - 60_000_000)
+    for number in range(3):
+        talk.call([user(f"Hello {number}")], says("Hi"))
+    db.conn.commit()
+    db.close()
+    with web(home) as server, browser() as opened:
+        page = signed_in(opened, server).new_page()
+        page.set_viewport_size({"width": 1440, "height": 900})
+        for range_, first in (("30d", None), ("today", "00:00")):
+            page.goto(f"{server.url}/-/agenttrace/costs?range={range_}")
+            page.locator("#plot-errors .at-vega svg").wait_for()
+            axes = {
+                chart: [
+                    page.locator(f"#plot-{chart} .role-axis-label text").nth(n).text_content()
+                    for n in range(page.locator(f"#plot-{chart} .role-axis-label text").count())
+                ]
+                for chart in ("cost", "tokens", "calls", "latency", "errors")
+            }
+            times = {
+                chart: [one for one in labels if re.fullmatch(r"\w{3} \d+|\d\d:\d\d", one or "")]
+                for chart, labels in axes.items()
+            }
+            assert len(times["cost"]) > 3
+            assert all(shown == times["cost"] for shown in times.values()), times
+            assert first in (None, times["cost"][0])
+            for chart in ("tokens", "calls"):
+                assert "0" in axes[chart]
+                assert not {"0k", "0M"} & set(axes[chart])
+                assert not [one for one in axes[chart] if one and one.startswith("0.")]
+
+
+@pytest.mark.parametrize("path", ["/costs?by=agent", "/costs/savings?instead=gpt-5-mini"])
+def test_a_narrow_window_shows_spend_without_scrolling_sideways(tmp_path: Path, path: str) -> None:
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    sample_db.build(home / "data.db", end_us=clock.now_us(), days=3, calls_a_day=20)
+    with web(home) as server, browser() as opened:
+        page = signed_in(opened, server).new_page()
+        page.set_viewport_size({"width": 360, "height": 780})
+        page.goto(f"{server.url}/-/agenttrace{path}")
+        for folded in page.locator("details.at-card").all():
+            folded.locator("summary").click()
+        spent = page.locator("td[data-label=Spend]").all()
+        assert len(spent) > 5
+        for cell in spent:
+            box = cell.bounding_box()
+            assert box
+            assert box["x"] + box["width"] <= 360
+        for region in page.locator(".at-scroll").all():
+            assert region.evaluate("one => one.scrollWidth <= one.clientWidth")
+
+
 def test_who_is_not_signed_in_sees_a_page_that_is_well_made(tmp_path: Path) -> None:
     """The way in, a used link, an address that is not served."""
     home = tmp_path / "home"

@@ -1,6 +1,7 @@
 """The Costs page: its numbers, its words, and what it does with bad input."""
 
 import datetime
+import html
 import json
 import re
 import sqlite3
@@ -201,10 +202,10 @@ def test_quantiles_are_nearest_rank():
 
 async def test_unpriced_is_never_nothing(get):
     page = (await get(f"{COSTS}?range=7d")).text
-    row = re.search(r"m2-real</span>.*?</tr>", page, re.DOTALL)[0]
+    row = re.search(r"m2-real</a>.*?</tr>", page, re.DOTALL)[0]
     assert "unpriced" in row
     assert "$0<" not in page
-    assert "/data/unpriced_calls" in page
+    assert ">which, and why</a>" in page
 
 
 @pytest.mark.parametrize("exact_calls", [10_000, -1])
@@ -300,6 +301,44 @@ async def test_links_lead_somewhere(get):
     failed = next(link for link in links if "outcome=failed" in link)
     calls = (await get(failed.replace("/calls?", "/calls.json?"))).json()["calls"]
     assert {one["id"] for one in calls} == {"call-5", "call-6"}
+
+
+async def test_rows_lead_to_what_they_are_about(get):
+    """A model and a day to their own figures and to their calls; the other filters stay."""
+    page = (await get(f"{COSTS}?range=7d&provider=openai")).text
+
+    def linked(words):
+        return html.unescape(re.search(f'href="([^"]+)">{words}</a>', page)[1])
+
+    async def calls(address):
+        said = (await get(address.replace("/calls?", "/calls.json?"))).json()["calls"]
+        return {one["id"] for one in said}
+
+    m2 = linked("m2-real")
+    assert m2 == "?range=7d&provider=openai&model=m2-real"
+    assert (await get(f"{COSTS}.json{m2}")).json()["totals"]["calls"] == 1
+    assert await calls(f"/-/agenttrace/calls{m2}") == {"call-4"}
+    assert f'href="/-/agenttrace/calls{html.escape(m2)}">1</a>' in page
+    day = linked("2026-11-14")
+    assert day == "?provider=openai&from=2026-11-14&to=2026-11-14"
+    assert (await get(f"{COSTS}.json{day}")).json()["step"] == "hour"
+    assert await calls(f"/-/agenttrace/calls{day}") == {"call-14"}
+    assert f'href="/-/agenttrace/calls{html.escape(day)}">1</a>' in page
+    agents = (await get(f"{COSTS}?range=7d&provider=openai&by=agent")).text
+    assert 'href="/-/agenttrace/calls?range=7d&amp;provider=openai&amp;agent=a">1</a>' in agents
+
+
+async def test_links_to_a_model_and_a_day_keep_what_spend_is_stacked_by(get):
+    page = (await get(f"{COSTS}?range=7d&by=agent")).text
+    assert 'href="?range=7d&amp;by=agent&amp;provider=openai&amp;model=m1">m1</a>' in page
+    assert 'href="?by=agent&amp;from=2026-11-14&amp;to=2026-11-14">2026-11-14</a>' in page
+
+
+async def test_many_unpriced_are_told_in_one_form(database, headers, serve):
+    fill(database, *(call(n) for n in range(1_200)), call(1_200, cost_nano_usd=5))
+    page = (await serve(database).client.get(f"{COSTS}?by=provider", headers=headers)).text
+    assert page.count("+ 1,200 unpriced") >= 3, "by provider, by model, in all"
+    assert "1200" not in re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
 
 
 async def test_nothing_recorded_says_what_to_do(database, headers, serve):

@@ -8,7 +8,7 @@ import pytest
 
 from agenttrace_mitm import clock, health
 from agenttrace_mitm.store import tokens
-from datasette_agenttrace import live
+from datasette_agenttrace import figures, live
 from datasette_agenttrace.asking import DAY_US
 from datasette_agenttrace.overview.queries import spent
 from tests.datasette_agenttrace.test_costs import CALLS, NOON, TODAY, Page, call, fill
@@ -84,6 +84,29 @@ async def test_the_home_page_says_what_runs_and_what_is_blind(database, headers,
 async def test_nothing_recorded_says_what_to_do(database, headers, serve):
     page = (await serve(database).client.get(HOME, headers=headers)).text
     assert "agenttrace-mitm demo" in page
+
+
+async def test_a_time_without_calls_is_said_to_have_none(database, headers, serve):
+    """No tables of headings alone; spend until now is of another time, and stays."""
+    fill(database, *CALLS)
+    served = serve(database)
+    page = (await served.client.get(f"{HOME}?from=2020-01-01&to=2020-01-02", headers=headers)).text
+    assert "No calls in this time" in page
+    assert 'href="?range=90d"' in page
+    assert "Spend, 7 days" in page
+    assert "<thead" not in page
+    nobody = (await served.client.get(f"{HOME}?agent=nobody", headers=headers)).text
+    assert "No calls in this time for this filter" in nobody
+    assert "<thead" in (await served.client.get(HOME, headers=headers)).text
+
+
+async def test_unpriced_agents_and_models_are_not_free(database, headers, serve):
+    fill(database, call(1, agent_id="a"), call(2, agent_id="b", outcome="error", model="m2"))
+    page = (await serve(database).client.get(HOME, headers=headers)).text
+    unknown = figures.UNKNOWN
+    for name, said in (("m1", "unpriced"), ("a", "unpriced"), ("m2", unknown), ("b", unknown)):
+        row = page[page.index(f">{name}</a></th>") :].partition("</tr>")[0]
+        assert f">{said}</span></td>" in row, name
 
 
 class Open:

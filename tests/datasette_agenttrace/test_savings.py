@@ -1,5 +1,6 @@
-"""Savings: what caches saved, what tries in vain and cancelled calls cost, and what if."""
+"""Savings: what caches saved, what failed attempts and cancelled calls cost, and what if."""
 
+import re
 import sqlite3
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from agenttrace_mitm import clock
 from agenttrace_mitm.store.rollups import rebuild
 from benchmarks import bulk
+from datasette_agenttrace import figures
 from datasette_agenttrace.canned import RETRIES
 from tests.datasette_agenttrace.test_costs import HOSTILE, NOON, Page, call, fill
 
@@ -42,14 +44,14 @@ async def test_numbers_are_those_of_a_hand_computation(database, ask):
     assert mini["saved_nano_usd"] == found["saved_nano_usd"] == 2 * 400 * 225
     assert mini["instead_nano_usd"] == 5 * 720_000
     assert unknown["saved_nano_usd"] is None
-    assert unknown["instead_nano_usd"] == 5 * 1250 + 5 * 10_000
+    assert (unknown["instead_nano_usd"], unknown["left_out"]) == (None, "no list price")
     assert found["compared_nano_usd"] == 720_000, "what has no list price is not compared"
     assert found["instead_nano_usd"] == 5 * 720_000
     by_name = (await ask(".json?range=today&instead=gpt-5-mini")).json()
     assert by_name["instead_nano_usd"] == by_name["compared_nano_usd"]
 
 
-async def test_tries_in_vain_and_cancelled_calls_are_added_up(database, ask):
+async def test_failed_attempts_and_cancelled_calls_are_added_up(database, ask):
     fill(
         database,
         *(
@@ -65,6 +67,111 @@ async def test_tries_in_vain_and_cancelled_calls_are_added_up(database, ask):
     assert (retried["calls"], retried["cost_nano_usd"], retried["lost_ms"]) == (2, 12, 30.0)
     assert (cancelled["calls"], cancelled["priced"], cancelled["cost_nano_usd"]) == (2, 1, 40)
     assert (await ask(".json?range=today&agent=nobody")).json()["retried"]["calls"] == 0
+
+
+async def test_one_call_is_no_calls(database, ask):
+    fill(database, call(1, outcome="cancelled", cost_nano_usd=40), call(2, cost_nano_usd=4, **MINI))
+    page = (await ask("?range=today")).text
+    assert ">1 call</a>" in page
+    assert "1 calls" not in page
+    assert "0 calls" in page
+    assert page.count("/data/retried_operations") == page.count("/data/tool_loops") == 1
+
+
+EMBEDDING = {"model": "text-embedding-3-small", "operation": "embeddings", "tokens_in": 9_000}
+RERANK = {"provider": "cohere", "model": "rerank-v3.5", "operation": "rerank"}
+
+
+async def test_columns_add_up_to_what_the_tiles_say(database, ask):
+    """What is no chat, has no list price, or took no tokens is left out, and named."""
+    fill(
+        database,
+        # Spent at another price than the list has now.
+        call(1, cost_nano_usd=700_000_000, **(MINI | {"tokens_in": 1_000_000})),
+        call(2, model="gpt-5.1", tokens_in=2_000_000, tokens_out=1000, cost_nano_usd=9),
+        call(3, cost_nano_usd=180_000, **EMBEDDING), call(4, cost_nano_usd=2_000_000, **RERANK),
+        call(5, model="nobody-knows", tokens_in=5, tokens_out=5),
+        call(6, model="gpt-retired", outcome="error", status_code=404, unpriced_reason="error"),
+    )  # fmt: skip
+    found = (await ask(".json?range=today&instead=gpt-5-nano")).json()
+    models = {one["model"]: one for one in found["models"]}
+    left_out = {name: one["left_out"] for name, one in models.items() if one["left_out"]}
+    assert left_out == {
+        "text-embedding-3-small": "embeddings", "rerank-v3.5": "rerank",
+        "nobody-knows": "no list price", "gpt-retired": "no tokens",
+    }  # fmt: skip
+    compared = [models["gpt-5-mini"], models["gpt-5.1"]]
+    for name, total in (("listed", "compared"), ("instead", "instead")):
+        assert sum(one[f"{name}_nano_usd"] for one in compared) == found[f"{total}_nano_usd"]
+    assert found["totals"]["cost_nano_usd"] == 700_000_009 + 2_180_000
+    page = (await ask("?range=today&instead=gpt-5-nano")).text
+    for words in ("List price</th>", "rerank-v3.5</bdi> (rerank)", "Change is against"):
+        assert words in page
+    [tile] = re.findall(r"instead of (\S+) by price list: (\S+)</dd>", page)
+    *_, listed, instead, change = CELLS.findall(page[page.index(">All</th>") :])[:9]
+    assert tile == (listed, change)
+    assert instead == figures.usd(found["instead_nano_usd"])
+    plain = (await ask("?range=today")).text
+    assert "Change" not in plain
+    assert "List price" not in plain
+
+
+CELLS = re.compile(r'<td class="at-num" data-label="[^"]+"[^>]*>(?:<[^/][^>]*>)?([^<]+)<')
+
+
+async def test_what_nobody_billed_is_said_as_on_costs(database, ask, headers, serve):
+    """Nothing was billed where the provider had no such model; that is not unpriced."""
+    fill(
+        database,
+        call(1, model="gpt-retired", outcome="error", status_code=404, unpriced_reason="error"),
+        call(2, cost_nano_usd=2_000_000, **RERANK),
+    )
+    address = "/-/agenttrace/costs?range=today"
+    costs = (await serve(database).client.get(address, headers=headers)).text
+    assert "every billed call has a price" in costs
+    for page in (costs, (await ask("?range=today")).text):
+        table = page[page.index("By model</h2>") :]
+        assert "unpriced" not in table.partition("</table>")[0]
+        rerank, retired = (
+            CELLS.findall(table[table.index(name) :])[:3] for name in ("rerank-v3.5", "gpt-retired")
+        )
+        assert rerank == ["$0.0020", "1", figures.UNKNOWN]
+        assert retired == [figures.UNKNOWN, "1", figures.UNKNOWN]
+
+
+@pytest.mark.parametrize(
+    "said, provider, model",
+    [
+        ("gpt-5-mini", "openai", "gpt-5-mini"), ("gpt-4o", "openai", "gpt-4o"),
+        ("claude-haiku-4-5", "anthropic", "claude-haiku-4-5"),  # Google lists it, too
+        ("gemini-2.5-pro", "google", "gemini-2.5-pro"), ("grok-4", "x-ai", "grok-4"),
+        ("google/claude-haiku-4-5", "google", "claude-haiku-4-5"), ("m-local", "", ""),
+        ("text-embedding-3-small", "", ""), ("openai/no-such", "", ""), ("%00", "", ""),
+    ],
+)  # fmt: skip
+async def test_a_model_is_found_by_its_name(database, ask, said, provider, model):
+    fill(database, call(1, cost_nano_usd=360_000, **MINI), call(2, model="m-local", tokens_in=5))
+    found = (await ask(f".json?range=today&instead={said}")).json()
+    assert (found["instead_provider"], found["instead_model"]) == (provider, model)
+    page = (await ask(f"?range=today&instead={said}")).text
+    assert ("The price list has no chat model" in page) == (not model)
+
+
+async def test_models_are_suggested(database, ask):
+    """Those that were called, and the makers' own that are current; each of them is known."""
+    fill(database, call(1, cost_nano_usd=360_000, **MINI))
+    page = (await ask("?range=today")).text
+    options = re.findall(r'<option value="([^"]+)">([^<]+)</option>', page)
+    assert 60 < len(options) < 150
+    assert len(dict(options)) == len(options)
+    assert {("gpt-5-mini", "openai"), ("claude-haiku-4-5", "anthropic")} < set(options)
+    assert ("command-a", "cohere") in options
+    names = " ".join(dict(options))
+    for kind in ("embedding", "image", "tts", "realtime", "transcribe"):
+        assert kind not in names
+    for model, provider in options[:: len(options) // 12]:
+        found = (await ask(f".json?range=today&instead={model}")).json()
+        assert (found["instead_provider"], found["instead_model"]) == (provider, model)
 
 
 async def test_they_agree_with_the_views(database, ask):

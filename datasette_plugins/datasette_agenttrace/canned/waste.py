@@ -43,7 +43,7 @@ group by operation_id
 order by started_at desc
 limit 200
 """,
-    question="What did tries in vain cost?",
+    question="What did failed attempts cost?",
     page="costs/savings",
 )
 

@@ -5,23 +5,17 @@ The view loads, then renders; `costs.json` answers what was loaded.
 
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlencode
 
 from datasette.utils.asgi import Response
 
-from .. import canned, charts, figures
+from .. import charts, figures
 from ..asking import LABELS, Asked, arguments_of, asked_of
-from ..page import PREFIX, NoAnswer, Page, as_json, reading, render, site_of, today
+from ..page import PREFIX, NoAnswer, Page, as_json, query_address, reading, render, site_of, today
 from ..site import Datasette
 from ..sum_cells import cells
 from ..sums import Step
-from . import caches, savings, stack
-from .queries import Costs, costs_asked, load
-
-CHART_PRESET = (
-    "#g.mark=bar&g.x_column=day_utc&g.x_type=ordinal"
-    "&g.y_column=cost_usd&g.y_type=quantitative&g.color_column=model"
-)
+from . import as_sql, caches, savings, stack
+from .queries import NO_MODEL, Costs, CostsAsked, costs_asked, load
 
 
 async def view(datasette: Datasette, request: Any) -> Response:
@@ -35,7 +29,9 @@ async def view(datasette: Datasette, request: Any) -> Response:
         "figures": figures,
         "cells": cells,
         "database": site.database,
-        "links": _links(datasette, site.database, asked),
+        "links": _links(datasette, asked),
+        "calls_at": datasette.urls.path(f"{PREFIX}/calls"),
+        "no_model": NO_MODEL,
         "stacks": ("model", *stack.COLUMNS),
         "data_address": "costs.json" + asked.address(),
     }
@@ -57,27 +53,29 @@ async def _load(datasette: Datasette, asked: Asked) -> Costs:
     return await reading(datasette, lambda db: load(db, asked))
 
 
-def _links(datasette: Datasette, database: str, asked: Asked) -> dict[str, str]:
+def _links(datasette: Datasette, asked: CostsAsked) -> dict[str, Any]:
     """Where the figures lead: the rows behind them."""
     urls = datasette.urls
     calls = urls.path(f"{PREFIX}/calls")
-    rows = {
-        "kind__in": "llm,auxiliary",
-        "started_us__gte": str(asked.since_us),
-        "started_us__lt": str(asked.until_us),
-        "provider__exact": asked.provider,
-        "agent_id__exact": asked.agent,
-        "_sort_desc": "latency_ms",
-    }
-    slowest = urlencode({name: value for name, value in rows.items() if value})
     return {
-        "calls": calls + asked.address(),
-        "savings": urls.path(f"{PREFIX}/costs/savings") + asked.address(),
-        "failed": calls + asked.address(outcome="failed"),
-        "slowest": urls.table(database, "llm_calls") + "?" + slowest,
-        "unpriced": urls.query(database, canned.UNPRICED.name),
-        "sql": urls.query(database, canned.COST_PER_DAY.name) + CHART_PRESET,
+        "calls": calls + asked.address(by=""),
+        "savings": urls.path(f"{PREFIX}/costs/savings") + asked.address(by=""),
+        "failed": calls + asked.address(by="", outcome="failed"),
+        "slowest": _sql(datasette, as_sql.slowest(asked)),
+        "unpriced": _sql(datasette, as_sql.unpriced(asked)),
+        "sql": sql_addresses(datasette, asked, asked.by),
     }
+
+
+def sql_addresses(datasette: Datasette, asked: Asked, *more: str) -> dict[str, str]:
+    """The sums of Costs as SQL: by model, by day or hour, and by what else is named."""
+    by = dict.fromkeys(("model", asked.step, *more))
+    return {one: _sql(datasette, as_sql.costs(asked, one)) for one in by}
+
+
+def _sql(datasette: Datasette, query: as_sql.Query) -> str:
+    sql, given = query
+    return query_address(datasette, site_of(datasette).database, sql, **given)
 
 
 # ------------------------------------------------------------------ charts without JavaScript
@@ -184,22 +182,11 @@ def _drawn(costs: Costs) -> dict[str, Any]:
 
 # ------------------------------------------------------------------ where spend could be less
 
-SAVINGS_SQL = """\
-select provider, model, sum(calls) as calls, sum(tokens_in) as tokens_in,
-       sum(cache_read_tokens) as cache_read_tokens, sum(cache_write_tokens) as cache_write_tokens,
-       sum(tokens_out) as tokens_out, sum(cost_nano_usd) * 1e-9 as cost_usd
-from rollup_day
-where kind in ('llm', 'auxiliary') and billing in ('metered', '')
-  and day >= :first_day and day <= :last_day
-group by provider, model
-order by cost_usd desc"""
-
 
 async def view_savings(datasette: Datasette, request: Any) -> Response:
-    """What caches saved and tries in vain cost, and what if."""
-    urls, name = datasette.urls, site_of(datasette).database
+    """What caches saved and failed attempts cost, and what if."""
+    urls = datasette.urls
     asked = savings.savings_asked(arguments_of(request), today())
-    days = {"sql": SAVINGS_SQL, "first_day": asked.first_day, "last_day": asked.last_day}
     context: dict[str, Any] = {
         "asked": asked,
         "ranges": [
@@ -208,20 +195,11 @@ async def view_savings(datasette: Datasette, request: Any) -> Response:
         "figures": figures,
         "costs_at": urls.path(f"{PREFIX}/costs"),
         "data_address": "savings.json" + asked.address(),
-        "sql_address": f"{urls.database(name)}?{urlencode(days)}",
         "links": {
-            "retries": urls.table(name, "retries"),
-            "cancelled": urls.table(name, "billed_but_cancelled"),
+            "sql": _sql(datasette, as_sql.metered(asked)),
+            "failed_attempts": _sql(datasette, as_sql.failed_attempts(asked)),
+            "cut_short": _sql(datasette, as_sql.cut_short(asked)),
             "caches": urls.path(f"{PREFIX}/costs/caches") + asked.address(instead=""),
-            **{
-                query.name: urls.query(name, query.name)
-                for query in (
-                    canned.REPEATED_TOOLS,
-                    canned.TOOL_LOOPS,
-                    canned.LARGE_RESULTS,
-                    canned.UNUSED_TOOLS,
-                )
-            },
         },
     }
     try:
@@ -229,7 +207,8 @@ async def view_savings(datasette: Datasette, request: Any) -> Response:
     except NoAnswer as reason:
         context |= {"found": None, "problem": str(reason)}
         return await render(datasette, request, "agenttrace_savings.html", context, status=503)
-    return await render(datasette, request, "agenttrace_savings.html", context | {"found": found})
+    context |= {"found": found, "suggestions": savings.suggestions(found)}
+    return await render(datasette, request, "agenttrace_savings.html", context)
 
 
 async def data_savings(datasette: Datasette, request: Any) -> Response:
@@ -256,7 +235,7 @@ async def view_caches(datasette: Datasette, request: Any) -> Response:
         "costs_at": urls.path(f"{PREFIX}/costs"),
         "calls_at": urls.path(f"{PREFIX}/calls"),
         "data_address": "caches.json" + asked.address(),
-        "sql_address": urls.query(site_of(datasette).database, canned.BROKEN_CACHES.name),
+        "sql_address": _sql(datasette, as_sql.broken_caches(asked)),
     }
     try:
         found = await reading(datasette, lambda db: caches.load(db, asked))

@@ -44,6 +44,10 @@ class CostsAsked(Asked):
         own = {} if self.by == "model" else {"by": self.by}
         return super().address(**(own | changed))
 
+    def address_of_day(self, date: str, **changed: str) -> str:
+        """The query string that asks for the same of one day, by its hours."""
+        return self.address(**({"range": "", "from": date, "to": date} | changed))
+
 
 class Costs(Value):
     """The page."""

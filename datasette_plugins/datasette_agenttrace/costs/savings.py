@@ -1,4 +1,4 @@
-"""Where spend could be less: caches, tries in vain, cancelled calls, and other models.
+"""Where spend could be less: caches, failed attempts, cancelled calls, and other models.
 
 Prices are lists' of the last day asked for, applied to the average call of each model (a long
 prompt may have another price a token) and multiplied by its calls: sums are near, not exact.
@@ -6,22 +6,25 @@ Metered calls only.
 """
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from pydantic import computed_field
 
 from agenttrace_mitm.model import Cost, Usage
-from agenttrace_mitm.pricing import price
+from agenttrace_mitm.pricing import chat_models, maker_of, price
 
 from .. import sums
 from ..asking import Asked, Choices, Value, asked_of, choices, clauses, rows_of
 
 MOST = 1_000  # retries or cancelled calls, each read where it lies: from disk, a page each
 NO_MODEL = "(no model)"
+MAKERS = ("openai", "anthropic", "google", "mistral", "cohere")
+"""Whose models are suggested, and looked through for a name that tells nobody."""
+CHATS = frozenset({"chat", "generate_content", "text_completion"})
 
 
 class SavingsAsked(Asked):
-    """What every page is asked, and another model: `openai/gpt-5-mini`, or one that was called."""
+    """What every page is asked, and another model: `gpt-5-mini`, or `openai/gpt-5-mini`."""
 
     instead: str = ""
 
@@ -30,7 +33,18 @@ class SavingsAsked(Asked):
         return super().address(**({"instead": self.instead} | changed))
 
 
-class Used(Value):
+class Metered(Value):
+    """Sums over metered calls; tokens that nobody reported are None, and so is spend."""
+
+    calls: int
+    unpriced: int
+    tokens_in: int | None
+    cache_read_tokens: int | None
+    tokens_out: int | None
+    cost_nano_usd: int | None
+
+
+class Used(Metered):
     """The metered calls of a model, and what they would have cost otherwise.
 
     Costs are nano-dollars; None where there is no price.
@@ -38,16 +52,14 @@ class Used(Value):
 
     provider: str
     model: str
-    calls: int
-    tokens_in: int
-    cache_read_tokens: int
-    tokens_out: int
-    cost_nano_usd: int | None
     listed_nano_usd: int | None
     """By price list, to compare like with like."""
     uncached_nano_usd: int | None
     """The same without a cache: every token that was read, fresh."""
     instead_nano_usd: int | None = None
+    """With the other model; None where nothing is compared."""
+    left_out: str = ""
+    """Why it is not compared with the other model."""
 
     @computed_field  # type: ignore[prop-decorator]  # pydantic documents this order
     @property
@@ -76,9 +88,27 @@ class Savings(Value):
     models: tuple[Used, ...]
     retried: Waste
     cancelled: Waste
-    instead_is_known: bool
+    instead_provider: str
+    instead_model: str
+    """What the calls are compared with; empty where nothing is asked, or it has no price."""
     choices: Choices
     anything_recorded: bool
+
+    @property
+    def instead_is_known(self) -> bool:
+        """Whether there is another model to compare with."""
+        return bool(self.instead_model)
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def totals(self) -> Metered:
+        """Over all models."""
+        names = [name for name in Metered.model_fields if name not in ("calls", "unpriced")]
+        return Metered(
+            calls=sum(one.calls for one in self.models),
+            unpriced=sum(one.unpriced for one in self.models),
+            **{name: _sum(getattr(one, name) for one in self.models) for name in names},
+        )
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -88,25 +118,22 @@ class Savings(Value):
 
     @computed_field  # type: ignore[prop-decorator]
     @property
-    def compared_nano_usd(self) -> int:
-        """By price list, what those calls cost that can be compared with the other model."""
-        return sum(one.listed_nano_usd or 0 for one in self._compared)
+    def compared_nano_usd(self) -> int | None:
+        """By price list, what those calls cost that are compared; None where none is."""
+        compared = (one for one in self.models if one.instead_nano_usd is not None)
+        return _sum(one.listed_nano_usd for one in compared)
 
     @computed_field  # type: ignore[prop-decorator]
     @property
     def instead_nano_usd(self) -> int | None:
-        """What they would have cost with it; None where there is nothing to compare."""
-        if not self._compared:
-            return None
-        return sum(one.instead_nano_usd or 0 for one in self._compared)
+        """What they would have cost with the other model."""
+        return _sum(one.instead_nano_usd for one in self.models)
 
-    @property
-    def _compared(self) -> list[Used]:
-        return [
-            one
-            for one in self.models
-            if one.instead_nano_usd is not None and one.listed_nano_usd is not None
-        ]
+
+def _sum(numbers: Iterable[int | None]) -> int | None:
+    """The sum of those that are known; None where none is."""
+    known = [one for one in numbers if one is not None]
+    return sum(known) if known else None
 
 
 def savings_asked(arguments: Mapping[str, str], today: int) -> SavingsAsked:
@@ -118,45 +145,94 @@ def savings_asked(arguments: Mapping[str, str], today: int) -> SavingsAsked:
 def load(db: sqlite3.Connection, asked: SavingsAsked) -> Savings:
     """Everything the page shows."""
     rows = db.execute(sums.from_rollups(_USED, asked), sums.parameters(asked)).fetchall()
-    provider, model = _other(asked.instead, rows)
-    models = [_used(row, asked.until_us - 1, provider, model) for row in rows]
+    at_us = asked.until_us - 1
+    models = [_used(row, at_us) for row in rows]
+    provider, model = other = _other(asked.instead, models, at_us) or ("", "")
+    if model:
+        doing = _operations(db, models)
+        models = [
+            _compared(one, _tokens(row), doing.get(one.model, "other"), other, at_us)
+            for one, row in zip(models, rows, strict=True)
+        ]
     return Savings(
         asked=asked,
         models=tuple(models),
-        retried=_waste(db, _RETRIED, asked),
-        cancelled=_waste(db, _CANCELLED, asked),
-        instead_is_known=any(one.instead_nano_usd is not None for one in models),
+        retried=_waste(db, RETRIED, "again", asked),
+        cancelled=_waste(db, _CANCELLED, "ended", asked),
+        instead_provider=provider,
+        instead_model=model,
         choices=choices(db),
         anything_recorded=bool(db.execute("select 1 from llm_calls limit 1").fetchone()),
     )
 
 
-type _Row = tuple[str, str, int, int, int, int, int, int | None]
+def suggestions(found: Savings) -> dict[str, str]:
+    """Models to compare with, and whose they are: those that were called, and current ones."""
+    current = {
+        model: maker for maker in MAKERS for model in chat_models(maker, found.asked.last_day)
+    }
+    return {one.model: one.provider for one in found.models if not one.left_out} | current
+
+
+type _Row = tuple[str, str, int, int, int | None, int | None, int | None, int | None, int | None]
 
 _USED = """
-    select provider, model, sum(calls), coalesce(sum(tokens_in), 0),
-           coalesce(sum(cache_read_tokens), 0), coalesce(sum(cache_write_tokens), 0),
-           coalesce(sum(tokens_out), 0), sum(cost_nano_usd)
+    select provider, model, sum(calls), sum(unpriced), sum(tokens_in), sum(cache_read_tokens),
+           sum(cache_write_tokens), sum(tokens_out), sum(cost_nano_usd)
     {calls} and billing in ('metered', '')
     group by provider, model
-    order by sum(cost_nano_usd) desc, sum(calls) desc
+    order by sum(cost_nano_usd) desc, sum(calls) desc, model
 """
 
 
-def _used(row: _Row, at_us: int, other_provider: str, other_model: str) -> Used:
-    provider, model, calls, read, cached, written, out, cost = row
-
-    def at(provider: str, model: str, *tokens: int) -> int | None:
-        return _price(provider, model, calls, tokens, at_us)
-
+def _used(row: _Row, at_us: int) -> Used:
+    provider, model, calls, unpriced, read, cached, _, out, cost = row
+    read_fresh = (read or 0, out or 0, 0, 0)
     return Used(
-        provider=provider, model=model or NO_MODEL, calls=calls, tokens_in=read,
-        cache_read_tokens=cached, tokens_out=out, cost_nano_usd=cost,
-        listed_nano_usd=at(provider, model, read, out, cached, written),
-        uncached_nano_usd=at(provider, model, read, out, 0, 0),
-        instead_nano_usd=at(other_provider, other_model, read, out, cached, written)
-        if other_model else None,
+        provider=provider, model=model or NO_MODEL, calls=calls, unpriced=unpriced,
+        tokens_in=read, cache_read_tokens=cached, tokens_out=out, cost_nano_usd=cost,
+        listed_nano_usd=_price(provider, model, calls, _tokens(row), at_us),
+        uncached_nano_usd=_price(provider, model, calls, read_fresh, at_us),
     )  # fmt: skip
+
+
+def _tokens(row: _Row) -> tuple[int, ...]:
+    """In, out, read from the cache and written to it."""
+    *_, read, cached, written, out, _ = row
+    return read or 0, out or 0, cached or 0, written or 0
+
+
+def _compared(
+    used: Used, tokens: tuple[int, ...], operation: str, other: tuple[str, str], at_us: int
+) -> Used:
+    """*used* with what it would have cost with the *other* model, or why that is not said."""
+    left_out = ""
+    if operation not in (*CHATS, "other"):
+        left_out = operation.replace("_", " ")
+    elif not any(tokens):
+        left_out = "no tokens"
+    elif operation == "other" and not used.tokens_out:
+        left_out = "no chat"
+    elif used.listed_nano_usd is None:
+        left_out = "no list price"
+    if left_out:
+        return used.model_copy(update={"left_out": left_out})
+    instead = _price(*other, used.calls, tokens, at_us)
+    return used.model_copy(update={"instead_nano_usd": instead})
+
+
+# Of the newest call: rollups do not tell chats from embeddings.
+_OPERATION = """
+    select operation from llm_calls
+    where coalesce(response_model, model) = ? and kind in ('llm', 'auxiliary')
+    order by started_us desc limit 1
+"""
+
+
+def _operations(db: sqlite3.Connection, models: Iterable[Used]) -> dict[str, str]:
+    """What each of *models* was last asked to do, as far as a call of it is kept."""
+    found = ((one.model, db.execute(_OPERATION, (one.model,)).fetchone()) for one in models)
+    return {model: row[0] for model, row in found if row}
 
 
 def _price(
@@ -174,25 +250,30 @@ def _price(
     return found.nano_usd * calls if isinstance(found, Cost) else None
 
 
-def _other(said: str, rows: list[_Row]) -> tuple[str, str]:
-    """The provider and model of *said*: a recorded model's name, or both with a slash between."""
-    known = {model: provider for provider, model, *_ in rows}
-    if said in known:
-        return known[said], said
+def _other(said: str, models: Iterable[Used], at_us: int) -> tuple[str, str] | None:
+    """The provider and model of *said*: one that was called, `provider/model`, or a name alone.
+
+    A name alone is its maker's model, whoever else sells it.  None where nobody has a price for
+    what such a model writes.
+    """
+    if not said:
+        return None
     provider, slash, model = said.partition("/")
-    return (provider, model) if slash else ("", said)
+    tried = [(one.provider, said) for one in models if one.model == said]
+    tried += [(provider, model)] if slash else []
+    tried += [(maker, said) for maker in (maker_of(said), *MAKERS) if maker]
+    writing = (0, 1_000_000, 0, 0)
+    return next((one for one in tried if _price(*one, 1, writing, at_us) is not None), None)
 
 
-# The try before each further one: the first has the operation's id, the others its number.
-_RETRIED = """
+# The attempt before each further one: the first has the operation's id, the others its number.
+RETRIED = """
     with again as materialized (
         select retry_of, attempt from llm_calls indexed by llm_calls_retried
         where attempt > 1 and started_us >= :since and started_us < :until
         order by started_us desc limit :most
     )
-    select count(*) as calls, count(cost_nano_usd) as priced,
-           coalesce(sum(cost_nano_usd), 0) as cost_nano_usd,
-           coalesce(sum(latency_ms), 0.0) as lost_ms, (select count(*) from again) < :most as whole
+    select {columns}
     from again cross join llm_calls c on c.id = case when again.attempt = 2
         then again.retry_of
         else (
@@ -209,15 +290,20 @@ _CANCELLED = """
           and started_us >= :since and started_us < :until
         order by started_us desc limit :most
     )
-    select count(*) as calls, count(cost_nano_usd) as priced,
-           coalesce(sum(cost_nano_usd), 0) as cost_nano_usd,
-           coalesce(sum(latency_ms), 0.0) as lost_ms, (select count(*) from ended) < :most as whole
+    select {columns}
     from ended
     where kind in ('llm', 'auxiliary') and coalesce(billing, '') in ('metered', '') {filters}
 """
 
 
-def _waste(db: sqlite3.Connection, sql: str, asked: Asked) -> Waste:
+_WASTED = """count(*) as calls, count(cost_nano_usd) as priced,
+           coalesce(sum(cost_nano_usd), 0) as cost_nano_usd,
+           coalesce(sum(latency_ms), 0.0) as lost_ms,
+           (select count(*) from {source}) < :most as whole"""
+
+
+def _waste(db: sqlite3.Connection, sql: str, source: str, asked: Asked) -> Waste:
     given = sums.parameters(asked) | {"most": MOST}
-    [row] = rows_of(db.execute(sql.format(filters=clauses(asked)), given))
+    sql = sql.format(columns=_WASTED.format(source=source), filters=clauses(asked))
+    [row] = rows_of(db.execute(sql, given))
     return Waste(all=bool(row.pop("whole")), **row)

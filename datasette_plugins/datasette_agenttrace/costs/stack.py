@@ -28,7 +28,8 @@ COLUMNS: Mapping[str, str] = MappingProxyType(
     }
 )  # fmt: skip
 """What spend can be stacked by besides models, as the rollups say it."""
-_FINER = ("session", "prompt")
+FINER = ("session", "prompt")
+"""Those that have a rollup of their own."""
 
 
 class Group(Figures):
@@ -149,10 +150,10 @@ def _calls(asked: Asked, by: str) -> str:
     """The rows to add up: `from` and `where`."""
     where = "kind in ('llm', 'auxiliary')"
     where += "".join(f" and {sums.ROLLED[name]} = :{name}" for name in asked.filters)
-    if by in _FINER and asked.step == "hour":
+    if by in FINER and asked.step == "hour":
         source = f"({OF_A_CALL} and started_us >= :since and started_us < :until)"
         return f"from {source} where {where}"
-    table = "session" if by in _FINER else sums.rollup_of(asked, (by,))
+    table = "session" if by in FINER else sums.rollup_of(asked, (by,))
     return f"from rollup_{table} where {asked.step} >= :first and {asked.step} <= :last and {where}"
 
 

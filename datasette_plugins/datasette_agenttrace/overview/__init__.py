@@ -6,9 +6,9 @@ from datasette.utils.asgi import Response
 
 from agenttrace_mitm import clock, health
 
-from .. import canned, figures
+from .. import figures
 from ..asking import LABELS, Asked, arguments_of, asked_of
-from ..costs import CHART_PRESET, drawings
+from ..costs import drawings, sql_addresses
 from ..page import NoAnswer, Page, reading, render, site_of, today
 from ..site import Datasette
 from .queries import Overview, load
@@ -26,14 +26,14 @@ async def view(datasette: Datasette, request: Any) -> Response:
         "figures": figures,
         "database": site.database,
         "data_address": "agenttrace/overview.json" + asked.address(),
-        "sql_address": datasette.urls.query(site.database, canned.COST_PER_DAY.name) + CHART_PRESET,
+        "sql": sql_addresses(datasette, asked),
     }
     try:
         overview = await _load(datasette, asked)
     except NoAnswer as reason:
         context |= {"overview": None, "problem": str(reason)}
         return await render(datasette, request, "agenttrace_overview.html", context, status=503)
-    context |= {"overview": overview, "spend": drawings(overview.costs)["cost"]}
+    context |= {"overview": overview, "drawn": drawings(overview.costs)["cost"]}
     return await render(datasette, request, "agenttrace_overview.html", context)
 
 

@@ -44,6 +44,7 @@ class TopAgent(Value):
     agent: str
     calls: int
     failed: int
+    unpriced: int
     cost_nano_usd: int | None
     tokens_in: int | None
     tokens_out: int | None
@@ -197,6 +198,7 @@ def _window(db: sqlite3.Connection, name: str, days: int, now_us: int) -> Window
 def _agents(db: sqlite3.Connection, asked: Asked) -> tuple[TopAgent, ...]:
     sql = f"""
         select agent_id as agent, sum(calls) as calls, sum(failed) as failed,
+               sum(unpriced) as unpriced,
                sum(case when billing in ('metered', '') then cost_nano_usd end) as cost_nano_usd,
                sum(tokens_in) as tokens_in, sum(tokens_out) as tokens_out
         {{calls}}
