@@ -205,6 +205,14 @@ def test_shares(part, whole, text):
     assert figures.percent(part, whole) == text
 
 
+@pytest.mark.parametrize(
+    "status, text",
+    [(None, ""), (529, "529"), (400, "400"), (200, "in the stream"), (101, "in the stream")],
+)
+def test_what_stands_beside_an_error(status, text):
+    assert figures.refusal(status) == text
+
+
 def test_charts_leave_gaps_where_nothing_is_known():
     series = charts.Series("p50", "c0", [1.0, 2.0, None, 3.0, None, 4.0, 5.0])
     (line,) = charts.lines([str(n) for n in range(7)], [series], str).lines

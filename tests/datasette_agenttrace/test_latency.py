@@ -182,9 +182,7 @@ def test_no_more_refusals_are_read_than_the_shown_incidents_have():
 
 
 @pytest.mark.parametrize("query", ["", "?provider=anthropic", "?model=m2&agent=a", "?range=today"])
-async def test_the_newest_calls_as_sql_are_those_of_the_page(
-    database, ask, headers, serve, query
-):
+async def test_the_newest_calls_as_sql_are_those_of_the_page(database, ask, headers, serve, query):
     """Filters and time are filled in."""
     of = [("anthropic", "m2", "a"), ("anthropic", "m1", "a"), ("openai", "m2", "b")] * 2
     fill(database, *(
