@@ -144,14 +144,14 @@ def register_facet_classes() -> Generator[None, Any, None]:
 
 
 @hookimpl
-def render_cell(
-    value: Any, column: str, table: str | None, database: str | None, datasette: Datasette
+def render_cell(  # noqa: PLR0917  # the hook's
+    row: Any, value: Any, column: str, table: str | None, database: str | None, datasette: Datasette
 ) -> Any:
-    """Times, money, JSON and messages as people read them."""
+    """Times, money, JSON and messages as people read them; calls, traces and sessions as links."""
     # Asked for every cell of every page: the cheap question first.
     if not cells.is_ours(column, value) or database not in databases(datasette):
         return None
-    return cells.render(datasette, database, table, column, value)
+    return cells.render(datasette, database, table, column, value, row=row)
 
 
 async def _home(datasette: Datasette) -> Response:

@@ -83,6 +83,16 @@ def percent(part: int, whole: int) -> str:
     return f"{share:.1f}%" if 0 < share < 9.95 else f"{share:.0f}%"
 
 
+def refusal(status: int | None) -> str:
+    """What stands beside an error: 529; "in the stream" where the status had said that all is well.
+
+    None is no answer at all, and says nothing.
+    """
+    if status is None:
+        return ""
+    return str(status) if status >= 400 else "in the stream"
+
+
 def moment(us: int) -> str:
     """A moment in UTC, to the millisecond: 2026-11-20 21:05:05.123."""
     at = datetime.fromtimestamp(us // MICRO, UTC)

@@ -123,6 +123,19 @@ async def test_latest_sessions_say_what_was_asked(busy, ask, get):
         assert f'href="/-/agenttrace/sessions/{one["session_id"]}"' in page
 
 
+async def test_failures_have_the_status_of_errors_alone(database, ask):
+    """200 beside an error, or a call that was cut short, reads as if all had been well."""
+    failed = {"agent_id": "a", "outcome": "error", "error_type": "overloaded_error"}
+    cut = failed | {"outcome": "interrupted", "error_type": None}
+    fill(
+        database, call(1, status_code=200, **failed), call(2, status_code=529, **failed),
+        call(3, status_code=200, **cut), call(4, **failed),
+    )  # fmt: skip
+    page = " ".join((await ask(database, "?agent=a")).text.split())
+    for said in ("overloaded_error in the stream", "overloaded_error 529", "interrupted"):
+        assert f'<th scope="row">{said}</th>' in page
+
+
 async def test_failures_say_that_the_newest_are_meant(busy, ask, monkeypatch):
     page = (await ask(busy, "?range=90d&agent=coder-search")).text
     assert "newest 2,000 failed calls" not in page

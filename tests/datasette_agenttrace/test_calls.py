@@ -3,6 +3,7 @@
 import html
 import re
 import sqlite3
+from urllib.parse import quote
 
 import pytest
 
@@ -18,7 +19,7 @@ from agenttrace_mitm.model import (
 from agenttrace_mitm.store import open_database
 from agenttrace_mitm.store.rows import write_record
 from datasette_agenttrace.asking import DAY_US
-from datasette_agenttrace.calls import one, queries
+from datasette_agenttrace.calls import one, queries, snippets
 from datasette_agenttrace.calls.queries import calls_asked, load
 from datasette_agenttrace.calls.terms import terms_of
 from tests.datasette_agenttrace.test_costs import HOSTILE, NOON, TODAY, Page
@@ -165,7 +166,10 @@ async def test_no_page_passes_over_all_calls(database):
     asks = [
         {}, {"provider": "p"}, {"model": "m"}, {"agent": "a"}, {"session": "s"}, {"q": "word"},
         {"outcome": "failed"}, {"outcome": "in_flight"}, {"before": "5.x"}, {"kind": "all"},
-        {"q": "word", "provider": "p", "before": "5.x"},
+        {"q": "word", "provider": "p", "before": "5.x"}, {"q": "word", "agent": "a"},
+        {"outcome": "tool_failed", "tool": "t"}, {"sort": "slowest", "before": "5.x"},
+        *({"sort": "dearest", name: "x"} for name in ("agent", "provider", "model", "session")),
+        {"sort": "slowest", "outcome": "failed"}, {"q": "word", "sort": "dearest"},
     ]  # fmt: skip
     store(database, Record(call=call(1), messages=(words("user", "a word"),)))
     seen = []
@@ -199,6 +203,218 @@ async def test_the_list_as_sql_is_the_list(database, get, query):
     link = html.unescape(re.search(r'as <a href="([^"]+)">SQL</a>', page)[1]).partition("#")[0]
     answer = await get(link.replace("/data?", "/data.json?_shape=array&"))
     assert [row["call_id"] for row in answer.json()] == await ids(get, query)
+
+
+def several(**odd) -> list[Record]:
+    """Calls 1 to 8, the odd ones with *odd*, of two models in turns of two."""
+    return [
+        Record(call=call(n, model="m1" if n % 4 < 2 else "m'2", latency_ms=n * 7.5 % 40,
+                         cost_nano_usd=n * 5 % 7, **(odd if n % 2 else {})))
+        for n in range(1, 9)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["", "provider=openai&model=m%272", "outcome=failed&agent=bot&kind=all", "session=s1",
+     "model=m1&range=today", "outcome=ok", "from=2020-01-01&to=2020-01-02"],
+)  # fmt: skip
+async def test_the_table_is_the_list(database, get, query):
+    """Datasette's page of the table has the same calls in the same order, and no others."""
+    odd = {"session_id": "s1", "agent_id": "bot", "outcome": "error"}
+    old = Record(call=call(20, started_us=NOON - 100 * DAY_US))
+    store(database, *several(**odd), Record(call=call(9, kind="telemetry")), old)
+    page = (await get(f"{CALLS}?{query}")).text
+    link = html.unescape(re.search(r'as <a href="([^"]+)">a table</a>', page)[1])
+    answer = await get(link.replace("/llm_calls?", "/llm_calls.json?_shape=array&"))
+    assert [row["id"] for row in answer.json()] == await ids(get, query)
+    assert (await get(link)).status_code == 200
+
+
+async def test_what_no_table_can_tell_leads_to_none(database, get):
+    """Of a search, table and SQL are said to be without the words."""
+    store(database, *several())
+    for query in ("outcome=tool_failed", "tool=x", "sort=slowest"):
+        assert ">a table<" not in (await get(f"{CALLS}?{query}")).text
+    page = (await get(f"{CALLS}?q=x")).text
+    assert "without the words as <a" in page
+    assert ">a table<" in page
+
+
+@pytest.mark.parametrize(
+    "sort, of", [("slowest", lambda one: one["latency_ms"]),
+                 ("dearest", lambda one: one["cost_nano_usd"])],
+)  # fmt: skip
+async def test_the_slowest_and_dearest_come_first_a_page_at_a_time(
+    database, get, monkeypatch, sort, of
+):
+    """Also where many are alike; filters stay, and what has no figure is left out."""
+    monkeypatch.setattr(queries, "PAGE_SIZE", 3)
+    unknown = Record(call=call(30, latency_ms=None, cost_nano_usd=None, outcome="in_flight"))
+    store(database, *several(agent_id="bot"), *(Record(call=call(n, cost_nano_usd=3))
+                                                for n in range(10, 14)), unknown)  # fmt: skip
+    seen, query = [], f"sort={sort}&provider=openai"
+    for _ in range(6):
+        found = (await get(f"{CALLS}.json?{query}")).json()
+        seen += [(of(one), one["id"]) for one in found["calls"]]
+        page = html.unescape((await get(f"{CALLS}?{query}")).text)
+        assert f"{CALLS}?" not in page or "sort=" in page
+        if not found["older"]:
+            break
+        assert f"provider=openai&sort={sort}&before={found['older']}" in page
+        query = f"sort={sort}&provider=openai&before={found['older']}"
+    assert len(seen) == 12
+    assert seen == sorted(set(seen), reverse=True)
+
+
+@pytest.mark.parametrize(
+    "query, whose",
+    [("sort=slowest", "3 calls alone"), ("sort=dearest&agent=bot", "3 calls of this agent alone"),
+     ("sort=slowest&provider=openai", "3 calls of this provider alone"),
+     ("sort=slowest&model=m1", "3 calls of this model alone"),
+     ("sort=slowest&session=s", "3 calls of this session alone"),
+     ("sort=slowest&outcome=failed", "3 calls that did not go well alone"),
+     ("outcome=tool_failed", "3 calls alone")],
+)  # fmt: skip
+async def test_only_so_many_are_looked_at_and_the_page_says_since_when(
+    database, get, monkeypatch, query, whose
+):
+    """What no index has is looked for among the newest; a time with fewer has all of them."""
+    store(database, *(
+        Record(call=call(n, agent_id="bot", session_id="s", outcome="error", latency_ms=float(n),
+                         cost_nano_usd=n))
+        for n in range(1, 9)
+    ))  # fmt: skip
+    assert (await get(f"{CALLS}.json?{query}")).json()["looked_since_us"] is None
+    everything = await ids(get, query)
+    monkeypatch.setattr(queries, "LOOKED_AT", 3)
+    page = (await get(f"{CALLS}?{query}")).text
+    assert f"Of the newest {whose}, since" in page
+    assert (await get(f"{CALLS}.json?{query}")).json()["looked_since_us"] == NOON - 3_000_000
+    assert await ids(get, query) == [one for one in everything if one <= "call-003"]
+    link = html.unescape(re.search(r'as <a href="([^"]+)">SQL</a>', page)[1]).partition("#")[0]
+    answer = await get(link.replace("/data?", "/data.json?_shape=array&"))
+    assert [row["call_id"] for row in answer.json()] == await ids(get, query)
+
+
+@pytest.mark.parametrize(
+    "query, found",
+    [("outcome=tool_failed", [1, 3]), ("outcome=tool_failed&tool=ls", [3]), ("tool=ls", [2, 3]),
+     ("outcome=tool_failed&agent=bot", [1]), ("outcome=tool_failed&q=zebra", [1, 3])],
+)  # fmt: skip
+async def test_calls_whose_tools_failed(database, get, query, found):
+    """Those that asked for the tool, by its name too."""
+    for number, (name, failed, said) in enumerate(
+        (("cat", True, {"agent_id": "bot"}), ("ls", False, {}), ("ls", True, {})), 1
+    ):
+        tool = StoredToolCall(tool_call_id="t", position=0, name=name, arguments="{}")
+        result = StoredToolResult(call_id=f"call-{number:03d}", position=0, tool_call_id="t",
+                                  at_us=NOON, result="x", is_error=failed)  # fmt: skip
+        store(
+            database,
+            Record(
+                call=call(number, n_tool_calls=1, **said), tool_calls=(tool,),
+                messages=(words("user", "a zebra"),),
+            ),
+            Record(call=call(10 + number), tool_results=(result,)),
+        )  # fmt: skip
+    assert await ids(get, query) == [f"call-{n:03d}" for n in found]
+
+
+def marked(one) -> list[str]:
+    return [one["said"][start:end] for start, end in one["marks"]]
+
+
+LONG_ABOUT = "nothing of the kind " * 500
+
+
+@pytest.mark.parametrize(
+    "q, text, said",
+    [
+        ("zebra", LONG_ABOUT + "the Zebra crossed " + LONG_ABOUT, ["Zebra"]),
+        ("zeb*", LONG_ABOUT + "two zebras", ["zebras"]),
+        ('"zebra crossing"', "zebra and crossing; " * 90 + "zebra crossing", ["zebra crossing"]),
+        ("resume", "son résumé", ["résumé"]),
+        ("cat", "concatenate " * 9 + "a cat.", ["cat"]),
+        ("one two", "two " + LONG_ABOUT + " one", ["two"]),
+        ("a-b", "so\n\n  a-b it is", ["a-b"]), ("<b>", "<i>is <b>bold</b>", ["b", "b"]),
+    ],
+)  # fmt: skip
+async def test_a_search_shows_where_it_matches(database, get, q, text, said):
+    """In the message that matched, which is not the last one, however long it is."""
+    later = words("user", "and then something else", 1)
+    store(database, Record(call=call(1), messages=(words("user", text), later)))
+    address = f"?q={quote(q)}"
+    (one,) = (await get(f"{CALLS}.json{address}")).json()["calls"]
+    assert marked(one) == said
+    assert len(one["said"]) < 200
+    assert one["marks"][0][0] < 25
+    page = (await get(CALLS + address)).text
+    assert f"<mark>{said[0]}</mark>" in page
+    assert "something else" not in page
+
+
+async def test_a_search_shows_no_words_that_a_call_does_not_keep(database, get):
+    """The reply matches too, of a call that may show what the user said alone; another may."""
+    said = (words("user", "a zebra, said the user"), words("assistant", "zebra it is", 1, "out"))
+    store(
+        database,
+        Record(call=call(5), messages=said),
+        Record(call=call(1, privacy_tier=2), messages=said),
+    )
+    strict, free = (await get(f"{CALLS}.json?q=zebra")).json()["calls"]
+    assert (strict["said_by"], strict["said"]) == ("user", "a zebra, said the user")
+    assert (free["said_by"], free["said"]) == ("assistant", "zebra it is")
+
+
+async def test_a_search_is_not_held_up_by_what_is_long(database, get, monkeypatch):
+    """A message of ten megabytes, or more than a page may open, is named and not opened."""
+    store(
+        database,
+        Record(call=call(1), messages=(words("user", "zebra " * 1_700_000),)),
+        Record(call=call(2), messages=(words("user", "a zebra " * 60_000),)),
+        Record(call=call(3), messages=(words("user", "one zebra"),)),
+    )
+    page = (await get(f"{CALLS}?q=zebra")).text
+    assert page.count("user, in a long message") == 1
+    assert "one <mark>zebra</mark>" in page
+    monkeypatch.setattr(snippets, "MOST", 100)
+    page = (await get(f"{CALLS}?q=zebra")).text
+    assert page.count("user, in a long message") == 2
+    assert "one <mark>zebra</mark>" in page
+
+
+def test_marks_of_others_are_none(database):
+    """Characters that mark matches are taken out of texts, and do not end one."""
+    store(database, Record(call=call(1), messages=(words("user", "\x02a\x03 zebra\x03 \x02 b"),)))
+    db = sqlite3.connect(database)
+    (found,) = snippets.snippets(db, [1], terms_of("zebra")).values()
+    assert found == ("a zebra b", ((2, 7),))
+
+
+async def test_an_error_in_a_stream_has_no_status_of_success(database, get):
+    """People read 200 as all is well; the status is a fact among others on the call's page."""
+    failed = {"outcome": "error", "error_type": "overloaded_error", "streamed": True}
+    store(
+        database,
+        Record(call=call(1, status_code=200, **failed)),
+        Record(call=call(2, status_code=529, **failed)),
+    )
+    for path in (CALLS, f"{CALLS}/call-001"):
+        page = (await get(path)).text
+        assert "error in the stream</span>" in page
+        assert "error 200" not in page
+    assert "error 529</span>" in (await get(CALLS)).text
+    assert "<dt>HTTP status</dt><dd><bdi>200</bdi>" in (await get(f"{CALLS}/call-001")).text
+
+
+async def test_a_call_says_how_it_ended_and_what_it_asked_for_in_json(database, get):
+    params = {"stream_options": {"include_usage": True}, "stop": "<s>", "top_k": 5, "x": False}
+    store(database, Record(call=call(1, params=params, finish_reason="tool_calls")))
+    page = html.unescape((await get(f"{CALLS}/call-001")).text)
+    assert "finish: tool calls" in page
+    for said in ('{"include_usage": true}', "<bdi><s></bdi>", "<bdi>5</bdi>", "<bdi>false</bdi>"):
+        assert said in page
 
 
 REPLY = words("assistant", "", 2, "out", content=[

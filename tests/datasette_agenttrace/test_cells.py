@@ -1,6 +1,8 @@
 """Cells and figures as people read them."""
 
 import json
+import shutil
+from urllib.parse import urlencode
 
 import pytest
 
@@ -64,12 +66,105 @@ async def test_messages_show_their_parts(get):
     assert "<b>tool_call " in page
 
 
-async def test_links_to_calls(get):
+async def test_links_to_calls_whose_ids_no_address_of_ours_can_hold(get):
+    """They lead to the row, and the row does not promise a page."""
     page = await get("/data/slowest")
     assert 'href="/data/llm_calls/call~2F1~3F"' in page
+    assert "This call's page" not in await get("/data/llm_calls/call~2F1~3F")
     await get("/data/llm_calls/call~2F1~3F")
     await get("/data/tool_calls")
     await get("/data/call_messages")
+
+
+OURS = "/-/agenttrace"
+CALL = "01a2285d-aa0f-7665-8000-000000018665"
+SIDE = "01a2285d-aa0f-7665-8000-000000018666"
+
+
+@pytest.fixture
+def of_a_call(database, headers, serve):
+    """Asks a server of a call with a tool, in a trace and a session, and of a side call."""
+    known = {
+        "started_us": 1_795_219_200_123_456, "provider": "openai", "host": "h", "method": "POST",
+        "path": "/", "outcome": "ok", "model": "m1", "trace_id": "0" * 31 + "1", "span_id": "1",
+        "session_id": "run/1.2", "latency_ms": 46025.646, "tokens_out": 7,
+    }  # fmt: skip
+    db = open_database(database)
+    tool = StoredToolCall(tool_call_id="t", position=0, name="ls", arguments="{}")
+    write_record(db.conn, Record(call=LlmCall(id=CALL, kind="llm", **known), tool_calls=(tool,)))
+    write_record(db.conn, Record(call=LlmCall(id=SIDE, kind="auxiliary", **known)))
+    db.conn.execute("insert into events (id, at_us, type) values (?, 5, 'x')", (CALL,))
+    db.conn.commit()
+    db.close()
+    served = serve(database)
+
+    async def got(path, **arguments):
+        query = f"?{urlencode(arguments)}" if arguments else ""
+        answer = await served.client.get(path + query, headers=headers)
+        assert answer.status_code == 200
+        return answer.text
+
+    return got
+
+
+def sql(text):
+    """The page of a query."""
+    return {"path": "/data", "sql": text}
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"path": "/data/llm_calls"}, {"path": f"/data/llm_calls/{CALL}"}, {"path": "/data/slowest"},
+        {"path": "/data/slowest_calls"}, {"path": "/data/tool_calls"},
+        sql("select id from llm_calls"), sql("select min(id) as last_call_id from llm_calls"),
+    ],
+)  # fmt: skip
+async def test_calls_lead_to_their_pages(of_a_call, asked):
+    """From every table, view and query that names one."""
+    assert f'href="{OURS}/calls/{CALL}"' in await of_a_call(**asked)
+
+
+async def test_the_row_of_a_call_says_where_its_page_is(of_a_call):
+    page = await of_a_call(f"/data/llm_calls/{CALL}")
+    assert f'<a href="{OURS}/calls/{CALL}">This call\'s page</a>' in page
+    assert "This call" not in await of_a_call("/data/llm_calls")
+
+
+async def test_traces_and_sessions_lead_to_their_pages(of_a_call):
+    """A side call has a session, of which its calls are shown, and no trace of its own."""
+    columns = "id, kind, trace_id, session_id"
+    page = await of_a_call(**sql(f"select {columns} from llm_calls where kind = 'llm'"))
+    assert f'href="{OURS}/traces/{"0" * 31}1"' in page
+    assert f'href="{OURS}/sessions/run~2F1~2E2"' in page
+    page = await of_a_call(**sql(f"select {columns} from llm_calls where kind <> 'llm'"))
+    assert f"{OURS}/traces/" not in page
+    assert f'href="{OURS}/calls?session=run%2F1.2&amp;range=90d"' in page
+
+
+async def test_what_is_no_call_is_no_link(of_a_call):
+    """Ids of events look the same; others do not."""
+    for text in ("select id, at_us from events", "select 'gpt-5' as id", "select '' as trace_id"):
+        assert f"{OURS}/calls/" not in await of_a_call(**sql(text))
+
+
+async def test_times_have_units_and_are_exact_below(of_a_call):
+    page = await of_a_call("/data/slowest_calls")
+    assert '<span class="at-num" title="46025.646 ms">46.0 s</span>' in page
+
+
+async def test_only_calls_of_the_database_of_our_pages_lead_there(
+    of_a_call, database, headers, serve
+):
+    """Pages are about the first database; calls of a second one have rows alone."""
+    other = database.with_name("other.db")
+    shutil.copy(database, other)
+    served = serve(database, other)
+    page = await served.client.get("/other/slowest_calls", headers=headers)
+    assert f'href="/other/llm_calls/{CALL}"' in page.text
+    row = await served.client.get(f"/other/llm_calls/{CALL}", headers=headers)
+    assert "This call" not in row.text
+    assert f"{OURS}/sessions/" not in row.text
 
 
 @pytest.mark.parametrize(
@@ -108,6 +203,14 @@ def test_durations(ms, text):
 )
 def test_shares(part, whole, text):
     assert figures.percent(part, whole) == text
+
+
+@pytest.mark.parametrize(
+    "status, text",
+    [(None, ""), (529, "529"), (400, "400"), (200, "in the stream"), (101, "in the stream")],
+)
+def test_what_stands_beside_an_error(status, text):
+    assert figures.refusal(status) == text
 
 
 def test_charts_leave_gaps_where_nothing_is_known():

@@ -1,6 +1,8 @@
 """The Latency page: percentiles, pace, incidents and limits."""
 
+import html
 import random
+import re
 import sqlite3
 
 import pytest
@@ -126,7 +128,7 @@ async def test_limits_are_the_newest_told(database, ask):
         ("anthropic", "tokens", 0.9, True),
     ]
     page = (await ask("?range=today")).text
-    assert "40 %" in page and "has begun anew" in page
+    assert "40 %" in page and "already reset" in page
     only = (await ask(".json?range=today&provider=openai")).json()["limits"]
     assert {one["provider"] for one in only} == {"openai"}
 
@@ -177,3 +179,32 @@ def test_no_more_refusals_are_read_than_the_shown_incidents_have():
     ]
     assert found == expected
     assert len(list(rows)) > 1_000
+
+
+@pytest.mark.parametrize("query", ["", "?provider=anthropic", "?model=m2&agent=a", "?range=today"])
+async def test_the_newest_calls_as_sql_are_those_of_the_page(database, ask, headers, serve, query):
+    """Filters and time are filled in."""
+    of = [("anthropic", "m2", "a"), ("anthropic", "m1", "a"), ("openai", "m2", "b")] * 2
+    fill(database, *(
+        call(n, provider=provider, model=model, agent_id=agent, latency_ms=5.0,
+             started_us=NOON - n // 4 * 86_400_000_000)
+        for n, (provider, model, agent) in enumerate(of, 1)
+    ))  # fmt: skip
+    page = (await ask(query)).text
+    link = html.unescape(re.search(r'as <a href="([^"]+)">SQL</a>', page)[1]).partition("#")[0]
+    link = link.replace("/data?", "/data.json?_shape=array&")
+    found = (await serve(database).client.get(link, headers=headers)).json()
+    assert len(found) == (await ask(f".json{query}")).json()["totals"]["calls"] > 0
+    assert len({one["id"] for one in found}) == len(found)
+
+
+async def test_the_page_leads_to_the_slowest_calls_of_its_time_and_filter(database, ask):
+    fill(database, call(1, provider="openai", latency_ms=5.0))
+    page = html.unescape((await ask("?provider=openai&range=7d")).text)
+    assert "/-/agenttrace/calls?range=7d&provider=openai&sort=slowest" in page
+
+
+@pytest.mark.parametrize("models, said", [(6, ""), (8, ", the 6 most called of 8")])
+async def test_models_that_are_not_drawn_are_told_of(database, ask, models, said):
+    fill(database, *(call(n, model=f"m{n}", latency_ms=5.0) for n in range(1, models + 1)))
+    assert f"95th percentile by model{said}</h2>" in (await ask()).text

@@ -85,6 +85,14 @@ async def test_no_page_scans_all_calls(
 
 
 MORE = {
+    "calls": (
+        "?sort=slowest",
+        "?sort=dearest&provider=openai&model=gpt-5.1&agent=claude-code",
+        "?sort=slowest&outcome=failed",
+        "?sort=dearest&session=s",
+        "?outcome=tool_failed&tool=Bash",
+        "?q=cache&agent=claude-code&sort=slowest",
+    ),
     "costs": (
         *(f"?by={by}" for by in ("provider", "agent", "project", "session", "prompt")),
         "/savings",

@@ -6,6 +6,7 @@ messages are served as plain text that no browser runs.
 
 import sqlite3
 from typing import Any
+from urllib.parse import urlencode
 
 from datasette.utils.asgi import NotFound, Response
 
@@ -21,6 +22,7 @@ from .program import program
 from .queries import OUTCOME_LABELS, calls_asked
 from .timing import timing
 
+ORDER_LABELS = {"": "Newest", "slowest": "Slowest", "dearest": "Dearest"}
 ID = r"(?P<id>[^/.]{1,100})"
 CHART = (
     "#g.mark=circle&g.x_column=started_at&g.x_type=temporal"
@@ -36,6 +38,7 @@ async def view(datasette: Datasette, request: Any) -> Response:
     """The list."""
     asked, database = calls_asked(arguments_of(request), today()), site_of(datasette).database
     sql, given = queries.as_sql(asked)
+    table = queries.as_table(asked)
     return await show_list(
         datasette,
         request,
@@ -43,8 +46,10 @@ async def view(datasette: Datasette, request: Any) -> Response:
         asked,
         queries.load,
         outcomes=OUTCOME_LABELS,
-        database=database,
+        orders=ORDER_LABELS,
+        looked_at=queries.looked_at(asked),
         sql_address=query_address(datasette, database, sql, **given) + CHART,
+        table_address=table and f"{datasette.urls.table(database, 'llm_calls')}?{urlencode(table)}",
     )
 
 
@@ -63,6 +68,7 @@ async def view_one(datasette: Datasette, request: Any) -> Response:
         "call": call,
         "figures": figures,
         "outcomes": OUTCOME_LABELS,
+        "params": one.params_of(call),
         "whole": "history" in request.args,
         "timing": timing(call, found.wire.arrivals if found.wire else ()),
         "curl": curl(call, found.wire) if found.wire else None,

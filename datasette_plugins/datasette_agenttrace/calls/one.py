@@ -294,6 +294,15 @@ def _within_range(digits: str) -> float:
     return number
 
 
+def params_of(call: LlmCall) -> dict[str, str]:
+    """What a call asked for beside its messages, each as JSON; a text as it is."""
+    said = call.params if isinstance(call.params, dict) else {}
+    return {
+        name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        for name, value in said.items()
+    }
+
+
 def parts_in(content: str) -> list[JsonObject]:
     """What a message's *content* holds, as far as it is what we write."""
     try:

@@ -1,7 +1,8 @@
 """The list of calls: newest first, filtered, searched, a page at a time.
 
 A page ends where the next begins: at the time and id of its last call, so nothing is shown twice
-or skipped while new calls arrive.  Every filter has an index with the time.
+or skipped while new calls arrive.  Every filter has an index with the time.  No index has what
+took longest, cost most or called a tool that failed: that is looked for among the newest calls.
 """
 
 import json
@@ -12,13 +13,15 @@ from typing import Any
 
 from agenttrace_mitm.model.call import Outcome
 
-from ..asking import FILTERS, Asked, Choices, Value, asked_of, choices, clauses, rows_of
+from ..asking import FILTERS, NAMED, Asked, Choices, Value, asked_of, choices, clauses, rows_of
 from .beginnings import are_many, newest
+from .snippets import Snippet, snippets
 from .spelling import spelled
 from .terms import Term, query_of, terms_of
 
 PAGE_SIZE = 50
 MOST_MATCHES = 2_000  # of messages, for one page of a search
+LOOKED_AT = 10_000  # calls, for what no index has
 SNIPPET = 160
 LONG = 500_000  # characters beyond which a message is not opened for a snippet
 HOUR_US = 3_600_000_000
@@ -30,32 +33,55 @@ OUTCOMES = {
     "cancelled": "('cancelled')",
     "in_flight": "('in_flight')",
 }
+TOOL_FAILED = "tool_failed"
 OUTCOME_LABELS = {
     "failed": "failed", "ok": "ok", "error": "error", "interrupted": "cut short",
-    "cancelled": "cancelled by the client", "in_flight": "running",
+    "cancelled": "cancelled by the client", "in_flight": "running", TOOL_FAILED: "a tool failed",
 }  # fmt: skip
+NEWEST_FIRST = "started_us"
+ORDERS = {
+    "slowest": "cast(round(latency_ms * 1000) as integer)",
+    "dearest": "cost_nano_usd",
+}
+"""What calls are sorted by, the most first; whole numbers, so that a page ends at one of them."""
+_NOT_WELL = " and outcome in ('error', 'cancelled', 'interrupted', 'in_flight')"  # as an index says
+
+
+OWN = ("outcome", "session", "tool", "kind", "q", "sort")
 
 
 class CallsAsked(Asked):
-    """Which calls to list; `before` is where the page before ended."""
+    """Which calls to list, in which order; `before` is where the page before ended."""
 
     outcome: str = ""
     session: str = ""
+    tool: str = ""
     kind: str = ""
     q: str = ""
+    sort: str = ""
     before: str = ""
 
     @property
     def filters(self) -> dict[str, str]:
         """Those of every page, and those of this one."""
-        own = {name: said for name in ("outcome", "session", "kind", "q") if (said := self[name])}
-        return super().filters | own
+        return super().filters | {name: said for name in OWN if (said := self[name])}
+
+    @property
+    def order(self) -> str:
+        """What they are sorted by."""
+        return ORDERS.get(self.sort, NEWEST_FIRST)
 
     @property
     def end(self) -> tuple[int, str] | None:
-        """The time and id of the last call of the page before."""
-        time, dot, id_ = self.before.partition(".")
-        return (int(time), id_) if dot else None
+        """What the last call of the page before was sorted by, and its id."""
+        place, dot, id_ = self.before.partition(".")
+        return (int(place), id_) if dot else None
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether only the newest calls are looked at; a search has its own bounds."""
+        unindexed = self.sort or self.tool or self.outcome == TOOL_FAILED
+        return bool(unindexed) and not terms_of(self.q)
 
     def __getitem__(self, name: str) -> str:
         said: str = getattr(self, name)
@@ -87,15 +113,29 @@ class ListedCall(Value):
     attempt: int
     said_by: str | None = None
     said: str | None = None
+    """The beginning of the last message that it brought; of a search, words around the match."""
+    marks: tuple[tuple[int, int], ...] = ()
+    """Where in `said` the match is: from one character up to another."""
+
+    @property
+    def pieces(self) -> tuple[tuple[str, bool], ...]:
+        """`said` in pieces, and whether each is the match."""
+        said, ends = self.said or "", [0, *(end for mark in self.marks for end in mark)]
+        cut = [said[start:end] for start, end in zip(ends, [*ends[1:], None], strict=True)]
+        return tuple((piece, bool(number % 2)) for number, piece in enumerate(cut))
 
 
 class Calls(Value):
-    """The page; `older` continues it, `searched_all` says whether a search saw every message."""
+    """The page; `older` continues it, `searched_all` says whether a search saw every message.
+
+    `looked_since_us` is where the newest calls begin, if only these were looked at.
+    """
 
     asked: CallsAsked
     calls: tuple[ListedCall, ...]
     older: str | None
     searched_all: bool
+    looked_since_us: int | None
     choices: Choices
     anything_recorded: bool
 
@@ -107,33 +147,45 @@ def calls_asked(arguments: Mapping[str, str], today: int) -> CallsAsked:
     before = arguments.get("before", "")
     return CallsAsked(
         **common,
-        outcome=outcome if outcome in OUTCOMES else "",
+        outcome=outcome if outcome in OUTCOME_LABELS else "",
         session=arguments.get("session", "").strip(),
+        tool=arguments.get("tool", "").strip(),
         kind="all" if arguments.get("kind") == "all" else "",
         q=arguments.get("q", "").replace("\0", "").strip(),
+        sort=sort if (sort := arguments.get("sort", "")) in ORDERS else "",
         before=before if re.fullmatch(r"\d{1,18}\.[^.]{1,80}", before, re.ASCII) else "",
     )
 
 
 def load(db: sqlite3.Connection, asked: CallsAsked) -> Calls:
     """A page of the list."""
-    searched_all = True
-    if terms := terms_of(asked.q):
+    searched_all, looked_since = True, None
+    terms = terms_of(asked.q)
+    if terms:
         rows, searched_all = _search(db, asked, terms)
     elif asked.q:
         rows = []
     else:
-        rows = rows_of(db.execute(_LIST.format(calls=_conditions(asked)), _parameters(asked)))
-    found = [ListedCall(**row) for row in rows[:PAGE_SIZE]]
-    more = len(rows) > PAGE_SIZE
+        given = _parameters(asked)
+        if asked.is_bounded:
+            looked_since = _looked_since(db, asked)
+            given["since"] = max(asked.since_us, looked_since or 0)
+        rows = rows_of(db.execute(_list(asked), given))
+    older = _end(rows[PAGE_SIZE - 1]) if len(rows) > PAGE_SIZE else None
     return Calls(
         asked=asked,
-        calls=tuple(_with_snippet(db, call) for call in found),
-        older=f"{found[-1].started_us}.{found[-1].id}" if more else None,
+        calls=_told(db, rows[:PAGE_SIZE], terms),
+        older=older,
         searched_all=searched_all,
+        looked_since_us=looked_since,
         choices=choices(db),
         anything_recorded=bool(db.execute("select 1 from llm_calls limit 1").fetchone()),
     )
+
+
+def _end(row: Mapping[str, Any]) -> str:
+    """Where a page that ends with *row* ends."""
+    return f"{row['place']}.{row['id']}"
 
 
 _COLUMNS = """
@@ -143,26 +195,30 @@ _COLUMNS = """
     c.n_tool_calls, c.attempt
 """
 _LIST = f"""
-    select {_COLUMNS} from llm_calls c
+    select {_COLUMNS}, {{order}} as place from llm_calls c {{index}}
     where started_us >= :since and started_us < :until {{calls}}
-    order by started_us desc, id desc limit :limit
+    order by {{order}} desc, id desc limit :limit
 """
+_LOOKED_SINCE = """
+select started_us from llm_calls where started_us >= :since and started_us < :until{narrowest}
+order by started_us desc limit 1 offset {last}"""
 # Tiers: a call shows no words that its own tier would not have kept, whoever stored them.
 _FOUND = f"""
     with found (message_id) as materialized (select value from json_each(:found)),
-    saying (number) as materialized (
-        select c.rowid
-        from found f
-        join call_messages u on u.message_id = f.message_id
-        join llm_calls c on c.id = u.call_id
+    saying (number, message_id) as materialized (
+        select c.rowid, max(f.message_id)
+        from found f  -- in this order: an agent has more calls than messages were found
+        cross join call_messages u on u.message_id = f.message_id
+        cross join llm_calls c on c.id = u.call_id
         where started_us >= :since and started_us < :until {{calls}}
           and (c.privacy_tier = 3 or (c.privacy_tier = 2 and (
               select role from messages where id = f.message_id) <> 'assistant'))
-        group by c.rowid order by c.started_us desc, c.id desc limit :limit
+        group by c.rowid order by {{order}} desc, c.id desc limit :limit
     )
-    select {_COLUMNS}
+    select {_COLUMNS}, {{order}} as place, saying.message_id,
+           (select role from messages where id = saying.message_id) as said_by
     from saying cross join llm_calls c on c.rowid = saying.number
-    order by started_us desc, id desc
+    order by place desc, id desc
 """
 _MATCHES = """
     select rowid from messages_fts where messages_fts match :words {by_then}
@@ -191,13 +247,14 @@ def _search(
     matches = _matches(db, terms)
     whole = len(matches) < MOST_MATCHES
     if not whole:
-        end = asked.end
+        end = asked.end if asked.order == NEWEST_FIRST else None
         given["seen_by"] = (end[0] if end else asked.until_us) + HOUR_US
         (last,) = db.execute(_LAST, given).fetchone() or (0,)
         if last < matches[0]:
             matches = _matches(db, terms, last)
     given["found"] = json.dumps(matches)
-    return rows_of(db.execute(_FOUND.format(calls=_conditions(asked)), given)), whole
+    sql = _FOUND.format(calls=_conditions(asked), order=asked.order)
+    return rows_of(db.execute(sql, given)), whole
 
 
 def _matches(db: sqlite3.Connection, terms: Sequence[Term], last: int | None = None) -> list[int]:
@@ -212,52 +269,152 @@ def _matches(db: sqlite3.Connection, terms: Sequence[Term], last: int | None = N
     return [number for (number,) in db.execute(sql, given)]
 
 
+def _list(asked: CallsAsked) -> str:
+    index = f"indexed by {_narrowest(asked)[0]}" if asked.is_bounded else ""
+    return _LIST.format(calls=_conditions(asked), order=asked.order, index=index)
+
+
+def _looked_since(db: sqlite3.Connection, asked: CallsAsked) -> int | None:
+    """When the oldest of the newest calls began that are looked at; None: all of them are."""
+    found = db.execute(_looked_since_sql(asked), _parameters(asked)).fetchone()
+    return found[0] if found else None
+
+
+def _looked_since_sql(asked: CallsAsked) -> str:
+    return _LOOKED_SINCE.format(narrowest=_narrowest(asked)[1], last=LOOKED_AT - 1)
+
+
+def looked_at(asked: CallsAsked) -> str:
+    """Which calls are looked at for what no index has, for people."""
+    return f"{LOOKED_AT:,} calls{_narrowest(asked)[2]}"
+
+
+def _narrowest(asked: CallsAsked) -> tuple[str, str, str]:
+    """The index that leads to the fewest calls, its condition, and what it is about."""
+    indexes = (
+        (asked.session, "idx_llm_calls_session_id_started_us", " and session_id = :session",
+         " of this session"),
+        (asked.agent, "idx_llm_calls_agent_id_started_us", " and agent_id = :agent",
+         " of this agent"),
+        (_is_not_well(asked), "llm_calls_failed", _NOT_WELL, " that did not go well"),
+        (asked.model, "llm_calls_model_served", f" and {NAMED['model']} = :model",
+         " of this model"),
+        (asked.provider, "idx_llm_calls_provider_started_us", " and provider = :provider",
+         " of this provider"),
+        (True, "idx_llm_calls_started_us", "", ""),
+    )  # fmt: skip
+    return next((index, where, whose) for is_set, index, where, whose in indexes if is_set)
+
+
+def _is_not_well(asked: CallsAsked) -> bool:
+    return asked.outcome in OUTCOMES and asked.outcome != "ok"
+
+
 def _conditions(asked: CallsAsked) -> str:
     conditions = clauses(asked)
     if asked.kind != "all":
         conditions += " and kind in ('llm', 'auxiliary')"
     if asked.session:
         conditions += " and session_id = :session"
-    if asked.outcome:
+    if asked.outcome in OUTCOMES:
         conditions += f" and outcome in {OUTCOMES[asked.outcome]}"
-        if asked.outcome != "ok":  # in the words of the index of those that did not go well
-            conditions += " and outcome in ('error', 'cancelled', 'interrupted', 'in_flight')"
+        if _is_not_well(asked):
+            conditions += _NOT_WELL
+    if asked.tool or asked.outcome == TOOL_FAILED:
+        conditions += f" and n_tool_calls > 0 and {_CALLED.format(said=_said_of_tool(asked))}"
+    if asked.sort:
+        conditions += f" and {asked.order} is not null"
     if asked.end:
-        conditions += " and (started_us, id) < (:before_us, :before_id)"
+        conditions += f" and ({asked.order}, id) < (:before_place, :before_id)"
     return conditions
+
+
+_CALLED = "exists (select 1 from tool_calls t where t.call_id = c.id{said})"
+
+
+def _said_of_tool(asked: CallsAsked) -> str:
+    named = " and +t.name = :tool" if asked.tool else ""  # many have a name, few are of a call
+    return named + (" and t.is_error" if asked.outcome == TOOL_FAILED else "")
 
 
 _AS_SQL = """\
 select id as call_id, started_at, outcome, provider, coalesce(response_model, model) as model,
        tokens_in, cache_read_tokens, tokens_out, cost_usd, latency_ms, agent_id, session_id
-from llm_calls
+from llm_calls c
 where started_us >= :since and started_us < :until{conditions}
-order by started_us desc
+order by {order} desc
 limit 1000"""
 
 
 def as_sql(asked: CallsAsked) -> tuple[str, dict[str, int | str]]:
     """What was asked for, words aside, as a query for people, and its parameters."""
-    sql = _AS_SQL.format(conditions=_conditions(asked.model_copy(update={"before": ""})))
-    sql = sql.replace(" and ", "\n  and ")
+    asked = asked.model_copy(update={"before": "", "q": ""})
+    conditions = _conditions(asked).replace(" and ", "\n  and ")
+    if asked.is_bounded:
+        newest = _looked_since_sql(asked).replace("\n", "\n    ")
+        conditions += f"\n  and started_us >= coalesce(({newest}), 0)"
+    sql = _AS_SQL.format(conditions=conditions, order=asked.order)
     used = {name: value for name, value in _parameters(asked).items() if f":{name}" in sql}
     return sql, used
 
 
+def as_table(asked: CallsAsked) -> list[tuple[str, str]]:
+    """What was asked for, words aside, as arguments of Datasette's page of the table.
+
+    Empty for what only the newest calls are looked at: a table would look at all of them, as
+    would its facets and the number of its rows.
+    """
+    if asked.model_copy(update={"q": ""}).is_bounded:
+        return []
+    said = [
+        ("started_us__gte", str(asked.since_us)), ("started_us__lt", str(asked.until_us)),
+        ("provider", asked.provider), ("agent_id", asked.agent), ("session_id", asked.session),
+        ("kind__in", "" if asked.kind == "all" else "llm,auxiliary"),
+        ("_where", asked.model and f"{NAMED['model']} = {_quoted(asked.model)}"),
+        ("_where", f"outcome in {OUTCOMES[asked.outcome]}" if asked.outcome else ""),
+        ("_where", _NOT_WELL.removeprefix(" and ") if _is_not_well(asked) else ""),
+        ("_sort_desc", "started_us"), ("_nofacet", "1"), ("_nocount", "1"),
+    ]  # fmt: skip
+    return [(name, value) for name, value in said if value]
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
 def _parameters(asked: CallsAsked) -> dict[str, int | str]:
-    before_us, before_id = asked.end or (0, "")
+    before_place, before_id = asked.end or (0, "")
     return {
         "since": asked.since_us,
         "until": asked.until_us,
         "session": asked.session,
-        "before_us": before_us,
+        "tool": asked.tool,
+        "before_place": before_place,
         "before_id": before_id,
         "limit": PAGE_SIZE + 1,
         **{name: getattr(asked, name) for name in FILTERS},
     }
 
 
-def _with_snippet(db: sqlite3.Connection, call: ListedCall) -> ListedCall:
+def _told(
+    db: sqlite3.Connection, rows: Sequence[dict[str, Any]], terms: Sequence[Term]
+) -> tuple[ListedCall, ...]:
+    """The calls of *rows*, with what they said last; of a search, where they match *terms*."""
+    matched = [row.pop("message_id", None) for row in rows]
+    calls = [ListedCall(**{name: row[name] for name in row if name != "place"}) for row in rows]
+    if not terms:
+        return tuple(_with_last(db, call) for call in calls)
+    found = snippets(db, matched, terms)
+    return tuple(
+        _with_match(call, found.get(message)) for call, message in zip(calls, matched, strict=True)
+    )
+
+
+def _with_match(call: ListedCall, found: Snippet | None) -> ListedCall:
+    return call.model_copy(update={"said": found.text, "marks": found.marks}) if found else call
+
+
+def _with_last(db: sqlite3.Connection, call: ListedCall) -> ListedCall:
     given = {"id": call.id, "most": SNIPPET, "long": LONG}
     said = db.execute(_SAID, given).fetchone()
     if not said:

@@ -5,7 +5,7 @@ from .query import CannedQuery
 SLOWEST = CannedQuery(
     "slowest_calls",
     "Slowest calls",
-    "The hundred of the last 10,000 calls that took longest to answer; times in ms.",
+    "The hundred of the last 10,000 calls that took longest to answer.",
     """\
 with recent as (
     select id, started_at, provider, coalesce(response_model, model) as model, kind, outcome,

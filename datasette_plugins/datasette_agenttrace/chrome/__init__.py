@@ -2,8 +2,8 @@
 
 Datasette 0.65's `base.html` has neither a language nor a main landmark, and no hook adds them.
 So its place is taken, but only where our database is shown and the user has not got a version of
-their own; `base.html` here is a copy of Datasette 0.65.5's with those and our header.  So is that
-of `error.html`, which says what there is not, and leads back.
+their own; `base.html` here is a copy of Datasette 0.65.5's with those, our header, and a link to a
+call's page on its row.  So is that of `error.html`, which says what there is not, and leads back.
 """
 
 from collections.abc import Callable
@@ -15,6 +15,7 @@ from pathlib import Path
 from datasette import __version__ as version
 from jinja2 import BaseLoader, ChoiceLoader, Environment, TemplateNotFound
 
+from ..cells import call_address
 from ..page import PREFIX, Page
 from ..site import Datasette, Site, find
 
@@ -41,6 +42,10 @@ class Header:
             *ours,
             {"href": urls.database(name), "label": "SQL"},
         ]
+
+    def call_page(self, database: str, call_id: str) -> str | None:
+        """Our page of a call whose row is shown."""
+        return call_address(self.datasette, database, call_id)
 
     @property
     def stylesheet(self) -> str:

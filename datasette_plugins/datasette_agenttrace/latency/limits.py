@@ -25,7 +25,7 @@ class Limit(Value):
     resets_us: int | None
     told_us: int
     over: bool
-    """Whether it has begun anew since it was told."""
+    """Whether it has been reset since it was told."""
     call_id: str
 
 

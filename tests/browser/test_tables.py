@@ -1,0 +1,69 @@
+"""Tables in chromium: what stands in them can be read, whole."""
+
+from pathlib import Path
+
+import pytest
+
+from agenttrace_mitm import clock
+from agenttrace_mitm.model import LlmCall, Record
+from agenttrace_mitm.store import open_database
+from agenttrace_mitm.store.rows import write_record
+from tests.support import sample_db
+from tests.support.web import browser, chromium, signed_in, web
+
+pytestmark = pytest.mark.skipif(chromium() is None, reason="chromium is not installed")
+TALL = """() => [...document.querySelectorAll(".facet-info li")].filter((one) => {
+  const range = document.createRange();
+  const count = one.lastChild.textContent.trim() ? one.lastChild : one.lastChild.previousSibling;
+  range.selectNodeContents(count);
+  const tops = [...range.getClientRects()].filter((box) => box.width > 1).map((box) => box.top);
+  return new Set(tops).size > 1;
+}).length"""
+CUT = """(one) => {
+  const shown = one.selectedOptions[0].text, probe = document.createElement("span");
+  probe.style.font = getComputedStyle(one).font;
+  probe.textContent = shown;
+  document.body.append(probe);
+  const needed = probe.getBoundingClientRect().width;
+  probe.remove();
+  return needed > one.clientWidth - 16;
+}"""
+
+
+def _filled(home: Path) -> Path:
+    """Some calls of a team, and of agents with names of all lengths that failed in the stream."""
+    home.mkdir(mode=0o700)
+    sample_db.build(home / "data.db", end_us=clock.now_us(), days=3, calls_a_day=40)
+    db = open_database(home / "data.db")
+    for number in range(1200):
+        write_record(db.conn, Record(call=LlmCall(
+            id=f"call-{number}", started_us=clock.now_us() - number, kind="auxiliary",
+            provider="anthropic", host="h", method="POST", path="/", model="claude-haiku-4-5",
+            outcome="error", status_code=200, error_type="invalid_request_error", tokens_in=45_200,
+            tokens_out=1_200, cost_nano_usd=41_000_000, latency_ms=13_000.0,
+            agent_id="agent-" + "x" * (number % 20 + 6),
+        )))  # fmt: skip
+    db.conn.commit()
+    db.close()
+    return home
+
+
+def test_calls_fit_and_counts_stay_whole(tmp_path: Path) -> None:
+    """No scrolling aside for a call, no count in two lines, no cut choice in a narrow window."""
+    with web(_filled(tmp_path / "home")) as server, browser() as opened:
+        page = signed_in(opened, server).new_page()
+        for width in (1280, 1440):
+            page.set_viewport_size({"width": width, "height": 900})
+            for query in ("", "?outcome=failed", "?sort=slowest", "?q=the"):
+                page.goto(f"{server.url}/-/agenttrace/calls{query}")
+                box = page.locator(".at-scroll")
+                wide = box.evaluate("one => one.scrollWidth - one.clientWidth")
+                assert wide <= 0, (width, query)
+        said = page.locator("td.at-said").first.bounding_box()
+        assert said and said["width"] > 250
+        for width in (1440, 360):
+            page.set_viewport_size({"width": width, "height": 900})
+            page.goto(f"{server.url}/data/llm_calls")
+            assert page.locator(".facet-info li").count() > 3
+            assert page.evaluate(TALL) == 0, width
+        assert not page.locator("#sort_by").evaluate(CUT)
