@@ -150,7 +150,7 @@ async def test_what_is_no_call_is_no_link(of_a_call):
 
 async def test_times_have_units_and_are_exact_below(of_a_call):
     page = await of_a_call("/data/slowest_calls")
-    assert '<span class="at-num" title="46025.646 ms">46.0 s</span>' in page
+    assert '<span class="at-num" title="46025.646 ms">46.0\N{NO-BREAK SPACE}s</span>' in page
 
 
 async def test_only_calls_of_the_database_of_our_pages_lead_there(

@@ -115,7 +115,7 @@ async def test_a_trouble_is_said_where_people_look(database, headers, home, serv
         page = (await served.client.get("/-/agenttrace", headers=headers)).text
         assert "The disk is full: 93 calls wait in the spool." in page
         assert "Nothing to report" not in page
-    assert "93 wait, lag 70.0 s" in page
+    assert "93 calls wait, lag 70.0\N{NO-BREAK SPACE}s" in page
     found = read((await served.client.get(METRICS, headers=headers)).text)
     nothing: frozenset[tuple[str, str]] = frozenset()
     assert found["agenttrace_recording_troubles"] == {nothing: 1}
