@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from ..model import AlertRule
     from ..store.alerting import AlertStore
 
-LONGEST_MINUTES = 10 * 366 * 1440
-
 _json = click.option("--json", "as_json", is_flag=True, help="For programs.")
 _db = options.settings("db")
 _settings = click.option(

@@ -57,6 +57,19 @@ def test_spend_knows_the_last_minutes(database):
         assert spent(db, since, until) == expected
 
 
+async def test_spend_that_nobody_knows_is_not_nothing(database, headers, serve):
+    before = {"cost_nano_usd": None, "started_us": NOON - 60_000_000}
+    fill(database, call(1, **before), call(2, outcome="error", **before))
+    client = serve(database).client
+    page = (await client.get("/-/agenttrace", headers=headers)).text
+    for name in ("today", "7 days", "30 days"):
+        assert f"<dt>Spend, {name}</dt><dd>unpriced</dd>" in page
+    fill(database, call(3, cost_nano_usd=None, outcome="error", started_us=NOON - 40 * DAY_US))
+    said = (await client.get("/-/agenttrace/overview.json", headers=headers)).json()["windows"]
+    assert {one["cost_nano_usd"] for one in said} == {None}
+    assert {one["before_nano_usd"] for one in said} == {0}
+
+
 async def test_the_home_page_says_what_runs_and_what_is_blind(database, headers, serve):
     fill(database, *CALLS)
     with sqlite3.connect(database) as db:

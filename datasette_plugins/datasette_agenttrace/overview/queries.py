@@ -11,6 +11,7 @@ from pydantic import computed_field
 
 from agenttrace_mitm.alerts.words import about
 from agenttrace_mitm.health import Health, total, troubles, waiting
+from agenttrace_mitm.store.rollups import OF_A_CALL
 
 from .. import sums
 from ..asking import DAY_US, HOUR_US, Asked, Value, rows_of
@@ -23,17 +24,17 @@ SHOWN = 8
 
 
 class Window(Value):
-    """Spend from a midnight until now, and in the same time before."""
+    """Spend from a midnight until now, and in the same time before; None where nobody knows it."""
 
     name: str
-    cost_nano_usd: int
-    before_nano_usd: int
+    cost_nano_usd: int | None
+    before_nano_usd: int | None
 
     @computed_field  # type: ignore[prop-decorator]  # pydantic documents this order
     @property
     def change(self) -> float | None:
         """How much more than before, as a share of it; None where nothing was spent before."""
-        if not self.before_nano_usd:
+        if not self.before_nano_usd or self.cost_nano_usd is None:
             return None
         return self.cost_nano_usd / self.before_nano_usd - 1
 
@@ -164,13 +165,16 @@ def _fares(all_said: Sequence[Health]) -> Fares | None:
 
 
 _SPENT = """
-    select coalesce(sum(cost_nano_usd), 0) from {source}
+    select sum(cost_nano_usd), sum(unpriced) from {source}
     and kind in ('llm', 'auxiliary') and coalesce(billing, '') in ('metered', '')
 """
 
 
-def spent(db: sqlite3.Connection, since_us: int, until_us: int) -> int:
-    """Nano-dollars from the midnight *since_us* until *until_us*: days, hours, then calls."""
+def spent(db: sqlite3.Connection, since_us: int, until_us: int) -> int | None:
+    """Nano-dollars from the midnight *since_us* until *until_us*: days, hours, then calls.
+
+    None where there were calls and nobody knows the price of any.
+    """
     hour = until_us // HOUR_US
     day = hour // 24
     given = {
@@ -180,9 +184,12 @@ def spent(db: sqlite3.Connection, since_us: int, until_us: int) -> int:
     sources = (
         "rollup_model where day >= :since and day < :day",
         "rollup_hour where hour >= :midnight and hour < :hour",
-        "llm_calls where started_us >= :last and started_us < :until and outcome <> 'in_flight'",
+        f"({OF_A_CALL} and started_us >= :last and started_us < :until) where true",
     )
-    return sum(db.execute(_SPENT.format(source=one), given).fetchone()[0] for one in sources)
+    found = [db.execute(_SPENT.format(source=one), given).fetchone() for one in sources]
+    known = [cost for cost, _ in found if cost is not None]
+    nobody_knows = not known and any(unpriced for _, unpriced in found)
+    return None if nobody_knows else sum(known)
 
 
 def _window(db: sqlite3.Connection, name: str, days: int, now_us: int) -> Window:
