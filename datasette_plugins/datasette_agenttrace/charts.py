@@ -12,6 +12,7 @@ from markupsafe import Markup, escape
 
 WIDTH = 1000.0
 HEIGHT = 200.0
+COLOURS = 8  # of the stylesheet
 GAP = 0.18  # of a bar's place
 NICE = (1, 1.2, 1.6, 2, 3, 4, 5, 6, 8, 10)  # and so are their halves, which stand beside them
 
@@ -75,6 +76,24 @@ class Chart:
             found += [f'<polyline class="{drawn}" points="{one}"/>' for one in line.stretches]
             found += [f'<path class="{drawn} at-dot" d="M{x} {y}h0.01"/>' for x, y in line.dots]
         return Markup("\n".join(found))  # noqa: S704  # what is not ours is escaped
+
+
+def colours(names: Sequence[str], known: Sequence[str] = ()) -> list[str]:
+    """A colour for each of up to eight *names*, and the same on every page and in every time.
+
+    It follows from the place among all *known* names.  Where two have the same, the later of
+    *names* has the next one that is free.
+    """
+    places = {name: place for place, name in enumerate(known)}
+    free = list(range(COLOURS))
+    found = []
+    for rank, name in enumerate(names):
+        own = places.get(name, rank) % COLOURS
+        chosen = min(free or [own], key=lambda one: (one - own) % COLOURS)
+        if chosen in free:
+            free.remove(chosen)
+        found.append(f"c{chosen}")
+    return found
 
 
 def stacked(

@@ -126,11 +126,18 @@ def _spending(costs: Costs) -> list[charts.Series]:
     return [
         charts.Series(
             name,
-            "other" if _is_rest(costs, name) else f"c{rank}",
+            colour,
             [spent.get((step.at, name)) for step in costs.steps],
         )
-        for rank, name in enumerate(costs.stack.names)
+        for name, colour in zip(costs.stack.names, _colours(costs), strict=True)
     ]
+
+
+def _colours(costs: Costs) -> list[str]:
+    """Those of the stack's names, from the bottom."""
+    names = [name for name in costs.stack.names if not _is_rest(costs, name)]
+    found = charts.colours(names, getattr(costs.choices, costs.stack.by, ()))
+    return found + ["other"] * (len(costs.stack.names) - len(names))
 
 
 def _is_rest(costs: Costs, name: str) -> bool:
@@ -172,7 +179,7 @@ def _drawn(costs: Costs) -> dict[str, Any]:
         "step": costs.step,
         "steps": steps,
         "models": costs.stack.names,
-        "other": f"other {costs.stack.by}s",
+        "colours": _colours(costs),
         "spent": [
             {"at": one.at, "model": one.name, "cost_usd": one.cost_usd}
             for one in costs.stack.pieces

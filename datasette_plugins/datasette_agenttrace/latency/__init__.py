@@ -70,9 +70,12 @@ def _charts(found: Latency) -> dict[str, charts.Chart]:
         charts.Series("median", "c0", [step.p50_ms for step in found.steps]),
         charts.Series("95th percentile", "c1", [step.p95_ms for step in found.steps]),
     ]
+    names = [course.model for course in found.courses]
     models = [
-        charts.Series(course.model, f"c{rank}", course.p95_ms)
-        for rank, course in enumerate(found.courses)
+        charts.Series(course.model, colour, course.p95_ms)
+        for course, colour in zip(
+            found.courses, charts.colours(names, found.choices.model), strict=True
+        )
     ]
     refused = [
         charts.Series(trouble, COLOURS[trouble], many) for trouble, many in found.refused.items()

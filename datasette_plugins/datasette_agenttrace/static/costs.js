@@ -66,11 +66,10 @@
 
   const charts = () => {
     const spent = data.spent.map((one) => ({ at: one.at, name: one.model, order: data.models.indexOf(one.model), value: one.cost_usd }));
-    const colours = data.models.map((name, rank) => name === data.other ? "other" : `c${rank}`);
     const seconds = data.steps.some((step) => step.p95 >= 2000);
     const pace = (rows) => rows.map((row) => ({ ...row, value: seconds ? row.value / 1000 : row.value }));
     return {
-      "plot-cost": stack(spent, data.models, colours, { format: "$~f" }, "spend", "$,.4f"),
+      "plot-cost": stack(spent, data.models, data.colours, { format: "$~f" }, "spend", "$,.4f"),
       "plot-tokens": stack(long({ cached: "in, from cache", fresh: "in, fresh", out: "out" }), ["in, from cache", "in, fresh", "out"], ["c4", "c0", "c1"], counted, "tokens", ","),
       "plot-calls": stack(long({ well: "went well", failed: "failed" }), ["went well", "failed"], ["c0", "bad"], counted, "calls", ","),
       "plot-latency": lines(pace(long({ p50: "median", p95: "95th percentile" })), ["median", "95th percentile"], ["c0", "c1"], { labelExpr: `format(datum.value, '~f') + '${seconds ? " s" : " ms"}'` }, seconds ? "seconds" : "ms", ",.1f"),
