@@ -7,6 +7,7 @@ import pytest
 from agenttrace_mitm import clock
 from agenttrace_mitm.store import graph, open_database
 from benchmarks import bulk
+from datasette_agenttrace.agents import queries
 from datasette_agenttrace.agents.drawing import drawing
 from datasette_agenttrace.agents.queries import Edge, Network
 from tests.datasette_agenttrace.test_costs import HOSTILE, NOON, Page, call, fill
@@ -283,3 +284,13 @@ async def test_versions_of_a_prompt_show_their_calls_and_what_changed(database, 
     page = (await ask(database, "?range=7d&agent=a")).text
     assert "What version 2 changed" in page and "are not kept" in page
     assert "<img" not in page
+
+
+async def test_the_dearest_of_many_are_listed(database, ask, monkeypatch):
+    """And only of these is asked how they fare."""
+    monkeypatch.setattr(queries, "MOST", 3)
+    fill(database, *(call(n, agent_id=f"a{n}", cost_nano_usd=n) for n in range(5)))
+    found = (await ask(database, ".json")).json()
+    assert [one["agent"] for one in found["agents"]] == ["a4", "a3", "a2"]
+    assert (found["more"], found["totals"]["calls"]) == (2, 5)
+    assert "The 3 dearest of 5 agents" in (await ask(database)).text

@@ -68,6 +68,8 @@ class Agents(Value):
     step: Literal["hour", "day"]
     totals: Figures
     agents: tuple[Agent, ...]
+    more: int
+    """How many agents there are besides the listed ones."""
     network: Network
     latency_is_exact: bool
     choices: Choices
@@ -81,22 +83,26 @@ def load(db: sqlite3.Connection, asked: Asked, now_us: int) -> Agents:
     for (place, (name,)), part in found.parts.items():
         trends[name][place] = part.calls
     places = [place for place, _ in sums.places(asked)]
-    agents = [
-        Agent(
-            agent=name or NO_AGENT,
-            trend=tuple(trends[name].get(place, 0) for place in places),
-            **health(db, name, now_us),
-            **said,
-        )
-        for (name,), said in found.by_name().items()
-    ]
-    agents.sort(key=lambda one: (-(one.cost_nano_usd or 0), -one.calls, one.agent))
+    figures = {name: said for (name,), said in found.by_name().items()}
+    names = sorted(
+        figures,
+        key=lambda one: (-(figures[one]["cost_nano_usd"] or 0), -figures[one]["calls"], one),
+    )
     return Agents(
         asked=asked,
         step=asked.step,
         totals=found.all(),
-        agents=tuple(agents[:MOST]),
-        network=network(db, asked, [one.agent for one in agents]),
+        agents=tuple(
+            Agent(
+                agent=name or NO_AGENT,
+                trend=tuple(trends[name].get(place, 0) for place in places),
+                **health(db, name, now_us),
+                **figures[name],
+            )
+            for name in names[:MOST]
+        ),
+        more=max(len(names) - MOST, 0),
+        network=network(db, asked, [name or NO_AGENT for name in names]),
         latency_is_exact=found.exact,
         choices=choices(db),
         anything_recorded=bool(db.execute("select 1 from llm_calls limit 1").fetchone()),
