@@ -20,16 +20,19 @@ def running(settings: "Settings") -> "Client":
 
     client = control.connect(settings.run_folder)
     if client is None:
-        raise _not_running(settings)
+        raise not_running(settings)
     return client
 
 
-def _not_running(settings: "Settings") -> AgentTraceError:
+def not_running(
+    settings: "Settings", remedy: str = "Start it: agenttrace-mitm start"
+) -> AgentTraceError:
+    """That nothing of ours runs; with whoever records into our database instead."""
     from ..store import recorders
 
     found = recorders.recorder_of(settings.database)
     if found is None or found.is_ours:
-        return AgentTraceError("AgentTrace is not running", "Start it: agenttrace-mitm start")
+        return AgentTraceError("AgentTrace is not running", remedy)
     return AgentTraceError(
         f"AgentTrace is not running, but {found} records into {settings.database}",
         f"To stop that, end {found.program}",

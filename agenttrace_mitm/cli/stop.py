@@ -22,12 +22,13 @@ def command(now: bool, wait_s: float) -> None:
     from ..launch import control, environment
     from . import machine
     from .env import NOWHERE
+    from .instance import not_running
 
     settings = options.load({})
     client = control.connect(settings.run_folder)
     led = environment.SAVED in os.environ
     if client is None:
-        raise AgentTraceError("AgentTrace is not running", NOWHERE if led else "")
+        raise not_running(settings, NOWHERE if led else "")
     with client:
         told = client.ask(op="stop", now=now)
         if not client.wait_closed(wait_s):
