@@ -56,7 +56,8 @@ def moment(at_us: int | None) -> str:
 def call_line(call: "RecentCall", *, colour: bool) -> str:
     """A call in one line: when, what, how much, how long, how it went, whose."""
     clock = time.strftime("%H:%M:%S", time.localtime(call.started_us / 1e6))
-    status = str(call.status_code or "")
+    # An error inside a stream began with 200, which is none.
+    status = str(call.status_code) if (call.status_code or 0) >= 400 else ""
     outcome = call.outcome if call.outcome != "error" else f"error {status}".strip()
     tokens = f"{count(call.tokens_in):>9} > {count(call.tokens_out):<7}"
     said = f"{outcome:<11}"

@@ -15,7 +15,7 @@ from agenttrace_mitm.cli import COMMANDS, cli, text
 from agenttrace_mitm.model import Placement, Record, StoredSession
 from agenttrace_mitm.store import open_database, queries
 from agenttrace_mitm.store.rows import write_record
-from tests.support.records import call
+from tests.support.records import NOON_US, call
 
 
 def test_help_imports_nothing_slow():
@@ -266,6 +266,14 @@ def test_no_command_calls_a_list_price_spend(home):
     assert "$3.0000, $7.0000 not metered" in listed
     told = json.loads(CliRunner().invoke(cli, ["stats", "--json", "--by", "provider"]).output)
     assert (told[0]["cost_nano_usd"], told[0]["spend_nano_usd"]) == (10 * 10**9, 3 * 10**9)
+
+
+@pytest.mark.parametrize("status, said", [(200, "error"), (529, "error 529"), (None, "error")])
+def test_an_error_inside_a_stream_has_no_status_that_all_is_well(status, said):
+    one = queries.RecentCall(
+        1, "a", NOON_US, "anthropic", "llm", "m", "error", status, 1, 1, None, 1.0, "writer"
+    )
+    assert re.search(rf"  {said} +writer$", text.call_line(one, colour=False))
 
 
 def test_a_price_that_nobody_knows_is_not_nothing(home):
