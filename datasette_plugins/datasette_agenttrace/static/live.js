@@ -50,6 +50,7 @@
   let loading = false;
   let again = false;
   let stale = false;
+  const goOn = () => setTimeout(() => { loading = false; if (again) { again = false; refresh(); } }, pause);
   const refresh = async () => {
     if (document.hidden) { stale = true; return; }
     if (loading) { again = true; return; }
@@ -61,6 +62,8 @@
       if (!answer.ok) throw new Error(answer.statusText);
       const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
       local(fresh);
+      // Hidden meanwhile: it is looked at anew once somebody comes back.
+      if (document.hidden) { stale = true; goOn(); return; }
       const lacks = (one, other) => [...other.querySelectorAll("[data-live][id]")].some((part) => !one.getElementById(part.id));
       if (lacks(document, fresh) || lacks(fresh, document)) { location.reload(); return; }
       for (const part of parts()) {
@@ -77,7 +80,7 @@
       again = true;
       pause = Math.min(2 * pause, LONGEST_PAUSE_MS);
     }
-    setTimeout(() => { loading = false; if (again) { again = false; refresh(); } }, pause);
+    goOn();
   };
 
   const others = new BroadcastChannel("agenttrace-live");
