@@ -12,10 +12,15 @@ import os
 import secrets
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from .errors import AgentTraceError, SettingsError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 CODE_LIFETIME_S = 120
 TOKEN_BYTES = 32
@@ -31,19 +36,19 @@ def read_or_create_token(path: Path) -> str:
         token = _read(path)
         if token:
             return token
-        _write(path, replace=path.exists())
-        # Another process may have been first: what is in the file counts.
-        return _read(path)
+        with _alone(path.parent):
+            # Another process may have been first: what is in the file counts.
+            return _read(path) or _write_token(path)
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"The access token {path} cannot be used ({error})", _REMEDY) from error
 
 
 def fingerprint_key(path: Path) -> bytes:
     """The key of the message fingerprints in *path*, made on first use: for who records."""
-    with contextlib.suppress(FileExistsError):
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        os.write(handle, secrets.token_bytes(32))
-        os.close(handle)
+    if not path.exists():
+        with _alone(path.parent):
+            if not path.exists():
+                _write(path, secrets.token_bytes(32))
     return path.read_bytes()
 
 
@@ -64,7 +69,8 @@ def old_fingerprint_key(path: Path) -> bytes:
 def reset_token(path: Path) -> str:
     """A new token in *path*.  Every cookie, login code and configured client is out at once."""
     try:
-        return _write(path, replace=True)
+        with _alone(path.parent):
+            return _write_token(path)
     except OSError as error:
         raise SettingsError(
             f"The access token {path} cannot be written ({error})", _REMEDY
@@ -158,21 +164,31 @@ def _read(path: Path) -> str:
     return token
 
 
-def _write(path: Path, *, replace: bool) -> str:
-    """Put a new token in *path* whole: nobody ever reads half of it."""
+def _write_token(path: Path) -> str:
     token = secrets.token_urlsafe(TOKEN_BYTES)
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".token-")  # 0600
+    _write(path, f"{token}\n".encode("ascii"))
+    return token
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Put *content* in *path* whole: nobody ever reads half of it."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")  # 0600
     draft = Path(name)
     try:
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(token + "\n")
-        if replace:
-            draft.replace(path)
-        else:
-            # A hard link fails where replace() would silently discard the other's token.
-            with contextlib.suppress(FileExistsError):
-                os.link(draft, path)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
-    return token
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep whoever else makes a secret out of *folder*, which is made."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with contextlib.ExitStack() as stack:
+        if fcntl is not None:
+            descriptor = os.open(folder, os.O_RDONLY)
+            stack.callback(os.close, descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield

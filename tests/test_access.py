@@ -1,6 +1,7 @@
 """Tokens, one-time codes, cookies."""
 
 import threading
+from collections.abc import Callable
 
 import pytest
 
@@ -39,18 +40,43 @@ def test_a_token_is_made_once_and_for_the_owner_only(tmp_path):
     assert [file.name for file in path.parent.iterdir()] == ["token"]
 
 
-def test_first_starts_at_once_agree(tmp_path):
-    """Two processes that start together end up with one token."""
-    path, seen = tmp_path / "token", []
-    threads = [
-        threading.Thread(target=lambda: seen.append(access.read_or_create_token(path)))
-        for _ in range(16)
-    ]
+def _at_once(make: Callable[[], object]) -> set[object]:
+    """What sixteen that *make* it at the same moment get."""
+    seen: list[object] = []
+    together = threading.Barrier(16)
+
+    def starts() -> None:
+        together.wait()
+        seen.append(make())
+
+    threads = [threading.Thread(target=starts) for _ in range(16)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert set(seen) == {path.read_text().strip()}
+    assert len(seen) == 16
+    return set(seen)
+
+
+@pytest.mark.parametrize("found", [None, "", "\n"], ids=["nothing", "empty", "blank"])
+def test_first_starts_at_once_agree(tmp_path, found):
+    """Processes that start together end up with one token."""
+    for turn in range(20):
+        path = tmp_path / f"{turn}" / "token"
+        if found is not None:
+            path.parent.mkdir()
+            path.write_text(found)
+        seen = _at_once(lambda path=path: access.read_or_create_token(path))
+        assert seen == {path.read_text().strip()}
+
+
+def test_first_recorders_at_once_agree(tmp_path):
+    for turn in range(20):
+        path = tmp_path / f"{turn}" / "fingerprint.key"
+        assert _at_once(lambda path=path: access.fingerprint_key(path)) == {path.read_bytes()}
+        assert len(path.read_bytes()) == 32
+        assert path.stat().st_mode & 0o777 == 0o600
+        assert [*path.parent.iterdir()] == [path]
 
 
 def test_an_empty_file_gets_a_token(tmp_path):
