@@ -9,9 +9,10 @@ from datasette.app import Datasette
 from datasette.plugins import pm
 
 import datasette_agenttrace
-from agenttrace_mitm import access
+from agenttrace_mitm import access, clock
 from agenttrace_mitm.store import open_database
-from tests.datasette_agenttrace.test_costs import NOON
+from tests.datasette_agenttrace.asked import Api
+from tests.datasette_agenttrace.scene import CALLS, NOON, fill
 from tests.traces.talks import Recording
 
 
@@ -73,6 +74,31 @@ def get(database: Path, headers: dict[str, str], serve: Callable[..., Datasette]
         return await served.client.get(path, headers=headers)
 
     return got
+
+
+@pytest.fixture
+def noon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is noon, and stays it."""
+    monkeypatch.setattr(clock, "now_us", lambda: NOON)
+
+
+@pytest.fixture
+def recorded(database: Path) -> Path:
+    """The database, with the calls of the scene."""
+    fill(database, *CALLS)
+    return database
+
+
+@pytest.fixture
+def ask(recorded: Path, get: Any) -> Any:
+    """Asks for a path of a server on the calls of the scene."""
+    return get
+
+
+@pytest.fixture
+def api(database: Path, headers: dict[str, str], serve: Callable[..., Datasette]) -> Api:
+    """The API of a server on the database."""
+    return Api(serve(database).client, headers)
 
 
 @pytest.fixture

@@ -4,20 +4,16 @@ import sqlite3
 
 import pytest
 
-from agenttrace_mitm import clock
 from agenttrace_mitm.store import graph, open_database
 from benchmarks import bulk
 from datasette_agenttrace.agents import queries
 from datasette_agenttrace.agents.drawing import drawing
 from datasette_agenttrace.agents.queries import Edge, Network
-from tests.datasette_agenttrace.test_costs import HOSTILE, NOON, Page, call, fill
+from tests.datasette_agenttrace.scene import HOSTILE, NOON, Page, call, fill
+
+pytestmark = pytest.mark.usefixtures("noon")
 
 AGENTS = "/-/agenttrace/agents"
-
-
-@pytest.fixture(autouse=True)
-def _noon(monkeypatch):
-    monkeypatch.setattr(clock, "now_us", lambda: NOON)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from agenttrace_mitm.store import tokens
 from agenttrace_mitm.store.alerting import AlertStore
 from datasette_agenttrace.alerts import wording
 from datasette_agenttrace.alerts.wording import said
-from tests.datasette_agenttrace.test_costs import HOSTILE, NOON, Page, call, fill
+from tests.datasette_agenttrace.scene import HOSTILE, NOON, Page, call, fill
 from tests.datasette_agenttrace.test_server import own_server
 
 ALERTS = "/-/agenttrace/alerts"

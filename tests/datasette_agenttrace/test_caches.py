@@ -2,17 +2,13 @@
 
 import pytest
 
-from agenttrace_mitm import clock
-from tests.datasette_agenttrace.test_costs import HOSTILE, NOON, call, fill
+from tests.datasette_agenttrace.scene import HOSTILE, NOON, call, fill
+
+pytestmark = pytest.mark.usefixtures("noon")
 
 CACHES = "/-/agenttrace/costs/caches"
 WARM = {"model": "gpt-5-mini", "tokens_in": 9_010, "cache_read_tokens": 9_000, "tokens_out": 10}
 COLD = {"model": "gpt-5-mini", "tokens_in": 9_100, "cache_read_tokens": 0, "tokens_out": 10}
-
-
-@pytest.fixture(autouse=True)
-def _noon(monkeypatch):
-    monkeypatch.setattr(clock, "now_us", lambda: NOON)
 
 
 @pytest.fixture

@@ -5,16 +5,12 @@ import re
 
 import pytest
 
-from agenttrace_mitm import clock
 from agenttrace_mitm.model import Payload, Record
 from datasette_agenttrace.differences import differences
-from tests.datasette_agenttrace.test_calls import CALLS, call, store
-from tests.datasette_agenttrace.test_costs import HOSTILE, NOON
+from tests.datasette_agenttrace.listed import CALLS, call, store
+from tests.datasette_agenttrace.scene import HOSTILE
 
-
-@pytest.fixture(autouse=True)
-def _noon(monkeypatch):
-    monkeypatch.setattr(clock, "now_us", lambda: NOON)
+pytestmark = pytest.mark.usefixtures("noon")
 
 
 def asked(*said: str, **settings) -> Payload:

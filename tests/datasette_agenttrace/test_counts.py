@@ -3,7 +3,7 @@
 import pytest
 
 from datasette_agenttrace import counts
-from tests.datasette_agenttrace.test_costs import NOON
+from tests.datasette_agenttrace.scene import NOON
 from tests.datasette_agenttrace.test_facets import calls  # noqa: F401  # a fixture
 
 TOLD = (

@@ -8,7 +8,7 @@ from agenttrace_mitm.model import Record
 from agenttrace_mitm.store import open_database
 from agenttrace_mitm.store.rows import write_record
 from datasette_agenttrace import facets, limits
-from tests.datasette_agenttrace.test_costs import NOON
+from tests.datasette_agenttrace.scene import NOON
 from tests.store.test_rollups import RUNNING, call
 from tests.support import sample_db
 

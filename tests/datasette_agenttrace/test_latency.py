@@ -7,22 +7,18 @@ import sqlite3
 
 import pytest
 
-from agenttrace_mitm import clock
 from benchmarks import bulk
 from datasette_agenttrace import sums
 from datasette_agenttrace.asking import asked_of
 from datasette_agenttrace.latency import queries
 from datasette_agenttrace.latency.queries import load
 from datasette_agenttrace.sums import quantile
-from tests.datasette_agenttrace.test_costs import HOSTILE, NOON, TODAY, Page, call, fill
+from tests.datasette_agenttrace.scene import HOSTILE, NOON, TODAY, Page, call, fill
+
+pytestmark = pytest.mark.usefixtures("noon")
 
 LATENCY = "/-/agenttrace/latency"
 MINUTE_US = 60_000_000
-
-
-@pytest.fixture(autouse=True)
-def _noon(monkeypatch):
-    monkeypatch.setattr(clock, "now_us", lambda: NOON)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from agenttrace_mitm import clock
 from benchmarks import bulk
-from tests.datasette_agenttrace.test_costs import COSTS, NOON, call, fill
+from tests.datasette_agenttrace.scene import COSTS, NOON, call, fill
 from tests.datasette_agenttrace.test_plans import full_scan
 
 HOME = "/-/agenttrace"

@@ -9,15 +9,16 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from agenttrace_mitm import clock
 from agenttrace_mitm.store.retention import let_go
 from datasette_agenttrace.calls import media
 from datasette_agenttrace.calls.media import Medium
-from tests.datasette_agenttrace.test_costs import NOON, Page
+from tests.datasette_agenttrace.scene import NOON, Page
 from tests.providers.exchanges import exchange
 from tests.support.hostile_content import SVG, image, png
 from tests.support.recording import Recording
 from tests.test_payload import PNG, uploaded
+
+pytestmark = pytest.mark.usefixtures("noon")
 
 CALLS = "/-/agenttrace/calls"
 PDF = b"%PDF-1.7 " + bytes(200)
@@ -26,11 +27,6 @@ ANSWER = {
 }  # fmt: skip
 CLAUDE = {"type": "message", "role": "assistant", "content": [{"type": "text", "text": "ok"}]}
 GEMINI = {"candidates": [{"content": {"role": "model", "parts": [{"text": "ok"}]}}]}
-
-
-@pytest.fixture(autouse=True)
-def _noon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clock, "now_us", lambda: NOON)
 
 
 def name_of(data: bytes) -> str:

@@ -4,7 +4,7 @@ import re
 
 from agenttrace_mitm import health
 from datasette_agenttrace import metrics
-from tests.datasette_agenttrace.test_costs import call, fill
+from tests.datasette_agenttrace.scene import call, fill
 
 METRICS = "/-/agenttrace/metrics"
 SAMPLE = re.compile(r'([a-z_]+)(?:\{((?:[a-z]+="(?:[^"\\\n]|\\[\\"n])*",?)+)\})? (-?[0-9.e+-]+)')

@@ -6,21 +6,18 @@ import time
 
 import pytest
 
-from agenttrace_mitm import clock, health
+from agenttrace_mitm import health
 from agenttrace_mitm.store import tokens
 from datasette_agenttrace import figures, live
 from datasette_agenttrace.asking import DAY_US
 from datasette_agenttrace.overview.queries import spent
-from tests.datasette_agenttrace.test_costs import CALLS, NOON, TODAY, Page, call, fill
+from tests.datasette_agenttrace.scene import CALLS, NOON, TODAY, Page, call, fill
 from tests.support import sample_db
+
+pytestmark = pytest.mark.usefixtures("noon")
 
 HOME = "/-/agenttrace"
 NEVER_S = 20  # only a broken stream takes this long
-
-
-@pytest.fixture(autouse=True)
-def _noon(monkeypatch):
-    monkeypatch.setattr(clock, "now_us", lambda: NOON)
 
 
 async def test_figures_agree_with_plain_sql(database, headers, serve):

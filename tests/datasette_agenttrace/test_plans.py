@@ -13,7 +13,7 @@ from benchmarks.pages import FILTERS, ONE
 from datasette_agenttrace import limits, sums
 from datasette_agenttrace.canned import CANNED_QUERIES
 from datasette_agenttrace.pages import PAGES
-from tests.datasette_agenttrace.test_costs import NOON
+from tests.datasette_agenttrace.scene import NOON
 from tests.support import sample_db
 
 QUERIES = (

@@ -9,7 +9,7 @@ import pytest
 from agenttrace_mitm.model import LlmCall, Payload, Record
 from datasette_agenttrace.calls.one import Wire
 from datasette_agenttrace.calls.program import program
-from tests.datasette_agenttrace.test_calls import CALLS, call, store
+from tests.datasette_agenttrace.listed import CALLS, call, store
 
 ASKED = [{"role": "user", "content": 'Say "hi"\nand \u202eodd\x07 things'}]
 TOOL = {

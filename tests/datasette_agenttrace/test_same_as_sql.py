@@ -4,11 +4,12 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 
-from agenttrace_mitm import clock
 from benchmarks import bulk
 from datasette_agenttrace.sessions import queries as of_sessions
 from datasette_agenttrace.traces import queries as of_traces
-from tests.datasette_agenttrace.test_costs import NOON, Page, call, fill
+from tests.datasette_agenttrace.scene import NOON, Page, call, fill
+
+pytestmark = pytest.mark.usefixtures("noon")
 
 AGENT, RANGE = {"agent": "coder-payments"}, {"range": "90d"}
 ASKED = (
@@ -17,11 +18,6 @@ ASKED = (
     {"model": "claude-opus-4-5", "provider": "anthropic"} | AGENT | RANGE,
 )  # fmt: skip
 SUMS = ("calls", "failed", "tool_calls", "tokens_in", "tokens_out", "cost_nano_usd")
-
-
-@pytest.fixture(autouse=True)
-def _noon(monkeypatch):
-    monkeypatch.setattr(clock, "now_us", lambda: NOON)
 
 
 @pytest.fixture

@@ -5,20 +5,16 @@ import sqlite3
 
 import pytest
 
-from agenttrace_mitm import clock
 from agenttrace_mitm.store.rollups import rebuild
 from benchmarks import bulk
 from datasette_agenttrace import figures
 from datasette_agenttrace.canned import RETRIES
-from tests.datasette_agenttrace.test_costs import HOSTILE, NOON, Page, call, fill
+from tests.datasette_agenttrace.scene import HOSTILE, NOON, Page, call, fill
+
+pytestmark = pytest.mark.usefixtures("noon")
 
 SAVINGS = "/-/agenttrace/costs/savings"
 MINI = {"model": "gpt-5-mini", "tokens_in": 1000, "cache_read_tokens": 400, "tokens_out": 100}
-
-
-@pytest.fixture(autouse=True)
-def _noon(monkeypatch):
-    monkeypatch.setattr(clock, "now_us", lambda: NOON)
 
 
 @pytest.fixture

@@ -14,18 +14,15 @@ from datasette_agenttrace.sessions import memory, queries, replay
 from datasette_agenttrace.sessions import outcome as outcomes
 from datasette_agenttrace.sessions import outline as outlines
 from datasette_agenttrace.sessions.queries import load, sessions_asked
-from tests.datasette_agenttrace.test_calls import call, store
-from tests.datasette_agenttrace.test_costs import NOON, TODAY, Page
+from tests.datasette_agenttrace.listed import call, store
+from tests.datasette_agenttrace.scene import NOON, TODAY, Page
 from tests.datasette_agenttrace.test_traces import BAD, crowd, plans
 from tests.store.test_sessions import _task
 from tests.traces.talks import Recording, says, tool_result, tool_use, user
 
+pytestmark = pytest.mark.usefixtures("noon")
+
 SESSIONS = "/-/agenttrace/sessions"
-
-
-@pytest.fixture(autouse=True)
-def _noon(monkeypatch):
-    monkeypatch.setattr(clock, "now_us", lambda: NOON)
 
 
 async def test_the_list_tells_what_a_session_left_behind(talk, get):

@@ -7,20 +7,16 @@ from hashlib import sha256
 
 import pytest
 
-from agenttrace_mitm import clock
 from agenttrace_mitm.store import open_database
-from tests.datasette_agenttrace.test_costs import NOON, Page
+from tests.datasette_agenttrace.scene import Page
 from tests.datasette_agenttrace.test_traces import BAD
 from tests.store.test_sessions import _task
 from tests.traces.talks import Recording
 
+pytestmark = pytest.mark.usefixtures("noon")
+
 PLACES = ("traces", "sessions", "calls")
 SAID = ("Mend the parser", "pytest", "text.split", "I left it")
-
-
-@pytest.fixture(autouse=True)
-def _noon(monkeypatch):
-    monkeypatch.setattr(clock, "now_us", lambda: NOON)
 
 
 @pytest.fixture

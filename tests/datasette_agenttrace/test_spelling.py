@@ -10,8 +10,8 @@ from agenttrace_mitm.store.search import index_new
 from datasette_agenttrace.calls import beginnings, spelling
 from datasette_agenttrace.calls.spelling import spelled
 from datasette_agenttrace.calls.terms import Term, query_of, terms_of
+from tests.datasette_agenttrace.listed import call, ids, store, words
 from tests.datasette_agenttrace.test_beginnings import BEGINNINGS, LETTERS, OTHERS, texts
-from tests.datasette_agenttrace.test_calls import call, ids, store, words
 
 PHRASES = (
     "a-b*", "a'k*", "b-a*", "é-k*", "_*", "漢*", "ⅷ*",

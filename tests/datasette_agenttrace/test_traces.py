@@ -6,24 +6,20 @@ import sqlite3
 
 import pytest
 
-from agenttrace_mitm import clock
 from agenttrace_mitm.model import Record, StoredTrace
 from agenttrace_mitm.store import open_database
 from datasette_agenttrace.asking import DAY_US
 from datasette_agenttrace.traces import one, queries
 from datasette_agenttrace.traces.queries import load, traces_asked
 from datasette_agenttrace.traces.waterfall import critical, ordered
-from tests.datasette_agenttrace.test_calls import call, store
-from tests.datasette_agenttrace.test_costs import HOSTILE, NOON, TODAY, Page
+from tests.datasette_agenttrace.listed import call, store
+from tests.datasette_agenttrace.scene import HOSTILE, NOON, TODAY, Page
 from tests.traces.talks import Recording, says, tool_result, tool_use, user
+
+pytestmark = pytest.mark.usefixtures("noon")
 
 TRACES = "/-/agenttrace/traces"
 BAD = HOSTILE + "\u202e\x00\x07 </pre></details>"
-
-
-@pytest.fixture(autouse=True)
-def _noon(monkeypatch):
-    monkeypatch.setattr(clock, "now_us", lambda: NOON)
 
 
 def work(talk: Recording, said: str = "Mend the parser.", **session: str) -> str:

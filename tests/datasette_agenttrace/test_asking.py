@@ -1,0 +1,50 @@
+"""Times, counts and names: as they are asked for and as they are written."""
+
+import datetime
+
+import pytest
+
+from datasette_agenttrace import figures
+from datasette_agenttrace.asking import asked_of
+from tests.datasette_agenttrace.scene import TODAY
+
+pytestmark = pytest.mark.usefixtures("noon")
+
+
+def test_dates_are_days_of_utc():
+    epoch = datetime.date(1970, 1, 1)
+    asked = asked_of({"from": "2026-11-20"}, TODAY)
+    assert asked.first_day == (datetime.date(2026, 11, 20) - epoch).days == TODAY
+    assert (asked.first_date, asked.last_date) == ("2026-11-20", "2026-11-20")
+
+
+def test_a_time_that_is_left_open_ends_where_it_is_said_to():
+    asked = asked_of({"from": "", "to": "2026-11-10"}, TODAY)
+    assert (asked.first_date, asked.last_date, asked.days) == ("2026-10-12", "2026-11-10", 30)
+    asked = asked_of({"from": "2026-11-10"}, TODAY)
+    assert (asked.first_date, asked.last_date) == ("2026-11-10", "2026-11-20")
+
+
+def test_names_are_taken_as_they_are():
+    assert asked_of({"agent": " lead", "model": " "}, TODAY).filters == {
+        "agent": " lead",
+        "model": " ",
+    }
+
+
+@pytest.mark.parametrize(
+    "number, said", [(0, "0"), (2.5, "2.5"), (7.0, "7"), (12.4, "12"), (None, figures.UNKNOWN)]
+)
+def test_counts_below_ten_keep_a_half(number, said):
+    assert figures.compact(number) == said
+
+
+@pytest.mark.parametrize(
+    "ms, said",
+    [(99_900, "99.9 s"), (99_960, "1 m 40 s"), (3_599_400, "59 m 59 s"), (3_599_600, "1 h 0 m"),
+     (91 * 60_000, "1 h 31 m"), (7_500_000, "2 h 5 m"), (47 * 3_600_000, "47 h 0 m"),
+     (172_770_000, "2 d 0 h"), (310 * 3_600_000, "12 d 22 h")],
+)  # fmt: skip
+def test_long_spans_are_hours_and_days(ms, said):
+    """And no line ends inside one."""
+    assert figures.duration(ms) == said.replace(" ", "\N{NO-BREAK SPACE}")
