@@ -82,6 +82,17 @@ class Scene:
         return said
 
 
+def _told(said: dict[str, Any], trouble: str) -> bool:
+    """Whether that trouble is told of, and has lasted; a slow machine has others before it."""
+    health = said["health"]
+    return any(trouble in one for one in health["reasons"]) and health["lag_seconds"] > 5
+
+
+def _stored(said: dict[str, Any], calls: int) -> bool:
+    """Whether all is well and nothing waits any more."""
+    return said["health"]["status"] == "ok" and said["health"]["calls"] >= calls
+
+
 async def main(folder: Path, disk: Path, *, home_too: bool) -> dict[str, Any]:
     """What was said in the three states: a full disk, room again, a recorder that is stopped."""
     async with played(folder, _answer) as providers:
@@ -92,22 +103,17 @@ async def main(folder: Path, disk: Path, *, home_too: bool) -> dict[str, Any]:
             scene = Scene(instance)
             before = await scene.until(lambda said: said["health"]["status"] == "ok")
             await scene.calls(CALLS)
-            later = await scene.until(lambda said: said["health"]["lag_seconds"] > 5)
+            later = await scene.until(lambda said: _told(said, "the disk is full"))
             subprocess.run(["mount", "-o", "remount,size=400m", str(disk)], check=True)
-            after = await scene.until(lambda said: said["health"]["status"] == "ok")
+            after = await scene.until(lambda said: _stored(said, CALLS))
             [rows] = select(settings.database, "select count(*) as calls from llm_calls")
             events = select(settings.database, "select kind, detail from recorder_events")
             pid = instance.supervisor.processes["recorder"]["pid"]
             os.kill(pid, signal.SIGSTOP)
             await scene.calls(3)
-            silent = await scene.until(lambda said: said["health"]["status"] != "ok")
+            silent = await scene.until(lambda said: _told(said, "has not been heard"))
             os.kill(pid, signal.SIGCONT)
-            # The last of the three may be waiting still when all is well again.
-            again = await scene.until(
-                lambda said: (
-                    said["health"]["calls"] >= CALLS + 3 and said["health"]["status"] == "ok"
-                )
-            )
+            again = await scene.until(lambda said: _stored(said, CALLS + 3))
     return {
         "before": before, "later": later, "after": after, "rows": rows["calls"],
         "events": events, "silent": silent, "again": again,
