@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,6 +43,8 @@ MAX_LATER = 1_000
 """Events and blind spots that wait for the database; the oldest go first."""
 
 RETRY_S = 1.0
+"""Between two tries to write a database that took nothing; each reads again what is spooled."""
+
 RETENTION_EVERY_S = 3_600.0
 LONG_PAGES = 1_000
 """After a commit that makes the log so long, SQLite brings it home: its own default."""
@@ -163,6 +165,7 @@ class Writer:
         self._recent = Recent()
         self._version = 0
         self._trouble = ""
+        self._retry_at = 0.0  # by `time.monotonic`
         self._db: sqlite3.Connection | None = None
         self._file: Identity = None  # the one that is open, whatever its name
 
@@ -212,7 +215,7 @@ class Writer:
         while not ended:
             batch, ended = self._items.take(BATCH, RETRY_S, GATHER_S)
             # As long as older calls wait in the spool, new ones join them there.
-            if self._replay() or not self._spooled(batch):
+            if self._replay(now=ended) or not self._spooled(batch):
                 later, self._later = list(self._later), deque(maxlen=MAX_LATER)
                 self._keep([*later, *batch])
                 self._let_go()
@@ -236,8 +239,7 @@ class Writer:
         except Exception as error:  # the third promise: a store failure never loses a record
             if _is_outage(error):
                 log.warning("%s cannot be written (%s); calls wait", self._path, error)
-                self._trouble = why(error, self._path)
-                self._close()
+                self._give_up(error)
                 return False
             self._keep_singly(batch, error)
         else:
@@ -381,13 +383,25 @@ class Writer:
             self._db = None
             self._recent.forget()
 
-    def _replay(self) -> bool:
-        """Bring what was spooled home, oldest first; False when the database does not take it."""
-        for file in self._spool.waiting():
+    def _give_up(self, error: Exception) -> None:
+        """Let calls wait for a while: *error* keeps them from the database."""
+        self._trouble = why(error, self._path)
+        self._retry_at = time.monotonic() + RETRY_S
+        self._close()
+
+    def _replay(self, *, now: bool) -> bool:
+        """Bring what was spooled home, oldest first; False when the database does not take it.
+
+        So soon after it took nothing it is asked only where it has to be *now*.
+        """
+        waiting = self._spool.waiting()
+        if waiting and not now and time.monotonic() < self._retry_at:
+            return False
+        for file in waiting:
             calls = 0
             try:
-                for records in itertools.batched(self._spool.read(file), BATCH):
-                    self._bring_home(list(records))
+                for records in _growing(self._spool.read(file)):
+                    self._bring_home(records)
                     calls += ended(records)
                     self._spool.brought_home(file, calls)
                 if calls:
@@ -396,8 +410,7 @@ class Writer:
                     self._commit([Event("spool_replayed", detail, now_us())])
             except (sqlite3.Error, StoreError, OSError) as error:
                 log.warning("the spool waits (%s)", error)
-                self._trouble = why(error, self._path)
-                self._close()
+                self._give_up(error)
                 with contextlib.suppress(OSError):
                     self._spool.count()
                 return False
@@ -435,6 +448,14 @@ class Writer:
             merge_some(self._db, self._merge_pace, large=quiet)
         except sqlite3.Error as error:
             log.warning("the search index stays in pieces for now (%s)", error)
+
+
+def _growing(records: Iterator[Record]) -> Iterator[list[Record]]:
+    """*records* in batches of 1, 2, 4: where there is no room, few are enough to find that out."""
+    size = 1
+    while batch := list(itertools.islice(records, size)):
+        yield batch
+        size = min(2 * size, BATCH)
 
 
 def _is_ended(item: Item) -> bool:

@@ -72,7 +72,7 @@ class Scene:
             "status": [*status["troubles"], *recording(status["health"]).splitlines()],
         }
 
-    async def until(self, enough: Callable[[dict[str, Any]], bool], patience_s: int = 40) -> Any:
+    async def until(self, enough: Callable[[dict[str, Any]], bool], patience_s: int = 120) -> Any:
         """What is said, once that is *enough*, or at last."""
         for _ in range(patience_s * 4):
             said = await self.said()
@@ -82,15 +82,31 @@ class Scene:
         return said
 
 
-def _told(said: dict[str, Any], trouble: str) -> bool:
-    """Whether that trouble is told of, and has lasted; a slow machine has others before it."""
+def _told(said: dict[str, Any], trouble: str, calls: int) -> bool:
+    """Whether all tell of that trouble, it has lasted, and of *calls* none is on its way."""
     health = said["health"]
-    return any(trouble in one for one in health["reasons"]) and health["lag_seconds"] > 5
+    waiting = f": {calls - health['calls']} calls wait in "
+    words, _, places = next(iter(health["reasons"]), "").partition(waiting)
+    return (
+        trouble in words
+        and places in ("memory", "the spool")
+        and health["waiting_calls"] == calls - health["calls"]
+        and health["lag_seconds"] > 5
+        and _agree(said)
+    )
 
 
 def _stored(said: dict[str, Any], calls: int) -> bool:
-    """Whether all is well and nothing waits any more."""
-    return said["health"]["status"] == "ok" and said["health"]["calls"] >= calls
+    """Whether all is well, as all tell, and nothing waits any more."""
+    return said["health"]["status"] == "ok" and said["health"]["calls"] >= calls and _agree(said)
+
+
+def _agree(said: dict[str, Any]) -> bool:
+    """Whether they tell the same: they were asked one after the other."""
+    troubles = said["health"]["reasons"]
+    metric = said["metrics"]["agenttrace_recording_troubles"]
+    shown = said["status"][: len(troubles)]
+    return troubles == said["fares"]["troubles"] == shown and metric == len(troubles)
 
 
 async def main(folder: Path, disk: Path, *, home_too: bool) -> dict[str, Any]:
@@ -101,9 +117,9 @@ async def main(folder: Path, disk: Path, *, home_too: bool) -> dict[str, Any]:
             settings = replace(settings, home=disk / "home")
         async with Instance(settings, "recorder", "capture", "web") as instance:
             scene = Scene(instance)
-            before = await scene.until(lambda said: said["health"]["status"] == "ok")
+            before = await scene.until(lambda said: _stored(said, 0))
             await scene.calls(CALLS)
-            later = await scene.until(lambda said: _told(said, "the disk is full"))
+            later = await scene.until(lambda said: _told(said, "the disk is full", CALLS))
             subprocess.run(["mount", "-o", "remount,size=400m", str(disk)], check=True)
             after = await scene.until(lambda said: _stored(said, CALLS))
             [rows] = select(settings.database, "select count(*) as calls from llm_calls")
@@ -111,7 +127,7 @@ async def main(folder: Path, disk: Path, *, home_too: bool) -> dict[str, Any]:
             pid = instance.supervisor.processes["recorder"]["pid"]
             os.kill(pid, signal.SIGSTOP)
             await scene.calls(3)
-            silent = await scene.until(lambda said: _told(said, "has not been heard"))
+            silent = await scene.until(lambda said: _told(said, "not been heard", CALLS + 3))
             os.kill(pid, signal.SIGCONT)
             again = await scene.until(lambda said: _stored(said, CALLS + 3))
     return {

@@ -4,7 +4,7 @@ import errno
 import sqlite3
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -196,6 +196,67 @@ def test_a_full_disk_is_told_until_there_is_room_again(
     assert (writer.figures()["spooled_calls"], writer.figures()["lag_seconds"]) == (0, 0)
     [[told]] = _rows(path, "select detail from recorder_events where kind = 'spool_replayed'")
     assert str(told).startswith("3 calls had waited in the spool, the first for ")
+
+
+def test_in_an_outage_each_call_goes_to_the_spool_at_once(
+    tmp_path: Path, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is spooled is not read, and tried, again for each that joins it."""
+    monkeypatch.setattr("agenttrace_mitm.store.opening.BUSY_TIMEOUT_MS", 20)
+    monkeypatch.setattr(writer_module, "RETRY_S", 60)
+    path = tmp_path / "data.db"
+    open_database(path).close()
+    opened: list[Path] = []
+
+    def counted(database: Path) -> Database:
+        opened.append(database)
+        return open_database(database)
+
+    monkeypatch.setattr(writer_module, "open_database", counted)
+    lock = sqlite3.connect(path, isolation_level=None)
+    lock.execute("begin immediate")
+    writer = Writer(path, Spool(tmp_path / "spool"), kept)
+    writer.start()
+    for number in range(1, 11):
+        writer.put(record(f"{number}"))
+        kept.wait_for(number)
+    assert writer.figures()["spooled_calls"] == 10
+    assert len(opened) == 2, "the first call, and retention"
+    lock.execute("rollback")
+    writer.stop()
+    assert _rows(path, "select count(*) from llm_calls") == [(10,)]
+
+
+def test_a_try_reads_one_spooled_call_where_there_is_no_room(
+    tmp_path: Path, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agenttrace_mitm.store.opening.BUSY_TIMEOUT_MS", 20)
+    monkeypatch.setattr(writer_module, "RETRY_S", 0.05)
+    path = tmp_path / "data.db"
+    open_database(path).close()
+    spool = Spool(tmp_path / "spool")
+    spool.add([record(f"{number}") for number in range(300)])
+    tries: list[int] = []
+    read_spool = spool.read
+
+    def counted(file: Path) -> Iterator[Record]:
+        tries.append(0)
+        for one in read_spool(file):
+            tries[-1] += 1
+            yield one
+
+    monkeypatch.setattr(spool, "read", counted)
+    lock = sqlite3.connect(path, isolation_level=None)
+    lock.execute("begin immediate")
+    writer = Writer(path, spool, kept)
+    writer.start()
+    while len(tries) < 4:
+        time.sleep(0.02)
+    lock.execute("rollback")
+    writer.stop()
+    assert set(tries[:3]) == {1}
+    assert tries[-1] == 300
+    assert _rows(path, "select count(*) from llm_calls") == [(300,)]
 
 
 def test_what_an_earlier_recorder_spooled_is_counted(
