@@ -1,6 +1,7 @@
 """Open pages show what is recorded as it is recorded, however many there are, and hold nothing up.
 
-AGENTTRACE_BROWSER=full also asks how long that takes, which says something on an idle machine only.
+AGENTTRACE_BROWSER=full also asks how long that takes, which says something on an idle machine only:
+no other browser test runs meanwhile.
 """
 
 import asyncio
@@ -24,7 +25,10 @@ from tests.support.providers import Played, json_answer, played
 from tests.support.web import QUIET, chromium
 
 # The system's browser, which .ci/run installs: a package of tests must not download one.
-pytestmark = pytest.mark.skipif(chromium() is None, reason="chromium is not installed")
+pytestmark = [
+    pytest.mark.skipif(chromium() is None, reason="chromium is not installed"),
+    pytest.mark.alone,
+]
 PATIENCE_S = 60
 STRICT = os.environ.get("AGENTTRACE_BROWSER") == "full"
 TABS = 10

@@ -17,10 +17,17 @@
   document.documentElement.classList.toggle("at-local", isHere);
   local(document);
 
+  // As figures.duration writes them.
+  const span = (seconds) => {
+    if (seconds < 100) return `${seconds} s`;
+    const minutes = Math.floor(seconds / 60);
+    if (minutes < 60) return `${minutes} m ${seconds % 60} s`;
+    return minutes < 48 * 60 ? `${Math.floor(minutes / 60)} h ${minutes % 60} m` : `${Math.floor(minutes / 1440)} d ${Math.floor(minutes / 60) % 24} h`;
+  };
   const tick = () => {
     for (const cell of document.querySelectorAll("[data-since]")) {
-      const seconds = Math.max(0, Date.now() / 1000 - Number(cell.dataset.since) / 1e6);
-      cell.textContent = seconds < 100 ? `${seconds.toFixed(0)} s …` : `${Math.floor(seconds / 60)} m …`;
+      const seconds = Math.max(0, Math.floor(Date.now() / 1000 - Number(cell.dataset.since) / 1e6));
+      cell.textContent = `${span(seconds)} …`.replaceAll(" ", "\u00a0");
     }
   };
   setInterval(() => { if (!document.hidden) tick(); }, 1000);
