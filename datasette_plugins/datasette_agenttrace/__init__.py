@@ -4,15 +4,16 @@ Every hook does nothing in a Datasette without an AgentTrace database.
 """
 
 import sqlite3
-from collections.abc import Awaitable, Callable, Generator
-from pathlib import Path
+from collections.abc import Callable, Generator
+from functools import partial
 from typing import Any
 
 from datasette import hookimpl
-from datasette.utils.asgi import Response, asgi_static
+from datasette.utils.asgi import Response
 
 from . import (
     api,
+    assets,
     cells,
     chrome,
     commands,
@@ -25,11 +26,9 @@ from . import (
     metrics,
 )
 from .gate import App, Gate
-from .page import PREFIX, in_path, site_of
+from .page import in_path, site_of
 from .pages import HOME, PAGES
 from .site import Datasette, databases, find
-
-STATIC = Path(__file__).parent / "static"
 
 
 @hookimpl(trylast=True)  # last to wrap is outermost: nothing answers before the gate
@@ -66,7 +65,7 @@ def prepare_connection(
 def register_routes(datasette: Datasette) -> list[tuple[str, Any]]:
     """The pages, their data, and our static files."""
     routes: list[tuple[str, Any]] = [
-        (rf"^{PREFIX}/static/(?P<path>.*)$", _static()),
+        (assets.ROUTE, assets.served()),
         (live.PATH, live.of_page),
         (metrics.PATH, metrics.view),
     ]
@@ -97,7 +96,7 @@ def menu_links(datasette: Datasette) -> list[dict[str, str]]:
 @hookimpl
 def extra_css_urls(datasette: Datasette) -> list[str]:
     """One look for Datasette's pages and ours."""
-    return [chrome.stylesheet(datasette)] if find(datasette) else []
+    return [assets.address(datasette, chrome.STYLE)] if find(datasette) else []
 
 
 @hookimpl
@@ -109,7 +108,8 @@ def extra_template_vars(datasette: Datasette) -> dict[str, Any]:
 @hookimpl
 def prepare_jinja2_environment(env: Any, datasette: Datasette) -> None:
     """Our frame around Datasette's own pages, and how our templates write addresses and names."""
-    env.filters |= {"in_path": in_path, "named": figures.named}
+    asset = partial(assets.address, datasette)
+    env.filters |= {"asset": asset, "in_path": in_path, "named": figures.named}
     chrome.frame_core_pages(env, datasette, PAGES)
 
 
@@ -157,8 +157,3 @@ def render_cell(  # noqa: PLR0917  # the hook's
 async def _home(datasette: Datasette) -> Response:
     site_of(datasette)
     return Response.redirect(datasette.urls.path(HOME.path))
-
-
-def _static() -> Callable[..., Awaitable[Any]]:
-    serve: Callable[..., Awaitable[Any]] = asgi_static(str(STATIC))
-    return serve

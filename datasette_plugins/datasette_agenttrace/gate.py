@@ -22,7 +22,7 @@ from agenttrace_mitm.errors import AgentTraceError, StoreError
 from agenttrace_mitm.store import tokens
 from agenttrace_mitm.store.tokens import Token
 
-from . import renewal
+from . import assets, renewal
 from .site import Datasette, Site, find
 
 type Scope = dict[str, Any]
@@ -79,7 +79,10 @@ class Gate:
             await receive()
             await send({"type": "websocket.close", "code": 4401})
         else:
-            await self._answer(site, scope, receive, _guarded(send))
+            kept = assets.is_kept(
+                self._datasette, self._path(scope), scope["query_string"].decode("latin-1")
+            )
+            await self._answer(site, scope, receive, _guarded(send, kept=kept))
 
     async def _answer(self, site: Site, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope["headers"])
@@ -324,14 +327,22 @@ TOKEN_HINT = "Send the token as `Authorization: Bearer ...` or `x-api-key`"  # n
 STYLE = (Path(__file__).parent / "static" / "gate.css").read_text("utf-8")
 
 
-def _guarded(send: Send) -> Send:
-    """*send* with `ON_EVERY_ANSWER` added where the answer does not say otherwise."""
+def _guarded(send: Send, *, kept: bool) -> Send:
+    """*send* with `ON_EVERY_ANSWER` added where the answer does not say otherwise.
+
+    With *kept* a browser may keep what it asked for, if it got it.
+    """
 
     async def guarded(message: Scope) -> None:
         if message["type"] == "http.response.start":
             headers = list(message.get("headers", ()))
             said = {name.lower() for name, _ in headers}
-            headers += [pair for pair in ON_EVERY_ANSWER if pair[0] not in said]
+            added = (
+                (*ON_EVERY_ANSWER, assets.FOR_EVER)
+                if kept and message["status"] == 200
+                else ON_EVERY_ANSWER
+            )
+            headers += [pair for pair in added if pair[0] not in said]
             message = dict(message, headers=headers)
         await send(message)
 

@@ -25,9 +25,9 @@ from .page import PREFIX, site_of
 from .site import Datasette
 
 PATH = rf"^{PREFIX}/live$"
-EVERY_S = 0.25
+EVERY_S = 0.1
 KEEPALIVE_S = 15.0
-TROUBLES_TICKS = 8
+TROUBLES_TICKS = 20
 """Processes speak every two seconds."""
 
 TICK_US = 10_000

@@ -20,7 +20,7 @@ from agenttrace_mitm.privacy import Tier
 from agenttrace_mitm.store import slicing
 from agenttrace_mitm.store.slicing import What
 
-from . import figures
+from . import assets, figures
 from .asking import arguments_of
 from .chrome import STYLE
 from .laid_out import sendable
@@ -86,7 +86,7 @@ def _to_keep(name: str, kind: str) -> dict[str, str]:
 @cache
 def _style() -> tuple[str, str]:
     """Our style without the part for Datasette's pages, and the policy that allows it alone."""
-    ours, _, rest = STYLE.read_text().partition("/* 4 --")
+    ours, _, rest = (assets.FOLDER / STYLE).read_text().partition("/* 4 --")
     text = ours + rest[rest.index("/* 5 --") :]
     digest = base64.b64encode(sha256(text.encode()).digest()).decode()
     return (

@@ -17,6 +17,7 @@ import pytest
 from agenttrace_mitm import clock
 from agenttrace_mitm.store import open_database
 from benchmarks import bulk
+from datasette_agenttrace.asking import DAY_US
 from tests.browser.visiting import EVERY, SHORT, Visit
 from tests.support import hostile_content, sample_db
 from tests.support.pages import addresses, core_addresses
@@ -167,7 +168,7 @@ def test_a_narrow_window_begins_with_figures(tmp_path: Path) -> None:
     """
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
-    sample_db.build(home / "data.db", end_us=clock.now_us(), days=3, calls_a_day=20)
+    sample_db.build(home / "data.db", end_us=clock.now_us(), days=7, calls_a_day=20)
     with web(home) as server, browser() as opened:
         for scripts in (True, False):
             context = signed_in(opened, server, scripts)
@@ -250,7 +251,8 @@ def test_the_charts_of_costs_have_one_time(tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
     db = open_database(home / "data.db")
-    talk = Recording(db.conn, at_us=clock.now_us() - 60_000_000)
+    now_us = clock.now_us()
+    talk = Recording(db.conn, at_us=max(now_us - 60_000_000, now_us // DAY_US * DAY_US))  # today
     for number in range(3):
         talk.call([user(f"Hello {number}")], says("Hi"))
     db.conn.commit()
@@ -281,11 +283,13 @@ def test_the_charts_of_costs_have_one_time(tmp_path: Path) -> None:
                 assert not [one for one in axes[chart] if one and one.startswith("0.")]
 
 
-@pytest.mark.parametrize("path", ["/costs?by=agent", "/costs/savings?instead=gpt-5-mini"])
+@pytest.mark.parametrize(
+    "path", ["/costs?range=7d&by=agent", "/costs/savings?range=7d&instead=gpt-5-mini"]
+)
 def test_a_narrow_window_shows_spend_without_scrolling_sideways(tmp_path: Path, path: str) -> None:
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
-    sample_db.build(home / "data.db", end_us=clock.now_us(), days=3, calls_a_day=20)
+    sample_db.build(home / "data.db", end_us=clock.now_us(), days=7, calls_a_day=20)
     with web(home) as server, browser() as opened:
         page = signed_in(opened, server).new_page()
         page.set_viewport_size({"width": 360, "height": 780})

@@ -9,18 +9,18 @@ call's page on its row.  So is that of `error.html`, which says what there is no
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from hashlib import sha256
 from pathlib import Path
 
 from datasette import __version__ as version
 from jinja2 import BaseLoader, ChoiceLoader, Environment, TemplateNotFound
 
 from ..cells import call_address
-from ..page import PREFIX, Page
+from ..page import Page
 from ..site import Datasette, Site, find
 
 FOLDER = Path(__file__).parent
-STYLE = FOLDER.parent / "static" / "agenttrace.css"
+STYLE = "agenttrace.css"
+"""The look of every page, in `static/`."""
 COPIED_FROM = "0.65."
 FRAMES = ("base.html", "error.html")
 
@@ -48,26 +48,10 @@ class Header:
         return call_address(self.datasette, database, call_id)
 
     @property
-    def stylesheet(self) -> str:
-        """The look of every page."""
-        return stylesheet(self.datasette)
-
-    @property
     def logout(self) -> str:
         """Where the sign-out button leads."""
         path: str = self.datasette.urls.path("/-/agenttrace/logout")
         return path
-
-
-def stylesheet(datasette: Datasette) -> str:
-    """Where the look of every page is; another address when it changes."""
-    path: str = datasette.urls.path(f"{PREFIX}/static/{STYLE.name}?{_version()}")
-    return path
-
-
-@cache
-def _version() -> str:
-    return sha256(STYLE.read_bytes()).hexdigest()[:10]
 
 
 class FrameLoader(BaseLoader):

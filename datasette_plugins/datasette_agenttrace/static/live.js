@@ -51,26 +51,28 @@
   if (!live) return;
 
   const PAUSE_MS = 500;
+  const SHORT_PAUSE_MS = 50;  // after a calm: a call that begins has often ended by then
   const LONGEST_PAUSE_MS = 30_000;
   let pause = PAUSE_MS;
   let asOf = Math.floor(performance.timeOrigin);  // what had been recorded by then is shown
   let loading = false;
   let again = false;
   let stale = false;
-  const goOn = () => setTimeout(() => { loading = false; if (again) { again = false; refresh(); } }, pause);
+  const goOn = (ms) => setTimeout(() => { loading = false; if (again) { again = false; refresh(); } }, ms);
   const refresh = async () => {
     if (document.hidden) { stale = true; return; }
     if (loading) { again = true; return; }
     loading = true;
     stale = false;
     const asked = Date.now();
+    const calm = asked - asOf > 4 * PAUSE_MS;
     try {
       const answer = await fetch(location.href, { headers: { accept: "text/html" }, signal: AbortSignal.timeout(LONGEST_PAUSE_MS) });
       if (!answer.ok) throw new Error(answer.statusText);
       const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
       local(fresh);
       // Hidden meanwhile: it is looked at anew once somebody comes back.
-      if (document.hidden) { stale = true; goOn(); return; }
+      if (document.hidden) { stale = true; goOn(PAUSE_MS); return; }
       const lacks = (one, other) => [...other.querySelectorAll("[data-live][id]")].some((part) => !one.getElementById(part.id));
       if (lacks(document, fresh) || lacks(fresh, document)) { location.reload(); return; }
       for (const part of parts()) {
@@ -82,12 +84,13 @@
       tick();
       asOf = asked;
       pause = PAUSE_MS;
+      goOn(calm ? SHORT_PAUSE_MS : PAUSE_MS);
     } catch {
       // The server is away or too busy: nothing may be recorded for long that would make us look again.
       again = true;
       pause = Math.min(2 * pause, LONGEST_PAUSE_MS);
+      goOn(pause);
     }
-    goOn();
   };
 
   const others = new BroadcastChannel("agenttrace-live");
