@@ -161,8 +161,27 @@ async def test_empty_pages_show_the_first_call(tmp_path: Path) -> None:
             await tabs[-1].goto(f"{one.url}/-/agenttrace{page}", wait_until="load")
         for tab in tabs:
             assert "Nothing is recorded yet" in await tab.inner_text("main")
+        await tabs[0].evaluate("window.before = true")
         await one.calls.make("gpt-5.1")
         await asyncio.gather(*(_shows(tab, "gpt-5.1") for tab in tabs))
+        assert await tabs[0].evaluate("window.before"), "no new page for what this one can show"
+        provider = tabs[0].locator("#filters select[name=provider]")
+        await provider.select_option("openai")
+        await tabs[0].wait_for_url("**provider=openai**")
+
+
+async def test_what_somebody_is_inside_of_waits_until_they_leave(tmp_path: Path) -> None:
+    async with running(tmp_path) as one:
+        tab = await one.calls_page()
+        await one.calls.make("seen-before")
+        await _shows(tab, "seen-before")
+        await tab.locator("main tbody a").first.focus()
+        async with tab.expect_response("**/-/agenttrace/calls"):
+            await one.calls.make("seen-after")
+        await _is_quiet(tmp_path)
+        assert "seen-after" not in await tab.inner_text("main")
+        await tab.evaluate("document.activeElement.blur()")
+        await _shows(tab, "seen-after")
 
 
 async def test_a_page_on_its_way_misses_nothing(tmp_path: Path) -> None:

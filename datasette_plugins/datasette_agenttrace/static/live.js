@@ -36,18 +36,21 @@
   // In a narrow window the header's links scroll: this page's is shown.
   document.querySelector(".at-nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 
-  for (const block of document.querySelectorAll("[data-copy]")) {
-    const button = document.createElement("button");
-    button.className = "at-copy";
-    button.type = "button";
-    button.textContent = "Copy";
-    button.addEventListener("click", async () => {
-      await navigator.clipboard.writeText(block.textContent);
-      button.textContent = "Copied";
-    });
-    block.before(button);
-  }
-  document.querySelectorAll("#filters select").forEach((select) => select.addEventListener("change", () => select.form.requestSubmit()));
+  const bind = (root) => {
+    for (const block of root.querySelectorAll("[data-copy]")) {
+      const button = document.createElement("button");
+      button.className = "at-copy";
+      button.type = "button";
+      button.textContent = "Copy";
+      button.addEventListener("click", async () => {
+        await navigator.clipboard.writeText(block.textContent);
+        button.textContent = "Copied";
+      });
+      block.before(button);
+    }
+    root.querySelectorAll("#filters select").forEach((select) => select.addEventListener("change", () => select.form.requestSubmit()));
+  };
+  bind(document);
   if (!live) return;
 
   const PAUSE_MS = 500;
@@ -59,6 +62,8 @@
   let again = false;
   let stale = false;
   const goOn = (ms) => setTimeout(() => { loading = false; if (again) { again = false; refresh(); } }, ms);
+  // Not while somebody is inside it with the keyboard or marks text.
+  const isBusy = (part) => part.contains(document.activeElement) || (!getSelection().isCollapsed && part.contains(getSelection().anchorNode));
   const refresh = async () => {
     if (document.hidden) { stale = true; return; }
     if (loading) { again = true; return; }
@@ -74,12 +79,22 @@
       // Hidden meanwhile: it is looked at anew once somebody comes back.
       if (document.hidden) { stale = true; goOn(PAUSE_MS); return; }
       const lacks = (one, other) => [...other.querySelectorAll("[data-live][id]")].some((part) => !one.getElementById(part.id));
-      if (lacks(document, fresh) || lacks(fresh, document)) { location.reload(); return; }
+      if (lacks(document, fresh) || lacks(fresh, document)) {
+        // Other scripts than this one would not know what came; a new page brings them.
+        if (document.scripts.length + fresh.scripts.length > 2) { location.reload(); return; }
+        const main = document.querySelector("main");
+        if (isBusy(main)) stale = true;
+        else {
+          const newer = document.adoptNode(fresh.querySelector("main"));
+          main.replaceWith(newer);
+          bind(newer);
+        }
+      }
       for (const part of parts()) {
         const newer = fresh.getElementById(part.id);
-        // Not while somebody is inside it with the keyboard or marks text.
-        const busy = part.contains(document.activeElement) || (!getSelection().isCollapsed && part.contains(getSelection().anchorNode));
-        if (newer && !busy && newer.innerHTML !== part.innerHTML) part.replaceWith(document.adoptNode(newer));
+        if (!newer || newer.innerHTML === part.innerHTML) continue;
+        if (isBusy(part)) stale = true;
+        else part.replaceWith(document.adoptNode(newer));
       }
       tick();
       asOf = asked;
@@ -127,6 +142,7 @@
       leave = () => { stop(); leave = null; done(); };
     })).catch(() => { /* hidden before its turn came */ });
   };
+  document.addEventListener("focusout", () => { if (stale && !document.hidden) refresh(); });
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) { leave?.(); return; }
     lead();
