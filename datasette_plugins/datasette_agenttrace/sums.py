@@ -23,7 +23,7 @@ from agenttrace_mitm.store import histograms, rollups
 from . import figures
 from .asking import DAY_US, HOUR_US, Asked, Value, clauses
 
-EXACT_CALLS = 2_000  # beyond, percentiles come from histograms: reading more would take longest
+EXACT_CALLS = 1_000  # beyond, percentiles come from histograms: reading more would take longest
 
 type Samples = list[tuple[float, int]]
 type Times = Samples | histograms.Histogram

@@ -111,7 +111,7 @@ async def test_one_day_is_shown_by_the_hour(ask):
 @pytest.mark.parametrize("range_", ["today", "30d"])
 async def test_many_calls_have_near_percentiles(database, monkeypatch, range_):
     """Buckets 5 % wide stand for calls too many to look at; all else stays exact."""
-    sample_db.build(database, end_us=NOON, calls_a_day=60)
+    sample_db.build(database, end_us=NOON, calls_a_day=40)
     db = sqlite3.connect(database)
     exact = load(db, asked_of({"range": range_}, TODAY))
     monkeypatch.setattr(sums, "EXACT_CALLS", 10)

@@ -30,7 +30,7 @@ def ask(database, headers, serve):
 
 
 async def test_percentiles_are_those_of_plain_sql(database, ask):
-    bulk.build(database, 1_200, days=80, end_us=NOON)
+    bulk.build(database, 900, days=80, end_us=NOON)
     found = (await ask(".json?range=90d")).json()
     db = sqlite3.connect(database)
     assert len(found["models"]) == 9

@@ -61,7 +61,7 @@ class ModelSum(Answer):
 class Stats(Answer):
     """Sums.  What nobody reported is null, which is not 0; `error_rate` is a share of 1.
 
-    Latencies of more than 2,000 calls are off by 2.5 % at most.
+    Latencies of more than 1,000 calls are off by 2.5 % at most.
     """
 
     from_: str = Field(alias="from")
