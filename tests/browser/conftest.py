@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-FULL = os.environ.get("AGENTTRACE_BROWSER") == "full"
+from tests.support.web import FULL
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,6 @@
 AGENTTRACE_BROWSER=full scripts/test tests/browser     every size in every colour scheme
 """
 
-import os
 import re
 import sqlite3
 from collections.abc import Callable
@@ -21,12 +20,11 @@ from datasette_agenttrace.asking import DAY_US
 from tests.browser.visiting import EVERY, SHORT, Visit
 from tests.support import hostile_content, sample_db
 from tests.support.pages import addresses, core_addresses
-from tests.support.web import browser, chromium, demo, signed_in, web
+from tests.support.web import FULL, browser, chromium, demo, signed_in, web
 from tests.traces.talks import Recording, says, tool_result, tool_use, user
 
 # The system's browser, which .ci/run installs: a package of tests must not download one.
 pytestmark = pytest.mark.skipif(chromium() is None, reason="chromium is not installed")
-FULL = os.environ.get("AGENTTRACE_BROWSER") == "full"
 LOOKS = EVERY if FULL else SHORT
 
 

@@ -18,6 +18,9 @@ from agenttrace_mitm.settings import Settings
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext
 
+FULL = os.environ.get("AGENTTRACE_BROWSER") == "full"
+"""Whether browser tests ask everything, and how long it takes."""
+
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 QUIET = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
