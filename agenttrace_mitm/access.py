@@ -37,17 +37,18 @@ def read_or_create_token(path: Path) -> str:
         if token:
             return token
         with _alone(path.parent):
-            # Another process may have been first: what is in the file counts.
-            return _read(path) or _write_token(path)
+            if not _read(path):  # another process may have been first
+                _write_token(path)
+        return _read(path)  # where there are no locks: what is in the file counts
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"The access token {path} cannot be used ({error})", _REMEDY) from error
 
 
 def fingerprint_key(path: Path) -> bytes:
     """The key of the message fingerprints in *path*, made on first use: for who records."""
-    if not path.exists():
+    if not _has_content(path):
         with _alone(path.parent):
-            if not path.exists():
+            if not _has_content(path):
                 _write(path, secrets.token_bytes(32))
     return path.read_bytes()
 
@@ -164,6 +165,11 @@ def _read(path: Path) -> str:
     return token
 
 
+def _has_content(path: Path) -> bool:
+    """False for a file that somebody made and could not fill: its disk was full."""
+    return path.exists() and path.stat().st_size > 0
+
+
 def _write_token(path: Path) -> str:
     token = secrets.token_urlsafe(TOKEN_BYTES)
     _write(path, f"{token}\n".encode("ascii"))
@@ -177,6 +183,8 @@ def _write(path: Path, content: bytes) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
@@ -184,11 +192,12 @@ def _write(path: Path, content: bytes) -> None:
 
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Keep whoever else makes a secret out of *folder*, which is made."""
+    """Keep whoever else makes a secret out of *folder*, which is made; where there are locks."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with contextlib.ExitStack() as stack:
         if fcntl is not None:
             descriptor = os.open(folder, os.O_RDONLY)
             stack.callback(os.close, descriptor)
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            with contextlib.suppress(OSError):  # some network file systems know no locks
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

@@ -1,5 +1,6 @@
 """Tokens, one-time codes, cookies."""
 
+import errno
 import threading
 from collections.abc import Callable
 
@@ -77,6 +78,31 @@ def test_first_recorders_at_once_agree(tmp_path):
         assert len(path.read_bytes()) == 32
         assert path.stat().st_mode & 0o777 == 0o600
         assert [*path.parent.iterdir()] == [path]
+
+
+def _no_flock(*_: object) -> None:
+    raise OSError(errno.ENOLCK, "No locks available")
+
+
+@pytest.mark.parametrize("locks", ["none", "refused"])
+def test_without_locks_what_is_in_the_file_counts(tmp_path, monkeypatch, locks):
+    if locks == "none":
+        monkeypatch.setattr(access, "fcntl", None)
+    else:
+        monkeypatch.setattr(access.fcntl, "flock", _no_flock)
+    token = access.read_or_create_token(tmp_path / "token")
+    assert token == (tmp_path / "token").read_text().strip()
+    key = access.fingerprint_key(tmp_path / "key")
+    assert key == (tmp_path / "key").read_bytes()
+    assert len(key) == 32
+
+
+def test_a_key_that_could_not_be_written_is_made_anew(tmp_path):
+    """The disk was full when it was made: nobody's fingerprints are without a key."""
+    file = tmp_path / "fingerprint.key"
+    file.touch()
+    assert len(access.fingerprint_key(file)) == 32
+    assert access.fingerprint_key(file) == file.read_bytes()
 
 
 def test_an_empty_file_gets_a_token(tmp_path):

@@ -8,6 +8,7 @@ that none are taken any more.
 
 import contextlib
 import errno
+import itertools
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -42,6 +43,8 @@ class Spool:
         self._file: Path | None = None
         self._ended: dict[Path, int] = {}  # how many calls that have ended are in a file
         self._home: dict[Path, int] = {}  # and how many of them are in the database by now
+        self._read: dict[Path, int] = {}  # up to which line a file was read,
+        self._settled: dict[Path, int] = {}  # and which of these lines need no reading any more
 
     @property
     def bytes(self) -> int:
@@ -56,7 +59,7 @@ class Spool:
     @property
     def calls(self) -> int:
         """Calls that have ended and wait here, as far as they were counted."""
-        return sum(count - self._home.get(file, 0) for file, count in list(self._ended.items()))
+        return sum(count - self.home(file) for file, count in list(self._ended.items()))
 
     @property
     def lag_s(self) -> float:
@@ -118,9 +121,11 @@ class Spool:
         return [*self.waiting(), *([letters] if letters.exists() else [])]
 
     def read(self, file: Path) -> Iterator[Record]:
-        """The records of *file*; a line torn by a crash while writing becomes a dead letter."""
+        """The records of *file* that are not home; a line torn by a crash becomes a dead letter."""
+        settled = self._settled.get(file, 0)
         with file.open("rb") as lines:
-            for line in lines:
+            for number, line in enumerate(itertools.islice(lines, settled, None), settled + 1):
+                self._read[file] = number
                 try:
                     record = Record.model_validate_json(line)
                 except ValueError as error:
@@ -129,14 +134,20 @@ class Spool:
                     yield record
 
     def brought_home(self, file: Path, calls: int) -> None:
-        """So many *calls* of *file* are in the database; the others wait."""
-        self._home[file] = max(self._home.get(file, 0), calls)
+        """All that was read of *file* is in the database, *calls* more of those that have ended."""
+        self._settled[file] = self._read[file]
+        self._home[file] = self.home(file) + calls
+
+    def home(self, file: Path) -> int:
+        """How many calls of *file* are in the database."""
+        return self._home.get(file, 0)
 
     def done(self, file: Path) -> None:
         """Remove *file*: its records are in the database."""
         file.unlink(missing_ok=True)
         self._ended.pop(file, None)
-        self._home.pop(file, None)
+        for known in (self._home, self._read, self._settled):
+            known.pop(file, None)
         if file == self._file:
             self._file = None
 

@@ -28,7 +28,7 @@ from .forgetting import calls_of, delete_calls
 from .keeper import Keeper
 from .keeping import Keeping
 from .merging import a_pace, merge_some
-from .opening import Identity, identity, open_database
+from .opening import BUSY_TIMEOUT_MS, Identity, identity, open_database
 from .rows import Batch, json_text
 from .spool import Spool, ended
 from .waiting import Waiting, weight
@@ -43,7 +43,10 @@ MAX_LATER = 1_000
 """Events and blind spots that wait for the database; the oldest go first."""
 
 RETRY_S = 1.0
-"""Between two tries to write a database that took nothing; each reads again what is spooled."""
+"""Between two tries to write a database that took nothing."""
+
+LOCKED_MS = 500
+"""For so long a try waits for others' locks, while calls that come wait in memory."""
 
 RETENTION_EVERY_S = 3_600.0
 LONG_PAGES = 1_000
@@ -215,7 +218,8 @@ class Writer:
         while not ended:
             batch, ended = self._items.take(BATCH, RETRY_S, GATHER_S)
             # As long as older calls wait in the spool, new ones join them there.
-            if self._replay(now=ended) or not self._spooled(batch):
+            asked = ended or any(isinstance(item, Relink | Removal) for item in batch)
+            if self._replay(now=asked) or not self._spooled(batch):
                 later, self._later = list(self._later), deque(maxlen=MAX_LATER)
                 self._keep([*later, *batch])
                 self._let_go()
@@ -299,7 +303,9 @@ class Writer:
             self._replaced()
             detail = "the database file was removed or replaced while recording"
             self._commit_here([*batch, Event("database_replaced", detail, now_us())])
-        self._trouble = ""
+        if self._trouble:
+            self._trouble = ""
+            self._connection().execute(f"pragma busy_timeout = {BUSY_TIMEOUT_MS}")
         self._committed_calls += sum(1 for item in batch if _is_ended(item))
 
     def _commit_here(self, batch: Sequence[Item]) -> None:
@@ -363,6 +369,8 @@ class Writer:
         if self._db is None:
             self._db = open_database(self._path).conn
             self._file = identity(self._path)
+            if self._trouble:
+                self._db.execute(f"pragma busy_timeout = {LOCKED_MS}")
         return self._db
 
     def _part(self) -> None:
@@ -398,13 +406,11 @@ class Writer:
         if waiting and not now and time.monotonic() < self._retry_at:
             return False
         for file in waiting:
-            calls = 0
             try:
                 for records in _growing(self._spool.read(file)):
                     self._bring_home(records)
-                    calls += ended(records)
-                    self._spool.brought_home(file, calls)
-                if calls:
+                    self._spool.brought_home(file, ended(records))
+                if calls := self._spool.home(file):
                     waited_s = max(0, now_us() - moment_of(file.stem)) // 1_000_000
                     detail = f"{calls} calls had waited in the spool, the first for {waited_s} s"
                     self._commit([Event("spool_replayed", detail, now_us())])

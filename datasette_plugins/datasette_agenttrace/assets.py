@@ -6,7 +6,7 @@ the charts' scripts are 830 kB, which it has to compile again as well where it m
 
 import re
 from collections.abc import Awaitable, Callable
-from functools import lru_cache
+from functools import cache, lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -42,11 +42,18 @@ def served() -> Callable[..., Awaitable[Any]]:
 def is_kept(datasette: Datasette, path: str, query: str) -> bool:
     """Whether what is at *path*, below `base_url`, with that *query* will never be different."""
     if path.startswith(_OURS):
-        file = FOLDER / path.removeprefix(_OURS)
-        return ".." not in path and file.is_file() and query == _hash(file)
+        name = path.removeprefix(_OURS)
+        return name in _names() and query == _hash(FOLDER / name)
     if path == _STYLE_OF_DATASETTE:
         return query == str(datasette.app_css_hash())
     return _NAMED_BY_CONTENT.fullmatch(path) is not None
+
+
+@cache
+def _names() -> frozenset[str]:
+    """All that is served, and so all that is ever read for somebody who asks."""
+    files = (one for one in FOLDER.rglob("*") if one.is_file())
+    return frozenset(one.relative_to(FOLDER).as_posix() for one in files)
 
 
 def _hash(file: Path) -> str:

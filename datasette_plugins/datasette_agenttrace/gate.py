@@ -10,6 +10,7 @@ import contextlib
 import ipaddress
 import json
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -79,10 +80,9 @@ class Gate:
             await receive()
             await send({"type": "websocket.close", "code": 4401})
         else:
-            kept = assets.is_kept(
-                self._datasette, self._path(scope), scope["query_string"].decode("latin-1")
-            )
-            await self._answer(site, scope, receive, _guarded(send, kept=kept))
+            address = (self._path(scope), scope["query_string"].decode("latin-1"))
+            is_kept = partial(assets.is_kept, self._datasette, *address)
+            await self._answer(site, scope, receive, _guarded(send, is_kept))
 
     async def _answer(self, site: Site, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope["headers"])
@@ -327,22 +327,20 @@ TOKEN_HINT = "Send the token as `Authorization: Bearer ...` or `x-api-key`"  # n
 STYLE = (Path(__file__).parent / "static" / "gate.css").read_text("utf-8")
 
 
-def _guarded(send: Send, *, kept: bool) -> Send:
+def _guarded(send: Send, is_kept: Callable[[], bool]) -> Send:
     """*send* with `ON_EVERY_ANSWER` added where the answer does not say otherwise.
 
-    With *kept* a browser may keep what it asked for, if it got it.
+    Where it *is_kept*, a browser may keep what it asked for, if it got it.
     """
 
     async def guarded(message: Scope) -> None:
         if message["type"] == "http.response.start":
             headers = list(message.get("headers", ()))
             said = {name.lower() for name, _ in headers}
-            added = (
-                (*ON_EVERY_ANSWER, assets.FOR_EVER)
-                if kept and message["status"] == 200
-                else ON_EVERY_ANSWER
-            )
-            headers += [pair for pair in added if pair[0] not in said]
+            headers += [pair for pair in ON_EVERY_ANSWER if pair[0] not in said]
+            # Asked last: of a stranger's address nothing is looked up.
+            if message["status"] == 200 and b"cache-control" not in said and is_kept():
+                headers.append(assets.FOR_EVER)
             message = dict(message, headers=headers)
         await send(message)
 

@@ -182,6 +182,56 @@ async def test_what_somebody_is_inside_of_waits_until_they_leave(tmp_path: Path)
         await _shows(tab, "seen-after")
 
 
+MARK = "getSelection().selectAllChildren(document.querySelector('main'))"
+
+
+async def test_who_marks_what_an_empty_page_tells_them_to_run_sees_the_call(tmp_path: Path) -> None:
+    async with running(tmp_path) as one:
+        tab = await one.calls_page()
+        await tab.evaluate(MARK)
+        await one.calls.make("seen-beside")
+        await _shows(tab, "seen-beside")
+        await tab.evaluate(MARK)
+        async with tab.expect_response("**/-/agenttrace/calls"):
+            await one.calls.make("seen-later")
+        await _is_quiet(tmp_path)
+        assert "seen-later" not in await tab.inner_text("main")
+        await tab.evaluate("getSelection().removeAllRanges()")
+        await _shows(tab, "seen-later")
+
+
+async def test_a_page_that_is_live_while_empty_only_asks_no_more(tmp_path: Path) -> None:
+    async with running(tmp_path) as one:
+        await one.calls_page()
+        tab = await one.context.new_page()
+        await tab.goto(f"{one.url}/-/agenttrace/agents", wait_until="load")
+        await one.calls.make("seen-once")
+        await _shows(tab, "seen-once")
+        await _is_quiet(tmp_path)
+        asked: list[str] = []
+        tab.on("request", lambda sent: asked.append(sent.url))
+        await one.calls.make("seen-by-others")
+        await _is_quiet(tmp_path)
+        assert asked == []
+
+
+async def test_what_somebody_types_stays(tmp_path: Path) -> None:
+    """Calls come that were filtered for, while a search is being written."""
+    async with running(tmp_path) as one:
+        await one.calls.make("seen-before")
+        tab = await one.calls_page()
+        await tab.goto(f"{one.url}/-/agenttrace/calls?model=seen-now", wait_until="load")
+        await tab.locator("#filters input[name=q]").fill("compiler")
+        await tab.evaluate("document.activeElement.blur()")
+        async with tab.expect_response("**/-/agenttrace/calls?*"):
+            await one.calls.make("seen-now")
+        await _is_quiet(tmp_path)
+        assert await tab.locator("#filters input[name=q]").input_value() == "compiler"
+        await tab.locator("#filters input[name=q]").fill("")
+        await tab.evaluate("document.activeElement.blur()")
+        await tab.locator("#calls tbody tr").first.wait_for()
+
+
 async def test_a_page_on_its_way_misses_nothing(tmp_path: Path) -> None:
     """It came before a call did, and listens only after the others were told of it."""
     async with running(tmp_path) as one:

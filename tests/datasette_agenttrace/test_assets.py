@@ -44,6 +44,20 @@ async def test_strangers_keep_nothing(database, serve):
     assert answer.headers["cache-control"] == "no-store"
 
 
+@pytest.mark.parametrize("name", ["/etc/hostname", "../gate.py", "x" * 300, "vendor", "a\0b", ""])
+async def test_nothing_but_our_files_is_looked_at(database, serve, monkeypatch, name):
+    served, looked = serve(database), []
+    monkeypatch.setattr(assets, "_hash", looked.append)
+    assert not assets.is_kept(served, f"/-/agenttrace/static/{name}", "0123456789")
+    assert looked == []
+
+
+@pytest.mark.parametrize("name", ["/etc/hostname", "x" * 300])
+async def test_strangers_do_not_learn_what_there_is(database, serve, name):
+    answer = await serve(database).client.get(f"/-/agenttrace/static/{name}?0123456789")
+    assert answer.status_code == 401
+
+
 async def test_another_content_has_another_address(database, serve, tmp_path: Path, monkeypatch):
     monkeypatch.setattr(assets, "FOLDER", tmp_path)
     served, file = serve(database), tmp_path / "live.js"

@@ -1,6 +1,7 @@
 """The writer: what it says is safe is safe, whatever the database does."""
 
 import errno
+import os
 import sqlite3
 import threading
 import time
@@ -250,13 +251,61 @@ def test_a_try_reads_one_spooled_call_where_there_is_no_room(
     lock.execute("begin immediate")
     writer = Writer(path, spool, kept)
     writer.start()
-    while len(tries) < 4:
+    for _ in range(500):
+        if len(tries) >= 4:
+            break
         time.sleep(0.02)
     lock.execute("rollback")
     writer.stop()
     assert set(tries[:3]) == {1}
     assert tries[-1] == 300
     assert _rows(path, "select count(*) from llm_calls") == [(300,)]
+
+
+def test_a_try_does_not_count_again_what_is_home(
+    tmp_path: Path, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is room for the first, and for none of the others: it is written and counted once."""
+    monkeypatch.setattr(writer_module, "RETRY_S", 0.05)
+    path = tmp_path / "data.db"
+    open_database(path).close()
+    full = threading.Event()
+    full.set()
+
+    def opened(database: Path) -> Database:
+        db = open_database(database)
+        if full.is_set():
+            [[pages]] = db.execute("pragma page_count")
+            db.execute(f"pragma max_page_count = {pages + 12}")
+        return db
+
+    monkeypatch.setattr(writer_module, "open_database", opened)
+    spool = Spool(tmp_path / "spool")
+    spool.add([record("short"), *(record(os.urandom(100_000).hex()) for _ in range(3))])
+    tries: list[int] = []
+    read_spool = spool.read
+
+    def counted(file: Path) -> Iterator[Record]:
+        tries.append(0)
+        return read_spool(file)
+
+    monkeypatch.setattr(spool, "read", counted)
+    writer = Writer(path, spool, kept)
+    writer.start()
+    for _ in range(500):
+        if len(tries) >= 5:
+            break
+        time.sleep(0.02)
+    assert _rows(path, "select count(*) from llm_calls") == [(1,)]
+    assert writer.figures()["committed_calls"] == 1
+    assert writer.figures()["spooled_calls"] == 3
+    assert writer.trouble == "the disk is full"
+    full.clear()
+    writer.stop()
+    assert _rows(path, "select count(*) from llm_calls") == [(4,)]
+    assert writer.figures()["committed_calls"] == 4
+    [[told]] = _rows(path, "select detail from recorder_events where kind = 'spool_replayed'")
+    assert str(told).startswith("4 calls had waited in the spool")
 
 
 def test_what_an_earlier_recorder_spooled_is_counted(

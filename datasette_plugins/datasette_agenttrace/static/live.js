@@ -17,7 +17,7 @@
   document.documentElement.classList.toggle("at-local", isHere);
   local(document);
 
-  // As figures.duration writes them.
+  // As figures.duration writes them, in whole seconds.
   const span = (seconds) => {
     if (seconds < 100) return `${seconds} s`;
     const minutes = Math.floor(seconds / 60);
@@ -62,8 +62,20 @@
   let again = false;
   let stale = false;
   const goOn = (ms) => setTimeout(() => { loading = false; if (again) { again = false; refresh(); } }, ms);
-  // Not while somebody is inside it with the keyboard or marks text.
-  const isBusy = (part) => part.contains(document.activeElement) || (!getSelection().isCollapsed && part.contains(getSelection().anchorNode));
+  // Not while somebody is inside it with the keyboard, which a click into a table is not, or marks text.
+  const isBusy = (part) => part.querySelector(":focus-visible") !== null || (!getSelection().isCollapsed && part.contains(getSelection().anchorNode));
+  // Nor while somebody fills in the form: what was typed would be gone.
+  const form = () => document.getElementById("filters");
+  const isFilledIn = () => form()?.contains(document.activeElement) || [...form()?.elements ?? []].some((field) => field.matches("input") && field.value !== field.defaultValue);
+  // What was opened stays open, and what ticks is no difference.
+  const open = (part, newer) => {
+    for (const fold of part.querySelectorAll("details[id]")) newer.querySelector(`#${CSS.escape(fold.id)}`)?.toggleAttribute("open", fold.open);
+  };
+  const content = (part) => {
+    const copy = part.cloneNode(true);
+    for (const cell of copy.querySelectorAll("[data-since]")) cell.textContent = "";
+    return copy.innerHTML;
+  };
   const refresh = async () => {
     if (document.hidden) { stale = true; return; }
     if (loading) { again = true; return; }
@@ -80,19 +92,20 @@
       if (document.hidden) { stale = true; goOn(PAUSE_MS); return; }
       const lacks = (one, other) => [...other.querySelectorAll("[data-live][id]")].some((part) => !one.getElementById(part.id));
       if (lacks(document, fresh) || lacks(fresh, document)) {
-        // Other scripts than this one would not know what came; a new page brings them.
-        if (document.scripts.length + fresh.scripts.length > 2) { location.reload(); return; }
-        const main = document.querySelector("main");
-        if (isBusy(main)) stale = true;
+        if (isFilledIn()) stale = true;
+        // Other scripts than this one would not know what came, and some pages are live while empty only.
+        else if (document.scripts.length + fresh.scripts.length > 2 || !fresh.querySelector("[data-live][id]")) { location.reload(); return; }
         else {
           const newer = document.adoptNode(fresh.querySelector("main"));
-          main.replaceWith(newer);
           bind(newer);
+          document.querySelector("main").replaceWith(newer);
         }
       }
       for (const part of parts()) {
         const newer = fresh.getElementById(part.id);
-        if (!newer || newer.innerHTML === part.innerHTML) continue;
+        if (!newer) continue;
+        open(part, newer);
+        if (content(newer) === content(part)) continue;
         if (isBusy(part)) stale = true;
         else part.replaceWith(document.adoptNode(newer));
       }
@@ -142,7 +155,9 @@
       leave = () => { stop(); leave = null; done(); };
     })).catch(() => { /* hidden before its turn came */ });
   };
-  document.addEventListener("focusout", () => { if (stale && !document.hidden) refresh(); });
+  const catchUp = () => { if (stale && !document.hidden) refresh(); };
+  document.addEventListener("focusout", catchUp);
+  document.addEventListener("selectionchange", () => { if (getSelection().isCollapsed) catchUp(); });
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) { leave?.(); return; }
     lead();
