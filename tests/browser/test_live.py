@@ -229,7 +229,7 @@ async def test_what_somebody_types_stays(tmp_path: Path) -> None:
         assert await tab.locator("#filters input[name=q]").input_value() == "compiler"
         await tab.locator("#filters input[name=q]").fill("")
         await tab.evaluate("document.activeElement.blur()")
-        await tab.locator("#calls tbody tr").first.wait_for()
+        await tab.locator("main tbody tr").first.wait_for()
 
 
 async def test_a_page_on_its_way_misses_nothing(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@
   let stale = false;
   const goOn = (ms) => setTimeout(() => { loading = false; if (again) { again = false; refresh(); } }, ms);
   // Not while somebody is inside it with the keyboard, which a click into a table is not, or marks text.
-  const isBusy = (part) => part.querySelector(":focus-visible") !== null || (!getSelection().isCollapsed && part.contains(getSelection().anchorNode));
+  const isBusy = (part) => part.querySelector(":focus-visible") !== null || (!getSelection().isCollapsed && getSelection().containsNode(part, true));
   // Nor while somebody fills in the form: what was typed would be gone.
   const form = () => document.getElementById("filters");
   const isFilledIn = () => form()?.contains(document.activeElement) || [...form()?.elements ?? []].some((field) => field.matches("input") && field.value !== field.defaultValue);
