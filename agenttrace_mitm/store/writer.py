@@ -5,10 +5,8 @@ and what it refuses for the record's own sake is buried with the reason.  Never 
 """
 
 import contextlib
-import errno
 import itertools
 import logging
-import shutil
 import sqlite3
 import sys
 import threading
@@ -29,6 +27,7 @@ from .keeper import Keeper
 from .keeping import Keeping
 from .merging import a_pace, merge_some
 from .opening import BUSY_TIMEOUT_MS, Identity, identity, open_database
+from .outages import is_outage, why
 from .rows import Batch, json_text
 from .spool import Spool, ended
 from .waiting import Waiting, weight
@@ -51,9 +50,6 @@ LOCKED_MS = 500
 RETENTION_EVERY_S = 3_600.0
 LONG_PAGES = 1_000
 """After a commit that makes the log so long, SQLite brings it home: its own default."""
-HARDLY_ANY_BYTES = 64 * 1024
-"""Of free disk; SQLite wants at least so much for its log."""
-
 QUIET_S = 60.0
 """Nothing has come for so long: nobody is kept waiting by what takes longer."""
 
@@ -241,7 +237,7 @@ class Writer:
         try:
             self._commit(batch)
         except Exception as error:  # the third promise: a store failure never loses a record
-            if _is_outage(error):
+            if is_outage(error):
                 log.warning("%s cannot be written (%s); calls wait", self._path, error)
                 self._give_up(error)
                 return False
@@ -352,7 +348,7 @@ class Writer:
         try:
             item.placed[:] = self._relink(db, item.call_ids)
         except Exception as error:  # the second promise: it costs an edge, never a row
-            if _is_outage(error) or "pytest" in sys.modules:
+            if is_outage(error) or "pytest" in sys.modules:
                 raise
             log.exception("%s were not placed again", item.call_ids)
             db.execute("rollback to relink")
@@ -427,7 +423,7 @@ class Writer:
         try:
             self._commit(records)
         except Exception as error:  # as in `_keep`
-            if _is_outage(error):
+            if is_outage(error):
                 raise
             self._keep_singly(list(records), error)
 
@@ -470,33 +466,6 @@ def _is_ended(item: Item) -> bool:
 
 def _weight(item: Item) -> int:
     return weight(item) if isinstance(item, Record) else 0
-
-
-def _is_outage(error: Exception) -> bool:
-    """True when the database is to blame, false when it is the record."""
-    return isinstance(error, sqlite3.OperationalError | StoreError | OSError) or (
-        type(error) is sqlite3.DatabaseError
-    )
-
-
-def why(error: Exception, path: Path) -> str:
-    """What *error* means for who reads how recording fares; *path* is the database's."""
-    cause = error.__cause__ if isinstance(error, StoreError) and error.__cause__ else error
-    code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
-    number = getattr(cause, "errno", None)
-    if code == sqlite3.SQLITE_FULL or number in (errno.ENOSPC, errno.EDQUOT) or _is_full(path):
-        return "the disk is full"
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return "another program keeps the database locked"
-    return f"the database cannot be written ({cause})"
-
-
-def _is_full(path: Path) -> bool:
-    """Whether there is no room beside *path*: SQLite may call that an error of reading."""
-    try:
-        return shutil.disk_usage(path.parent).free < HARDLY_ANY_BYTES
-    except OSError:
-        return False
 
 
 def _write(db: sqlite3.Connection, item: Item, records: Batch) -> None:

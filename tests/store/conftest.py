@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from agenttrace_mitm.store import open_database
+from tests.store.kept import Kept
 
 
 @pytest.fixture
@@ -16,3 +17,8 @@ def db(tmp_path: Path) -> Iterator[sqlite3.Connection]:
     yield conn
     conn.execute("insert into messages_fts (messages_fts) values ('integrity-check')")
     conn.close()
+
+
+@pytest.fixture
+def kept() -> Kept:
+    return Kept()

@@ -1,53 +1,20 @@
 """The writer: what it says is safe is safe, whatever the database does."""
 
-import errno
-import os
 import sqlite3
-import threading
-import time
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from sqlite_utils import Database
 
-from agenttrace_mitm.errors import StoreError
 from agenttrace_mitm.model import Record
-from agenttrace_mitm.store import Event, Spool, Writer, open_database
+from agenttrace_mitm.store import Spool, Writer, open_database
 from agenttrace_mitm.store import writer as writer_module
 from agenttrace_mitm.store.merging import FEW, levels
 from agenttrace_mitm.store.spool import DEAD_LETTERS
+from tests.store.kept import Kept, rows
 from tests.support.records import call, message, record
 
 
-class Kept:
-    """Ids that a writer called safe, and a way to wait for them."""
-
-    def __init__(self) -> None:
-        self.ids: list[str] = []
-        self._more = threading.Condition()
-
-    def __call__(self, ids: Sequence[str]) -> None:
-        with self._more:
-            self.ids += ids
-            self._more.notify_all()
-
-    def wait_for(self, count: int) -> None:
-        with self._more:
-            assert self._more.wait_for(lambda: len(self.ids) >= count, timeout=30)
-
-
-@pytest.fixture
-def kept() -> Kept:
-    return Kept()
-
-
-def _rows(path: Path, sql: str) -> list[tuple[object, ...]]:
-    with sqlite3.connect(path) as db:
-        return list(db.execute(sql))
-
-
-def test_records_become_rows(tmp_path: Path, kept: Kept) -> None:
+def test_records_becomerows(tmp_path: Path, kept: Kept) -> None:
     """All of a record is there once the writer has stopped."""
     path = tmp_path / "data.db"
     writer = Writer(path, Spool(tmp_path / "spool"), kept)
@@ -56,10 +23,10 @@ def test_records_become_rows(tmp_path: Path, kept: Kept) -> None:
     writer.put(one)
     writer.stop()
     assert kept.ids == [one.call.id]
-    assert _rows(path, "select id, tokens_in, cost_usd, notes from llm_calls") == [
+    assert rows(path, "select id, tokens_in, cost_usd, notes from llm_calls") == [
         (one.call.id, 3, 1.5e-06, '["odd"]')
     ]
-    assert _rows(
+    assert rows(
         path,
         "select position, text from call_messages join messages m on m.id = message_id order by 1",
     ) == [
@@ -77,7 +44,7 @@ def test_a_record_that_comes_twice_is_one_row(tmp_path: Path, kept: Kept) -> Non
     writer.put(one)
     writer.put(one)
     writer.stop()
-    assert _rows(
+    assert rows(
         path, "select (select count(*) from llm_calls), (select count(*) from messages)"
     ) == [(1, 1)]
 
@@ -93,7 +60,7 @@ def test_an_ended_call_replaces_its_row_in_flight(tmp_path: Path, kept: Kept) ->
     writer.put(record().model_copy(update={"call": done}))
     writer.put(record().model_copy(update={"call": running}))
     writer.stop()
-    assert _rows(path, "select outcome from llm_calls") == [("ok",)]
+    assert rows(path, "select outcome from llm_calls") == [("ok",)]
 
 
 def test_a_message_is_stored_once_and_gains_content_with_the_tier(
@@ -107,8 +74,8 @@ def test_a_message_is_stored_once_and_gains_content_with_the_tier(
     for tier, said in ((1, bare), (3, message("hello")), (1, bare)):
         writer.put(record(privacy_tier=tier).model_copy(update={"messages": (said,)}))
     writer.stop()
-    assert _rows(path, "select text, privacy_tier from messages") == [("hello", 3)]
-    assert _rows(path, "select rowid from messages_fts where messages_fts match 'hello'") == [(1,)]
+    assert rows(path, "select text, privacy_tier from messages") == [("hello", 3)]
+    assert rows(path, "select rowid from messages_fts where messages_fts match 'hello'") == [(1,)]
 
 
 def test_a_refused_record_is_buried_and_the_others_are_kept(tmp_path: Path, kept: Kept) -> None:
@@ -121,231 +88,9 @@ def test_a_refused_record_is_buried_and_the_others_are_kept(tmp_path: Path, kept
         writer.put(one)
     writer.start()
     writer.stop()
-    assert _rows(path, "select id from llm_calls") == [(good.call.id,)]
+    assert rows(path, "select id from llm_calls") == [(good.call.id,)]
     assert set(kept.ids) == {good.call.id, bad.call.id}
     assert bad.call.id.encode() in (tmp_path / "spool" / DEAD_LETTERS).read_bytes()
-
-
-def test_a_locked_database_costs_time_not_data(
-    tmp_path: Path, kept: Kept, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Calls go to the spool while another program holds the lock, and come home after."""
-    monkeypatch.setattr("agenttrace_mitm.store.opening.BUSY_TIMEOUT_MS", 50)
-    monkeypatch.setattr(writer_module, "RETRY_S", 0.05)
-    path = tmp_path / "data.db"
-    open_database(path).close()
-    spool = Spool(tmp_path / "spool")
-    writer = Writer(path, spool, kept)
-    lock = sqlite3.connect(path, isolation_level=None)
-    lock.execute("begin immediate")
-    writer.start()
-    one, two = record("first"), record("second")
-    writer.put(one)
-    kept.wait_for(1)
-    assert spool.waiting()
-    assert spool.waiting()[0].stat().st_mode & 0o777 == 0o600
-    lock.execute("rollback")
-    writer.put(two)
-    kept.wait_for(2)
-    writer.stop()
-    assert {row[0] for row in _rows(path, "select id from llm_calls")} == {one.call.id, two.call.id}
-    assert not spool.waiting()
-    assert _rows(path, "select kind from recorder_events") == [("spool_replayed",)]
-
-
-def test_a_full_disk_is_told_until_there_is_room_again(
-    tmp_path: Path, kept: Kept, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """How many calls wait, for how long, and why; then all of them are rows."""
-    monkeypatch.setattr(writer_module, "RETRY_S", 0.05)
-    path = tmp_path / "data.db"
-    open_database(path).close()
-    full = threading.Event()
-    full.set()
-
-    def opened(database: Path) -> Database:
-        db = open_database(database)
-        if full.is_set():
-            [[pages]] = db.execute("pragma page_count")
-            db.execute(f"pragma max_page_count = {pages}")  # SQLite's own "disk is full"
-        return db
-
-    monkeypatch.setattr(writer_module, "open_database", opened)
-    spool = Spool(tmp_path / "spool")
-    writer = Writer(path, spool, kept)
-    assert writer.trouble == ""
-    writer.start()
-    long = [_long() for _ in range(3)]
-    for one in long:
-        writer.put(one)
-    kept.wait_for(3)
-    writer.put(record().model_copy(update={"call": call(outcome="in_flight", ended_us=None)}))
-    kept.wait_for(4)
-    time.sleep(0.1)
-    figures = writer.figures()
-    assert writer.trouble == "the disk is full"
-    assert figures["spooled_calls"] == 3, "a call under way does not wait"
-    assert figures["lag_seconds"] >= 0.1
-    full.clear()
-    for _ in range(200):
-        if not writer.trouble:
-            break
-        time.sleep(0.05)
-    writer.stop()
-    assert _rows(path, "select count(*) from llm_calls where outcome <> 'in_flight'") == [(3,)]
-    assert writer.trouble == ""
-    assert (writer.figures()["spooled_calls"], writer.figures()["lag_seconds"]) == (0, 0)
-    [[told]] = _rows(path, "select detail from recorder_events where kind = 'spool_replayed'")
-    assert str(told).startswith("3 calls had waited in the spool, the first for ")
-
-
-def test_in_an_outage_each_call_goes_to_the_spool_at_once(
-    tmp_path: Path, kept: Kept, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What is spooled is not read, and tried, again for each that joins it."""
-    monkeypatch.setattr("agenttrace_mitm.store.opening.BUSY_TIMEOUT_MS", 20)
-    monkeypatch.setattr(writer_module, "RETRY_S", 60)
-    path = tmp_path / "data.db"
-    open_database(path).close()
-    opened: list[Path] = []
-
-    def counted(database: Path) -> Database:
-        opened.append(database)
-        return open_database(database)
-
-    monkeypatch.setattr(writer_module, "open_database", counted)
-    lock = sqlite3.connect(path, isolation_level=None)
-    lock.execute("begin immediate")
-    writer = Writer(path, Spool(tmp_path / "spool"), kept)
-    writer.start()
-    for number in range(1, 11):
-        writer.put(record(f"{number}"))
-        kept.wait_for(number)
-    assert writer.figures()["spooled_calls"] == 10
-    assert len(opened) == 2, "the first call, and retention"
-    lock.execute("rollback")
-    writer.stop()
-    assert _rows(path, "select count(*) from llm_calls") == [(10,)]
-
-
-def test_a_try_reads_one_spooled_call_where_there_is_no_room(
-    tmp_path: Path, kept: Kept, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("agenttrace_mitm.store.opening.BUSY_TIMEOUT_MS", 20)
-    monkeypatch.setattr(writer_module, "RETRY_S", 0.05)
-    path = tmp_path / "data.db"
-    open_database(path).close()
-    spool = Spool(tmp_path / "spool")
-    spool.add([record(f"{number}") for number in range(300)])
-    tries: list[int] = []
-    read_spool = spool.read
-
-    def counted(file: Path) -> Iterator[Record]:
-        tries.append(0)
-        for one in read_spool(file):
-            tries[-1] += 1
-            yield one
-
-    monkeypatch.setattr(spool, "read", counted)
-    lock = sqlite3.connect(path, isolation_level=None)
-    lock.execute("begin immediate")
-    writer = Writer(path, spool, kept)
-    writer.start()
-    for _ in range(500):
-        if len(tries) >= 4:
-            break
-        time.sleep(0.02)
-    lock.execute("rollback")
-    writer.stop()
-    assert set(tries[:3]) == {1}
-    assert tries[-1] == 300
-    assert _rows(path, "select count(*) from llm_calls") == [(300,)]
-
-
-def test_a_try_does_not_count_again_what_is_home(
-    tmp_path: Path, kept: Kept, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """There is room for the first, and for none of the others: it is written and counted once."""
-    monkeypatch.setattr(writer_module, "RETRY_S", 0.05)
-    path = tmp_path / "data.db"
-    open_database(path).close()
-    full = threading.Event()
-    full.set()
-
-    def opened(database: Path) -> Database:
-        db = open_database(database)
-        if full.is_set():
-            [[pages]] = db.execute("pragma page_count")
-            db.execute(f"pragma max_page_count = {pages + 12}")
-        return db
-
-    monkeypatch.setattr(writer_module, "open_database", opened)
-    spool = Spool(tmp_path / "spool")
-    spool.add([record("short"), *(record(os.urandom(100_000).hex()) for _ in range(3))])
-    tries: list[int] = []
-    read_spool = spool.read
-
-    def counted(file: Path) -> Iterator[Record]:
-        tries.append(0)
-        return read_spool(file)
-
-    monkeypatch.setattr(spool, "read", counted)
-    writer = Writer(path, spool, kept)
-    writer.start()
-    for _ in range(500):
-        if len(tries) >= 5:
-            break
-        time.sleep(0.02)
-    assert _rows(path, "select count(*) from llm_calls") == [(1,)]
-    assert writer.figures()["committed_calls"] == 1
-    assert writer.figures()["spooled_calls"] == 3
-    assert writer.trouble == "the disk is full"
-    full.clear()
-    writer.stop()
-    assert _rows(path, "select count(*) from llm_calls") == [(4,)]
-    assert writer.figures()["committed_calls"] == 4
-    [[told]] = _rows(path, "select detail from recorder_events where kind = 'spool_replayed'")
-    assert str(told).startswith("4 calls had waited in the spool")
-
-
-def test_what_an_earlier_recorder_spooled_is_counted(
-    tmp_path: Path, kept: Kept, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It began again in the middle of the outage."""
-    monkeypatch.setattr("agenttrace_mitm.store.opening.BUSY_TIMEOUT_MS", 20)
-    monkeypatch.setattr(writer_module, "RETRY_S", 0.02)
-    path = tmp_path / "data.db"
-    open_database(path).close()
-    quoting = record('"outcome":"in_flight"')
-    Spool(tmp_path / "spool").add([quoting, record("another")])
-    lock = sqlite3.connect(path, isolation_level=None)
-    lock.execute("begin immediate")
-    writer = Writer(path, Spool(tmp_path / "spool"), kept)
-    writer.start()
-    for _ in range(200):
-        if writer.figures()["spooled_calls"]:
-            break
-        time.sleep(0.02)
-    assert writer.figures()["spooled_calls"] == 2
-    assert writer.trouble == "another program keeps the database locked"
-    lock.execute("rollback")
-    writer.stop()
-    assert _rows(path, "select count(*) from llm_calls") == [(2,)]
-
-
-@pytest.mark.parametrize(
-    ("error", "said"),
-    [
-        (OSError(errno.ENOSPC, "No space left on device"), "the disk is full"),
-        (OSError(errno.EDQUOT, "Disk quota exceeded"), "the disk is full"),
-        (OSError(errno.EIO, "broken"), "the database cannot be written ([Errno 5] broken)"),
-    ],
-)
-def test_an_outage_has_a_reason(tmp_path: Path, error: OSError, said: str) -> None:
-    assert writer_module.why(error, tmp_path / "data.db") == said
-    wrapped = StoreError("data.db cannot be opened", "Choose another")
-    wrapped.__cause__ = error
-    assert writer_module.why(wrapped, tmp_path / "data.db") == said
 
 
 def test_a_torn_spool_file_gives_its_whole_records(tmp_path: Path) -> None:
@@ -407,7 +152,7 @@ def test_dead_letters_come_back_when_asked_for(tmp_path: Path, kept: Kept) -> No
     writer = Writer(path, spool, kept)
     writer.start()
     writer.stop()
-    assert _rows(path, "select id from llm_calls") == [(good.call.id,)]
+    assert rows(path, "select id from llm_calls") == [(good.call.id,)]
     assert spool.requeue() == 0
 
 
@@ -428,8 +173,8 @@ def test_a_file_that_was_replaced_is_noticed(tmp_path: Path, kept: Kept, new_fil
     writer.put(after)
     kept.wait_for(2)
     writer.stop()
-    assert _rows(path, "select id from llm_calls") == [(after.call.id,)]
-    assert _rows(path, "select kind from recorder_events") == [("database_replaced",)]
+    assert rows(path, "select id from llm_calls") == [(after.call.id,)]
+    assert rows(path, "select kind from recorder_events") == [("database_replaced",)]
     assert told == [True]
 
 
@@ -454,34 +199,6 @@ def test_a_full_spool_keeps_rows_without_content_and_then_takes_nothing(tmp_path
     assert {True, False} == set(whole)
 
 
-def test_events_of_an_outage_come_home_too(
-    tmp_path: Path, kept: Kept, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What was dropped while the database was away is told once it is back."""
-    monkeypatch.setattr("agenttrace_mitm.store.opening.BUSY_TIMEOUT_MS", 50)
-    monkeypatch.setattr(writer_module, "RETRY_S", 0.05)
-    path = tmp_path / "data.db"
-    open_database(path).close()
-    lock = sqlite3.connect(path, isolation_level=None)
-    lock.execute("begin immediate")
-    forgotten: list[bool] = []
-    spool = Spool(tmp_path / "spool", limit_bytes=20_000)
-    writer = Writer(path, spool, kept, forgotten=lambda: forgotten.append(True))
-    writer.start()
-    first, second = record("first"), _long()
-    writer.put(first)
-    kept.wait_for(1)
-    writer.put(Event("calls_lost", "3 calls", 7))
-    writer.put(second)
-    kept.wait_for(2)
-    lock.execute("rollback")
-    writer.stop()
-    told = _rows(path, "select kind from recorder_events where kind <> 'spool_replayed'")
-    assert sorted(told) == [("calls_lost",), ("content_dropped",)]
-    assert forgotten
-    assert _rows(path, "select count(*) from llm_calls") == [(2,)]
-
-
 def test_each_batch_merges_a_little_of_the_search_index(
     tmp_path: Path, kept: Kept, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -497,7 +214,7 @@ def test_each_batch_merges_a_little_of_the_search_index(
     with sqlite3.connect(path) as db:
         assert max(len(level.pages) for level in levels(db)) < FEW
     found = "select count(*) from messages_fts where messages_fts match 'fox'"
-    assert _rows(path, found) == [(FEW * 3,)]
+    assert rows(path, found) == [(FEW * 3,)]
 
 
 @pytest.mark.parametrize(("quiet_s", "large"), [(3_600.0, False), (-1.0, True)])
