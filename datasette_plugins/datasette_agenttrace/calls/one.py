@@ -75,6 +75,7 @@ class Neighbour(Value):
     id: str
     started_us: int
     outcome: str
+    status_code: int | None
     model: str | None
     attempt: int
 
@@ -338,7 +339,8 @@ def _neighbours(db: sqlite3.Connection, where: str, it: str | None) -> tuple[Nei
     if it is None:
         return ()
     rows = db.execute(
-        f"select id, started_us, outcome, coalesce(response_model, model) as model, attempt"
+        "select id, started_us, outcome, status_code, attempt,"
+        " coalesce(response_model, model) as model"
         f" from llm_calls where {where} order by started_us limit {NEIGHBOURS}",
         {"it": it},
     )
