@@ -1,7 +1,8 @@
 """Gemini: generating content, streamed or not, and counting tokens.
 
-The model stands in the path.  Requests come in camelCase or snake_case, answers in camelCase.
-Gemini CLI with a Google login wraps both in an envelope.  `gemini_stream` folds streams.
+The model stands in the path; one that was tuned on Vertex goes by its `endpoints/{id}`.  Requests
+come in camelCase or snake_case, answers in camelCase.  Gemini CLI with a Google login wraps both
+in an envelope.  `gemini_stream` folds streams.
 """
 
 import re
@@ -16,7 +17,7 @@ from .params import chosen
 from .usage import splits, total_of, usage
 
 _METHOD = re.compile(
-    r"(?:/models/(?P<model>[^/:]+)|/(?P<other>(?:tunedModels|dynamic)/[^/:]+)|/v1internal)"
+    r"(?:/models/(?P<model>[^/:]+)|/(?P<other>(?:tunedModels|dynamic|endpoints)/[^/:]+)|/v1internal)"
     r":(?P<method>generateContent|streamGenerateContent|countTokens)$"
 )
 _PARAMS = (

@@ -141,7 +141,15 @@ def route_of(exchange: Exchange) -> Route:
     """Where the exchange went."""
     query = dict(parse_qsl(exchange.query)) if exchange.query else {}
     path = exchange.path.rstrip("/")
+    if "%" in path:
+        path = _unescaped(path)
     return Route(exchange.family, exchange.method, path, query, exchange.turn)
+
+
+def _unescaped(path: str) -> str:
+    """*path* with the colons and at signs that some clients escape without need."""
+    # Google's methods are told by a colon.  A slash in a name (an ARN) stays escaped.
+    return path.replace("%3A", ":").replace("%3a", ":").replace("%40", "@")
 
 
 def adapter_of(route: Route) -> Adapter:

@@ -191,3 +191,20 @@ def test_counts_and_embeddings():
     assert (embedded.dialect, embedded.ask.model) == ("gemini.embeddings", "e")
     assert embedded.ask.params == {"inputs": 2}
     assert embedded.reply.usage.input_tokens == 8
+
+
+@pytest.mark.parametrize("colon", ["%3A", "%3a"])
+def test_an_escaped_colon_is_a_colon(colon):
+    body = chunk({"text": "a"}, finish="STOP", usage={"promptTokenCount": 7, "totalTokenCount": 7})
+    understood = told("google", PATH.replace(":", colon), body)
+    assert (understood.dialect, understood.kind) == ("gemini.generate", "llm")
+    assert understood.ask.model == "gemini-x"
+    assert understood.reply.usage.input_tokens == 7
+
+
+def test_only_a_cache_has_a_size():
+    """What another method reports is no size of a cache."""
+    body = {"usageMetadata": {"totalTokenCount": 40}}
+    cache = told("google", "/v1beta/cachedContents", body, {"model": "models/gemini-x"})
+    assert cache.reply.usage.detail == {"cached_content_tokens": 40}
+    assert told("google", "/v1beta/models/gemini-x:later", body).reply.usage.detail == {}
