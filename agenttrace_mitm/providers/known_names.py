@@ -352,6 +352,13 @@ VOCABULARIES: Mapping[str, Vocabulary] = {
     "gemini.live": _known(
         "", "usageMetadata parts transcript complete", _GEMINI_USAGE, "usageMetadata"
     ),
+    "gemini.palm": _known(
+        "",
+        """
+        candidates filters safetyFeedback messages answer answerableProbability inputFeedback
+        tokenCount
+        """,
+    ),
     "gemini.predict": _known(
         "",
         """

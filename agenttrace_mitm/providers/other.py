@@ -15,8 +15,7 @@ _OPERATIONS = (
     (re.compile(r"/images/(generations|edits|variations)$"), "image"),
     (re.compile(r"/audio/(speech|transcriptions|translations)$"), "audio"),
     (re.compile(r"/(chat/)?(moderations|classifications)$"), "moderation"),
-    (re.compile(r":(predict|predictLongRunning)$"), "image"),
-    (re.compile(r"/v1/tokenize$|:countTextTokens$|:countMessageTokens$"), "count_tokens"),
+    (re.compile(r"/v1/tokenize$|:computeTokens$"), "count_tokens"),
 )
 _TELEMETRY = re.compile(
     r"^/api/(event_logging|claude_cli|eval|hello|claude_code)|/analytics/codex/"

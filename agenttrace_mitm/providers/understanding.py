@@ -43,6 +43,7 @@ from .gemini_generate import GeminiGenerate
 from .gemini_grpc import GeminiGrpc, GeminiGrpcDecoder, is_streamed, request_of, with_status
 from .gemini_interactions import GeminiInteractions
 from .gemini_live import GeminiLive
+from .gemini_palm import GeminiPalm
 from .gemini_predict import GeminiPredict
 from .headers import links_of
 from .mistral import MistralAgents, MistralChat, MistralEmbeddings, MistralFim
@@ -96,6 +97,7 @@ ADAPTERS: tuple[Adapter, ...] = (
     AnthropicComplete(),
     GeminiInteractions(),
     GeminiPredict(),
+    GeminiPalm(),
     GeminiDecisions(),
     MistralConversations(),
     MistralOcr(),
