@@ -14,7 +14,7 @@ from .finish import normalized
 from .gemini_content import field, messages_of, parts_of
 from .gemini_stream import GeminiStream, unwrapped
 from .params import chosen
-from .usage import splits, total_of, usage
+from .usage import splits, total_of, usage, with_thoughts
 
 _METHOD = re.compile(
     r"(?:/models/(?P<model>[^/:]+)|/(?P<other>(?:tunedModels|dynamic|endpoints)/[^/:]+)|/v1internal)"
@@ -209,7 +209,7 @@ def _tier(body: JsonObject) -> str:
 
 
 def _usage(body: JsonObject, candidates: list[JsonObject], notes: list[str]) -> Usage:
-    """Thoughts are not in the candidates' count, nor tool results in the prompt's."""
+    """Tool results are not in the prompt's count, nor thoughts in the candidates', as a rule."""
     raw = body.get("usageMetadata")
     if not isinstance(raw, dict):
         return Usage()
@@ -218,15 +218,17 @@ def _usage(body: JsonObject, candidates: list[JsonObject], notes: list[str]) -> 
     written = counts.count("candidatesTokenCount")
     if written is None:
         written = counts.count("responseTokenCount")
+    asked = total_of(counts.count("promptTokenCount"), tool)
+    total = counts.count("totalTokenCount")
     read = by_modality(raw.get("promptTokensDetails"))
     cached = by_modality(raw.get("cacheTokensDetails"))
     output = by_modality(raw.get("candidatesTokensDetails") or raw.get("responseTokensDetails"))
     return usage(
         raw,
         notes,
-        input_tokens=total_of(counts.count("promptTokenCount"), tool),
-        output_tokens=total_of(written, thoughts),
-        total_tokens=counts.count("totalTokenCount"),
+        input_tokens=asked,
+        output_tokens=with_thoughts(asked, written, thoughts, total),
+        total_tokens=total,
         cache_read_tokens=counts.count("cachedContentTokenCount"),
         reasoning_tokens=thoughts,
         detail=splits(

@@ -102,6 +102,25 @@ def test_thoughts_tools_and_cache_add_up():
     assert reply.usage.detail == {"input_tool": 50, "input_image": 20, "web_searches": 2}
 
 
+@pytest.mark.parametrize(
+    ("thoughts", "total", "generated", "notes"),
+    [
+        (30, 87, 80, ()),
+        (30, 57, 50, ()),  # the total is that of prompt and candidates: thoughts are inside
+        (30, 60, 80, ("usage_mismatch",)),
+        (60, 57, 110, ("usage_mismatch",)),  # more thoughts than candidates can hold
+        (30, None, 80, ()),
+        (0, 57, 50, ()),
+    ],
+)
+def test_the_total_tells_where_thoughts_are_counted(thoughts, total, generated, notes):
+    usage = {"promptTokenCount": 7, "candidatesTokenCount": 50, "thoughtsTokenCount": thoughts}
+    body = chunk({"text": "a"}, finish="STOP", usage=usage | {"totalTokenCount": total})
+    reply = told("google", PATH, body).reply
+    assert (reply.usage.input_tokens, reply.usage.output_tokens) == (7, generated)
+    assert (reply.usage.reasoning_tokens, reply.notes) == (thoughts, notes)
+
+
 def test_snake_case_requests_mean_the_same():
     camel = {
         "systemInstruction": {"parts": [{"text": "Be brief."}]},

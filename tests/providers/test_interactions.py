@@ -137,3 +137,11 @@ def test_fetching_one_is_administration_that_reads_the_answer():
     assert (fetched.kind, fetched.operation) == ("admin", "retrieve")
     assert fetched.reply.usage.output_tokens == 37
     assert told("google", f"{PATH}/v1_a/cancel", interaction("cancelled")).operation == "cancel"
+
+
+def test_the_total_tells_whether_thoughts_are_in_the_output():
+    usage = {"total_input_tokens": 60, "total_output_tokens": 30, "total_thought_tokens": 7}
+    for total, generated in ((97, 37), (90, 30)):
+        reply = told("google", PATH, interaction(usage=usage | {"total_tokens": total})).reply
+        assert (reply.usage.output_tokens, reply.usage.reasoning_tokens) == (generated, 7)
+        assert "usage_mismatch" not in reply.notes
