@@ -33,7 +33,7 @@ def _kept(provider: str, name: str, path: str, does: str = "admin") -> _Kept:
 
 
 def _at(path: str) -> re.Pattern[str]:
-    return re.compile(rf"^(/upload)?(/v\d\w*)?/{path}(/|:|$)")
+    return re.compile(rf"^(/upload|/download)?(/v\d\w*)?/{path}(/|:|$)")
 
 
 _KEPT = (

@@ -328,7 +328,10 @@ VOCABULARIES: Mapping[str, Vocabulary] = {
         _MEDIA_USAGE,
     ),
     "gemini.embeddings": _known(
-        "", "embedding embeddings usageMetadata metadata truncated", _GEMINI_USAGE, "usageMetadata"
+        "",
+        "embedding embeddings usageMetadata metadata truncated tokenCount",
+        _GEMINI_USAGE,
+        "usageMetadata",
     ),
     "gemini.interactions": _known(
         """
