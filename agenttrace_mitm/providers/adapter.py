@@ -7,7 +7,7 @@ import msgspec
 
 from ..model import Ask, JsonObject, Kind, Reply, TurnKind
 
-Framing = Literal["sse", "ndjson", "json-array", "event-stream", "grpc"]
+Framing = Literal["sse", "ndjson", "json-array", "event-stream", "grpc", "vertex-grpc"]
 
 
 class Route(msgspec.Struct, frozen=True):

@@ -40,7 +40,7 @@ from .estimates import with_estimates
 from .failures import failure_in, failure_in_text, failure_of
 from .gemini_embeddings import GeminiEmbeddings
 from .gemini_generate import GeminiGenerate
-from .gemini_grpc import GeminiGrpc, GeminiGrpcDecoder, is_streamed, request_of, with_status
+from .gemini_grpc import GeminiGrpc, GeminiGrpcDecoder, is_streamed, with_status
 from .gemini_interactions import GeminiInteractions
 from .gemini_live import GeminiLive
 from .gemini_palm import GeminiPalm
@@ -65,11 +65,10 @@ from .other import Other
 from .reported_cost import reported_nano_usd
 from .side_calls import is_side_call
 from .vertex import VertexAnthropic, VertexMistral
+from .vertex_grpc import VertexGrpc, VertexGrpcDecoder
 from .vocabulary import unknown_in
 
 # In the order of asking: what one provider does differently stands before the common shape.
-_GRPC = GeminiGrpc()
-
 ADAPTERS: tuple[Adapter, ...] = (
     VertexAnthropic(),
     VertexMistral(),
@@ -78,7 +77,8 @@ ADAPTERS: tuple[Adapter, ...] = (
     OpenAIChat(),
     OpenAIResponses(),
     GeminiGenerate(),
-    _GRPC,
+    GeminiGrpc(),
+    VertexGrpc(),
     OpenAIRealtime(),
     GeminiLive(),
     OpenAILive(),
@@ -136,6 +136,7 @@ _DECODERS: dict[Framing, Callable[[], EventDecoder]] = {
     "json-array": JsonArrayDecoder,
     "event-stream": EventStreamDecoder,
     "grpc": GeminiGrpcDecoder,
+    "vertex-grpc": VertexGrpcDecoder,
 }
 
 
@@ -176,13 +177,13 @@ def understand(exchange: Exchange) -> Understood:
     notes += [f"response {note}" for note in response.notes]
 
     body = (
-        request_of(request.data)
-        if adapter is _GRPC
+        adapter.request_of(request.data, route)
+        if isinstance(adapter, GeminiGrpc)
         else _request_object(request.data, exchange, notes)
     )
     ask = adapter.read_request(body, route)
     reply = _reply(exchange, adapter, route, body, response, notes=notes)
-    if adapter is _GRPC:
+    if isinstance(adapter, GeminiGrpc):
         reply = replace(with_status(reply, exchange), streamed=is_streamed(route))
     kind = _kind(adapter.kind(route), exchange, ask)
     if kind in ("llm", "auxiliary"):
