@@ -18,7 +18,7 @@ from ..wire.jsonio import NotJson, decode, object_of, text_of
 from ..wire.multipart import form_of
 from ..wire.ndjson import NdjsonDecoder
 from ..wire.sse import SseDecoder
-from .adapter import Adapter, Framing, Meters, ReadsContent, ReplyStream, Route
+from .adapter import Adapter, EndsUnsaid, Framing, Meters, ReadsContent, ReplyStream, Route
 from .administration import ADMINISTRATION
 from .anthropic_complete import AnthropicComplete
 from .anthropic_messages import AnthropicMessages
@@ -30,6 +30,7 @@ from .audio import (
     OpenAITranscriptions,
 )
 from .bedrock_converse import BedrockConverse, BedrockCount
+from .bedrock_counts import with_counts
 from .bedrock_invoke import BedrockInvoke
 from .cohere_embed import CohereEmbed, CohereRerank
 from .cohere_tools import CohereClassify, CohereParse, CohereSummarize, CohereTokenize
@@ -68,6 +69,7 @@ from .vocabulary import unknown_in
 
 # In the order of asking: what one provider does differently stands before the common shape.
 _GRPC = GeminiGrpc()
+_INVOKE = BedrockInvoke()
 
 ADAPTERS: tuple[Adapter, ...] = (
     VertexAnthropic(),
@@ -115,7 +117,7 @@ ADAPTERS: tuple[Adapter, ...] = (
     OpenAIVideos(),
     OpenAIAssistants(),
     BedrockConverse(),
-    BedrockInvoke(),
+    _INVOKE,
     BedrockCount(),
     OllamaChat(),
     OllamaGenerate(),
@@ -127,6 +129,7 @@ _OTHER = Other()
 _METERS: Mapping[Adapter, Meters] = {one: one for one in ADAPTERS if isinstance(one, Meters)}
 
 _SWITCHED = 101
+_DONE = b"[DONE]"
 _SSE_FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
 _DECODERS: dict[Framing, Callable[[], EventDecoder]] = {
     "sse": SseDecoder,
@@ -174,6 +177,8 @@ def understand(exchange: Exchange) -> Understood:
     reply = _reply(exchange, adapter, route, body, response, notes=notes)
     if adapter is _GRPC:
         reply = replace(with_status(reply, exchange), streamed=is_streamed(route))
+    elif adapter is _INVOKE:
+        reply = with_counts(reply, exchange.response_headers)
     kind = _kind(adapter.kind(route), exchange, ask)
     if kind in ("llm", "auxiliary"):
         if meters := _METERS.get(adapter):
@@ -239,7 +244,7 @@ def _reply(
         return _finished(Reply(complete=whole), Failure() if failed else None)
     framing = _framing(exchange, adapter.framing(route, request), response.data, failed=failed)
     if framing:
-        return _streamed_reply(adapter, route, framing, response, failed=failed)
+        return _streamed_reply(adapter, route, framing, response, failed=failed, whole=whole)
     try:
         value = decode(response.data)
     except NotJson:
@@ -269,26 +274,35 @@ def _framing(exchange: Exchange, expected: Framing, data: bytes, *, failed: bool
 
 
 def _streamed_reply(
-    adapter: Adapter, route: Route, framing: Framing, response: Plain, *, failed: bool
+    adapter: Adapter,
+    route: Route,
+    framing: Framing,
+    response: Plain,
+    *,
+    failed: bool,
+    whole: bool,
 ) -> Reply:
+    """What a stream said; *whole* when its transport came to a proper end."""
     stream = adapter.open_stream()
     kinds: set[str] = set()
     decoder = _DECODERS[framing]()
     first_end, broken = _fold(decoder, response.data or b"", stream, kinds)
-    whole = stream.whole()
-    reply = _judged(adapter.read_reply(whole, route), adapter, whole, kinds)
+    body = stream.whole()
+    reply = _judged(adapter.read_reply(body, route), adapter, body, kinds)
+    # Compatible servers leave out `[DONE]`: where the transport is whole, nothing was lost.
+    unsaid = whole and not stream.complete and isinstance(stream, EndsUnsaid) and stream.has_ended
     usage = reply.usage
-    if usage.source == "reported" and not stream.usage_is_final:
+    if usage.source == "reported" and not (stream.usage_is_final or unsaid):
         usage = replace(usage, source="partial")
     reply = replace(
         reply,
         streamed=True,
-        complete=stream.complete,
+        complete=stream.complete or unsaid,
         first_content_us=_arrival(response.arrivals, first_end) if first_end else None,
         usage=usage,
         notes=(*reply.notes, *_surprises(decoder, broken=broken)),
     )
-    return _finished(reply, failure_of(whole) if failed else failure_in(whole))
+    return _finished(reply, failure_of(body) if failed else failure_in(body))
 
 
 def _surprises(decoder: EventDecoder, *, broken: bool) -> list[str]:
@@ -329,13 +343,16 @@ def _fold(
 
 def _event_value(event: Event, stream: ReplyStream) -> JsonObject | None:
     """The object that an event carries, empty when it carries none; None when it is not JSON."""
-    if event.data == b"[DONE]":
+    if event.data == _DONE:
         stream.done()
         return {}
     try:
         return object_of(decode(event.data))
     except NotJson:
-        return None
+        if event.data.strip() != _DONE:
+            return None
+        stream.done()
+        return {}
 
 
 def _rest(decoder: EventDecoder) -> list[Event]:
