@@ -38,7 +38,7 @@ from .cohere_v1_chat import CohereGenerate, CohereV1Chat
 from .cohere_v2_chat import CohereV2Chat
 from .decisions import GeminiDecisions, OpenAIDecisions
 from .estimates import with_estimates
-from .failures import failure_in, failure_in_text, failure_of
+from .failures import failure_at_end, failure_in, failure_in_text, failure_of, with_type
 from .gemini_embeddings import GeminiEmbeddings
 from .gemini_generate import GeminiGenerate
 from .gemini_grpc import GeminiGrpc, GeminiGrpcDecoder, is_streamed, request_of, with_status
@@ -179,6 +179,8 @@ def understand(exchange: Exchange) -> Understood:
         reply = replace(with_status(reply, exchange), streamed=is_streamed(route))
     elif adapter is _INVOKE:
         reply = with_counts(reply, exchange.response_headers)
+    if reply.failure:
+        reply = replace(reply, failure=with_type(reply.failure, exchange.response_headers))
     kind = _kind(adapter.kind(route), exchange, ask)
     if kind in ("llm", "auxiliary"):
         if meters := _METERS.get(adapter):
@@ -390,6 +392,8 @@ def _finished(reply: Reply, failure: Failure | None) -> Reply:
         return replace(reply, failure=failure, finish_reason="error")
     if reply.failure is not None:
         return replace(reply, finish_reason="error")
+    if reply.finish_reason == "error" and (ended := failure_at_end(reply.finish_reasons)):
+        return replace(reply, failure=ended)
     if reply.streamed and not reply.complete and not reply.finish_reason:
         return replace(reply, finish_reason="aborted")
     return reply

@@ -1,12 +1,14 @@
 """How a call ended: what was said to the end, what failed without an error, what an error says."""
 
+import json
+
 import pytest
 from msgspec.structs import replace
 
 from agenttrace_mitm.providers import understand
 from agenttrace_mitm.told import outcome
 
-from .exchanges import exchange, sse
+from .exchanges import exchange, sse, told
 
 CHAT = "/v1/chat/completions"
 COUNTED = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
@@ -70,3 +72,75 @@ def test_text_completions_may_leave_out_their_end_too():
     assert (how, reply.text, reply.finish_reason) == ("ok", "Hi", "stop")
     assert ended("vllm", "/v1/completions", sse(piece("Hi", "")))[1] == "interrupted"
     assert ended("vllm", "/v1/completions", stream, cut=True)[1] == "interrupted"
+
+
+# --- Failures that are no error object ---------------------------------------------------------
+
+
+def lines(*events):
+    return b"".join(json.dumps(event).encode() + b"\n" for event in events)
+
+
+V1_FAILED = lines(
+    {"event_type": "stream-start", "generation_id": "g"},
+    {"event_type": "text-generation", "text": "The m"},
+    {"event_type": "stream-end", "finish_reason": "ERROR", "response": {"text": "The m"}},
+)
+V2_FAILED = sse(
+    {"type": "message-start", "id": "g"},
+    {"type": "message-end", "delta": {"finish_reason": "TIMEOUT"}},
+    named=True,
+)
+
+
+@pytest.mark.parametrize(
+    ("provider", "target", "response", "word"),
+    [
+        ("cohere", "/v1/chat", V1_FAILED, "ERROR"),
+        ("cohere", "/v1/chat", {"text": "", "finish_reason": "ERROR"}, "ERROR"),
+        ("cohere", "/v2/chat", V2_FAILED, "TIMEOUT"),
+        ("mistral", CHAT, sse(chunk("The m"), chunk(finish="error"), "[DONE]"), "error"),
+        ("mistral", CHAT, {"choices": [{"message": {}, "finish_reason": "error"}]}, "error"),
+    ],
+)
+def test_a_word_that_says_error_is_one(provider, target, response, word):
+    asked = {"stream": isinstance(response, bytes)}
+    reply, how = ended(provider, target, response, request=asked)
+    assert (how, reply.failure.type, reply.finish_reason) == ("error", word, "error")
+    assert reply.finish_reasons == (word,)
+
+
+def test_what_the_model_did_wrong_is_an_answer():
+    """A toxic text, a limit, a call that is no call: they were generated, and are paid for."""
+    for word in ("ERROR_TOXIC", "ERROR_LIMIT", "COMPLETE"):
+        answer = {"text": "x", "finish_reason": word}
+        assert ended("cohere", "/v1/chat", answer)[1] == "ok"
+    malformed = {"candidates": [{"content": {}, "finishReason": "MALFORMED_FUNCTION_CALL"}]}
+    reply, how = ended("google", "/v1beta/models/m:generateContent", malformed)
+    assert (how, reply.finish_reason) == ("ok", "error")
+
+
+# --- What an error says ------------------------------------------------------------------------
+
+
+def failure(response, status=400, **more):
+    return told("azure", CHAT, response, status=status, **more).reply.failure
+
+
+def test_azure_s_status_is_a_number_and_no_type():
+    error = {"message": "Filtered.", "type": None, "code": "content_filter", "status": 400}
+    said = failure({"error": error})
+    assert (said.type, said.code, said.message) == ("", "content_filter", "Filtered.")
+    google = {"error": {"code": 400, "message": "Bad.", "status": "INVALID_ARGUMENT"}}
+    assert failure(google).type == "INVALID_ARGUMENT"
+
+
+@pytest.mark.parametrize("key", ["message", "Message"])
+def test_aws_names_its_errors_in_a_header(key):
+    named = {"x-amzn-ErrorType": "ThrottlingException:http://internal.example/coral/"}
+    said = failure({key: "Too many requests"}, 429, headers=named)
+    assert (said.type, said.message) == ("ThrottlingException", "Too many requests")
+    assert failure(b"Too many", 429, headers=named).type == "ThrottlingException"
+    assert failure(b"", 429, headers=named).type == "ThrottlingException"
+    own = {"error": {"type": "overloaded_error", "message": "Busy."}}
+    assert failure(own, 529, headers=named).type == "overloaded_error"
