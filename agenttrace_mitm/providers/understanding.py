@@ -245,7 +245,7 @@ def _reply(
     if not response.data:
         return _finished(Reply(complete=whole), Failure() if failed else None)
     framing = _framing(exchange, adapter.framing(route, request), response.data, failed=failed)
-    if framing:
+    if framing and not _is_prose(exchange, adapter, request):
         return _streamed_reply(adapter, route, framing, response, failed=failed, whole=whole)
     try:
         value = decode(response.data)
@@ -273,6 +273,13 @@ def _framing(exchange: Exchange, expected: Framing, data: bytes, *, failed: bool
         said = exchange.response_headers.get("content-type")
         return "sse" if "event-stream" in said and not head.startswith((b"{", b"[")) else None
     return expected
+
+
+def _is_prose(exchange: Exchange, adapter: Adapter, request: JsonObject) -> bool:
+    """True for plain text that was asked for: its words may begin like a field of an event."""
+    if not exchange.response_headers.get("content-type").startswith("text/plain"):
+        return False
+    return isinstance(adapter, ReadsContent) and request.get("stream") not in (True, "true")
 
 
 def _streamed_reply(
