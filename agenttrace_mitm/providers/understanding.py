@@ -60,6 +60,7 @@ from .openai_images import OpenAIImages
 from .openai_live import OpenAILive
 from .openai_realtime import OpenAIRealtime
 from .openai_responses import OpenAIResponses
+from .openai_translation import OpenAITranslation
 from .openai_videos import OpenAIVideos
 from .other import Other
 from .reported_cost import reported_nano_usd
@@ -82,6 +83,7 @@ ADAPTERS: tuple[Adapter, ...] = (
     _GRPC,
     OpenAIRealtime(),
     GeminiLive(),
+    OpenAITranslation(),
     OpenAILive(),
     MistralRealtime(),
     GeminiEmbeddings(),
