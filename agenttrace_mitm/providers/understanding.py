@@ -397,12 +397,11 @@ def _unread(
 
 def _finished(reply: Reply, failure: Failure | None) -> Reply:
     """*reply* with its failure, and with an end where the provider named none."""
-    if failure is not None and reply.failure is None:
-        return replace(reply, failure=failure, finish_reason="error")
-    if reply.failure is not None:
-        return replace(reply, finish_reason="error")
-    if reply.finish_reason == "error" and (ended := failure_at_end(reply.finish_reasons)):
-        return replace(reply, failure=ended)
+    said, ended = reply.failure or failure, failure_at_end(reply.finish_reasons)
+    if said and ended and not said.type:
+        said = replace(said, type=ended.type)
+    if said or ended:
+        return replace(reply, failure=said or ended, finish_reason="error")
     if reply.streamed and not reply.complete and not reply.finish_reason:
         return replace(reply, finish_reason="aborted")
     return reply

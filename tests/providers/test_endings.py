@@ -110,6 +110,13 @@ def test_a_word_that_says_error_is_one(provider, target, response, word):
     assert reply.finish_reasons == (word,)
 
 
+def test_an_error_in_words_alone_is_of_the_type_that_the_end_says():
+    delta = {"finish_reason": "TIMEOUT", "error": "The model took too long."}
+    stream = sse({"type": "message-end", "delta": delta}, named=True)
+    failure = ended("cohere", "/v2/chat", stream)[0].failure
+    assert (failure.type, failure.message) == ("TIMEOUT", "The model took too long.")
+
+
 def test_what_the_model_did_wrong_is_an_answer():
     """A toxic text, a limit, a call that is no call: they were generated, and are paid for."""
     for word in ("ERROR_TOXIC", "ERROR_LIMIT", "COMPLETE"):
