@@ -68,8 +68,17 @@ class BedrockTexts:
             finish_reasons=words,
             finish_reason=normalized(words[0]) if words else "",
             usage=_usage(body, reply.notes),
+            operation=_other_than_text(body),
             notes=tuple(reply.notes),
         )
+
+
+def _other_than_text(body: JsonObject) -> str:
+    """What was done where the answer is no text: behind an ARN nothing else tells it."""
+    if "embedding" in body or "embeddings" in body:
+        return "embeddings"
+    ranks = any("relevance_score" in object_of(one) for one in list_of(body.get("results")))
+    return "rerank" if ranks else ""
 
 
 def _answers(body: JsonObject) -> list[JsonObject]:

@@ -194,7 +194,7 @@ def understand(exchange: Exchange) -> Understood:
         reply = replace(reply, service_tier=exchange.processing)
     return Understood(
         dialect=adapter.dialect,
-        operation=adapter.operation(route),
+        operation=reply.operation or adapter.operation(route),
         kind=kind,
         ask=_linked(ask, exchange),
         reply=reply,

@@ -252,3 +252,22 @@ def test_what_a_guardrail_did_beside_an_event_hides_none_of_it():
         {"metadata": {"usage": {"inputTokens": 3, "outputTokens": 4}}} | METRICS,
     ).reply
     assert (said.text, said.finish_reason, said.complete) == ("Call {PHONE}", "stop", True)
+
+
+@pytest.mark.parametrize(
+    ("operation", "asked", "answer"),
+    [
+        ("embeddings", {"inputText": "Hi"}, {"embedding": [0.5], "inputTextTokenCount": 2}),
+        ("embeddings", {"texts": ["Hi"]}, {"embeddings": [[0.5]], "texts": ["Hi"]}),
+        (
+            "rerank",
+            {"query": "moon", "documents": ["a", "b"]},
+            {"results": [{"index": 1, "relevance_score": 0.9}]},
+        ),
+        ("chat", {"prompt": "Hi"}, {"generation": "Hello"}),
+    ],
+)
+def test_behind_an_arn_the_answer_tells_what_was_done(operation, asked, answer):
+    understood = invoked(ARN, answer, asked)
+    assert understood.operation == operation
+    assert bool(understood.reply.messages) == (operation == "chat")
