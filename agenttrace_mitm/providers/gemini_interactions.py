@@ -124,11 +124,9 @@ def usage_of(body: JsonObject, notes: list[str]) -> Usage:
     counts = Reader(raw, notes, "usage")
     thoughts = counts.count("total_thought_tokens")
     tools = counts.count("total_tool_use_tokens")
-    searches = [
-        tool.count("count")
-        for tool in counts.objects("grounding_tool_count")
-        if tool.text("type") == "google_search"
-    ]
+    tools_used = list(counts.objects("grounding_tool_count"))
+    searches = [tool.count("count") for tool in tools_used if tool.text("type") == "google_search"]
+    maps = [tool.count("count") for tool in tools_used if tool.text("type") == "google_maps"]
     return usage(
         raw,
         notes,
@@ -140,7 +138,11 @@ def usage_of(body: JsonObject, notes: list[str]) -> Usage:
         detail={
             **_modalities(counts, "input"),
             **_modalities(counts, "output"),
-            **splits(input_tool=tools, web_searches=total_of(*searches)),
+            **splits(
+                input_tool=tools,
+                web_searches=total_of(*searches),
+                map_searches=total_of(*maps),
+            ),
         },
     )
 

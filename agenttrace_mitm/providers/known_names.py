@@ -182,6 +182,7 @@ VOCABULARIES: Mapping[str, Vocabulary] = {
         cache_creation.ephemeral_1h_input_tokens
         output_tokens_details output_tokens_details.thinking_tokens
         server_tool_use server_tool_use.web_search_requests server_tool_use.web_fetch_requests
+        server_tool_use.code_execution_requests
         service_tier speed inference_geo iterations fallback_credit fallback_credit.status
         """,
     ),
