@@ -49,6 +49,16 @@ class ReplyStream(Protocol):
         ...
 
 
+@runtime_checkable
+class EndsUnsaid(Protocol):
+    """A fold of streams that some servers end without the terminal event."""
+
+    @property
+    def has_ended(self) -> bool:
+        """True once everything was said that such a stream has to say."""
+        ...
+
+
 class Adapter(Protocol):
     """Reads one wire dialect."""
 

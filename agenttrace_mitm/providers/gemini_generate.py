@@ -58,6 +58,7 @@ _REASONS = (
     "NO_IMAGE",
     "IMAGE_RECITATION",
 )
+_TRAFFIC = {0: "", 1: "ON_DEMAND", 2: "PROVISIONED_THROUGHPUT"}
 _MODALITIES = {1: "TEXT", 2: "IMAGE", 3: "VIDEO", 4: "AUDIO", 5: "DOCUMENT"}
 
 
@@ -124,7 +125,7 @@ class GeminiGenerate:
             finish_reason=_finish(reasons, messages, blocked),
             finish_detail=blocked or _finish_message(candidates),
             usage=self.read_usage(body, reply.notes),
-            service_tier=_tier(body),
+            service_tier=tier_of(body),
             notes=tuple(reply.notes),
         )
 
@@ -203,9 +204,14 @@ def _finish_message(candidates: list[JsonObject]) -> str:
     return text_of(candidates[0].get("finishMessage")) if candidates else ""
 
 
-def _tier(body: JsonObject) -> str:
+def tier_of(body: JsonObject) -> str:
+    """The tier as served: Gemini's `serviceTier`, Vertex' `trafficType`, which may be a number."""
     spent = object_of(body.get("usageMetadata"))
-    return text_of(spent.get("serviceTier")) or text_of(body.get("serviceTier"))
+    traffic = spent.get("trafficType")
+    if isinstance(traffic, int):
+        traffic = _TRAFFIC.get(traffic, str(traffic))
+    said = text_of(spent.get("serviceTier")) or text_of(body.get("serviceTier"))
+    return said or text_of(traffic)
 
 
 def _usage(body: JsonObject, candidates: list[JsonObject], notes: list[str]) -> Usage:
@@ -243,6 +249,7 @@ def _usage(body: JsonObject, candidates: list[JsonObject], notes: list[str]) -> 
             output_audio=output.get("AUDIO"),
             output_image=output.get("IMAGE"),
             web_searches=_searches(candidates),
+            map_searches=int(any(map(_used_maps, candidates))),
         ),
     )
 
@@ -257,6 +264,12 @@ def by_modality(details: Json) -> dict[str, int]:
         if count is not None:
             found[name] = found.get(name, 0) + count
     return found
+
+
+def _used_maps(candidate: JsonObject) -> bool:
+    """True for an answer grounded in Google Maps, which is charged by the prompt."""
+    found = list_of(object_of(candidate.get("groundingMetadata")).get("groundingChunks"))
+    return any("maps" in object_of(chunk) for chunk in found)
 
 
 def _searches(candidates: list[JsonObject]) -> int:

@@ -126,11 +126,9 @@ def usage_of(body: JsonObject, notes: list[str]) -> Usage:
     tools = counts.count("total_tool_use_tokens")
     asked = total_of(counts.count("total_input_tokens"), tools)
     written, total = counts.count("total_output_tokens"), counts.count("total_tokens")
-    searches = [
-        tool.count("count")
-        for tool in counts.objects("grounding_tool_count")
-        if tool.text("type") == "google_search"
-    ]
+    tools_used = list(counts.objects("grounding_tool_count"))
+    searches = [tool.count("count") for tool in tools_used if tool.text("type") == "google_search"]
+    maps = [tool.count("count") for tool in tools_used if tool.text("type") == "google_maps"]
     return usage(
         raw,
         notes,
@@ -142,7 +140,11 @@ def usage_of(body: JsonObject, notes: list[str]) -> Usage:
         detail={
             **_modalities(counts, "input"),
             **_modalities(counts, "output"),
-            **splits(input_tool=tools, web_searches=total_of(*searches)),
+            **splits(
+                input_tool=tools,
+                web_searches=total_of(*searches),
+                map_searches=total_of(*maps),
+            ),
         },
     )
 

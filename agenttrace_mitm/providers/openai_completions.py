@@ -43,7 +43,7 @@ class CompletionStream:
             index = index if isinstance(index, int) else 0
             text = text_of(choice.get("text"))
             self._texts.setdefault(index, []).append(text)
-            if choice.get("finish_reason") is not None:
+            if choice.get("finish_reason"):
                 self._ends[index] = choice["finish_reason"]
             generated |= bool(text)
         self._head |= {k: v for k, v in event.items() if k != "choices" and v is not None}
@@ -54,6 +54,11 @@ class CompletionStream:
     def done(self) -> None:
         """The stream said `[DONE]`."""
         self.complete = True
+
+    @property
+    def has_ended(self) -> bool:
+        """True once every choice said why it ended."""
+        return bool(self._texts) and self._ends.keys() >= self._texts.keys()
 
     def whole(self) -> JsonObject:
         """The completion as far as it came."""

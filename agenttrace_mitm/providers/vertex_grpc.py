@@ -28,7 +28,6 @@ _REASONS = (
     "NO_IMAGE",
 )
 _BLOCKED = ("", "SAFETY", "OTHER", "BLOCKLIST", "PROHIBITED_CONTENT")
-_TRAFFIC = ("", "ON_DEMAND", "PROVISIONED_THROUGHPUT")
 
 _COUNTED = {1: As("modality", "number"), 2: As("tokenCount", "number")}
 _USAGE = {
@@ -36,7 +35,7 @@ _USAGE = {
     2: As("candidatesTokenCount", "number"),
     3: As("totalTokenCount", "number"),
     5: As("cachedContentTokenCount", "number"),
-    8: As("trafficType", _TRAFFIC),
+    8: As("trafficType", "number"),
     9: As("promptTokensDetails", _COUNTED, many=True),
     10: As("cacheTokensDetails", _COUNTED, many=True),
     11: As("candidatesTokensDetails", _COUNTED, many=True),

@@ -121,6 +121,31 @@ def test_the_total_tells_where_thoughts_are_counted(thoughts, total, generated, 
     assert (reply.usage.reasoning_tokens, reply.notes) == (thoughts, notes)
 
 
+@pytest.mark.parametrize(
+    ("said", "tier"),
+    [
+        ({"serviceTier": "flex"}, "flex"),
+        ({"trafficType": "ON_DEMAND_PRIORITY"}, "ON_DEMAND_PRIORITY"),
+        ({"trafficType": 1}, "ON_DEMAND"),
+        ({"trafficType": 2}, "PROVISIONED_THROUGHPUT"),
+        ({"trafficType": 9}, "9"),
+        ({"trafficType": 0}, ""),
+        ({"trafficType": ["x"]}, ""),
+    ],
+)
+def test_the_tier_as_served(said, tier):
+    """Vertex calls it traffic, in words or, with `enum-encoding=int`, in numbers."""
+    body = chunk({"text": "a"}, finish="STOP", usage={"promptTokenCount": 1} | said)
+    assert told("google", PATH, body).reply.service_tier == tier
+
+
+def test_grounding_in_maps_is_counted_by_the_prompt():
+    body = chunk({"text": "a"}, finish="STOP", usage={"promptTokenCount": 1})
+    chunks = [{"web": {"uri": "u"}}, {"maps": {"placeId": "p"}}, {"maps": {"placeId": "q"}}]
+    body["candidates"][0]["groundingMetadata"] = {"groundingChunks": chunks}
+    assert told("google", PATH, body).reply.usage.detail == {"map_searches": 1}
+
+
 def test_snake_case_requests_mean_the_same():
     camel = {
         "systemInstruction": {"parts": [{"text": "Be brief."}]},

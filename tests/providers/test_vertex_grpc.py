@@ -72,7 +72,7 @@ def test_a_stream_is_the_call_that_it_would_be_over_http():
     assert (usage.input_tokens, usage.output_tokens, usage.total_tokens) == (24, 12, 36)
     assert (usage.cache_read_tokens, usage.reasoning_tokens) == (8, 7)
     assert usage.detail == {"input_image": 6, "input_tool": 4, "web_searches": 1}
-    assert usage.raw["trafficType"] == "ON_DEMAND"
+    assert reply.service_tier == "ON_DEMAND"
     assert (reply.complete, reply.notes) == (True, ())
 
 
