@@ -189,7 +189,7 @@ class Redactor:
 
     def _secrets(self, data: bytes) -> list[Found]:
         """All secrets of *data*, in order, without overlaps."""
-        found = [*self._in_runs(data), *_blocks(data), *self._short_credentials(data)]
+        found = [*_blocks(data), *self._in_runs(data), *self._short_credentials(data)]
         found += [Found(*span, "named_secret") for span in members.in_bytes(data)]
         if len(found) < 2:
             return found
