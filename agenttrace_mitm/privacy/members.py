@@ -242,7 +242,7 @@ def _may_name_secret(of: str) -> bool:
 def _is_opaque(value: str) -> bool:
     """True when *value* is rather a credential than words: digits in it, or both cases."""
     scheme, _, credential = value.strip().partition(" ")
-    credential = credential.strip() or scheme
+    credential = credential.strip() if scheme.isalpha() and credential else value
     if len(credential) < 8 or (
         " " in credential and "=" not in credential and not value.startswith(_SCHEMES)
     ):

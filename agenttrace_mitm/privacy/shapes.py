@@ -58,6 +58,7 @@ SHAPES = (
     _shape("twilio_key", "SK", rf"SK[0-9a-f]{{32}}{_END}"),
     _shape("groq_key", "gsk_", r"gsk_[A-Za-z0-9]{20,}"),
     _shape("xai_key", "xai-", rf"xai-{_MIXED}[A-Za-z0-9]{{20,}}"),
+    _shape("xai_key", "xai-", r"xai-realtime-client-secret-[\w-]{12,}"),
     _shape("perplexity_key", "pplx-", r"pplx-[A-Za-z0-9]{20,}"),
     _shape("nvidia_key", "nvapi-", r"nvapi-[\w-]{20,}"),
     _shape("cerebras_key", "csk-", rf"csk-{_MIXED}[A-Za-z0-9]{{20,}}"),
@@ -109,7 +110,7 @@ NAMES = (
     r"(?:x-)?(?:goog-)?api[_-]?key|subscription-key|access[_-]?key|account[_-]?key|shared[_-]?access[_-]?key"
     r"|secret[_-]?(?:access[_-]?)?key|signing[_-]?key|private[_-]?key|encryption[_-]?key"
     r"|(?:access|refresh|auth|bearer|session|security|api|bot|id|personal|private)[_-]?token"
-    r"|authorization(?:[_-]?token)?"
+    r"|authorization(?:[_-]?token)?|x-(?:[a-z]{1,20}-)?auth"
     r"|client[_-]?secret|(?:app|webhook|signing|jwt)[_-]?secret|password|passwd|db[_-]?pass"
 )
 """Names of things whose value is a secret, in JSON, in environments, in query strings."""
@@ -127,7 +128,8 @@ _IS = r"(?:=|\\+u003[Dd]|%(?:25)*3[Dd])"
 NAMED = re.compile(
     rf"(?:(?i:{NAMES})|{_SHOUTED}|{_AND}(?i:key|token|sig|signature|secret|auth|ek|jwt)"
     r"|[\"'](?i:token|secret)(?=\\*[\"']))"
-    rf"(?:\\*[\"']?\s{{0,4}}[:=]>?\s{{0,4}}\\*(?P<quote>[\"'])|{_IS}|\\*[\"']?:\s?)\Z".encode()
+    rf"(?:\\*[\"']?\s{{0,4}}[:=]>?\s{{0,4}}\\*(?P<quote>[\"'])|{_IS}|\\*[\"']?:\s?)\Z"
+    r"|(?i:authorization\\*[\"']?\s{0,4}[:=]\s{0,4}\\*[\"']?(?:token|api-?key)\s)\Z".encode()
 )
 """What stands before a named secret's value; ends where the value begins."""
 

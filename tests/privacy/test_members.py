@@ -106,6 +106,24 @@ def test_how_json_in_json_is_escaped_does_not_matter(escape):
     assert json.loads(told) == made("authorization of a tool", GONE)
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        "sid=abc12345; x=y",
+        "AWS4-HMAC-SHA256 Credential=x/2026, SignedHeaders=h, Signature=0123456789",
+        "Bearer abc12345",
+        "AbCdEfGhIjKlMnOpQr",
+    ],
+)
+@pytest.mark.parametrize("name", ["Cookie", "Authorization", "X-Api-Key"])
+def test_credentials_in_headers_of_a_tool_call(name, value):
+    """What else such a call says stays: it is data."""
+    said = {"url": "u", "headers": {"X-Team": "blue-0001", name: value}}
+    clean = {"url": "u", "headers": {"X-Team": "blue-0001", name: GONE}}
+    assert Redactor().json(said) == clean
+    assert json.loads(Redactor().data(json.dumps(said).encode())) == clean
+
+
 def test_what_a_header_may_say_stays():
     """By the list of the headers that a stored exchange may have."""
     headers = {"Content-Type": "application/json", "User-Agent": "x/1", "X-Tenant": "blue"}
