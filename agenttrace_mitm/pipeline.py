@@ -437,7 +437,7 @@ def _values(
         trace.name if trace else None,
         [message.placed.content for message in talk.added],
         [answer.result.content for answer in talk.place.answers],
-        [prompt.system, prompt.tools] if prompt else None,
+        {"system": prompt.system, "tools": prompt.tools} if prompt else None,
         exchange.request_headers.pairs,
         exchange.response_headers.pairs,
     ]
