@@ -50,7 +50,9 @@ class Judged:
 @click.option("--max-tokens", type=int, metavar="N", help="Tokens, in and out together.")
 @click.option("--max-tool-failures", metavar="N|N%", help="Tool calls that may fail.")
 @click.option("--max-duration", metavar="TIME", help="Such as 90s, 15m or 2h.")
-@click.option("--allow-unpriced", is_flag=True, help="Calls without a price do not matter.")
+@click.option(
+    "--allow-unpriced", is_flag=True, help="Calls without a price, or usage, do not matter."
+)
 @click.option(
     "--wait",
     default="5s",
@@ -100,7 +102,7 @@ def command(
         *_cost(found, max_cost, allow_unpriced=allow_unpriced),
         *_number("failed calls", found.errors, max_errors),
         *_number("calls", found.calls, max_calls),
-        *_number("tokens", found.tokens_in + found.tokens_out, max_tokens),
+        *_tokens(found, max_tokens, allow_unknown=allow_unpriced),
         *_tool_failures(found, max_tool_failures),
         *_duration(found, max_duration),
     ]
@@ -156,6 +158,19 @@ def _number(what: str, found: int, limit: int | None) -> list[Judged]:
     if limit is None:
         return []
     return [Judged(what, f"{found:,}", f"{limit:,}", found <= limit)]
+
+
+def _tokens(found: "SessionSums", limit: int | None, *, allow_unknown: bool) -> list[Judged]:
+    from .text import count, plural
+
+    if limit is None:
+        return []
+    known = [number for number in (found.tokens_in, found.tokens_out) if number is not None]
+    said = count(sum(known) if known else None)
+    if found.without_usage:
+        said += f" and {plural(found.without_usage, 'call')} without usage"
+    holds = (allow_unknown or not found.without_usage) and sum(known) <= limit
+    return [Judged("tokens", said, f"{limit:,}", holds)]
 
 
 def _tool_failures(found: "SessionSums", limit: str | None) -> list[Judged]:

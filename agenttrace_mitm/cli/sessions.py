@@ -124,10 +124,10 @@ def _print(told: "Story", *, diff: bool) -> None:
     )
     if told.commits:
         made = told.agent_commits
-        click.echo(
-            f"{plural(len(made), 'commit')}, +{sum(one.lines_added or 0 for one in made)}"
-            f" -{sum(one.lines_removed or 0 for one in made)}"
-        )
+        added = [one.lines_added for one in made if one.lines_added is not None]
+        removed = [one.lines_removed for one in made if one.lines_removed is not None]
+        lines = f", +{sum(added)} -{sum(removed)}" if added and removed else ""
+        click.echo(f"{plural(len(made), 'commit')}{lines}")
 
 
 def _print_prompt(number: int, prompt: "Prompt", *, diff: bool) -> None:

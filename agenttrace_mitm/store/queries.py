@@ -45,16 +45,18 @@ class RecentCall:
 class Totals:
     """Sums over calls.  Tokens and cost count what is known; `unpriced` says what is not.
 
+    Each of them is None where nobody knows any of it.
+
     `errors` are calls that failed or were cut short; one that its client cancelled is none.
     `spend_nano_usd` is what of the cost was metered: the rest is the list price of calls that a
-    subscription or a free tier covers.  Both are None where nobody knows any of it.
+    subscription or a free tier covers.
     """
 
     name: str
     calls: int
     errors: int
-    tokens_in: int
-    tokens_out: int
+    tokens_in: int | None
+    tokens_out: int | None
     cost_nano_usd: int | None
     spend_nano_usd: int | None
     unpriced: int
@@ -109,8 +111,7 @@ def totals(
     tokens_in, tokens_out, cost = ESTIMATED if estimates else REPORTED
     sql = f"""
         select {name} as name, count(*) as calls, coalesce(sum({FAILED}), 0) as errors,
-               coalesce(sum({tokens_in}), 0) as tokens_in,
-               coalesce(sum({tokens_out}), 0) as tokens_out,
+               sum({tokens_in}) as tokens_in, sum({tokens_out}) as tokens_out,
                {known_sum(cost)} as cost_nano_usd,
                {known_sum(cost, METERED)} as spend_nano_usd,
                coalesce(sum({UNPRICED} and {cost} is null), 0) as unpriced,

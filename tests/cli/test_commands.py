@@ -276,22 +276,76 @@ def test_an_error_inside_a_stream_has_no_status_that_all_is_well(status, said):
     assert re.search(rf"  {said} +writer$", text.call_line(one, colour=False))
 
 
-def test_a_price_that_nobody_knows_is_not_nothing(home):
-    """And what is free is: an error costs nothing."""
+def test_what_nobody_knows_is_not_nothing(home):
+    """Neither a price nor tokens, nor what a call that failed may have cost; free calls cost 0."""
     db = open_database(home / "data.db").conn
     for id_, model, values in (
         ("a", "mystery", {}), ("b", "broken", {"outcome": "error"}),
-        ("c", "both", {}), ("d", "both", {"cost_nano_usd": 10**9}),
+        ("c", "both", {}), ("d", "both", {"cost_nano_usd": 10**9, "tokens_in": 5}),
+        ("e", "gift", {"cost_nano_usd": 0}),
+        ("f", "covered", {"cost_nano_usd": 5, "billing": "free"}),
     ):  # fmt: skip
         one = call(id=id_, started_us=clock.now_us(), model=model, session_id=model, **values)
         write_record(db, Record(call=one))
     db.close()
     shown = CliRunner().invoke(cli, ["stats"]).output
-    spend = {line.split()[0]: line.split()[5] for line in shown.splitlines()[2:]}
-    assert spend == {"mystery": "-", "broken": "$0.0000", "both": "$1.0000"}
-    for session, said in (("mystery", "- and 1 call without"), ("broken", "$0.0000")):
-        words = ["gate", "--session", session, "--max-cost", "1"]
-        assert said in CliRunner().invoke(cli, words).output
+    told = {line.split()[0]: line.split()[3:6] for line in shown.splitlines()[2:]}
+    assert told == {
+        "mystery": ["-", "-", "-"],
+        "broken": ["-", "-", "-"],
+        "both": ["5", "-", "$1.0000"],
+        "gift": ["-", "-", "$0.0000"],
+        "covered": ["-", "-", "$0.0000"],
+    }
+    listed = json.loads(CliRunner().invoke(cli, ["stats", "--json"]).output)
+    assert {one["name"]: one["tokens_in"] for one in listed}["mystery"] is None
+    for session, said, code in (
+        ("mystery", "- and 1 call without a price", 1),
+        ("broken", "-", 0),
+        ("gift", "$0.0000", 0),
+    ):
+        done = CliRunner().invoke(cli, ["gate", "--session", session, "--max-cost", "1"])
+        assert re.search(rf"^spend +{re.escape(said)} +\$1", done.output, re.M), done.output
+        assert done.exit_code == code
+
+
+def test_a_gate_does_not_take_calls_without_usage_for_none(home):
+    """They may have read anything; an error has not, nor has what is not counted in tokens."""
+    db = open_database(home / "data.db").conn
+    for id_, session, values in (
+        ("a", "mystery", {"usage_source": "none"}), ("b", "broken", {"outcome": "error"}),
+        ("c", "ranked", {"usage_source": "reported"}), ("d", "both", {"usage_source": "none"}),
+        ("e", "both", {"tokens_in": 7, "usage_source": "reported"}),
+    ):  # fmt: skip
+        one = call(id=id_, started_us=clock.now_us(), session_id=session, **values)
+        write_record(db, Record(call=one))
+    db.close()
+    for session, said, code in (
+        ("mystery", "- and 1 call without usage", 1), ("broken", "-", 0), ("ranked", "-", 0),
+        ("both", "7 and 1 call without usage", 1),
+    ):  # fmt: skip
+        words = ["gate", "--session", session, "--max-tokens", "9"]
+        done = CliRunner().invoke(cli, words)
+        assert re.search(rf"^tokens +{said} +9", done.output, re.M), done.output
+        assert done.exit_code == code
+        assert CliRunner().invoke(cli, [*words, "--allow-unpriced"]).exit_code == 0
+
+
+def test_a_gate_names_the_agent_and_no_sub_agent(home):
+    """As Sessions does; without a session's row it is the agent of the first call."""
+    db = open_database(home / "data.db").conn
+    at_us = clock.now_us()
+    for n, (session, agent) in enumerate(
+        [("one", "coder"), ("one", "coder/search"), ("two", "b"), ("two", "c")]
+    ):
+        one = call(id=f"c{n}", started_us=at_us + n, session_id=session, agent_id=agent)
+        of = StoredSession(session_id=session, agent_id="coder", started_us=at_us, ended_us=at_us)
+        placement = Placement(session=of) if session == "one" else Placement()
+        write_record(db, Record(call=one, placement=placement))
+    db.close()
+    for session, agent in (("one", "coder"), ("two", "b")):
+        shown = CliRunner().invoke(cli, ["gate", "--session", session, "--max-calls", "9"]).output
+        assert shown.splitlines()[0] == f"Session {session} of {agent}"
 
 
 def test_totals_of_an_empty_database(tmp_path):
