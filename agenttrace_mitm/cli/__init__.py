@@ -11,6 +11,7 @@ import click
 
 from .. import __version__
 from ..errors import AgentTraceError
+from .typed import say
 
 # Each names a module here; its `command` is the command of that name.
 COMMANDS = (
@@ -66,9 +67,9 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except AgentTraceError as error:
-            click.echo(f"agenttrace-mitm: {error.problem}.", err=True)
+            say(f"agenttrace-mitm: {error.problem}.", err=True)
             if error.remedy:
-                click.echo(error.remedy.rstrip(".") + ".", err=True)
+                say(error.remedy.rstrip(".") + ".", err=True)
             ctx.exit(getattr(error, "exit_code", 1))
 
 

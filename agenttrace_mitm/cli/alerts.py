@@ -7,6 +7,7 @@ import click
 
 from . import alert_rules, options
 from .alert_rules import opened
+from .typed import say
 
 if TYPE_CHECKING:
     from ..alerts.checking import Report
@@ -51,12 +52,13 @@ def check(as_json: bool, no_wait: bool, **given: str | None) -> None:
     try:
         report = checked(options.load(given), 0 if no_wait else QUICK_RETRIES_S)
     except AgentTraceError as error:
-        click.echo(
-            json.dumps({"error": str(error)}) if as_json else f"Not checked: {error}",
-            err=not as_json,
-        )
+        said = json.dumps({"error": str(error)}) if as_json else f"Not checked: {error}"
+        say(said, err=not as_json)
         raise SystemExit(2) from None
-    click.echo(json.dumps(_as_json(report), indent=1) if as_json else _as_table(report))
+    if as_json:
+        click.echo(json.dumps(_as_json(report), indent=1))
+    else:
+        _print(report)
     raise SystemExit(report.exit_code)
 
 
@@ -250,12 +252,13 @@ def _as_json(report: "Report") -> dict[str, Any]:
     }
 
 
-def _as_table(report: "Report") -> str:
+def _print(report: "Report") -> None:
     from ..alerts.words import about
     from .text import table
 
     if not report.rules:
-        return "There are no rules yet: agenttrace-mitm alerts add --help"
+        say("There are no rules yet: agenttrace-mitm alerts add --help")
+        return
     rows = []
     for one in report.rules:
         if one.problem:
@@ -263,4 +266,4 @@ def _as_table(report: "Report") -> str:
         elif not one.firing:
             rows.append((one.rule.name, "ok", "", ""))
         rows += [(f.rule_name, f.severity, about(f.subject), f.message) for f in one.firing]
-    return table(("rule", "state", "about", "what"), rows)
+    click.echo(table(("rule", "state", "about", "what"), rows))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from . import options
+from .typed import say
 
 if TYPE_CHECKING:
     from ..store.session_sums import SessionSums
@@ -96,7 +97,7 @@ def command(
     try:
         found = _ended(options.load(given).database, session, patience_s)
     except AgentTraceError as error:
-        click.echo(f"Not judged: {error}", err=True)
+        say(f"Not judged: {error}", err=True)
         raise SystemExit(2) from None
     judged = [
         *_cost(found, max_cost, allow_unpriced=allow_unpriced),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from . import options
+from .typed import say
 
 if TYPE_CHECKING:
     import sqlite3
@@ -218,7 +219,7 @@ def hold(session_id: str | None, note: str | None, **given: str | None) -> None:
                 f"There is no session {session_id}", "See: agenttrace-mitm sessions list"
             )
         else:
-            click.echo(f"{session_id} stays until: agenttrace-mitm sessions release {session_id}")
+            say(f"{session_id} stays until: agenttrace-mitm sessions release {session_id}")
 
 
 @command.command()

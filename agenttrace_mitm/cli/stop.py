@@ -6,6 +6,7 @@ import click
 
 from ..errors import AgentTraceError
 from . import options
+from .typed import say
 
 
 @click.command()
@@ -35,6 +36,6 @@ def command(now: bool, wait_s: float) -> None:
             raise AgentTraceError("Calls are still under way", "Run: agenttrace-mitm stop --now")
     click.echo("Stopped.")
     if any(entry.kind in machine.PROXY for entry in machine.journal(settings).entries()):
-        click.echo("The desktop's proxy still leads here: agenttrace-mitm system-proxy disable")
+        say("The desktop's proxy still leads here: agenttrace-mitm system-proxy disable")
     if told.get("leads_shells") or led:
-        click.echo(NOWHERE)
+        say(NOWHERE)

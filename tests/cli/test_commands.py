@@ -11,11 +11,13 @@ import pytest
 from click.testing import CliRunner
 
 from agenttrace_mitm import __version__, clock
-from agenttrace_mitm.cli import COMMANDS, cli, text
+from agenttrace_mitm.cli import COMMANDS, cli, text, typed
 from agenttrace_mitm.model import Placement, Record, StoredSession
 from agenttrace_mitm.store import open_database, queries
 from agenttrace_mitm.store.rows import write_record
 from tests.support.records import NOON_US, call
+
+from .conftest import OTHER_PATH
 
 
 def test_help_imports_nothing_slow():
@@ -64,6 +66,30 @@ def test_without_an_instance_it_says_how_to_start_one(user, command):
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
         "agenttrace-mitm: AgentTrace is not running.\nStart it: agenttrace-mitm start.\n"
+    )
+
+
+def test_what_it_says_to_do_can_be_typed_here(user):
+    """Where PATH does not know the program, or knows another of the name: by its path."""
+    other = user.home / "bin"
+    other.mkdir()
+    (other / "agenttrace-mitm").write_text("#!/bin/sh\n")
+    (other / "agenttrace-mitm").chmod(0o755)
+    for path in (OTHER_PATH, f"{other}:{user.environ['PATH']}"):
+        done = user.types("status", PATH=path)
+        [remedy] = re.findall(r"Start it: (.*) start\.", done.stderr)
+        assert done.stderr.startswith("agenttrace-mitm: ")
+        assert subprocess.check_output(["sh", "-c", f"{remedy} version"], text=True) == (
+            f"agenttrace-mitm {__version__}\n"
+        )
+
+
+def test_only_commands_are_retyped(monkeypatch):
+    monkeypatch.setattr(typed, "program", lambda: "/my venv/bin/agenttrace-mitm")
+    for said in ("agenttrace-mitm: no", "in /home/agenttrace-mitm data", "agenttrace-mitm 0.1.0"):
+        assert typed.typed(said) == said
+    assert (
+        typed.typed("(`agenttrace-mitm logs web`)") == "(`/my venv/bin/agenttrace-mitm logs web`)"
     )
 
 
