@@ -4,6 +4,7 @@ Commands import their work when they run, so that `--help` answers at once.  Our
 become one sentence and a remedy on stderr, exit code 1.
 """
 
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
@@ -61,6 +62,16 @@ class Commands(click.Group):
         module = cmd_name.replace("-", "_")
         command: click.Command = import_module(f".{module}", __name__).command
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Ask what was meant by a command that there is not: click knows only what is loaded."""
+        name = args[0]
+        known = name in COMMANDS or name.startswith("-") or ctx.resilient_parsing
+        if not known and (meant := get_close_matches(name, COMMANDS)):
+            ctx.fail(f"No such command {name!r}.  Did you mean: {', '.join(meant)}?")
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; say what went wrong in one sentence and what to do about it."""

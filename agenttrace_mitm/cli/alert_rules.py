@@ -173,7 +173,7 @@ def disable(rule: str, **given: str | None) -> None:
     default="60m",
     show_default=True,
     metavar="TIME",
-    help="Such as 30m, 8h, 2d; 0 ends the silence.",
+    help="Such as 30m, 8h, 2d; a number alone is minutes, 0 ends the silence.",
 )
 @_db
 def silence(rule: str, time: str, **given: str | None) -> None:

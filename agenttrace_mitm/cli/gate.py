@@ -50,7 +50,9 @@ class Judged:
 @click.option("--max-calls", type=int, metavar="N", help="Calls it may make.")
 @click.option("--max-tokens", type=int, metavar="N", help="Tokens, in and out together.")
 @click.option("--max-tool-failures", metavar="N|N%", help="Tool calls that may fail.")
-@click.option("--max-duration", metavar="TIME", help="Such as 90s, 15m or 2h.")
+@click.option(
+    "--max-duration", metavar="TIME", help="Such as 90s, 15m or 2h; a number alone is seconds."
+)
 @click.option(
     "--allow-unpriced", is_flag=True, help="Calls without a price, or usage, do not matter."
 )
@@ -59,7 +61,7 @@ class Judged:
     default="5s",
     show_default=True,
     metavar="TIME",
-    help="For calls that are still running; then it is not known.",
+    help="For calls that are still running; then it is not known.  A number alone is seconds.",
 )
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @options.settings("db")

@@ -24,6 +24,8 @@ def command() -> None:
 def list_(agent: str | None, **given: str | None) -> None:
     """List versions, the latest of each agent first.
 
+    Median and 95th percentile are the latency of answered calls: a refusal is quick.
+
     \b
     agenttrace-mitm prompts list --agent claude-code
     """
@@ -58,6 +60,7 @@ def list_(agent: str | None, **given: str | None) -> None:
         "tools", "changed",
     )  # fmt: skip
     click.echo(table(columns, rows))
+    click.echo("\np50, p95: latency of answered calls.")
 
 
 @command.command()

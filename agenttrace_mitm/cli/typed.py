@@ -4,7 +4,6 @@ Texts say `agenttrace-mitm ...`; where that is another program's name on PATH, o
 the terminal of somebody who used `./scripts/start`, it becomes the path of this one.
 """
 
-import functools
 import re
 import shlex
 import shutil
@@ -18,7 +17,6 @@ NAME = "agenttrace-mitm"
 _COMMAND = re.compile(rf"(?<![\w./-]){NAME}(?= [a-z])")
 
 
-@functools.cache
 def program() -> str:
     """What a shell knows this program by, quoted."""
     ours = Path(sys.executable).with_name(NAME)

@@ -18,6 +18,7 @@ from agenttrace_mitm.store.rows import write_record
 from tests.support.records import NOON_US, call
 
 from .conftest import OTHER_PATH
+from .test_recording import until
 
 
 def test_help_imports_nothing_slow():
@@ -91,6 +92,58 @@ def test_only_commands_are_retyped(monkeypatch):
     assert (
         typed.typed("(`agenttrace-mitm logs web`)") == "(`/my venv/bin/agenttrace-mitm logs web`)"
     )
+
+
+def test_open_finds_the_pages_of_serve(user):
+    """A login link works once: without it the first browser would have been the last."""
+    open_database(user.home / "data.db").close()
+    process = user.starts("serve")
+    try:
+        first = process.stdout.readline()
+        until(lambda: list((user.home / "run").glob("serve-*.json")))
+        done = user.types("open")
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.partition("code=")[0] in first
+        assert done.stdout not in first
+        assert done.stderr == f"serve shows {user.home / 'data.db'} (pid {process.pid})\n"
+        assert f"not running; serve shows {user.home / 'data.db'} at" in user.types("stop").stderr
+    finally:
+        process.kill()
+        process.communicate()
+    until(lambda: user.types("open").returncode == 1)
+    assert not list((user.home / "run").glob("serve-*.json"))
+
+
+@pytest.mark.parametrize(
+    "typo, meant", [("sesions", "sessions, version"), ("stat", "stats, start, status"), ("xyzzy", "")]
+)
+def test_a_mistyped_command_is_asked_about(user, typo, meant):
+    done = user.types(typo)
+    assert done.returncode == 2
+    assert f"No such command {typo!r}." in done.stderr
+    assert (f"Did you mean: {meant}?" in done.stderr) == bool(meant)
+    assert ("Did you mean" in done.stderr) == bool(meant)
+
+
+@pytest.mark.parametrize(
+    "command, said",
+    [
+        ("query --json --csv 'select 1'", "not both"),
+        ("tail --no-follow -n -3", "x>=0"),
+        ("export csv --from 2026-12-01 --to 2026-11-01", "2026-12-01 is later than --to 2026"),
+    ],
+)
+def test_what_contradicts_itself_is_refused(user, command, said):
+    open_database(user.home / "data.db").close()
+    done = user.types(*shlex.split(command))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+
+
+def test_times_say_what_a_number_alone_means(user):
+    assert "number alone is seconds" in " ".join(user.types("gate", "--help").stdout.split())
+    silence = user.types("alerts", "silence", "--help").stdout
+    assert "number alone is minutes" in " ".join(silence.split())
 
 
 def test_stop_does_not_say_how_to_start_one(user):

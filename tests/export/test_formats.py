@@ -137,6 +137,19 @@ def test_the_command_writes_a_private_file_whole(database, tmp_path):
     assert CliRunner().invoke(cli, ["export", "csv", "--from", "soon"]).exit_code == 2
 
 
+def test_the_command_says_how_many_calls_it_wrote(database):
+    """Beside the calls, for whoever pipes them on; and of none, what none fits."""
+    for words, said in (
+        ([], "5 calls\n"),
+        (
+            ["--model", "nobody", "--to", "2025-10-11"],
+            "0 calls: none fits --to 2025-10-11 --model nobody\n",
+        ),
+    ):
+        done = CliRunner().invoke(cli, ["export", "csv", *words])
+        assert (done.exit_code, done.stderr) == (0, said)
+
+
 @pytest.mark.parametrize("before", [b"old", None], ids=["there", "not yet there"])
 def test_a_link_stays_one_and_its_file_gets_the_calls(database, tmp_path, before):
     target, link = tmp_path / "target.csv", tmp_path / "link.csv"
