@@ -4,6 +4,9 @@ Commands import their work when they run, so that `--help` answers at once.  Our
 become one sentence and a remedy on stderr, exit code 1.
 """
 
+import contextlib
+import errno
+import sys
 from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
@@ -48,6 +51,9 @@ COMMANDS = (
 )
 
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
 class Commands(click.Group):
     """The group: commands in the order of use, errors as sentences."""
 
@@ -82,6 +88,13 @@ class Commands(click.Group):
             if error.remedy:
                 say(error.remedy.rstrip(".") + ".", err=True)
             ctx.exit(getattr(error, "exit_code", 1))
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            click.echo(f"agenttrace-mitm: {error.strerror}: not all could be written.", err=True)
+            with contextlib.suppress(OSError):
+                sys.stdout.close()  # or Python would try to write the rest again
+            ctx.exit(1)
 
 
 @click.group(

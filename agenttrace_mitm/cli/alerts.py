@@ -63,9 +63,15 @@ def check(as_json: bool, no_wait: bool, **given: str | None) -> None:
 
 
 @command.command()
-@click.option("--every", default=60.0, show_default=True, help="Seconds between two checks.")
+@click.option(
+    "--every",
+    default="60s",
+    show_default=True,
+    metavar="TIME",
+    help="Between two checks, such as 30s or 5m; a number alone is seconds.",
+)
 @_db
-def watch(every: float, **given: str | None) -> None:
+def watch(every: str, **given: str | None) -> None:
     """Check every minute until Ctrl-C.  `start` does so by itself.
 
     \b
@@ -74,7 +80,9 @@ def watch(every: float, **given: str | None) -> None:
     import threading
 
     from ..alerts.watching import watch as check_again
+    from .written import seconds
 
+    every_s = max(seconds(every, "--every", unit="s"), 1.0)
     stop = threading.Event()
     before: set[str] = set()
 
@@ -88,7 +96,7 @@ def watch(every: float, **given: str | None) -> None:
         before.update(now)
 
     try:
-        check_again(options.load(given), stop.wait, tell, every)
+        check_again(options.load(given), stop.wait, tell, every_s)
     except KeyboardInterrupt:
         click.echo("")
 
@@ -132,7 +140,7 @@ def ack(firing: str, **given: str | None) -> None:
 
 
 @command.command()
-@click.option("--limit", default=50, show_default=True, help="How many.")
+@click.option("--limit", type=options.MOST, default=50, show_default=True, help="How many.")
 @_json
 @_db
 def history(limit: int, as_json: bool, **given: str | None) -> None:

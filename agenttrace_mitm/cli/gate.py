@@ -46,9 +46,9 @@ class Judged:
     "--max-cost", type=float, callback=_dollars, metavar="USD",
     help="Dollars it may spend: metered calls.",
 )  # fmt: skip
-@click.option("--max-errors", type=int, metavar="N", help="Calls that may fail.")
-@click.option("--max-calls", type=int, metavar="N", help="Calls it may make.")
-@click.option("--max-tokens", type=int, metavar="N", help="Tokens, in and out together.")
+@click.option("--max-errors", type=options.NUMBER, metavar="N", help="Calls that may fail.")
+@click.option("--max-calls", type=options.NUMBER, metavar="N", help="Calls it may make.")
+@click.option("--max-tokens", type=options.NUMBER, metavar="N", help="Tokens, in and out together.")
 @click.option("--max-tool-failures", metavar="N|N%", help="Tool calls that may fail.")
 @click.option(
     "--max-duration", metavar="TIME", help="Such as 90s, 15m or 2h; a number alone is seconds."
@@ -118,8 +118,7 @@ def command(
     else:
         click.echo(_table(found, judged, holds=holds))
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
-        with Path(summary).open("a", encoding="utf-8") as file:
-            file.write(_markdown(found, judged, holds=holds))
+        _add_to(Path(summary), _markdown(found, judged, holds=holds))
     raise SystemExit(0 if holds else 1)
 
 
@@ -219,6 +218,15 @@ def _markdown(found: "SessionSums", judged: list[Judged], *, holds: bool) -> str
         for one in judged
     ]
     return "\n".join([*lines, "", ""])
+
+
+def _add_to(summary: Path, told: str) -> None:
+    """Add *told* to the file; where that cannot be, the judgement stands all the same."""
+    try:
+        with summary.open("a", encoding="utf-8") as file:
+            file.write(told)
+    except OSError as error:
+        click.echo(f"{summary} of GITHUB_STEP_SUMMARY: {error.strerror}", err=True)
 
 
 def _plain(text: str) -> str:

@@ -31,12 +31,12 @@ def list_(agent: str | None, **given: str | None) -> None:
     """
     from ..store.prompts import versions
     from ..store.queries import reading
-    from .text import count, duration, moment, money, table
+    from .text import count, duration, moment, money, printable, table
 
     with reading(options.load(given).database) as db:
         found = versions(db, agent)
     if not found:
-        click.echo("No prompts yet.")
+        click.echo(printable(f"No prompts of {agent}.") if agent else "No prompts yet.")
         return
     rows = [
         (

@@ -28,7 +28,9 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("--most", default=20, show_default=True, help="How many, the latest first.")
+@click.option(
+    "--most", type=options.MOST, default=20, show_default=True, help="How many, the latest first."
+)
 @options.settings("db")
 def list_(most: int, **given: str | None) -> None:
     """List sessions, the latest first.

@@ -12,9 +12,13 @@ from .typed import say
 @click.command()
 @click.option("--now", is_flag=True, help="Cut calls under way short.")
 @click.option(
-    "--wait", "wait_s", metavar="SECONDS", default=600.0, help="Patience.  [default: 600]"
+    "--wait",
+    default="10m",
+    show_default=True,
+    metavar="TIME",
+    help="Patience, such as 30s or 10m; a number alone is seconds.",
 )
-def command(now: bool, wait_s: float) -> None:
+def command(now: bool, wait: str) -> None:
     """End recording and pages, after the calls under way.
 
     \b
@@ -24,7 +28,9 @@ def command(now: bool, wait_s: float) -> None:
     from . import machine
     from .env import NOWHERE
     from .instance import not_running
+    from .written import seconds
 
+    wait_s = seconds(wait, "--wait", unit="s")
     settings = options.load({})
     client = control.connect(settings.run_folder)
     led = environment.SAVED in os.environ

@@ -18,7 +18,7 @@ def colourful() -> bool:
 @click.option(
     "-n",
     "--last",
-    type=click.IntRange(min=0),
+    type=options.NUMBER,
     default=10,
     show_default=True,
     help="Begin with so many old calls.",

@@ -115,7 +115,8 @@ def test_open_finds_the_pages_of_serve(user):
 
 
 @pytest.mark.parametrize(
-    "typo, meant", [("sesions", "sessions, version"), ("stat", "stats, start, status"), ("xyzzy", "")]
+    "typo, meant",
+    [("sesions", "sessions, version"), ("stat", "stats, start, status"), ("xyzzy", "")],
 )
 def test_a_mistyped_command_is_asked_about(user, typo, meant):
     done = user.types(typo)
@@ -292,11 +293,16 @@ def test_queries_only_read(user):
     assert user.types("query", "select 1 as a, 'x' as b").stdout == "a  b\n-  -\n1  x\n"
     assert user.types("query", "--csv", "select 1 as a").stdout.split() == ["a", "1"]
     assert json.loads(user.types("query", "--json", "select 1 as a").stdout) == [{"a": 1}]
-    for sql in ("delete from llm_calls", "selec", "select * from nothing"):
+    made = user.home / "made.db"
+    for sql in (
+        "delete from llm_calls", "selec", "select * from nothing", "", "/* nothing */",
+        f"attach '{made}' as made", f"vacuum into '{made}'",
+    ):  # fmt: skip
         done = user.types("query", sql)
         assert done.returncode == 1
         assert "agenttrace-mitm: " in done.stderr
         assert "Traceback" not in done.stderr
+    assert not made.exists()
 
 
 def test_undoing_an_env_that_was_not_done_prints_nothing(user):

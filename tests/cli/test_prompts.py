@@ -23,4 +23,4 @@ def test_list_show_and_diff(user):
     wrong = user.types("prompts", "show", "zz")
     assert wrong.returncode == 1
     assert "Traceback" not in wrong.stderr
-    assert "no prompt zz" in wrong.stderr
+    assert "no prompt 'zz'" in wrong.stderr

@@ -285,6 +285,13 @@ def test_a_gate_tells_people_and_programs(database, tmp_path):
     assert said["session"]["tool_failures"] == 1
 
 
+def test_a_summary_that_cannot_be_written_changes_no_judgement(database):
+    words = ["gate", "--last", "--max-errors", "3"]
+    done = CliRunner().invoke(cli, words, env={"GITHUB_STEP_SUMMARY": "/nowhere/summary.md"})
+    assert done.exit_code == 0, done.output
+    assert done.stderr == "/nowhere/summary.md of GITHUB_STEP_SUMMARY: No such file or directory\n"
+
+
 def test_a_gate_waits_for_calls_that_are_running(database):
     """Nobody knows what they cost before they have ended."""
 
