@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from ..clock import derived_id
 from ..model import Body, Exchange, Headers, Json, JsonObject
-from ..wire.encodings import plain
+from ..wire.encodings import content_of
 from ..wire.jsonio import NotJson, decode, encode, list_of, object_of, text_of
 from ..wire.sse import SseDecoder
 
@@ -44,7 +44,7 @@ def calls_within(exchange: Exchange) -> tuple[Exchange, ...]:
     read = next((read for match, read in _CARRIERS if _carries(exchange, match)), None)
     if read is None or exchange.status != 200 or exchange.within:
         return ()
-    data = plain(exchange.response, exchange.response_headers.get("content-encoding")).data
+    data = content_of(exchange.response, exchange.response_headers).data
     held = read(data) if data else ()
     return tuple(_derived(exchange, n, call) for n, call in enumerate(held))
 
