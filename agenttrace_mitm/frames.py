@@ -152,6 +152,10 @@ class Note(Frame, frozen=True):
     detail: str
 
 
+UNREACHED = "provider_unreachable"
+"""The kind of a note that a connection to a provider's host failed before any call."""
+
+
 class Submitted(Frame, frozen=True):
     """Calls and events that came through the API: JSON lists of `LlmCall` and `StoredEvent`."""
 
