@@ -2,7 +2,7 @@
 
 Each frame is a msgpack array behind a 4-byte big-endian length.  An exchange is one `Opened`,
 any number of `RequestData`/`ResponseData`/`Message`, at most one `Responded`, at most one
-`ResponseTail`, and one `Ended`.
+`RequestTail` and one `ResponseTail`, and one `Ended`.
 The recorder answers `Ack` once the exchange is committed or spooled; what was not acknowledged
 is sent again after a reconnect, and ids make the repeat harmless.  A WebSocket lives long: its
 turns are calls of their own, and `Settled` frees their messages before the socket ends.
@@ -85,13 +85,28 @@ class ResponseData(Frame, frozen=True):
     data: bytes
 
 
-class ResponseTail(Frame, frozen=True):
-    """The end of a stream of which only the beginning was handed over, from byte `offset` on."""
+class RequestTail(Frame, frozen=True):
+    """The end of a request body of which only the beginning was handed over.
+
+    It is without its content encoding, from byte `offset` of what the body says; in the `unquoted`
+    bytes before that there is no quotation mark.
+    """
 
     id: str
     at_us: int
     offset: int
     data: bytes
+    unquoted: int = 0
+
+
+class ResponseTail(Frame, frozen=True):
+    """The same of a response body."""
+
+    id: str
+    at_us: int
+    offset: int
+    data: bytes
+    unquoted: int = 0
 
 
 class Message(Frame, frozen=True):
@@ -137,6 +152,10 @@ class Note(Frame, frozen=True):
     detail: str
 
 
+UNREACHED = "provider_unreachable"
+"""The kind of a note that a connection to a provider's host failed before any call."""
+
+
 class Submitted(Frame, frozen=True):
     """Calls and events that came through the API: JSON lists of `LlmCall` and `StoredEvent`."""
 
@@ -178,6 +197,7 @@ type AnyFrame = (
     | Opened
     | RequestData
     | RequestEnded
+    | RequestTail
     | Responded
     | ResponseData
     | ResponseTail
@@ -200,6 +220,7 @@ _decoder = msgspec.msgpack.Decoder(
     | Opened
     | RequestData
     | RequestEnded
+    | RequestTail
     | Responded
     | ResponseData
     | ResponseTail

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from . import providers
 from .model import (
+    NOT_KEPT,
     Body,
     Ending,
     Exchange,
@@ -265,6 +266,7 @@ def whole_exchange_of(call: LlmCall, wire: StoredWire) -> Exchange | None:
 def exchange_of(call: LlmCall, wire: StoredWire) -> Exchange:
     """The exchange that *call* was made of, as far as it was kept."""
     ending = _ENDINGS.get(call.outcome, "complete")
+    cut = any(note.endswith(NOT_KEPT) for note in call.notes or ())
     return Exchange(
         id=call.id,
         provider=call.provider,
@@ -274,10 +276,10 @@ def exchange_of(call: LlmCall, wire: StoredWire) -> Exchange:
         started_us=call.started_us,
         ended_us=call.ended_us or call.started_us,
         request_headers=_headers(wire.request_headers),
-        request=Body.of(wire.request or b""),
+        request=_body(wire.request or b"", complete=True, cut=cut),
         status=call.status_code,
         response_headers=_headers(wire.response_headers),
-        response=_body(wire.response or b"", complete=ending == "complete"),
+        response=_body(wire.response or b"", complete=ending == "complete", cut=cut),
         ending=ending,
         source=call.source,
         speaks=_speaks(call),
@@ -332,5 +334,6 @@ def _headers(stored: Any) -> Headers:
     return Headers(tuple((k, v) for k, v in pairs if k.lower() not in _UNDONE))
 
 
-def _body(data: bytes, *, complete: bool) -> Body:
-    return Body(data, len(data), (), complete)
+def _body(data: bytes, *, complete: bool, cut: bool) -> Body:
+    # How much more there was is not known of the one body and the other; that there was is enough.
+    return Body(data, len(data) + cut, (), complete)

@@ -155,3 +155,22 @@ def test_a_retrieve_that_was_counted_stays_counted(database):
     assert (healed.dialect, healed.kind) == ("openai.responses", "auxiliary")
     assert healed.tokens_out == 2
     assert healed.cost_nano_usd
+
+
+def test_a_call_whose_end_was_not_kept_stays_one_that_had_its_end(database):
+    """The stream was longer than what is kept: reading its beginning again cuts nothing off."""
+    event = {"id": "c", "model": "gpt-5.5-2026", "choices": [{"index": 0, "delta": {}}]}
+    one = call(outcome="ok", streamed=True, notes=["5 body bytes were not kept"])
+    payload = Payload(
+        request_headers=[["content-type", "application/json"]],
+        response_headers=[["content-type", "text/event-stream"]],
+        request_body=json.dumps(ASKED | {"stream": True}).encode(),
+        response_body=b"data: " + json.dumps(event).encode() + b"\n\n",
+    )
+    db = open_database(database)
+    write_record(db.conn, record().model_copy(update={"call": one, "payload": payload}))
+    db.close()
+    again(database)
+    read_again = read(database, one.id)
+    assert (read_again.outcome, read_again.response_model) == ("ok", "gpt-5.5-2026")
+    assert read_again.notes == ["5 body bytes were not kept"]

@@ -19,6 +19,7 @@ from .heads import login_of, pairs, take_ours
 from .peers import NoRuns, Peers, Runs
 from .process import Lookup
 from .taps import Watch
+from .unreached import Unreached
 
 
 class AgentTrace:
@@ -50,6 +51,7 @@ class AgentTrace:
         self._handover = handover
         self._peers = Peers(runs or NoRuns(), lookup, token_file)
         self._exchanges = Exchanges(handover)
+        self._unreached = Unreached()
         self._original: dict[str, tuple[str, int]] = {}
 
     @property
@@ -134,8 +136,14 @@ class AgentTrace:
 
     @harmless
     def server_connect_error(self, data: server_hooks.ServerConnectionHookData) -> None:
-        """The same when it failed."""
+        """The same when it failed, which is told: there may be no call to show it."""
         self._restore(data.server)
+        self._failed(data.client, data.server)
+
+    @harmless
+    def tls_failed_server(self, data: tls.TlsData) -> None:
+        """Whoever answered there is not whom the name says, or speaks no TLS."""
+        self._failed(data.context.client, data.context.server)
 
     @harmless
     def tls_clienthello(self, data: tls.ClientHelloData) -> None:
@@ -262,6 +270,18 @@ class AgentTrace:
     def _blind(self, host: str, reason: str, client: connection.Client) -> None:
         peer = self._peers.of(client)
         self.blind(host, reason, f"{peer.address} {peer.process_name}".strip())
+
+    def _failed(self, client: connection.Client, server: connection.Server) -> None:
+        host, port = (server.address or ("", 0))[:2]
+        name = server.sni or host
+        if self._gate.provider(name) is None or port != 443:
+            if self._gate.plain_provider(host, port) is None:
+                return
+            name = f"{host}:{port}"
+        peer = self._peers.of(client)
+        who = f"{peer.address} {peer.process_name}".strip()
+        if note := self._unreached.failed(name, server.error or "connection failed", who):
+            self._handover.report(note)
 
     def _restore(self, server: connection.Server) -> None:
         address = self._original.pop(server.id, None)

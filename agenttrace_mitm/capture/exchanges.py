@@ -64,6 +64,7 @@ class Exchanges:
             speaks=served.speaks,
         )
         watch = Watch(self._handover.open(id_, opened))
+        watch.held.request_headers = request.headers
         if peer.process is None:
             watch.late = peer.caller
         self.live[id_] = watch
@@ -73,14 +74,14 @@ class Exchanges:
     def asked(self, watch: Watch) -> None:
         """The request is complete."""
         frame = RequestEnded(watch.held.id, clock.now_us(), watch.request_size)
-        self._handover.put(watch.held, frame)
+        self._handover.end_request(watch.held, frame)
 
     def answered(self, watch: Watch, response: http.Response) -> None:
         """The answer begins."""
         response.stream = ResponseTap(self._handover, watch, self._whole)
         length = response.headers.get("content-length", "")
         watch.announced = int(length) if length.isdigit() else -1
-        watch.held.keeps_tail = is_lines(response.headers)
+        watch.held.response_headers = response.headers
         watch.may_have_trailers = not response.http_version.startswith("HTTP/1")
         headers, _ = pairs(response.headers.fields)
         frame = Responded(watch.held.id, clock.now_us(), response.status_code, headers)
@@ -128,15 +129,6 @@ class Exchanges:
             self._handover.flush()  # the end itself comes with them
         else:
             self.end(watch, "complete", "")
-
-
-LINES = ("text/event-stream", "application/x-ndjson", "application/jsonl")
-
-
-def is_lines(headers: http.Headers) -> bool:
-    """Whether a body is a stream of lines, which can be read on after a gap."""
-    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-    return kind in LINES and headers.get("content-encoding", "identity").lower() == "identity"
 
 
 def watch_of(flow: http.HTTPFlow) -> Watch | None:

@@ -3,6 +3,11 @@
 - HTTP/1 trailers: mitmproxy raises in the middle of the message; here they are forwarded.
 - HTTP/1 interim responses (103, 102, 100): taken for the final one; here they are forwarded to
   an HTTP/1 client and skipped for others, which do not wait for them.
+- `Expect: 100-continue`: mitmproxy answers it itself and takes it away; here the upstream is
+  asked, and its answer, 100 or a refusal, is what the client gets.
+- Heads of answers that are wrong and clear all the same (a length twice, a blank behind a name, a
+  length beside chunks): mitmproxy refuses them; here they pass as RFC 9112 tells proxies to.  Of
+  requests it refuses them still: two readers who part them differently can be played off.
 - An upstream that fails inside a tunnel we opened: mitmproxy invents a 502 page; here the client
   sees what it would have seen, a connection (or stream) that ends.
 - Who broke an exchange off is written into `flow.metadata`: the message alone does not say.
@@ -11,12 +16,14 @@ Each patch wraps one method of mitmproxy and is applied once.  Other versions ar
 are, and a note says so.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from functools import wraps
 from typing import Any
 
 import h11
 from h11._readers import ChunkedReader
 from mitmproxy import http, version
+from mitmproxy.net.http import http1
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.layers.http import HttpStream, _http1, _http2
 from mitmproxy.proxy.layers.http._base import ReceiveHttp
@@ -29,6 +36,7 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseProtocolError,
     ResponseTrailers,
 )
+from mitmproxy.proxy.layers.http._hooks import HttpRequestHeadersHook
 
 SUPPORTED = "12.2."
 LEFT_BY = "agenttrace.left_by"
@@ -38,6 +46,9 @@ type Commands = Iterator[Any]
 # mitmproxy's generators receive answers to their blocking commands; those wrapped here have none.
 type Method = Callable[[Any, Any], Commands]
 
+type Fields = tuple[tuple[bytes, bytes], ...]
+
+_LENGTH, _CODING = b"content-length", b"transfer-encoding"
 _APPLIED = "_agenttrace_faithful"
 
 
@@ -51,6 +62,8 @@ def apply() -> list[str]:
     if not getattr(_http1, _APPLIED, False):
         _forward_trailers()
         _forward_interim_responses()
+        _forward_expectations()
+        _take_clear_heads()
         _pass_failures_on()
         _tell_who_left()
         setattr(_http1, _APPLIED, True)
@@ -158,14 +171,93 @@ def _starts_with_interim(head: bytes) -> bool:
     return head.startswith(b"HTTP/1.") and head[8:10] == b" 1" and not head.startswith(b"101", 9)
 
 
+def _forward_expectations() -> None:
+    stream: Any = HttpStream
+    stream.state_wait_for_request_headers = _asking_upstream(stream.state_wait_for_request_headers)
+
+
+def _asking_upstream(wait: Method) -> Callable[[Any, Any], Generator[Any, Any, None]]:
+    """`state_wait_for_request_headers`, which does not see an `Expect` of an HTTP/1 request.
+
+    It looks for one in the step after the hook; before its next command the field is back where
+    it was.  HTTP/2 has no interim answers here, so there the client is still answered at once.
+    """
+
+    @wraps(wait)
+    def patched(self: Any, event: Any) -> Generator[Any, Any, None]:
+        steps: Any = wait(self, event)
+        reply = hidden = None
+        while True:
+            try:
+                command = steps.send(reply)
+            except StopIteration:
+                return
+            finally:
+                if hidden is not None:
+                    self.flow.request.headers.fields = hidden
+                    hidden = None
+            reply = yield command
+            if isinstance(command, HttpRequestHeadersHook) and not self.flow.request.is_http2:
+                fields = self.flow.request.headers.fields
+                kept = tuple(field for field in fields if field[0].lower() != b"expect")
+                if len(kept) < len(fields):
+                    hidden, self.flow.request.headers.fields = fields, kept
+
+    return patched
+
+
+def _take_clear_heads() -> None:
+    module: Any = http1
+    module.read_response_head = _clearing(module.read_response_head)
+
+
+def _clearing(read: Callable[[list[bytes]], http.Response]) -> Callable[[Any], http.Response]:
+    def patched(lines: list[bytes]) -> http.Response:
+        response = read(lines)
+        fields = response.headers.fields
+        clear = cleared(fields)
+        if clear != fields:
+            response.headers.fields = clear
+        return response
+
+    return patched
+
+
+def cleared(fields: Fields) -> Fields:
+    """*fields* of an answer without what must not be passed on, where what is meant is clear.
+
+    A blank between name and colon goes (RFC 9112, 5.1); so does a length where chunks say it
+    (6.3), and one that only repeats another (RFC 9110, 8.6).
+    """
+    names = [name.rstrip(b" \t").lower() for name, _ in fields]
+    named = list(zip(names, fields, strict=True))
+    lengths = {value for name, (_, value) in named if name == _LENGTH}
+    coded = (value.lower() for name, (_, value) in named if name == _CODING)
+    wanted = 0 if any(value.endswith(b"chunked") for value in coded) else 1
+    if len(lengths) > 1 and wanted:
+        return fields
+    kept = []
+    for name, (spelled, value) in named:
+        if name == _LENGTH:
+            if not wanted:
+                continue
+            wanted = 0
+        kept.append((spelled.rstrip(b" \t"), value))
+    return tuple(kept)
+
+
 def _pass_failures_on() -> None:
-    http1: Any = _http1.Http1Server
-    http1.send = _closing_instead_of_502(http1.send)
-    http2: Any = _http2.Http2Server
-    http2._handle_event = _resetting_instead_of_502(http2._handle_event)
+    server1: Any = _http1.Http1Server
+    server1.send = _closing_instead_of_502(server1.send)
+    server2: Any = _http2.Http2Server
+    server2._handle_event = _resetting_instead_of_502(server2._handle_event)
 
 
-UPSTREAM_FAILED = (ErrorCode.GENERIC_SERVER_ERROR, ErrorCode.CONNECT_FAILED)
+UPSTREAM_FAILED = (
+    ErrorCode.GENERIC_SERVER_ERROR,
+    ErrorCode.CONNECT_FAILED,
+    ErrorCode.RESPONSE_VALIDATION_FAILED,
+)
 
 
 def _is_upstream_failure(self: Any, event: Any) -> bool:

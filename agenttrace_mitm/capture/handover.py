@@ -28,6 +28,8 @@ from ..frames import (
     Message,
     Note,
     RequestData,
+    RequestEnded,
+    RequestTail,
     ResponseData,
     ResponseTail,
     Settled,
@@ -35,13 +37,14 @@ from ..frames import (
 )
 from .drops import Drops
 from .held import Held
+from .tails import Tail, tail_of
 
 log = logging.getLogger(__name__)
 
 EXCHANGE_BYTES = 16 * 1024 * 1024
 TOTAL_BYTES = 256 * 1024 * 1024
-TAIL_BYTES = 256 * 1024
-"""The end of a stream longer than that: its last events say what the whole of it took."""
+FOLLOW_BYTES = 256 * 1024
+"""A compressed answer longer than that is decoded as it comes, lest its end cannot be read."""
 
 SETUP_BYTES = 256 * 1024
 """The first messages of a WebSocket, which later turns are not understood without."""
@@ -152,19 +155,29 @@ class Handover:
         if held.request_cut or not fits:
             held.request_cut = True  # what is kept is the beginning, without a hole
             held.dropped += len(data)
+            if tail := self._request_tail(held):
+                tail.add(data)
+                self._resize(held)
             return
         self._put_body(held, RequestData(held.id, now_us(), data), len(data))
 
     def put_response(self, held: Held, data: bytes) -> None:
-        """The same for a piece of the response body.  The end of a stream is kept as well."""
+        """The same for a piece of the response body.  Its end is kept as well."""
         fits = held.body_bytes + len(data) <= self._exchange_bytes
         if held.response_cut or not fits:
             held.response_cut = True
             held.dropped += len(data)
-            if held.keeps_tail and held.id in self._held:
-                self._put_tail(held, data)
+            if tail := self._response_tail(held):
+                tail.add(data)
+                self._resize(held)
             return
         self._put_body(held, ResponseData(held.id, now_us(), data), len(data))
+        held.response_bytes += len(data)
+        if held.response_bytes > FOLLOW_BYTES:
+            if held.response_tail:
+                held.response_tail.skip(data)
+            else:
+                self._response_tail(held)
 
     def put_message(self, held: Held, *, from_client: bool, is_text: bool, data: bytes) -> None:
         """The same for a message on a WebSocket.
@@ -202,15 +215,40 @@ class Handover:
         held.size = sum(map(len, held.frames))
         self._total += held.size - before
 
-    def _put_tail(self, held: Held, data: bytes) -> None:
-        held.tail.append(data)
-        grown = len(data)
-        while held.tail_bytes + grown - len(held.tail[0]) >= TAIL_BYTES:
-            grown -= len(held.tail.popleft())
-        self._resize(held, tail_bytes=held.tail_bytes + grown)
+    def _request_tail(self, held: Held) -> Tail | None:
+        if held.request_headers is not None and held.id in self._held:
+            held.request_tail = tail_of(held.request_headers)
+            held.request_headers = None  # made once, or never
+            self._catch_up(held, held.request_tail, RequestData)
+        return held.request_tail
 
-    def _resize(self, held: Held, *, tail_bytes: int) -> None:
-        grown, held.tail_bytes = tail_bytes - held.tail_bytes, tail_bytes
+    def _response_tail(self, held: Held) -> Tail | None:
+        if held.response_headers is not None and held.id in self._held:
+            held.response_tail = tail_of(held.response_headers)
+            held.response_headers = None
+            self._catch_up(held, held.response_tail, ResponseData)
+        return held.response_tail
+
+    @staticmethod
+    def _catch_up(held: Held, tail: Tail | None, kind: type[Frame]) -> None:
+        """Have *tail* read what is kept of its body already, if it has to."""
+        if tail is None or not tail.is_decoded:
+            return
+        for index in held.bodies:
+            for frame in FrameDecoder().feed(held.frames[index]):
+                if isinstance(frame, kind) and isinstance(frame, RequestData | ResponseData):
+                    tail.skip(frame.data)
+
+    def _take_tail(self, held: Held, tail: Tail, size: int) -> tuple[int, bytes]:
+        offset, last = tail.take(size)
+        self._resize(held)
+        if not tail.is_decoded:
+            held.dropped -= len(last)
+        return offset, last
+
+    def _resize(self, held: Held) -> None:
+        size = sum(tail.size for tail in (held.request_tail, held.response_tail) if tail)
+        grown, held.tail_bytes = size - held.tail_bytes, size
         held.size += grown
         self._total += grown
 
@@ -220,16 +258,26 @@ class Handover:
         self._with_bodies[held.id] = held
         self._keep(held, encode(frame), now=size > WRITE_AT_ONCE)
 
+    def end_request(self, held: Held, frame: RequestEnded) -> None:
+        """Hand over that the request is complete, and its end, if that is all there is of it."""
+        if (tail := held.request_tail) and tail.size:
+            offset, last = self._take_tail(held, tail, frame.size)
+            if last:
+                end = RequestTail(held.id, now_us(), offset, last, tail.unquoted)
+                self._put_body(held, end, len(last))
+        self.put(held, frame)
+
     def end(self, held: Held, frame: Ended) -> None:
         """Hand over the last frame of an exchange, before its client sees the end."""
-        if held.tail:
-            last = b"".join(held.tail)
-            held.tail.clear()
-            self._resize(held, tail_bytes=0)
-            held.dropped -= len(last)
-            tail = ResponseTail(held.id, now_us(), frame.size - len(last), last)
-            self._put_body(held, tail, len(last))
+        if (tail := held.response_tail) and tail.size:
+            offset, last = self._take_tail(held, tail, frame.size)
+            if last:
+                end = ResponseTail(held.id, now_us(), offset, last, tail.unquoted)
+                self._put_body(held, end, len(last))
             frame = structs.replace(frame, dropped_bytes=held.dropped)
+        if held.request_tail and held.request_tail.size:  # of a request that did not end
+            held.request_tail.drop()
+            self._resize(held)
         if held.dropped and not held.stripped:
             self.drops.cut(held.dropped)
         held.ended = frame
@@ -301,9 +349,9 @@ class Handover:
         held.frames = [frame for index, frame in enumerate(held.frames) if index not in gone]
         held.bodies = []
         held.later = []
-        held.tail.clear()
+        held.request_headers = held.response_headers = None
+        held.request_tail = held.response_tail = None
         held.tail_bytes = 0
-        held.keeps_tail = False
         held.stripped = True
         held.dropped += held.body_bytes
         self.drops.stripped(held.body_bytes)

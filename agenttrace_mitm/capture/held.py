@@ -1,8 +1,7 @@
 """The frames of one exchange, as capture keeps them until the recorder has them safe."""
 
-from collections import deque
-
 from ..frames import Ended
+from .tails import Fields, Tail
 
 
 class Held:
@@ -15,15 +14,18 @@ class Held:
         "ended",
         "frames",
         "id",
-        "keeps_tail",
         "later",
         "messages",
         "request_cut",
+        "request_headers",
+        "request_tail",
+        "response_bytes",
         "response_cut",
+        "response_headers",
+        "response_tail",
         "sent",
         "size",
         "stripped",
-        "tail",
         "tail_bytes",
     )
 
@@ -41,6 +43,10 @@ class Held:
         self.response_cut = False
         self.ended: Ended | None = None
         self.stripped = False  # its bodies had to make room
-        self.keeps_tail = False
-        self.tail: deque[bytes] = deque()  # what came last of a response that was cut
+        # What the bodies are, asked only when one is large; None: their ends are of no use.
+        self.request_headers: Fields | None = None
+        self.response_headers: Fields | None = None
+        self.request_tail: Tail | None = None  # what came last of a body that was cut
+        self.response_tail: Tail | None = None
+        self.response_bytes = 0  # of those kept
         self.tail_bytes = 0

@@ -194,15 +194,19 @@ def _summary(
     ended_s = time.monotonic()
     # Loaded while the last calls are on their way.
     from ..errors import StoreError
+    from ..frames import UNREACHED
     from ..store import queries
-    from .text import bill, plural
+    from .text import bill, plural, printable
 
     _wait_for_rows(daemon, ended_s)
     try:
         found = queries.totals(Path(facts["db"]), began_us - 1_000_000, run=run)
+        failed = queries.reports(Path(facts["db"]), UNREACHED, began_us)
     except StoreError as error:
         click.echo(f"agenttrace-mitm: {error.problem}", err=True)
         return
+    if failed:  # whoever it was: who shares the machine with the program shares its network
+        click.echo(f"agenttrace-mitm: not reached meanwhile: {printable(failed[-1])}", err=True)
     if not found:
         click.echo("agenttrace-mitm: no LLM calls seen", err=True)
         return

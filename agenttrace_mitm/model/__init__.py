@@ -35,7 +35,18 @@ from .conversation import (
     UnknownPart,
 )
 from .events import StoredEvent
-from .exchange import Arrival, Body, Caller, Ending, Exchange, Headers, SocketMessage, TurnKind
+from .exchange import (
+    NOT_KEPT,
+    Arrival,
+    Body,
+    Caller,
+    Ending,
+    Exchange,
+    Headers,
+    SocketMessage,
+    Tail,
+    TurnKind,
+)
 from .json import Json, JsonObject
 from .placement import (
     Placement,
@@ -49,6 +60,7 @@ from .submitted import SubmittedCall
 from .usage import Cost, Unpriced, Usage, UsageSource
 
 __all__ = [
+    "NOT_KEPT",
     "AlertRow",
     "AlertRule",
     "Arrival",
@@ -91,6 +103,7 @@ __all__ = [
     "StoredToolResult",
     "StoredTrace",
     "SubmittedCall",
+    "Tail",
     "TextPart",
     "ToolCallPart",
     "ToolResultPart",

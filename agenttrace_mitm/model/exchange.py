@@ -13,6 +13,9 @@ Ending = Literal["complete", "client_left", "upstream_left", "interrupted"]
 """How an exchange ended: `client_left` and `upstream_left` closed early, `interrupted` was us."""
 
 
+NOT_KEPT = "body bytes were not kept"
+"""How the note ends of an exchange that was longer than what is held of one."""
+
 TurnKind = Literal["", "response", "transcription", "session", "delegation"]
 """What a turn on a WebSocket is; empty for what is none."""
 
@@ -50,17 +53,30 @@ class Headers(msgspec.Struct, frozen=True, dict=True):
         return name.lower() in self._first
 
 
+class Tail(msgspec.Struct, frozen=True):
+    """The end of a body of which the middle is not kept, without its content encoding.
+
+    It begins with byte `offset` of what the body says; in the `unquoted` bytes before that there
+    is no quotation mark.
+    """
+
+    data: bytes
+    offset: int
+    unquoted: int = 0
+
+
 class Body(msgspec.Struct, frozen=True):
     """The bytes of one direction, still content-encoded.
 
-    `size` counts what crossed the wire and exceeds `len(data)` where a bound cut the copy short.
-    `complete` is false when the message did not reach its end.
+    `size` counts what crossed the wire and exceeds `len(data)` where a bound cut the copy short;
+    its end may be kept in `tail`.  `complete` is false when the message did not reach its end.
     """
 
     data: bytes = b""
     size: int = 0
     arrivals: tuple[Arrival, ...] = ()
     complete: bool = True
+    tail: Tail | None = None
 
     @property
     def is_cut(self) -> bool:

@@ -4,13 +4,13 @@ Never raises for what a peer sent.  What cannot be read costs a field and leaves
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from urllib.parse import parse_qsl
 
 from msgspec.structs import replace
 
 from ..model import Arrival, Ask, Exchange, Failure, JsonObject, Kind, Reply, Understood
-from ..wire.encodings import Plain, plain
+from ..wire.encodings import Plain, content_of
 from ..wire.events import Event, EventDecoder
 from ..wire.eventstream import EventStreamDecoder
 from ..wire.jsonarray import JsonArrayDecoder
@@ -135,6 +135,7 @@ _METERS: Mapping[Adapter, Meters] = {one: one for one in ADAPTERS if isinstance(
 
 _SWITCHED = 101
 _DONE = b"[DONE]"
+_AT_ONCE = 1024 * 1024
 _SSE_FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
 _DECODERS: dict[Framing, Callable[[], EventDecoder]] = {
     "sse": SseDecoder,
@@ -177,8 +178,8 @@ def understand(exchange: Exchange) -> Understood:
     """What *exchange* asked and what it was answered."""
     route = route_of(exchange)
     adapter = adapter_of(route)
-    request = plain(exchange.request, exchange.request_headers.get("content-encoding"))
-    response = plain(exchange.response, exchange.response_headers.get("content-encoding"))
+    request = content_of(exchange.request, exchange.request_headers)
+    response = content_of(exchange.response, exchange.response_headers)
     notes = [f"request {note}" for note in request.notes]
     notes += [f"response {note}" for note in response.notes]
 
@@ -255,12 +256,13 @@ def _reply(
 ) -> Reply:
     failed = (exchange.status or 0) >= 400
     # A WebSocket's own exchange has no body; what crossed it is only counted.
-    whole = exchange.status == _SWITCHED or not exchange.response.is_cut
+    whole = exchange.status == _SWITCHED or exchange.response.complete
     if not response.data:
         return _finished(Reply(complete=whole), Failure() if failed else None)
     framing = _framing(exchange, adapter.framing(route, request), response.data, failed=failed)
     if framing and not _is_prose(exchange, adapter, request):
-        return _streamed_reply(adapter, route, framing, response, failed=failed, whole=whole)
+        reply = _streamed_reply(adapter, route, framing, response, failed=failed, whole=whole)
+        return _seen_out(reply, exchange)
     try:
         value = decode(response.data)
     except NotJson:
@@ -328,6 +330,15 @@ def _streamed_reply(
     return _finished(reply, failure_of(body) if failed else failure_in(body))
 
 
+def _seen_out(reply: Reply, exchange: Exchange) -> Reply:
+    """*reply* with an end, where the body had one and only what we kept of it has not."""
+    body = exchange.response
+    if reply.complete or not body.complete or body.size <= len(body.data):
+        return reply
+    reason = "" if reply.finish_reason == "aborted" else reply.finish_reason
+    return replace(reply, complete=True, finish_reason=reason)
+
+
 def _surprises(decoder: EventDecoder, *, broken: bool) -> list[str]:
     """What was wrong with the framing of a stream."""
     notes = decoder.notes if isinstance(decoder, EventStreamDecoder) else []
@@ -348,7 +359,7 @@ def _fold(
     *kinds* gathers the types of the events.
     """
     first_end, broken = 0, False
-    for event in decoder.feed(data):
+    for event in _events(decoder, data):
         value = _event_value(event, stream)
         if value is None:
             broken = True
@@ -362,6 +373,12 @@ def _fold(
         if value and stream.add(event.name, value) and not first_end:
             first_end = event.end
     return first_end, broken
+
+
+def _events(decoder: EventDecoder, data: bytes) -> Iterator[Event]:
+    # Not all at once: the events of a large stream take several times its size.
+    for start in range(0, len(data), _AT_ONCE):
+        yield from decoder.feed(data[start : start + _AT_ONCE])
 
 
 def _event_value(event: Event, stream: ReplyStream) -> JsonObject | None:
@@ -394,17 +411,17 @@ def _arrival(arrivals: Sequence[Arrival], end: int) -> int | None:
 def _unread(
     exchange: Exchange, adapter: Adapter, data: bytes, notes: list[str], *, failed: bool
 ) -> Reply:
-    cut = exchange.response.is_cut
+    cut, whole = exchange.response.is_cut, exchange.response.complete
     if failed:
-        return _finished(Reply(complete=not cut), failure_in_text(data))
+        return _finished(Reply(complete=whole), failure_in_text(data))
     said = exchange.response_headers.get("content-type")
     if cut:
         notes.append("response body: cut")
     if isinstance(adapter, ReadsContent) and ("json" not in said or "jsonl" in said):
-        return replace(adapter.read_content(data, said), complete=not cut)
+        return replace(adapter.read_content(data, said), complete=whole)
     if not cut and ("json" in said or not said):
         notes.append("response body: not JSON")
-    return Reply(complete=not cut)
+    return Reply(complete=whole)
 
 
 def _finished(reply: Reply, failure: Failure | None) -> Reply:

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from ..clock import derived_id
 from ..model import Body, Exchange, Headers, Json, JsonObject
-from ..wire.encodings import plain
+from ..wire.encodings import content_of
 from ..wire.jsonio import NotJson, decode, encode, list_of, object_of, text_of
 from ..wire.sse import SseDecoder
 from .understanding import route_of
@@ -65,8 +65,7 @@ def calls_within(exchange: Exchange) -> tuple[Exchange, ...]:
     path = route_of(exchange).path
     for carrier in _carriers_of(exchange.family):
         if found := carrier.path.search(path):
-            headers = exchange.response_headers
-            data = plain(exchange.response, headers.get("content-encoding")).data
+            data = content_of(exchange.response, exchange.response_headers).data
             held = tuple(carrier.read(data)) if data else ()
             names = _names(held)
             return tuple(

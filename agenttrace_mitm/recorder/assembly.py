@@ -14,16 +14,36 @@ from ..frames import (
     Opened,
     RequestData,
     RequestEnded,
+    RequestTail,
     Responded,
     ResponseData,
     ResponseTail,
 )
-from ..model import Arrival, Body, Caller, Ending, Exchange, Headers, SocketMessage
+from ..model import (
+    NOT_KEPT,
+    Arrival,
+    Body,
+    Caller,
+    Ending,
+    Exchange,
+    Headers,
+    SocketMessage,
+    Tail,
+)
 from ..providers import turns_of
+from ..wire.encodings import content_of
 from .sockets import Socket
 
 type ExchangeFrame = (
-    Opened | RequestData | RequestEnded | Responded | ResponseData | ResponseTail | Message | Ended
+    Opened
+    | RequestData
+    | RequestTail
+    | RequestEnded
+    | Responded
+    | ResponseData
+    | ResponseTail
+    | Message
+    | Ended
 )
 
 _NONE = Headers()
@@ -38,23 +58,23 @@ class _Pieces:
     data: bytearray = field(default_factory=bytearray)
     arrivals: list[Arrival] = field(default_factory=list)
     size: int | None = None
+    tail: Tail | None = None
 
     def add(self, at_us: int, data: bytes) -> None:
         self.data += data
         self.arrivals.append(Arrival(at_us, len(self.data)))
 
-    def add_tail(self, at_us: int, offset: int, data: bytes) -> None:
-        """Go on after a gap, with whole lines on both sides of it."""
-        if offset > len(self.data):
-            del self.data[self.data.rfind(b"\n") + 1 :]
-            data = data[data.find(b"\n") + 1 :]
-            # A blank line: what the gap cut in the middle must not run into what follows.
-            self.data += b"\n"
-        self.add(at_us, data)
+    def add_tail(self, frame: RequestTail | ResponseTail) -> None:
+        self.tail = Tail(frame.data, frame.offset, frame.unquoted)
+        self.arrivals.append(Arrival(frame.at_us, len(self.data)))
 
-    def body(self, complete: bool) -> Body:
+    def body(self, headers: Headers, complete: bool) -> Body:
         size = len(self.data) if self.size is None else self.size
-        return Body(bytes(self.data), size, tuple(self.arrivals), complete)
+        body = Body(bytes(self.data), size, tuple(self.arrivals), complete, self.tail)
+        if self.tail is None or "content-encoding" in headers:
+            return body
+        # At once, so that what was not whole in it takes no memory while the rest is read.
+        return structs.replace(body, data=content_of(body, headers).data or b"", tail=None)
 
 
 @dataclass(slots=True)
@@ -74,6 +94,8 @@ class _Open:
         trailers: Headers = _NONE,
     ) -> Exchange:
         head, answer = self.opened, self.responded
+        asked = Headers(tuple(head.headers))
+        answered = Headers(tuple(answer.headers)) if answer else Headers()
         arrivals = self.response.arrivals
         return Exchange(
             id=head.id,
@@ -83,11 +105,11 @@ class _Open:
             target=head.target,
             started_us=head.at_us,
             ended_us=ended_us,
-            request_headers=Headers(tuple(head.headers)),
-            request=self.request.body(complete=self.request.size is not None),
+            request_headers=asked,
+            request=self.request.body(asked, complete=self.request.size is not None),
             status=answer.status if answer else None,
-            response_headers=Headers(tuple(answer.headers)) if answer else Headers(),
-            response=self.response.body(complete=ending == "complete"),
+            response_headers=answered,
+            response=self.response.body(answered, complete=ending == "complete"),
             first_byte_us=answer.at_us if answer else arrivals[0].at_us if arrivals else None,
             http_version=head.http_version,
             ending=ending,
@@ -128,6 +150,8 @@ class Assembly:
         match frame:
             case RequestData():
                 one.request.add(frame.at_us, frame.data)
+            case RequestTail():
+                one.request.add_tail(frame)
             case RequestEnded():
                 one.request.size = frame.size
             case Responded():
@@ -135,7 +159,7 @@ class Assembly:
             case ResponseData():
                 one.response.add(frame.at_us, frame.data)
             case ResponseTail():
-                one.response.add_tail(frame.at_us, frame.offset, frame.data)
+                one.response.add_tail(frame)
             case Ended():
                 return self._end(frame)
             case Message():
@@ -202,7 +226,7 @@ class Assembly:
         if one.socket:
             one.request.size = one.socket.sent_bytes
             one.response.size = one.socket.received_bytes
-        notes = (f"{frame.dropped_bytes} body bytes were not kept",) if frame.dropped_bytes else ()
+        notes = (f"{frame.dropped_bytes} {NOT_KEPT}",) if frame.dropped_bytes else ()
         if frame.ending != "complete" and _is_whole(one):
             # The connection went after the last byte had come: nothing is missing.
             return one.exchange(frame.at_us, "complete", frame.note, notes)

@@ -107,6 +107,16 @@ def recent_calls(
         return [RecentCall(*row) for row in connection.execute(sql, given)]
 
 
+def reports(database: Path, kind: str, since_us: int) -> list[str]:
+    """The particulars of the recorder's events of *kind* since *since_us*, oldest first."""
+    sql = """
+        select detail from recorder_events where at_us >= :since_us and kind = :kind order by id
+    """
+    with reading(database) as connection:
+        found = connection.execute(sql, {"since_us": since_us, "kind": kind})
+        return [str(detail) for (detail,) in found]
+
+
 def totals(
     database: Path,
     since_us: int = 0,

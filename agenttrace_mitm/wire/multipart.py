@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator
 
 from ..model import Json, JsonObject
+from .boundaries import boundary_of
 
-_BOUNDARY = re.compile(r'boundary=(?:"([^"]+)"|([^\s;]+))', re.IGNORECASE)
 # .NET leaves the quotes out, and puts the content type, which may have a name too, first.
 _PARAMETER = r'content-disposition:[^\r\n]*?[;\s]{}=(?:"(?P<quoted>[^"]*)"|(?P<bare>[^\s;"]+))'
 _NAME = re.compile(_PARAMETER.format("name"), re.IGNORECASE)
@@ -19,10 +19,9 @@ _FILENAME = re.compile(_PARAMETER.format("filename"), re.IGNORECASE)
 
 def files_in(data: bytes, content_type: str) -> Iterator[tuple[int, int, str]]:
     """Where each whole file of the form *data* begins and ends, and its type as sent."""
-    found = _BOUNDARY.search(content_type)
-    if not found or "multipart/form-data" not in content_type:
+    boundary = boundary_of(content_type)
+    if not boundary or "multipart/form-data" not in content_type:
         return
-    boundary = b"--" + (found[1] or found[2]).encode("utf-8", "replace")
     at = data.find(boundary)
     while at >= 0 and not data.startswith(b"--", at + len(boundary)):
         head = at + len(boundary)
@@ -38,10 +37,9 @@ def files_in(data: bytes, content_type: str) -> Iterator[tuple[int, int, str]]:
 
 def form_of(data: bytes, content_type: str) -> JsonObject:
     """The fields of the form *data*; a name that repeats, or ends in `[]`, holds a list."""
-    found = _BOUNDARY.search(content_type)
-    if not found:
+    boundary = boundary_of(content_type)
+    if not boundary:
         return {}
-    boundary = b"--" + (found[1] or found[2]).encode("utf-8", "replace")
     fields: JsonObject = {}
     for piece in _without_begun(data, b"\r\n" + boundary).split(boundary)[1:]:
         if piece.startswith(b"--"):

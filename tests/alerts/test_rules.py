@@ -415,6 +415,8 @@ def test_an_unhealthy_recorder(scene):
     event = "insert into recorder_events (at_us, kind, detail) values (?, ?, 'two calls')"
     scene.db.execute(event, (scene.now_us - 1, "spool_replayed"))
     assert scene.firing() == []
+    scene.db.execute(event, (scene.now_us - 1, "provider_unreachable"))
+    assert scene.firing() == [], "that is no fault of the recorder's"
     scene.db.execute(event, (scene.now_us - 1, "calls_lost"))
     assert scene.firing() == ["calls_lost"]
     assert "two calls" in scene.history[0].message

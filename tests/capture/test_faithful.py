@@ -1,5 +1,7 @@
 """Where mitmproxy alone would change the wire."""
 
+import asyncio
+
 import pytest
 from mitmproxy import version
 
@@ -70,6 +72,105 @@ async def test_interim_responses_pass(tmp_path, pieces):
         await closed(writer)
         seen = await capture.recorder.finished(2)
         assert [s.responded.status for s in seen if s.responded] == [200, 200]
+
+
+ASKS = post(b"{}", Expect="100-continue", X_After="1")
+HEAD_OF_IT = ASKS.removesuffix(b"{}")
+
+
+async def test_the_provider_is_asked_whether_to_go_on(tmp_path):
+    """The client's `Expect` reaches it, and nobody else answers that."""
+    heads, go_on = [], asyncio.Event()
+
+    async def asked(exchange):
+        heads.append(exchange.request.raw_head)
+        await go_on.wait()
+        await exchange.write(b"HTTP/1.1 100 Continue\r\nX-Ours: no\r\n\r\n")
+        assert await exchange.read_body() == b"{}"
+        await exchange.respond()
+
+    async with Upstream(tmp_path, asked) as upstream, Capture(upstream) as capture:
+        reader, writer = await capture.connect()
+        for _ in range(2):
+            go_on.clear()
+            writer.write(HEAD_OF_IT)
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.3):
+                    await reader.read(1)
+            go_on.set()
+            interim = await reader.readuntil(b"\r\n\r\n")
+            assert interim == b"HTTP/1.1 100 Continue\r\nX-Ours: no\r\n\r\n"
+            writer.write(b"{}")
+            assert (await answer(reader))[1] == b"ok"
+        await closed(writer)
+        seen = await capture.recorder.finished(2)
+        assert [one.request for one in seen] == [b"{}", b"{}"]
+        assert [one.responded.status for one in seen] == [200, 200]
+    assert b"Expect: 100-continue\r\nX-After: 1" in heads[0]
+
+
+async def test_a_provider_may_refuse_before_it_got_the_body(tmp_path):
+    """The client sees that, and sends nothing."""
+
+    async def refuses(exchange):
+        await exchange.write(b"HTTP/1.1 417 Expectation Failed\r\nContent-Length: 2\r\n\r\nno")
+
+    async with Upstream(tmp_path, refuses) as upstream, Capture(upstream) as capture:
+        reader, writer = await capture.connect()
+        writer.write(HEAD_OF_IT)
+        head, body = await answer(reader)
+        assert (head[:12], body) == (b"HTTP/1.1 417", b"no")
+        await closed(writer)
+        (seen,) = await capture.recorder.finished()
+        assert (seen.responded.status, seen.request) == (417, b"")
+
+
+@pytest.mark.parametrize(
+    ("said", "passed"),
+    [
+        ("Content-Length: 2\r\nContent-Length: 2", "Content-Length: 2"),
+        ("X-Odd : 1\r\nContent-Length: 2", "X-Odd: 1\r\nContent-Length: 2"),
+        ("Content-Length: 9\r\nTransfer-Encoding: chunked", "Transfer-Encoding: chunked"),
+    ],
+)
+async def test_heads_that_clients_take_pass(tmp_path, said, passed):
+    """As RFC 9112 tells proxies to pass them on, and the connection is still good afterwards."""
+    body = "2\r\nok\r\n0\r\n\r\n" if "chunked" in said else "ok"
+
+    async def odd(exchange):
+        await exchange.read_body()
+        await exchange.write(f"HTTP/1.1 200 OK\r\n{said}\r\n\r\n{body}".encode())
+
+    async with Upstream(tmp_path, odd) as upstream, Capture(upstream) as capture:
+        reader, writer = await capture.connect()
+        expected = f"HTTP/1.1 200 OK\r\n{passed}\r\n\r\n{body}".encode()
+        for _ in range(2):
+            writer.write(post())
+            assert await reader.readexactly(len(expected)) == expected
+        await closed(writer)
+        seen = await capture.recorder.finished(2)
+        assert [one.response for one in seen] == [b"ok", b"ok"]
+
+
+async def test_a_head_that_nobody_can_take_ends_the_connection(tmp_path):
+    """Two lengths: whichever the client took might be the wrong one.  No page of ours instead."""
+
+    async def torn(exchange):
+        await exchange.read_body()
+        await exchange.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok")
+
+    async def unnamed(exchange):
+        await exchange.read_body()
+        await exchange.write(b"HTTP/1.1 200 OK\r\nX Y: 1\r\nContent-Length: 2\r\n\r\nok")
+
+    for number, odd in enumerate((torn, unnamed)):
+        async with Upstream(tmp_path / str(number), odd) as upstream, Capture(upstream) as capture:
+            reader, writer = await capture.connect()
+            writer.write(post())
+            assert await reader.read() == b""
+            await closed(writer)
+            (seen,) = await capture.recorder.finished()
+            assert seen.ended.ending == "upstream_left"
 
 
 async def test_an_upstream_without_tls(tmp_path):

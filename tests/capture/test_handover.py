@@ -1,13 +1,24 @@
 """Frames get to the recorder, or wait within bounds."""
 
 import asyncio
+import gzip
+import random
 
 import pytest
 
 from agenttrace_mitm.capture import handover as handover_module
+from agenttrace_mitm.capture import tails
 from agenttrace_mitm.capture.drops import TELL_EVERY_S, Drops
 from agenttrace_mitm.capture.handover import SETUP_BYTES, Handover
-from agenttrace_mitm.frames import Ended, Note, Opened, RequestEnded, ResponseData, ResponseTail
+from agenttrace_mitm.frames import (
+    Ended,
+    Note,
+    Opened,
+    RequestEnded,
+    RequestTail,
+    ResponseData,
+    ResponseTail,
+)
 from tests.support.proxy import FakeRecorder
 
 
@@ -235,10 +246,10 @@ async def test_messages_of_stored_turns_are_forgotten_and_those_of_the_setup_sta
 
 async def test_the_end_of_a_long_stream_is_kept(path, monkeypatch):
     """Its last events are handed over behind the gap, in bounded memory."""
-    monkeypatch.setattr(handover_module, "TAIL_BYTES", 500)
+    monkeypatch.setattr(tails, "TAIL_BYTES", 500)
     recorder, handover = FakeRecorder(path), Handover(path, exchange_bytes=4000)
     held = handover.open("a", opened("a"))
-    held.keeps_tail = True
+    held.response_headers = {"content-type": "text/event-stream"}
     sent = b""
     for number in range(1000):
         piece = b"data: %04d\n\n" % number * 5
@@ -257,6 +268,60 @@ async def test_the_end_of_a_long_stream_is_kept(path, monkeypatch):
     await until(lambda: handover.kept_bytes == 0)
     await recorder.until(lambda r: r.notes)
     assert [note.kind for note in recorder.notes] == ["content_cut"]
+    await handover.close(1)
+    await recorder.stop()
+
+
+async def test_the_end_of_a_long_request_is_kept(path, monkeypatch):
+    """Beside the end of its answer, both in bounded memory; of one that breaks off nothing."""
+    monkeypatch.setattr(tails, "TAIL_BYTES", 500)
+    recorder, handover = FakeRecorder(path), Handover(path, exchange_bytes=4000)
+    for id_, ends in (("a", True), ("b", False)):
+        held = handover.open(id_, opened(id_))
+        held.request_headers = held.response_headers = {"content-type": "application/json"}
+        for _ in range(100):
+            handover.put_request(held, b"x" * 100)
+        if ends:
+            handover.end_request(held, RequestEnded(id_, 2, 10_000))
+        for _ in range(100):
+            handover.put_response(held, b"y" * 100)
+        assert handover.kept_bytes < 2 * (4000 + 1200 + 10_000)
+        handover.end(held, Ended(id_, 2, "complete", "", 10_000, [], held.dropped))
+    await recorder.start()
+    handover.start()
+    whole, broken = await recorder.finished(2)
+    (asked,), (answered,) = whole.of(RequestTail), whole.of(ResponseTail)
+    assert (asked.offset, asked.data) == (9_500, b"x" * 500)
+    assert asked.offset - asked.unquoted == len(whole.request)
+    assert (answered.offset, answered.data) == (9_500, b"y" * 500)
+    assert not broken.of(RequestTail)
+    assert len(broken.of(ResponseTail)) == 1
+    await until(lambda: handover.kept_bytes == 0)
+    await handover.close(1)
+    await recorder.stop()
+
+
+async def test_the_end_of_a_long_compressed_answer_is_kept_decoded(path, monkeypatch):
+    """It is read from its first byte, though only its beginning is kept."""
+    monkeypatch.setattr(tails, "TAIL_BYTES", 500)
+    monkeypatch.setattr(handover_module, "FOLLOW_BYTES", 1000)
+    recorder, handover = FakeRecorder(path), Handover(path, exchange_bytes=4000)
+    held = handover.open("a", opened("a"))
+    held.response_headers = {"content-type": "application/json", "content-encoding": "gzip"}
+    said = bytes(random.Random(1).choices(b"abcdefgh", k=30_000))
+    coded = gzip.compress(said)
+    for start in range(0, len(coded), 100):
+        handover.put_response(held, coded[start : start + 100])
+    handover.end(held, Ended("a", 2, "complete", "", len(coded), [], held.dropped))
+    await recorder.start()
+    handover.start()
+    (seen,) = await recorder.finished()
+    (tail,) = seen.of(ResponseTail)
+    assert coded.startswith(seen.response)
+    assert len(tail.data) >= 500
+    assert said[tail.offset :] == tail.data
+    assert seen.ended.dropped_bytes == len(coded) - len(seen.response)
+    await until(lambda: handover.kept_bytes == 0)
     await handover.close(1)
     await recorder.stop()
 

@@ -74,6 +74,19 @@ def test_a_second_start_says_who_runs(user, started):
     assert f"already running (pid {started.pid}" in done.stderr
 
 
+def test_run_says_what_could_not_be_reached(user):
+    """The program failed for want of its provider: there is no call that could tell."""
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        there = {"api.openai.com": f"https://127.0.0.1:{nobody.getsockname()[1]}"}
+        user.environ["AGENTTRACE_UPSTREAM_MAP"] = json.dumps(there)
+        done = user.types("run", "--", *PYTHON)
+    assert done.returncode == 1
+    said = done.stderr[done.stderr.rindex("agenttrace-mitm: not reached meanwhile: ") :]
+    assert "api.openai.com: " in said
+    assert said.endswith("agenttrace-mitm: no LLM calls seen\n")
+
+
 def test_run_records_and_everything_tells_of_it(user, started):
     done = user.types("run", "--agent", "tester", "--tag", "branch=main", "--", *PYTHON)
     assert (done.returncode, done.stdout) == (0, "200\n"), done.stderr

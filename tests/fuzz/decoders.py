@@ -8,7 +8,7 @@ from typing import Any
 from agenttrace_mitm import wire
 
 # They give bytes, not events, and are tested for themselves.
-_OTHERS = ("encodings",)
+_OTHERS = ("decoders",)
 
 
 def stream_decoders() -> list[Any]:

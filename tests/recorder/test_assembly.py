@@ -1,15 +1,22 @@
 """Exchanges from frames, in any order and however they end."""
 
+import gzip
+
+from msgspec import structs
+
 from agenttrace_mitm.frames import (
     Ended,
     Opened,
     RequestData,
     RequestEnded,
+    RequestTail,
     Responded,
     ResponseData,
     ResponseTail,
 )
+from agenttrace_mitm.model import Tail
 from agenttrace_mitm.recorder.assembly import LOST, Assembly
+from agenttrace_mitm.wire.encodings import content_of
 from agenttrace_mitm.wire.sse import SseDecoder
 
 
@@ -139,14 +146,47 @@ def test_after_a_gap_a_stream_goes_on_with_whole_events() -> None:
 def test_a_tail_without_a_gap_is_more_of_the_same() -> None:
     """The stream was only a little longer than what is kept."""
     assembly = Assembly()
+    stream = [("content-type", "text/event-stream")]
     for frame in (
-        _opened(), Responded("a", 20, 200, []), ResponseData("a", 21, b"data: 1"),
+        _opened(), Responded("a", 20, 200, stream), ResponseData("a", 21, b"data: 1"),
         ResponseTail("a", 80, 7, b"2\n\n"),
     ):  # fmt: skip
         assembly.add(frame)
     exchange = assembly.add(_ended(size=10))
     assert exchange
     assert exchange.response.data == b"data: 12\n\n"
+
+
+def test_the_end_of_a_request_is_kept_with_its_beginning() -> None:
+    """A model that is named behind the messages is known."""
+    assembly = Assembly()
+    json = [("content-type", "application/json")]
+    for frame in (
+        structs.replace(_opened(), headers=json), RequestData("a", 11, b'{"messages": ["x'),
+        RequestTail("a", 12, 500, b'x"], "model": "m"}', 484), RequestEnded("a", 12, 518),
+    ):  # fmt: skip
+        assembly.add(frame)
+    exchange = assembly.add(_ended(dropped=484))
+    assert exchange
+    assert exchange.request.data == b'{"messages": [null], "model": "m"}'
+    assert exchange.request.is_cut
+
+
+def test_the_end_of_a_compressed_body_stays_beside_its_beginning() -> None:
+    """It is decoded already; both are put together where the beginning is."""
+    assembly = Assembly()
+    kind = [("content-type", "application/json"), ("content-encoding", "gzip")]
+    coded = gzip.compress(b'{"id": 1, "a": ["' + bytes(range(97, 123)) * 99)
+    for frame in (
+        _opened(), Responded("a", 20, 200, kind), ResponseData("a", 21, coded[:-9]),
+        ResponseTail("a", 80, 9_000, b'x"], "usage": 7}', 9_000),
+    ):  # fmt: skip
+        assembly.add(frame)
+    exchange = assembly.add(_ended(size=1_000))
+    assert exchange
+    assert exchange.response.tail == Tail(b'x"], "usage": 7}', 9_000, 9_000)
+    said = content_of(exchange.response, exchange.response_headers)
+    assert (said.data, said.notes) == (b'{"id": 1, "a": [null], "usage": 7}', ())
 
 
 def test_a_caller_that_was_found_out_later() -> None:

@@ -6,6 +6,9 @@ from .. import words
 from ..moments import MINUTE_US
 from ..rule_type import At, Params, Question, Row, RuleType, Verdict
 
+_NOT_OURS = ("provider_unreachable",)
+"""Reports of what is not the recorder's fault, nor loses anything."""
+
 
 class RecorderUnhealthy(Params):
     """Its settings."""
@@ -27,7 +30,7 @@ def ask(p: RecorderUnhealthy, at: At) -> Question:
 def judge(row: Row, p: RecorderUnhealthy, at: At) -> Verdict:
     """What it was, in the recorder's words."""
     told = f"{words.count(row['reports'], 'report')}: {row['detail']}"
-    return Verdict(row["subject"] not in p.ignore, told, row["reports"])
+    return Verdict(row["subject"] not in (*_NOT_OURS, *p.ignore), told, row["reports"])
 
 
 RULE = RuleType(

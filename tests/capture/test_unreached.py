@@ -1,0 +1,70 @@
+"""A provider that cannot be reached leaves a line, though there is no call."""
+
+import asyncio
+import contextlib
+import socket
+
+from agenttrace_mitm.capture.unreached import TELL_EVERY_S, Unreached
+from agenttrace_mitm.frames import UNREACHED
+from tests.support.fake_upstream import Upstream
+from tests.support.proxy import Capture
+
+
+def closed_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+async def tried(capture, host="api.openai.com"):
+    """What a client that asks for a tunnel to *host* is answered."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", capture.port)
+    writer.write(f"CONNECT {host}:443 HTTP/1.1\r\nHost: {host}:443\r\n\r\n".encode())
+    head = await reader.readuntil(b"\r\n\r\n")
+    writer.close()
+    return head
+
+
+async def test_a_refused_connection_is_told_once(tmp_path):
+    """With host, reason and client; its repeats are counted, and other hosts are nobody's."""
+    nowhere = f"127.0.0.1:{closed_port()}"
+    there = dict.fromkeys(("api.openai.com", "api.mistral.ai", "example.com"), nowhere)
+    async with Capture(upstream_map=there) as capture:
+        for host in ("api.openai.com", "api.openai.com", "example.com", "api.mistral.ai"):
+            assert b" 502 " in await tried(capture, host)
+        await capture.recorder.until(lambda r: len(r.notes) >= 2)
+        first, second = capture.recorder.notes
+        assert {first.kind, second.kind} == {UNREACHED}
+        assert first.detail.startswith("api.openai.com: ")
+        assert "refused" in first.detail or "Connect call failed" in first.detail
+        assert "127.0.0.1" in first.detail
+        assert second.detail.startswith("api.mistral.ai: ")
+
+
+async def test_a_server_that_is_not_who_it_should_be_is_told(tmp_path):
+    """Its certificate is of an authority that nobody here trusts."""
+    async with (
+        Upstream(tmp_path / "a") as upstream,
+        Upstream(tmp_path / "b") as other,
+        Capture(upstream, upstream_ca=str(other.ca), may_complain=True) as capture,
+    ):
+        with contextlib.suppress(OSError, EOFError):
+            await capture.connect()
+        await capture.recorder.until(lambda r: r.notes)
+        told = capture.recorder.notes[0]
+        assert told.kind == UNREACHED
+        assert told.detail.startswith("api.openai.com: ")
+        assert "ertificate" in told.detail
+
+
+def test_repeats_are_counted_until_the_next_line():
+    now = [0.0]
+    unreached = Unreached(lambda: now[0])
+    assert unreached.failed("h", "refused", "me").detail == "h: refused (me)"
+    assert unreached.failed("h", "refused", "me") is None
+    assert unreached.failed("h", "no such name", "me")
+    now[0] += TELL_EVERY_S
+    told = unreached.failed("h", "refused", "you")
+    assert told.detail == "h: refused (you, and 1 more since the last line)"
+    for number in range(1000):
+        assert unreached.failed(f"h{number}", "refused", "me")
