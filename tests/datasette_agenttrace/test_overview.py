@@ -9,7 +9,7 @@ import pytest
 from agenttrace_mitm import health
 from agenttrace_mitm.store import tokens
 from datasette_agenttrace import figures, live
-from datasette_agenttrace.asking import DAY_US
+from datasette_agenttrace.asking import DAY_US, asked_of
 from datasette_agenttrace.overview.queries import spent
 from tests.datasette_agenttrace.scene import CALLS, NOON, TODAY, Page, call, fill
 from tests.support import sample_db
@@ -38,20 +38,45 @@ async def test_figures_agree_with_plain_sql(database, headers, serve):
     assert sum(agent["cost_nano_usd"] for agent in said["agents"]) == totals["cost_nano_usd"]
 
 
+@pytest.mark.parametrize(
+    "filters", ["agent=a", "model=m2", "provider=mistral", "agent=a&model=m2", "agent=nobody"]
+)
+async def test_spend_windows_know_the_filters(database, headers, serve, filters):
+    """Each says what Costs says of the same days and calls."""
+    agents, models, providers = ("a", "b", None), ("m1", "m2"), ("openai", "mistral")
+    fill(
+        database,
+        *(
+            call(
+                n, agent_id=agents[n % 3], model=models[n % 2], provider=providers[n // 7 % 2],
+                started_us=NOON - n * 7 * DAY_US // 48 - 1, cost_nano_usd=1 << n % 30,
+            )
+            for n in range(150)
+        ),
+    )  # fmt: skip
+    client = serve(database).client
+    said = (await client.get(f"{HOME}/overview.json?{filters}", headers=headers)).json()
+    for window, range_ in zip(said["windows"], ("today", "7d", "30d"), strict=True):
+        address = f"/-/agenttrace/costs.json?range={range_}&{filters}"
+        costs = (await client.get(address, headers=headers)).json()
+        assert window["cost_nano_usd"] == costs["totals"]["cost_nano_usd"], range_
+    assert (said["windows"][2]["cost_nano_usd"] > 0) is (filters != "agent=nobody")
+
+
 def test_spend_knows_the_last_minutes(database):
     """Whole days and hours are read from rollups, the rest from calls; nothing twice."""
     fill(
         database,
         *(call(n, started_us=NOON - n * DAY_US // 96, cost_nano_usd=1) for n in range(200)),
     )
-    db = sqlite3.connect(database)
+    db, everybody = sqlite3.connect(database), asked_of({}, TODAY)
     for until in (NOON, NOON - 1, NOON + 17 * 60_000_000, NOON - 3 * DAY_US // 97):
         since = (TODAY - 1) * DAY_US
         expected = db.execute(
             "select count(*) from llm_calls where started_us >= ? and started_us < ?",
             (since, until),
         ).fetchone()[0]
-        assert spent(db, since, until) == expected
+        assert spent(db, everybody, since, until) == expected
 
 
 async def test_spend_that_nobody_knows_is_not_nothing(database, headers, serve):
