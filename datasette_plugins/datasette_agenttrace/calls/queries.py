@@ -13,7 +13,19 @@ from typing import Any
 
 from agenttrace_mitm.model.call import Outcome
 
-from ..asking import FILTERS, NAMED, Asked, Choices, Value, asked_of, choices, clauses, rows_of
+from ..asking import (
+    FILTERS,
+    NAMED,
+    Asked,
+    Choices,
+    Value,
+    asked_of,
+    choice_of,
+    choices,
+    clauses,
+    rows_of,
+    with_notes,
+)
 from .beginnings import are_many, newest
 from .snippets import Snippet, snippets
 from .spelling import spelled
@@ -143,16 +155,18 @@ class Calls(Value):
 def calls_asked(arguments: Mapping[str, str], today: int) -> CallsAsked:
     """What a query string asks for."""
     common = asked_of(arguments, today).model_dump(exclude={"first_date", "last_date"})
-    outcome = arguments.get("outcome", "").strip()
+    outcome, no_outcome = choice_of(arguments, "outcome", OUTCOME_LABELS)
+    kind, no_kind = choice_of(arguments, "kind", ("all",))
+    sort, no_order = choice_of(arguments, "sort", ORDERS)
     before = arguments.get("before", "")
     return CallsAsked(
-        **common,
-        outcome=outcome if outcome in OUTCOME_LABELS else "",
+        **with_notes(common, no_outcome, no_kind, no_order),
+        outcome=outcome,
         session=arguments.get("session", "").strip(),
         tool=arguments.get("tool", "").strip(),
-        kind="all" if arguments.get("kind") == "all" else "",
+        kind=kind,
         q=arguments.get("q", "").replace("\0", "").strip(),
-        sort=sort if (sort := arguments.get("sort", "")) in ORDERS else "",
+        sort=sort,
         before=before if re.fullmatch(r"\d{1,18}\.[^.]{1,80}", before, re.ASCII) else "",
     )
 
