@@ -27,7 +27,8 @@ def test_settings_are_said_in_words():
         ({"threshold_ms": 1250.5}, "slower than 1.2505 s"),
         ({"threshold_ms": 80}, "slower than 80 ms"),
         ({"limit_usd": 5, "warn_percent": 0}, "$5 or more, no warning before"),
-        ({"threshold_percent": 5, "headroom_percent": 0}, "5% or more, whatever is left of a limit"),
+        ({"headroom_percent": 0}, "whatever is left of a limit"),
+        ({"headroom_percent": 5}, "or 5% or less of a limit left"),
     ],
 )  # fmt: skip
 def test_thresholds_keep_their_digits(params, words):
