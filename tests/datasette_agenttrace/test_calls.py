@@ -69,6 +69,7 @@ async def test_no_page_passes_over_all_calls(database):
         {"outcome": "tool_failed", "tool": "t"}, {"sort": "slowest", "before": "5.x"},
         *({"sort": "dearest", name: "x"} for name in ("agent", "provider", "model", "session")),
         {"sort": "slowest", "outcome": "failed"}, {"q": "word", "sort": "dearest"},
+        {"q": "call-00001"}, {"q": "nothing-0001"},
     ]  # fmt: skip
     store(database, Record(call=call(1), messages=(words("user", "a word"),)))
     seen = []
