@@ -8,7 +8,7 @@ import pytest
 
 from agenttrace_mitm import health
 from agenttrace_mitm.store import tokens
-from datasette_agenttrace import figures, live
+from datasette_agenttrace import figures, live, sums
 from datasette_agenttrace.asking import DAY_US, asked_of
 from datasette_agenttrace.overview.queries import spent
 from tests.datasette_agenttrace.scene import CALLS, NOON, TODAY, Page, call, fill
@@ -133,6 +133,43 @@ async def test_a_time_without_calls_is_said_to_have_none(database, headers, serv
     nobody = (await served.client.get(f"{HOME}?agent=nobody", headers=headers)).text
     assert "No calls in this time for this filter" in nobody
     assert "<thead" in (await served.client.get(HOME, headers=headers)).text
+
+
+@pytest.mark.parametrize("path", ["", "/costs", "/agents", "/agents?agent=a", "/latency"])
+async def test_percentiles_say_of_which_calls_they_are_and_how_right(
+    database, headers, serve, monkeypatch, path
+):
+    """Failed calls took time too; of many calls, figures are those of histograms."""
+    fill(database, call(1, agent_id="a"), call(2, agent_id="a", outcome="error"))
+    client = serve(database).client
+    words = "Medians and percentiles are of whole calls that ended, failed ones too"
+    page = (await client.get(f"{HOME}{path}", headers=headers)).text
+    assert f"{words}." in page
+    assert ">about</small>" not in page
+    monkeypatch.setattr(sums, "EXACT_CALLS", 1)
+    page = (await client.get(f"{HOME}{path}", headers=headers)).text
+    assert f"{words}, and right to 2.5 %" in page
+    tiles = page.count(">about</small>")
+    assert tiles == (0 if path == "/agents" else 2), "the list of agents has no tiles"
+
+
+async def test_the_header_takes_time_and_filters_along(database, headers, serve):
+    """Not to the page itself, which its link shows whole, nor an agent to the list of agents."""
+    fill(database, *CALLS)
+    client = serve(database).client
+    page = (await client.get(f"{HOME}?range=today&agent=a&outcome=ok", headers=headers)).text
+    nav = page[page.index("at-nav") : page.index("</nav>")]
+    taken = "range=today&amp;agent=a"
+    for name in ("costs", "sessions", "traces", "calls", "latency"):
+        assert f'href="{HOME}/{name}?{taken}"' in nav, name
+    assert f'href="{HOME}"' in nav
+    assert f'href="{HOME}/agents?range=today"' in nav
+    assert f'href="{HOME}/alerts"' in nav
+    for path in ("/calls/call-1?range=today", "/alerts?range=today"):
+        page = (await client.get(f"{HOME}{path}", headers=headers)).text
+        assert "range=today" not in page[page.index("at-nav") : page.index("</nav>")]
+    hostile = (await client.get(f"{HOME}?model=%22%3E%3Cb%3E", headers=headers)).text
+    assert '"><b>' not in hostile
 
 
 async def test_unpriced_agents_and_models_are_not_free(database, headers, serve):
