@@ -77,7 +77,7 @@ async def test_the_two_calls_are_told_apart(database, get):
     assert [
         (word, number, id_)
         for word, number, id_ in re.findall(
-            r'<th scope="col">(\w+), attempt (\d): <a href="[^"]+/(call-\d+)">', page
+            r'<th scope="col">(\w+), attempt (\d): <a href="[^"]+/(call-\d+)"', page
         )
     ] == [("Before", "1", "call-009"), ("After", "2", "call-007")]
     other = (await get(f"{CALLS}/call-007/changes?since=+call-003+")).text

@@ -148,7 +148,7 @@ async def test_percentiles_say_of_which_calls_they_are_and_how_right(
     assert ">about</small>" not in page
     monkeypatch.setattr(sums, "EXACT_CALLS", 1)
     page = (await client.get(f"{HOME}{path}", headers=headers)).text
-    assert f"{words}, and right to 2.5 %" in page
+    assert f"{words}; of more than 1,000 calls, as here, they are right to 2.5 %" in page
     tiles = page.count(">about</small>")
     assert tiles == (0 if path == "/agents" else 2), "the list of agents has no tiles"
 
