@@ -8,6 +8,9 @@ import os
 import time
 import uuid
 
+NAME_FROM = 15
+"""The first character of an id, counted from 1, that is not of its moment."""
+
 
 def now_us() -> int:
     """The wall clock, in microseconds since the epoch, UTC."""
@@ -23,6 +26,11 @@ def derived_id(at_us: int, name: str) -> str:
     """The UUIDv7 of the moment *at_us* that *name* always gets."""
     tail = int.from_bytes(hashlib.sha256(name.encode()).digest()[:10], "big")
     return _id(at_us, tail)
+
+
+def name_in(id_: str) -> str:
+    """What a derived id has of its name: the same at every moment."""
+    return id_[NAME_FROM - 1 :]
 
 
 def _id(at_us: int, tail: int) -> str:

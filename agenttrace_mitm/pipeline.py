@@ -35,7 +35,7 @@ from .privacy import CLEAN, Redactor, keep, scattered
 from .scheduling import give_way
 from .store import Answers
 from .stored import stored_message, stored_prompt, stored_tool_calls, without_secrets
-from .told import outcome, told_by
+from .told import is_reserved, outcome, told_by
 from .traces import Fingerprinter, Known, Placed
 from .traces.attempts import Attempt, Attempts
 from .traces.identity import Identities, trace_context
@@ -375,6 +375,8 @@ def _billing(
     # OAuth logins of coding agents ride on a subscription; API keys are metered.
     if "oauth-" in exchange.request_headers.get("anthropic-beta"):
         return "subscription"
+    if is_reserved(understood.reply.service_tier):
+        return "subscription"
     if exchange.provider == "copilot" or exchange.host in _SUBSCRIPTIONS:
         return "subscription"
     return "metered"
@@ -435,7 +437,7 @@ def _values(
         trace.name if trace else None,
         [message.placed.content for message in talk.added],
         [answer.result.content for answer in talk.place.answers],
-        [prompt.system, prompt.tools] if prompt else None,
+        {"system": prompt.system, "tools": prompt.tools} if prompt else None,
         exchange.request_headers.pairs,
         exchange.response_headers.pairs,
     ]

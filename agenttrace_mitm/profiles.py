@@ -49,6 +49,8 @@ PROFILES: Mapping[str, Mapping[str, str]] = {
         "api.business.githubcopilot.com",
         "api.enterprise.githubcopilot.com",
     ),
+    # A host apart, with keys of its own, for editors.
+    "codestral": _of("mistral", "codestral.mistral.ai"),
     # Clouds.
     "azure": _of(
         "azure", "*.openai.azure.com", "*.services.ai.azure.com", "*.cognitiveservices.azure.com"

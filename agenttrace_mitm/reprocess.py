@@ -35,7 +35,7 @@ from .privacy import Redactor, keep
 from .store.healing import Again
 from .store.revise import StoredWire, revise
 from .stored import stored_message, stored_tool_calls, tool_without_secrets
-from .told import told_by
+from .told import is_reserved, told_by
 from .traces import Fingerprinter, Placed
 from .traces.placing import anchor, tool_span_id
 from .traces.spoken import said
@@ -126,7 +126,10 @@ def _call(call: LlmCall, wire: StoredWire, exchange: Exchange, understood: Under
         kept -= {"kind"}  # a retrieve that was the first to show what its answer took
     told = Redactor().json({name: value for name, value in told.items() if name in kept})
     again = call.model_copy(update=told | {"notes": _notes(call, understood)})
-    return priced(again, reported_in(call) or understood.reply.cost_nano_usd)
+    if is_reserved(again.service_tier) and again.billing == "metered":
+        again = again.model_copy(update={"billing": "subscription"})
+    reported = understood.reply.cost_nano_usd
+    return priced(again, reported_in(call) if reported is None else reported)
 
 
 def _hidden(call: LlmCall, wire: StoredWire, understood: Understood) -> frozenset[str]:

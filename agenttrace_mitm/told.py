@@ -42,6 +42,11 @@ def told_by(exchange: Exchange, understood: Understood) -> dict[str, Json]:
     }
 
 
+def is_reserved(service_tier: str | None) -> bool:
+    """True for capacity that was paid for in advance: its calls are not billed by the token."""
+    return service_tier == "PROVISIONED_THROUGHPUT"
+
+
 def outcome(exchange: Exchange, reply: Reply) -> Outcome:
     """How the call ended: an error the provider reported comes before the way it was cut."""
     if reply.failure or (exchange.status is not None and exchange.status >= 400):

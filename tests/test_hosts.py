@@ -68,6 +68,7 @@ def test_the_authority_vouches_for_these_names_alone():
         ("vertex", "europe-west4-aiplatform.googleapis.com", "vertex"),
         ("bedrock", "bedrock-runtime.eu-central-1.amazonaws.com", "bedrock"),
         ("bedrock", "s3.eu-central-1.amazonaws.com", None),
+        ("codestral", "codestral.mistral.ai", "mistral"),
         ("openrouter", "openrouter.ai", "openrouter"),
         ("ollama", "localhost:11434", "ollama"),
         ("ollama", "localhost:8000", None),

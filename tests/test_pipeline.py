@@ -80,6 +80,38 @@ def test_outcomes(values: dict[str, Any], expected: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("traffic", "billing", "note"),
+    [
+        ("ON_DEMAND", "metered", None),
+        ("ON_DEMAND_FLEX", "metered", ["tier_by_rule:flex"]),
+        (
+            "PROVISIONED_THROUGHPUT",
+            "subscription",
+            ["tier_at_standard_price:provisioned_throughput"],
+        ),
+    ],
+)
+def test_what_capacity_paid_in_advance_served_is_not_spend(
+    traffic: str, billing: str, note: list[str] | None
+) -> None:
+    """It has a list price, as a call on a subscription has."""
+    usage = {"promptTokenCount": 1000, "totalTokenCount": 1000, "trafficType": traffic}
+    said = json.dumps({"candidates": [], "usageMetadata": usage}).encode()
+    served = _exchange(
+        [said],
+        provider="vertex",
+        host="aiplatform.googleapis.com",
+        target="/v1/projects/p/locations/global/publishers/google/models/"
+        "gemini-2.5-flash:generateContent",
+        request=Body.of(b'{"contents": []}', NOON_US),
+        response_headers=Headers((("content-type", "application/json"),)),
+    )
+    call = _pipeline().record(served).call
+    assert (call.service_tier, call.billing, call.notes) == (traffic, billing, note)
+    assert call.cost_nano_usd == (150_000 if "FLEX" in traffic else 300_000)
+
+
+@pytest.mark.parametrize(
     ("ending", "expected"), [("client_left", "cancelled"), ("upstream_left", "interrupted")]
 )
 def test_a_stream_cut_short_says_who_left(ending: str, expected: str) -> None:

@@ -109,6 +109,15 @@ def test_a_withheld_request_leaves_the_model_alone(database):
     assert healed.tokens_in == 9
 
 
+def test_a_price_that_is_told_again_wins_over_the_one_that_was_read_before(database):
+    """The fee alone was taken for the price, once."""
+    usage = ANSWER["usage"] | {"cost": 0.000006, "is_byok": True}
+    usage["cost_details"] = {"upstream_inference_cost": 0.000123}
+    one = keep(database, priced(call(), reported_nano_usd=6_000), ANSWER | {"usage": usage})
+    again(database)
+    assert read(database, one.id).cost_nano_usd == 129_000
+
+
 def test_what_was_counted_elsewhere_stays_uncounted(database):
     one = keep(database, call(duplicate_of="x"))
     again(database)

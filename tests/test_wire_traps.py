@@ -8,7 +8,6 @@ import base64
 import hashlib
 import json
 import tracemalloc
-import zlib
 
 import brotli
 import pytest
@@ -21,7 +20,7 @@ from agenttrace_mitm.providers import understand
 from agenttrace_mitm.wire.sse import SseDecoder
 from tests.e2e import wire
 from tests.providers import test_gemini_grpc as gemini_grpc
-from tests.providers.exchanges import sse, told
+from tests.providers.exchanges import frame, sse, told
 from tests.support.dialects import AT_US, TWINS, exchange
 from tests.support.recording import Recording
 
@@ -474,20 +473,6 @@ def test_a_client_that_leaves_in_the_middle_has_used_tokens():
 
 
 # --- Bedrock -----------------------------------------------------------------------------------
-
-
-def frame(name, value, *, broken=False):
-    """An AWS event-stream frame; a *broken* one has a wrong checksum."""
-    pairs = ((":event-type", name), (":message-type", "event"))
-    headers = b"".join(
-        bytes((len(key),)) + key.encode() + b"\x07" + len(text).to_bytes(2, "big") + text.encode()
-        for key, text in pairs
-    )
-    payload = json.dumps(value).encode()
-    total = 12 + len(headers) + len(payload) + 4
-    prelude = total.to_bytes(4, "big") + len(headers).to_bytes(4, "big")
-    data = prelude + zlib.crc32(prelude).to_bytes(4, "big") + headers + payload
-    return data + (zlib.crc32(data) ^ broken).to_bytes(4, "big")
 
 
 def test_a_damaged_event_stream_is_read_as_far_as_it_goes():

@@ -4,7 +4,8 @@ Comes in: a rule and a way to ask the database.  Goes out: one finding for each 
 not, with the evidence for those that fire.
 """
 
-from collections.abc import Callable, Mapping
+import difflib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,8 +36,8 @@ def type_of(rule: AlertRule) -> RuleType[Any]:
     """The rule's type.  Raises `SettingsError` for one that this version does not have."""
     found = BY_NAME.get(rule.type)
     if found is None:
-        known = ", ".join(BY_NAME)
-        raise SettingsError(f"{rule.type!r} is not a rule type", f"Types: {known}")
+        told = f"Types: {', '.join(BY_NAME)}"
+        raise SettingsError(f"{rule.type!r} is not a rule type", _meant(rule.type, BY_NAME) + told)
     return found
 
 
@@ -46,13 +47,29 @@ def params_of(rule: AlertRule) -> Params:
     try:
         params: Params = rule_type.params.model_validate(rule.params or {})
     except ValidationError as error:
+        known = list(rule_type.params.model_fields)
+        told = f"Settings of {rule.type}: {', '.join(known)}"
+        # First what there is not: another name may be what is missing.
+        for each in error.errors():
+            if each["type"] == "extra_forbidden":
+                unknown = str(each["loc"][0])
+                raise SettingsError(
+                    f"Rules of type {rule.type} have no setting {unknown!r}",
+                    _meant(unknown, known) + told,
+                ) from None
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"])) or "params"
         raise SettingsError(
             f"{name} of rule {rule.name!r} is wrong: {first['msg']}",
-            f"Settings of {rule.type}: {', '.join(rule_type.params.model_fields)}",
+            told,
         ) from None
     return params
+
+
+def _meant(name: str, known: Iterable[str]) -> str:
+    """A question about the *known* name that is most like *name*; empty where none is."""
+    found = difflib.get_close_matches(name, list(known), n=1)
+    return f"Did you mean {found[0]}? " if found else ""
 
 
 def find(rule: AlertRule, ask: Ask, at: At) -> list[Finding]:

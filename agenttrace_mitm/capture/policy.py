@@ -7,38 +7,23 @@ in a body can be recognised.  What goes upstream is never changed here.
 import base64
 import binascii
 import hashlib
-from functools import lru_cache
+from collections.abc import Iterator
 from urllib.parse import unquote_plus
+
+from ..secret_names import is_credential_header, is_credential_parameter
 
 REDACTED = "REDACTED"
 SHORTEST_DIGEST = 8  # shorter values would be found everywhere
 
-EXACT = frozenset(
-    (
-        "authorization",
-        "proxy-authorization",
-        "x-api-key",
-        "api-key",
-        "x-goog-api-key",
-        "cookie",
-        "set-cookie",
-    )
-)
-ENDINGS = ("-key", "-token")
-PARTS = ("secret", "password", "authorization")
-# They end like a key and are none: one repeats a request safely, one is a handshake's nonce.
-NOT_SECRET = frozenset(("idempotency-key", "x-idempotency-key", "sec-websocket-key"))
-QUERY = frozenset(("key", "api_key", "access_token", "token"))
+SUBPROTOCOLS = "sec-websocket-protocol"
+"""Browsers cannot send headers with a WebSocket, so keys go in its list of protocols."""
 
 type Digest = tuple[int, str]
 
 
-@lru_cache(maxsize=1024)
 def is_credential(name: str) -> bool:
-    """Whether the field *name* (lower case) carries a credential."""
-    if name in NOT_SECRET:
-        return False
-    return name in EXACT or name.endswith(ENDINGS) or any(part in name for part in PARTS)
+    """Whether the header field *name* (lower case) carries a credential."""
+    return name == SUBPROTOCOLS or is_credential_header(name)
 
 
 def digests(name: str, value: str) -> list[Digest]:
@@ -59,7 +44,7 @@ def without_secrets(target: str) -> tuple[str, list[Digest]]:
     pieces = []
     for piece in query.split("&"):
         name, equals, value = piece.partition("=")
-        if equals and unquote_plus(name).lower() in QUERY:
+        if equals and is_credential_parameter(unquote_plus(name)):
             found += digests("query", unquote_plus(value))
             piece = f"{name}={REDACTED}"  # noqa: PLW2901 - the piece, made harmless
         pieces.append(piece)
@@ -85,4 +70,18 @@ def _secrets(name: str, value: str) -> list[str]:
         return [token.strip() or value.strip(), basic(value.strip())[1]]
     if name == "cookie":
         return [part.partition("=")[2].strip() for part in value.split(";")]
+    if name == SUBPROTOCOLS:
+        return list(_in_subprotocols(value))
     return [value.strip()]
+
+
+def _in_subprotocols(value: str) -> Iterator[str]:
+    """The keys in a list such as `realtime, openai-insecure-api-key.KEY` or `token, KEY`."""
+    before = ""
+    for part in (one.strip() for one in value.split(",")):
+        name, dot, key = part.partition(".")
+        if dot and name.lower().endswith(("key", "token", "bearer", "authorization")):
+            yield key
+        elif before in ("authorization", "bearer", "token"):
+            yield part
+        before = part.lower()

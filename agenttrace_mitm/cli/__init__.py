@@ -4,6 +4,10 @@ Commands import their work when they run, so that `--help` answers at once.  Our
 become one sentence and a remedy on stderr, exit code 1.
 """
 
+import contextlib
+import errno
+import sys
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
@@ -11,6 +15,7 @@ import click
 
 from .. import __version__
 from ..errors import AgentTraceError
+from .typed import say
 
 # Each names a module here; its `command` is the command of that name.
 COMMANDS = (
@@ -46,6 +51,9 @@ COMMANDS = (
 )
 
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
 class Commands(click.Group):
     """The group: commands in the order of use, errors as sentences."""
 
@@ -61,15 +69,32 @@ class Commands(click.Group):
         command: click.Command = import_module(f".{module}", __name__).command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Ask what was meant by a command that there is not: click knows only what is loaded."""
+        name = args[0]
+        known = name in COMMANDS or name.startswith("-") or ctx.resilient_parsing
+        if not known and (meant := get_close_matches(name, COMMANDS)):
+            ctx.fail(f"No such command {name!r}.  Did you mean: {', '.join(meant)}?")
+        return super().resolve_command(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; say what went wrong in one sentence and what to do about it."""
         try:
             return super().invoke(ctx)
         except AgentTraceError as error:
-            click.echo(f"agenttrace-mitm: {error.problem}.", err=True)
+            say(f"agenttrace-mitm: {error.problem}.", err=True)
             if error.remedy:
-                click.echo(error.remedy.rstrip(".") + ".", err=True)
+                say(error.remedy.rstrip(".") + ".", err=True)
             ctx.exit(getattr(error, "exit_code", 1))
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            click.echo(f"agenttrace-mitm: {error.strerror}: not all could be written.", err=True)
+            with contextlib.suppress(OSError):
+                sys.stdout.close()  # or Python would try to write the rest again
+            ctx.exit(1)
 
 
 @click.group(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import options
+from .typed import say
 
 if TYPE_CHECKING:
     from ..model import AlertRule
@@ -49,7 +50,7 @@ def list_(as_json: bool, **given: str | None) -> None:
         click.echo(json.dumps([rule.model_dump(mode="json") for rule in rules], indent=1))
         return
     if not rules:
-        click.echo("There are no rules yet: agenttrace-mitm alerts add --help")
+        say("There are no rules yet: agenttrace-mitm alerts add --help")
         return
     since_us = unchecked_since(rules, now_us())
     rows = [
@@ -66,7 +67,7 @@ def list_(as_json: bool, **given: str | None) -> None:
     click.echo(table(("rule", "type", "state", "settings", "notifies", "checked"), rows))
     if since_us is not None:
         click.echo(f"\nAlerts have not been checked since {moment(since_us)}.")
-        click.echo("agenttrace-mitm start checks them, and so does cron: alerts install-cron")
+        say("agenttrace-mitm start checks them, and so does cron: alerts install-cron")
 
 
 @click.command()
@@ -172,7 +173,7 @@ def disable(rule: str, **given: str | None) -> None:
     default="60m",
     show_default=True,
     metavar="TIME",
-    help="Such as 30m, 8h, 2d; 0 ends the silence.",
+    help="Such as 30m, 8h, 2d; a number alone is minutes, 0 ends the silence.",
 )
 @_db
 def silence(rule: str, time: str, **given: str | None) -> None:

@@ -16,6 +16,7 @@ from ..clock import new_id, now_us
 from ..model import AlertRule, Firing
 from ..store.alerting import AlertStore
 from .text import moment, table
+from .typed import say
 
 if TYPE_CHECKING:
     from ..settings import Settings
@@ -26,7 +27,7 @@ def send(settings: "Settings", name: str) -> int:
     with closing(AlertStore(settings.database)) as store:
         rule = store.rule(name)
     if not rule.deliver:
-        click.echo(f"Rule {name!r} tells nobody: agenttrace-mitm alerts edit {name} --to TARGET")
+        say(f"Rule {name!r} tells nobody: agenttrace-mitm alerts edit {name} --to TARGET")
         return 1
     at = At(now_us(), zone_of(settings.time_zone))
     firing = _made_up(rule, at.now_us)

@@ -7,6 +7,7 @@ import click
 
 from . import alert_rules, options
 from .alert_rules import opened
+from .typed import say
 
 if TYPE_CHECKING:
     from ..alerts.checking import Report
@@ -51,19 +52,26 @@ def check(as_json: bool, no_wait: bool, **given: str | None) -> None:
     try:
         report = checked(options.load(given), 0 if no_wait else QUICK_RETRIES_S)
     except AgentTraceError as error:
-        click.echo(
-            json.dumps({"error": str(error)}) if as_json else f"Not checked: {error}",
-            err=not as_json,
-        )
+        said = json.dumps({"error": str(error)}) if as_json else f"Not checked: {error}"
+        say(said, err=not as_json)
         raise SystemExit(2) from None
-    click.echo(json.dumps(_as_json(report), indent=1) if as_json else _as_table(report))
+    if as_json:
+        click.echo(json.dumps(_as_json(report), indent=1))
+    else:
+        _print(report)
     raise SystemExit(report.exit_code)
 
 
 @command.command()
-@click.option("--every", default=60.0, show_default=True, help="Seconds between two checks.")
+@click.option(
+    "--every",
+    default="60s",
+    show_default=True,
+    metavar="TIME",
+    help="Between two checks, such as 30s or 5m; a number alone is seconds.",
+)
 @_db
-def watch(every: float, **given: str | None) -> None:
+def watch(every: str, **given: str | None) -> None:
     """Check every minute until Ctrl-C.  `start` does so by itself.
 
     \b
@@ -72,7 +80,9 @@ def watch(every: float, **given: str | None) -> None:
     import threading
 
     from ..alerts.watching import watch as check_again
+    from .written import seconds
 
+    every_s = max(seconds(every, "--every", unit="s"), 1.0)
     stop = threading.Event()
     before: set[str] = set()
 
@@ -86,7 +96,7 @@ def watch(every: float, **given: str | None) -> None:
         before.update(now)
 
     try:
-        check_again(options.load(given), stop.wait, tell, every)
+        check_again(options.load(given), stop.wait, tell, every_s)
     except KeyboardInterrupt:
         click.echo("")
 
@@ -130,7 +140,7 @@ def ack(firing: str, **given: str | None) -> None:
 
 
 @command.command()
-@click.option("--limit", default=50, show_default=True, help="How many.")
+@click.option("--limit", type=options.MOST, default=50, show_default=True, help="How many.")
 @_json
 @_db
 def history(limit: int, as_json: bool, **given: str | None) -> None:
@@ -250,12 +260,13 @@ def _as_json(report: "Report") -> dict[str, Any]:
     }
 
 
-def _as_table(report: "Report") -> str:
+def _print(report: "Report") -> None:
     from ..alerts.words import about
     from .text import table
 
     if not report.rules:
-        return "There are no rules yet: agenttrace-mitm alerts add --help"
+        say("There are no rules yet: agenttrace-mitm alerts add --help")
+        return
     rows = []
     for one in report.rules:
         if one.problem:
@@ -263,4 +274,4 @@ def _as_table(report: "Report") -> str:
         elif not one.firing:
             rows.append((one.rule.name, "ok", "", ""))
         rows += [(f.rule_name, f.severity, about(f.subject), f.message) for f in one.firing]
-    return table(("rule", "state", "about", "what"), rows)
+    click.echo(table(("rule", "state", "about", "what"), rows))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from . import options
+from .typed import say
 
 if TYPE_CHECKING:
     from ..capture.authority import Authority
@@ -43,7 +44,7 @@ def rotate() -> None:
     _print(authority.rotate(settings.ca_folder, names))
     if client := control.connect(settings.run_folder):
         client.close()
-        click.echo("Restart the running instance to use it: agenttrace-mitm stop, then start.")
+        say("Restart the running instance to use it: agenttrace-mitm stop, then start.")
 
 
 WHERE = ("system", "nss", "java")

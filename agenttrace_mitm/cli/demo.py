@@ -9,6 +9,7 @@ import click
 
 from ..errors import AgentTraceError
 from . import options
+from .typed import program, say
 
 if TYPE_CHECKING:
     from ..launch.supervisor import Supervisor
@@ -22,9 +23,9 @@ QUIET_POLLS = 10
 @click.option("--no-open", is_flag=True, help="Do not open the pages in a browser.")
 @click.option("--exit", "leave", is_flag=True, help="End once the calls are recorded.")
 def command(no_open: bool, leave: bool, **given: str | None) -> None:
-    """Record two small agents that call five fake providers, and show what they did.
+    """Record two small programs, six agents together, and show what they did.
 
-    The calls are real HTTPS through the real proxy; the providers are played on this machine.
+    The calls are real HTTPS through the real proxy; the five providers are played on this machine.
     The demo keeps its own database and leaves yours alone.
 
     \b
@@ -72,8 +73,9 @@ def _banner(settings: "Settings", supervisor: "Supervisor") -> None:
     from .instance import login_link
 
     daemon = supervisor.daemon
-    here = f"AGENTTRACE_HOME={shlex.quote(str(settings.home))} agenttrace-mitm"
-    click.echo(f"AgentTrace {__version__} plays a demo: two agents call made-up providers.\n")
+    here = f"AGENTTRACE_HOME={shlex.quote(str(settings.home))} {program()}"
+    click.echo(f"AgentTrace {__version__} plays a demo: two programs, six agents together,")
+    click.echo("call made-up providers.\n")
     click.echo(f"  Pages   {login_link(settings, daemon.web_url or '')}")
     click.echo(f"  Proxy   {daemon.proxy_url}\n")
     click.echo("In another terminal:")
@@ -103,6 +105,6 @@ def _invite(settings: "Settings", supervisor: "Supervisor", *, browser: bool, st
         return
     link = login_link(settings, supervisor.daemon.web_url or "")
     click.echo(f"\nThat was the demo.  See what they did: {link}")
-    click.echo("Ctrl-C ends it.  Then record your own: agenttrace-mitm run -- CMD")
+    say("Ctrl-C ends it.  Then record your own: agenttrace-mitm run -- CMD")
     if browser:
         click.launch(link)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import options
+from .typed import say
 
 if TYPE_CHECKING:
     from ..doctor import Finding
@@ -52,7 +53,7 @@ def command(fix: bool, as_json: bool, quick: bool, only: tuple[str, ...]) -> Non
     elif wrong:
         can = any(finding.fix and not mended for finding, mended in found)
         hint = "; agenttrace-mitm doctor --fix mends what it can" if can else ""
-        click.echo(f"\n{wrong} wrong{hint}.")
+        say(f"\n{wrong} wrong{hint}.")
     else:
         click.echo("\nAll is right.")
     raise SystemExit(1 if wrong else 0)
@@ -89,7 +90,7 @@ def _show(finding: "Finding", mended: str) -> None:
     said = click.style(f"{mark:<8}", fg=colour)
     click.echo(f"{said} {finding.check:<{WIDTH}} {printable(finding.said)}")
     if finding.remedy and mended != "mended" and finding.state != "ok":
-        click.echo(f"{'':<8} {'':<{WIDTH}} → {printable(mended or finding.remedy)}")
+        say(f"{'':<8} {'':<{WIDTH}} → {printable(mended or finding.remedy)}")
 
 
 def _plain(finding: "Finding", mended: str) -> dict[str, object]:

@@ -11,7 +11,7 @@ import click
 from . import options
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from ..store.exporting import Export
 
@@ -49,10 +49,13 @@ def command(
     from ..store.exporting import Chosen, Export
     from .written import day_us
 
+    since_us = day_us(since, "--from") if since else None
+    until_us = day_us(until, "--to") + DAY_US if until else None
+    if since_us is not None and until_us is not None and since_us >= until_us:
+        raise click.UsageError(f"--from {since} is later than --to {until}.")
     chosen = Chosen(
         agent=agent, provider=provider, model=model, session=session,
-        since_us=day_us(since, "--from") if since else None,
-        until_us=day_us(until, "--to") + DAY_US if until else None,
+        since_us=since_us, until_us=until_us,
     )  # fmt: skip
     with Export(options.load(given).database, chosen) as export:
         if output is None:
@@ -61,9 +64,22 @@ def command(
             for piece in BY_NAME[format_].pieces(export):
                 sys.stdout.buffer.write(piece)
             sys.stdout.buffer.flush()
-            return
-        _write(export, format_, output)
-    click.echo(f"{export.count:,} calls in {output}", err=True)
+        else:
+            _write(export, format_, output)
+    asked = {
+        "--from": since, "--to": until, "--agent": agent, "--provider": provider,
+        "--model": model, "--session": session,
+    }  # fmt: skip
+    click.echo(_told(export.count, asked, output), err=True)
+
+
+def _told(count: int, asked: "Mapping[str, str | None]", output: Path | None) -> str:
+    """How many calls were written, and where; of none, what they would have had to fit."""
+    from .text import plural, printable
+
+    filters = " ".join(f"{option} {said}" for option, said in asked.items() if said is not None)
+    told = plural(count, "call") + (f" in {output}" if output else "")
+    return printable(told if count or not filters else f"{told}: none fits {filters}")
 
 
 def _write(export: "Export", format_: str, output: Path) -> None:

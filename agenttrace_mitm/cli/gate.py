@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from . import options
+from .typed import say
 
 if TYPE_CHECKING:
     from ..store.session_sums import SessionSums
@@ -45,18 +46,22 @@ class Judged:
     "--max-cost", type=float, callback=_dollars, metavar="USD",
     help="Dollars it may spend: metered calls.",
 )  # fmt: skip
-@click.option("--max-errors", type=int, metavar="N", help="Calls that may fail.")
-@click.option("--max-calls", type=int, metavar="N", help="Calls it may make.")
-@click.option("--max-tokens", type=int, metavar="N", help="Tokens, in and out together.")
+@click.option("--max-errors", type=options.NUMBER, metavar="N", help="Calls that may fail.")
+@click.option("--max-calls", type=options.NUMBER, metavar="N", help="Calls it may make.")
+@click.option("--max-tokens", type=options.NUMBER, metavar="N", help="Tokens, in and out together.")
 @click.option("--max-tool-failures", metavar="N|N%", help="Tool calls that may fail.")
-@click.option("--max-duration", metavar="TIME", help="Such as 90s, 15m or 2h.")
-@click.option("--allow-unpriced", is_flag=True, help="Calls without a price do not matter.")
+@click.option(
+    "--max-duration", metavar="TIME", help="Such as 90s, 15m or 2h; a number alone is seconds."
+)
+@click.option(
+    "--allow-unpriced", is_flag=True, help="Calls without a price, or usage, do not matter."
+)
 @click.option(
     "--wait",
     default="5s",
     show_default=True,
     metavar="TIME",
-    help="For calls that are still running; then it is not known.",
+    help="For calls that are still running; then it is not known.  A number alone is seconds.",
 )
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @options.settings("db")
@@ -94,13 +99,13 @@ def command(
     try:
         found = _ended(options.load(given).database, session, patience_s)
     except AgentTraceError as error:
-        click.echo(f"Not judged: {error}", err=True)
+        say(f"Not judged: {error}", err=True)
         raise SystemExit(2) from None
     judged = [
         *_cost(found, max_cost, allow_unpriced=allow_unpriced),
         *_number("failed calls", found.errors, max_errors),
         *_number("calls", found.calls, max_calls),
-        *_number("tokens", found.tokens_in + found.tokens_out, max_tokens),
+        *_tokens(found, max_tokens, allow_unknown=allow_unpriced),
         *_tool_failures(found, max_tool_failures),
         *_duration(found, max_duration),
     ]
@@ -113,8 +118,7 @@ def command(
     else:
         click.echo(_table(found, judged, holds=holds))
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
-        with Path(summary).open("a", encoding="utf-8") as file:
-            file.write(_markdown(found, judged, holds=holds))
+        _add_to(Path(summary), _markdown(found, judged, holds=holds))
     raise SystemExit(0 if holds else 1)
 
 
@@ -156,6 +160,19 @@ def _number(what: str, found: int, limit: int | None) -> list[Judged]:
     if limit is None:
         return []
     return [Judged(what, f"{found:,}", f"{limit:,}", found <= limit)]
+
+
+def _tokens(found: "SessionSums", limit: int | None, *, allow_unknown: bool) -> list[Judged]:
+    from .text import count, plural
+
+    if limit is None:
+        return []
+    known = [number for number in (found.tokens_in, found.tokens_out) if number is not None]
+    said = count(sum(known) if known else None)
+    if found.without_usage:
+        said += f" and {plural(found.without_usage, 'call')} without usage"
+    holds = (allow_unknown or not found.without_usage) and sum(known) <= limit
+    return [Judged("tokens", said, f"{limit:,}", holds)]
 
 
 def _tool_failures(found: "SessionSums", limit: str | None) -> list[Judged]:
@@ -201,6 +218,15 @@ def _markdown(found: "SessionSums", judged: list[Judged], *, holds: bool) -> str
         for one in judged
     ]
     return "\n".join([*lines, "", ""])
+
+
+def _add_to(summary: Path, told: str) -> None:
+    """Add *told* to the file; where that cannot be, the judgement stands all the same."""
+    try:
+        with summary.open("a", encoding="utf-8") as file:
+            file.write(told)
+    except OSError as error:
+        click.echo(f"{summary} of GITHUB_STEP_SUMMARY: {error.strerror}", err=True)
 
 
 def _plain(text: str) -> str:

@@ -7,6 +7,7 @@ import click
 
 from ..errors import AgentTraceError
 from . import options
+from .typed import say
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -165,4 +166,4 @@ def _change(settings: "Settings", **values: Any) -> None:
     click.echo(f"Written to {change(settings, **values)}.")
     if client := control.connect(settings.run_folder):
         client.close()
-        click.echo("It takes effect after a restart: agenttrace-mitm stop, then start.")
+        say("It takes effect after a restart: agenttrace-mitm stop, then start.")

@@ -27,12 +27,17 @@ def running(settings: "Settings") -> "Client":
 def not_running(
     settings: "Settings", remedy: str = "Start it: agenttrace-mitm start"
 ) -> AgentTraceError:
-    """That nothing of ours runs; with whoever records into our database instead."""
+    """That nothing of ours runs; with who records into our database, or shows one, instead."""
+    from ..launch import state
     from ..store import recorders
 
     found = recorders.recorder_of(settings.database)
     if found is None or found.is_ours:
-        return AgentTraceError("AgentTrace is not running", remedy)
+        shown = "".join(
+            f"; serve shows {one.db} at {one.web_url} (pid {one.pid})"
+            for one in state.served(settings.run_folder)
+        )
+        return AgentTraceError(f"AgentTrace is not running{shown}", remedy)
     return AgentTraceError(
         f"AgentTrace is not running, but {found} records into {settings.database}",
         f"To stop that, end {found.program}",

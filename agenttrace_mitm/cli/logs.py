@@ -16,7 +16,7 @@ NAMES = ("recorder", "capture", "web", "supervisor", "alerts")
 @click.option(
     "-n",
     "--last",
-    type=click.IntRange(min=0),
+    type=options.NUMBER,
     default=50,
     show_default=True,
     help="Begin with so many lines.",

@@ -34,6 +34,9 @@ OPTIONS = {
 DAYS = click.IntRange(0, 36_500)
 PAST_DAYS = click.IntRange(1, 36_500)
 """Counted back from now: a century, so that the first moment is one that clocks know."""
+NUMBER = click.IntRange(0)
+MOST = click.IntRange(1)
+"""How many of a list."""
 PATHS = ("db", "upstream_ca")
 
 

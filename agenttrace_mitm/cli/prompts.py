@@ -24,17 +24,19 @@ def command() -> None:
 def list_(agent: str | None, **given: str | None) -> None:
     """List versions, the latest of each agent first.
 
+    Median and 95th percentile are the latency of answered calls: a refusal is quick.
+
     \b
     agenttrace-mitm prompts list --agent claude-code
     """
     from ..store.prompts import versions
     from ..store.queries import reading
-    from .text import count, duration, moment, money, table
+    from .text import count, duration, moment, money, printable, table
 
     with reading(options.load(given).database) as db:
         found = versions(db, agent)
     if not found:
-        click.echo("No prompts yet.")
+        click.echo(printable(f"No prompts of {agent}.") if agent else "No prompts yet.")
         return
     rows = [
         (
@@ -58,6 +60,7 @@ def list_(agent: str | None, **given: str | None) -> None:
         "tools", "changed",
     )  # fmt: skip
     click.echo(table(columns, rows))
+    click.echo("\np50, p95: latency of answered calls.")
 
 
 @command.command()

@@ -20,6 +20,9 @@ def command(sql: str, as_json: bool, as_csv: bool, **given: str | None) -> None:
     \b
     agenttrace-mitm query "select model, count(*), sum(cost_usd) from llm_calls group by 1"
     """
+    if as_json and as_csv:
+        raise click.UsageError("Give --json or --csv, not both.")
+
     from ..store import queries
     from .text import printable, table
 

@@ -7,6 +7,7 @@ import click
 
 from ..errors import AgentTraceError
 from . import options
+from .typed import say
 
 if TYPE_CHECKING:
     from ..launch.changes import Change
@@ -50,7 +51,7 @@ def enable(user: str | None, cgroup: str | None, dry_run: bool) -> None:
     change = _change(user, cgroup, int(told["sni_port"]), int(told["pid"]))
     machine.make(settings, [change], dry_run=dry_run)
     if not dry_run:
-        click.echo("Before you end AgentTrace: agenttrace-mitm redirect disable")
+        say("Before you end AgentTrace: agenttrace-mitm redirect disable")
 
 
 @command.command()

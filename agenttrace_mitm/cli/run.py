@@ -207,7 +207,9 @@ def _summary(
         click.echo("agenttrace-mitm: no LLM calls seen", err=True)
         return
     total = found[0]
-    said = [plural(total.calls, "call"), bill(total.cost_nano_usd, total.spend_nano_usd)]
+    said = [plural(total.calls, "call")]
+    if total.cost_nano_usd is not None:
+        said.append(bill(total.cost_nano_usd, total.spend_nano_usd))
     if total.unpriced:
         said.append(f"{total.unpriced} without a price")
     if total.errors:

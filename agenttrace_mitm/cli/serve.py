@@ -1,6 +1,7 @@
 """`serve`: the pages alone."""
 
 import asyncio
+import os
 from typing import TYPE_CHECKING
 
 import click
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 @click.command()
 @options.settings("port", "host", "db", "log_level")
 def command(**given: str | None) -> None:
-    """Show a database without recording.  Ctrl-C ends it.
+    """Show a database without recording.  Ctrl-C ends it; `open` gives another link.
 
     \b
     agenttrace-mitm serve --db copy.db --port 8081
@@ -46,7 +47,10 @@ async def _serve(settings: "Settings") -> None:
     try:
         await supervisor.start()
         await supervisor.up()
-        click.echo(f"Pages   {login_link(settings, supervisor.daemon.web_url or '')}")
-        await supervisor.stop_asked.wait()
+        url = supervisor.daemon.web_url or ""
+        click.echo(f"Pages   {login_link(settings, url)}")
+        pages = state.Pages(os.getpid(), str(settings.database), url)
+        with state.serving(settings.run_folder, pages):
+            await supervisor.stop_asked.wait()
     finally:
         await supervisor.stop()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from . import options
+from .typed import say
 
 if TYPE_CHECKING:
     import sqlite3
@@ -27,7 +28,9 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("--most", default=20, show_default=True, help="How many, the latest first.")
+@click.option(
+    "--most", type=options.MOST, default=20, show_default=True, help="How many, the latest first."
+)
 @options.settings("db")
 def list_(most: int, **given: str | None) -> None:
     """List sessions, the latest first.
@@ -124,10 +127,10 @@ def _print(told: "Story", *, diff: bool) -> None:
     )
     if told.commits:
         made = told.agent_commits
-        click.echo(
-            f"{plural(len(made), 'commit')}, +{sum(one.lines_added or 0 for one in made)}"
-            f" -{sum(one.lines_removed or 0 for one in made)}"
-        )
+        added = [one.lines_added for one in made if one.lines_added is not None]
+        removed = [one.lines_removed for one in made if one.lines_removed is not None]
+        lines = f", +{sum(added)} -{sum(removed)}" if added and removed else ""
+        click.echo(f"{plural(len(made), 'commit')}{lines}")
 
 
 def _print_prompt(number: int, prompt: "Prompt", *, diff: bool) -> None:
@@ -219,7 +222,7 @@ def hold(session_id: str | None, note: str | None, **given: str | None) -> None:
                 f"There is no session {session_id}", "See: agenttrace-mitm sessions list"
             )
         else:
-            click.echo(f"{session_id} stays until: agenttrace-mitm sessions release {session_id}")
+            say(f"{session_id} stays until: agenttrace-mitm sessions release {session_id}")
 
 
 @command.command()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from . import options
+from .typed import program, say
 
 if TYPE_CHECKING:
     from ..launch.control import Client
@@ -68,7 +69,7 @@ async def _in_foreground(settings: "Settings", *, browser: bool) -> None:
         banner(settings, supervisor.daemon, browser=browser)
         await tell_calls(settings, supervisor)
     if supervisor.leads_shells:
-        click.echo(NOWHERE, err=True)
+        say(NOWHERE, err=True)
 
 
 async def ready(supervisor: "Supervisor") -> bool:
@@ -108,8 +109,9 @@ def banner(settings: "Settings", daemon: "Daemon", *, browser: bool) -> None:
     click.echo(f"AgentTrace {__version__} is recording.\n")
     click.echo(f"  Pages   {link}")
     click.echo(f"  Proxy   {daemon.proxy_url}\n")
-    click.echo("  agenttrace-mitm run -- python my_agent.py   records one program")
-    click.echo('  eval "$(agenttrace-mitm env)"               records this shell\n')
+    one, shell = f"{program()} run -- python my_agent.py", f'eval "$({program()} env)"'
+    click.echo(f"  {one}   records one program")
+    click.echo(f"  {shell:<{len(one)}}   records this shell\n")
     keeps = f"{settings.retention_days} days" if settings.retention_days else "until you delete it"
     tier = settings.privacy_tier
     click.echo(f"Keeps tier {tier} ({notice.TIERS[tier]}),")

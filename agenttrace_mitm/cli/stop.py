@@ -6,14 +6,19 @@ import click
 
 from ..errors import AgentTraceError
 from . import options
+from .typed import say
 
 
 @click.command()
 @click.option("--now", is_flag=True, help="Cut calls under way short.")
 @click.option(
-    "--wait", "wait_s", metavar="SECONDS", default=600.0, help="Patience.  [default: 600]"
+    "--wait",
+    default="10m",
+    show_default=True,
+    metavar="TIME",
+    help="Patience, such as 30s or 10m; a number alone is seconds.",
 )
-def command(now: bool, wait_s: float) -> None:
+def command(now: bool, wait: str) -> None:
     """End recording and pages, after the calls under way.
 
     \b
@@ -23,7 +28,9 @@ def command(now: bool, wait_s: float) -> None:
     from . import machine
     from .env import NOWHERE
     from .instance import not_running
+    from .written import seconds
 
+    wait_s = seconds(wait, "--wait", unit="s")
     settings = options.load({})
     client = control.connect(settings.run_folder)
     led = environment.SAVED in os.environ
@@ -35,6 +42,6 @@ def command(now: bool, wait_s: float) -> None:
             raise AgentTraceError("Calls are still under way", "Run: agenttrace-mitm stop --now")
     click.echo("Stopped.")
     if any(entry.kind in machine.PROXY for entry in machine.journal(settings).entries()):
-        click.echo("The desktop's proxy still leads here: agenttrace-mitm system-proxy disable")
+        say("The desktop's proxy still leads here: agenttrace-mitm system-proxy disable")
     if told.get("leads_shells") or led:
-        click.echo(NOWHERE)
+        say(NOWHERE)

@@ -3,6 +3,7 @@
 import click
 
 from . import options
+from .typed import say
 
 
 @click.group()
@@ -38,7 +39,7 @@ def enable(dry_run: bool) -> None:
     host, port = state.reachable(facts["proxy_host"]).strip("[]"), facts["proxy_port"]
     machine.make(settings, desktop_proxy(Machine.here(), host, port), dry_run=dry_run)
     if not dry_run:
-        click.echo("Before you end AgentTrace for good: agenttrace-mitm system-proxy disable")
+        say("Before you end AgentTrace for good: agenttrace-mitm system-proxy disable")
 
 
 @command.command()

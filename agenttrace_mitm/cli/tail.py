@@ -15,7 +15,14 @@ def colourful() -> bool:
 
 
 @click.command()
-@click.option("-n", "--last", default=10, show_default=True, help="Begin with so many old calls.")
+@click.option(
+    "-n",
+    "--last",
+    type=options.NUMBER,
+    default=10,
+    show_default=True,
+    help="Begin with so many old calls.",
+)
 @click.option("--no-follow", is_flag=True, help="Do not wait for further calls.")
 @options.settings("db")
 def command(last: int, no_follow: bool, **given: str | None) -> None:

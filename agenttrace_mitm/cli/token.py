@@ -3,6 +3,7 @@
 import click
 
 from . import options
+from .typed import say
 
 NONE = "There are none: agenttrace-mitm token create --help"
 
@@ -66,7 +67,7 @@ def list_(**given: str | None) -> None:
 
     database = options.load(given).database
     if not database.exists():
-        click.echo(NONE)
+        say(NONE)
         return
     open_database(database).close()
     rows = [
@@ -80,7 +81,7 @@ def list_(**given: str | None) -> None:
         for one in tokens.all_tokens(database)
     ]
     if not rows:
-        click.echo(NONE)
+        say(NONE)
         return
     click.echo(table(("name", "scopes", "made", "used", "revoked"), rows))
 

@@ -1,7 +1,8 @@
 """What is known about a running instance: the lock that makes it the only one, and its facts.
 
 `run/daemon.lock` is held as long as the process lives, so a crash leaves nothing to clean up;
-`run/daemon.json` says who it is, for people and for a second `start`.
+`run/daemon.json` says who it is, for people and for a second `start`.  Of pages alone there may
+be several: each `serve` holds a lock on the `run/serve-PID.json` that tells of it.
 """
 
 import contextlib
@@ -39,6 +40,15 @@ class Daemon:
     def web_url(self) -> str | None:
         """Where the pages are, once they are up."""
         return f"http://{reachable(self.host)}:{self.port}/" if self.port else None
+
+
+@dataclass(frozen=True)
+class Pages:
+    """Pages without recording, as `run/serve-PID.json` tells of them."""
+
+    pid: int
+    db: str
+    web_url: str
 
 
 def reachable(host: str) -> str:
@@ -105,6 +115,44 @@ def write(run_folder: Path, daemon: Daemon) -> None:
     with os.fdopen(descriptor, "w") as stream:
         json.dump(asdict(daemon), stream, indent=1)
     draft.replace(run_folder / "daemon.json")
+
+
+@contextlib.contextmanager
+def serving(run_folder: Path, pages: Pages) -> Iterator[None]:
+    """Tell of *pages* meanwhile; a crash leaves a file that nobody holds."""
+    file = run_folder / f"serve-{pages.pid}.json"
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        os.write(descriptor, json.dumps(asdict(pages)).encode())
+        yield
+    finally:
+        file.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def served(run_folder: Path) -> list[Pages]:
+    """The pages that are shown without recording, those begun last first."""
+    found = [
+        (started, pages)
+        for file in run_folder.glob("serve-*.json")
+        for started, pages in _held(file)
+    ]
+    return [pages for _, pages in sorted(found, key=lambda each: each[0], reverse=True)]
+
+
+def _held(file: Path) -> Iterator[tuple[int, Pages]]:
+    """What *file* says, and since when, while its process lives; else it is removed."""
+    try:
+        with file.open("rb") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield os.fstat(stream.fileno()).st_mtime_ns, Pages(**json.loads(stream.read()))
+            else:
+                file.unlink(missing_ok=True)
+    except (OSError, ValueError, TypeError):
+        return  # it has just ended, or is about to begin
 
 
 def read(run_folder: Path) -> Daemon | None:

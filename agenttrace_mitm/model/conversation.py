@@ -141,6 +141,8 @@ class Reply(msgspec.Struct, frozen=True):
     first_content_us: int | None = None
     cost_nano_usd: int | None = None
     """Only where the provider itself reports a price."""
+    operation: str = ""
+    """What was done, where the answer tells it and the path may not."""
     notes: tuple[str, ...] = ()
 
     @property

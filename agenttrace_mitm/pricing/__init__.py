@@ -9,10 +9,11 @@ from collections.abc import Mapping
 
 from ..model import Cost, Unpriced, Usage
 from .catalog import Listing, chat_models, knows_provider, listed, maker_of, use
+from .image_tool import IMAGES, MODEL, images_of
 from .iterations import steps_of
 from .overrides import read_user_prices
 from .rates import Nano, Overlap, rounded
-from .units import NEEDS_A_PRICE, Number, grounded, units, without_modalities
+from .units import FEE_NOTE, FEES, NEEDS_A_PRICE, Number, grounded, units, without_modalities
 
 __all__ = ["chat_models", "maker_of", "price", "read_user_prices", "use"]
 
@@ -22,6 +23,8 @@ NOT_BILLED = frozenset(
 """Operations that no provider charges for, unless they report usage all the same."""
 
 _FREE_MODERATION = frozenset({"openai"})
+_APART = frozenset({"iterations", MODEL})
+"""What a usage object has where a part of the call is billed by another model's prices."""
 _DEAREST_NANO_USD = 10**16
 """Ten million dollars: a call that costs more was counted wrongly, and sums must fit 64 bits."""
 
@@ -56,22 +59,27 @@ def price(
     said = [(key, str(value)) for key, value in (context or {}).items() if value]
     served = tuple(sorted([*said, ("host", host)] if host else said))
 
-    def listing(response_model: str, model: str) -> Listing | None:
-        tier = service_tier or ""
+    tier = service_tier or ""
+
+    def listing(response_model: str, model: str, tier: str = tier) -> Listing | None:
         return listed(provider, response_model, model, at_us, tier=tier, context=served)
 
     prices = listing(response_model or "", model or "")
     if prices is None:
         return Unpriced("unknown_model")
-    if not (isinstance(usage.raw, dict) and "iterations" in usage.raw) and (
-        plain := _plain(prices, counted)
-    ):
+    taken_apart = isinstance(usage.raw, dict) and not _APART.isdisjoint(usage.raw)
+    if not taken_apart and (plain := _plain(prices, counted)):
         return plain
     steps = steps_of(usage, response_model or model or "")
     own = counted
     if steps.own is not usage:
         own = units(steps.own, billed=provider == "cohere") or {}
     bill = _Bill()
+    made = images_of(usage)
+    # Of the tiers only a batch halves all that is in it; the others are the answering model's.
+    if made is not None and (theirs := listing(made.model, "", tier if tier == "batch" else "")):
+        own = {unit: count for unit, count in own.items() if unit != IMAGES}
+        bill.add(theirs, units(made.usage) or {}, f"{made.kind}_")
     bill.add(prices, grounded(own, prices.provider, prices.model))
     for step in steps.apart:
         theirs = listing(step.model, "") if step.model else prices
@@ -126,6 +134,8 @@ class _Bill:
             name = prefix + unit.removesuffix("_tokens")
             self._charged[name] = self._charged.get(name, 0) + nano
         self._sources.append(prices.source(charged))
+        unpriced_fees = [unit for unit in FEES if counted.get(unit) and unit not in prices.card]
+        self._notes += [f"{FEE_NOTE}:{unit}" for unit in sorted(unpriced_fees)]
         if "web_searches" in charged and prices.provider == "google":
             # Free searches are counted per account and day, which the wire does not show.
             self._notes.append("upper_bound:web_searches")

@@ -17,6 +17,7 @@ from genai_prices.types import ModelInfo, ModelPrice, PriceVariant, TimeOfDateCo
 
 from .overrides import ALIASES, NO_OVERRIDES, Overrides, overrides
 from .rates import UNITS, RateCard, card_of
+from .units import FEE_NOTE
 
 SOURCE = f"genai-prices {genai_prices.__version__}"
 
@@ -36,11 +37,15 @@ _DAY_US = 86_400_000_000
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A model as somebody lists it: `genai-prices` (`info`), or only our overrides."""
+    """A model as somebody lists it: `genai-prices` (`info`), or only our overrides.
+
+    `name` is what it was looked up by: one listing may stand for several models.
+    """
 
     provider: str
     id: str
     info: ModelInfo | None
+    name: str
     has_variants: bool = True
 
     @cached_property
@@ -202,14 +207,15 @@ def references(model: str, provider: str) -> Iterator[str]:
 
 def _find(provider: str, reference: str, day: date) -> Model | None:
     if _users[0].model(provider, reference.lower(), day):
-        return Model(provider, reference.lower(), None)
+        return Model(provider, reference.lower(), None, reference.lower())
     try:
         listed, info = get_snapshot().find_provider_model(reference, None, provider, None)
     except LookupError:
         name = reference.lower()
         known = any(by.model(provider, name, day) for by in (_users[0], overrides()))
-        return Model(provider, name, None) if known else None
-    return Model(provider, info.id, info, any(info is own for own in listed.models))
+        return Model(provider, name, None, name) if known else None
+    own = any(info is one for one in listed.models)
+    return Model(provider, info.id, info, reference.lower(), own)
 
 
 @lru_cache(maxsize=4096)
@@ -239,6 +245,7 @@ def _listing(
         factor *= uplift.factor
         own = True
         notes.append(f"uplift:{uplift.factor}")
+    notes += [f"{FEE_NOTE}:{fee}" for fee in ours.fees_of(model.provider, model.name, day)]
     free = model.info is not None and not _priced(price)
     extra = {} if free else ours.extra_units(model.provider, model.id, day)
     extra |= user.extra_units(model.provider, model.id, day)

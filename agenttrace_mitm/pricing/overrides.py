@@ -79,10 +79,23 @@ class Tier(Entry):
 
 
 class Uplift(Entry):
-    """A multiple that applies when the call's context says so."""
+    """A multiple that applies when the call's context says so.
+
+    What `when` says of `host` may begin with `*`: then hosts that end so.
+    """
 
     when: Mapping[str, str]
     factor: Decimal
+
+    def applies(self, context: Mapping[str, str]) -> bool:
+        """True when *context* says all that `when` does."""
+        return all(_says(context.get(name, ""), said) for name, said in self.when.items())
+
+
+class Fee(Entry):
+    """A meter that is charged beside the tokens of some models, and that no answer counts."""
+
+    fee: str
 
 
 class Overrides(BaseModel):
@@ -96,6 +109,7 @@ class Overrides(BaseModel):
     units: tuple[Prices, ...] = ()
     tiers: tuple[Tier, ...] = ()
     uplifts: tuple[Uplift, ...] = ()
+    fees: tuple[Fee, ...] = ()
 
     def model(self, provider: str, model: str, day: date) -> Prices | None:
         """The prices of a model that `genai-prices` does not list; the last entry wins."""
@@ -120,8 +134,16 @@ class Overrides(BaseModel):
     ) -> Iterator[Uplift]:
         """The uplifts that apply to a call."""
         for entry in self.uplifts:
-            if entry.covers(provider, model, day) and entry.when.items() <= context.items():
+            if entry.covers(provider, model, day) and entry.applies(context):
                 yield entry
+
+    def fees_of(self, provider: str, model: str, day: date) -> Iterator[str]:
+        """The meters that calls of a model are charged for unseen."""
+        return (entry.fee for entry in self.fees if entry.covers(provider, model, day))
+
+
+def _says(value: str, said: str) -> bool:
+    return value.endswith(said[1:]) if said.startswith("*") else value == said
 
 
 @cache

@@ -19,9 +19,17 @@ NEEDS_A_PRICE = frozenset(
         "social_searches",
         "code_executions",
         "billed_images",
+        "images_generated",
     }
 )
 """Charged on top of tokens: without a price for one of these the total is unknown."""
+
+FEES = frozenset({"containers", "map_searches"})
+"""Charged on top of tokens by what no single call shows, such as the hours of a container.
+
+Where somebody gives a price they are charged, else the total stands without them and says so.
+"""
+FEE_NOTE = "fee_not_included"
 
 OWN_DIMENSIONS: Mapping[str, Mapping[str, str]] = {
     "cache_write_12h_tokens": {
@@ -31,6 +39,9 @@ OWN_DIMENSIONS: Mapping[str, Mapping[str, str]] = {
         "cache_ttl": "12h",
     },
     "billed_images": {"family": "images", "direction": "input"},
+    "images_generated": {"family": "images", "direction": "output"},
+    "containers": {"family": "containers"},
+    "map_searches": {"family": "tool_calls", "tool_type": "map_search"},
 }
 """Units that `genai-prices` does not have, described in its terms."""
 
@@ -56,7 +67,7 @@ _DETAIL = {
     "annotated_pages": "input_annotated_document_pages",
     "audio_seconds": "audio_seconds",
     "characters": "input_characters",
-    **{unit: unit for unit in NEEDS_A_PRICE if unit != "billed_images"},
+    **{unit: unit for unit in NEEDS_A_PRICE | FEES if unit != "billed_images"},
 }
 """Usage detail -> unit.  What is absent here is not charged for itself: web fetches are free,
 predictions are inside the output, 30-minute cache writes are the ordinary ones."""

@@ -66,6 +66,7 @@ KEPT = frozenset(
         "retry-after",
         "retry-after-ms",
         "server-timing",
+        "x-amzn-errortype",
         "x-api-warning",
         "x-cache",
         "x-endpoint-monthly-call-limit",

@@ -1,8 +1,8 @@
 """Secrets out of text, bytes and JSON, before anything is written.
 
 Looks at long token runs only, found at C speed: 200 KB of source code take under a
-millisecond.  What a key looks like is said in `shapes`; keys without a shape are recognised by
-the digest of the credential that the exchange itself carried.
+millisecond.  What a key looks like is said in `shapes`, where one stands in JSON in `members`;
+others are recognised by the digest of the credential that the exchange itself carried.
 """
 
 import base64
@@ -10,23 +10,31 @@ import binascii
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
 
 from ..model import Json
+from ..secret_names import is_credential_parameter
+from . import members
 from .shapes import (
     AWS_SECRET,
     AWS_SECRET_NAMES,
     AWS_SHORT_NAME,
     BEARER,
+    EQUALS,
+    FORM_FIELD,
+    IN_PATH,
     NAME_ENDS,
     NAMED,
     PRIVATE_KEY,
     SECRET_NAME,
     SHAPES,
     SHORTEST,
+    SIGNATURE,
+    SIGNATURES,
+    SIGNED,
     URL_PASSWORD,
     Shape,
 )
@@ -45,13 +53,21 @@ _LONG = b"a" * SHORTEST
 # A credential may hold more than the letters of a run; each of these alphabets is tried.
 _WIDER = tuple(_TOKEN + more for more in (b".", b".~+/"))
 _WIDER_CLASSES = tuple(_classes(alphabet) for alphabet in _WIDER)
+_JOINED_CLASSES = _classes(_TOKEN + b".~+/%")
 _SHORTEST_CREDENTIAL = 8
 _LONGEST_NAMED = 128
 _JOINING = b".~+/"
 _JOINTS = frozenset({b".", b"~", b"+", b"/", b"="})
-_BEFORE_VALUE = b" \"'=:>\\\t+/"
+_PATHS = frozenset({b"+", b"/"})
+_ENCODED_JOINTS = frozenset({b"%2b", b"%2f"})
+_EQUALS = frozenset({b"=", b"%", b"\\"})
+_DOT = ord(".")
+_EY = frozenset({b"ey", b"EY"})
+"""How the names of AWS's secret keys end."""
+_BEFORE_VALUE = b" \"'=:>\\\t+/%"
 
-_VALUE = re.compile(rb"[A-Za-z0-9._~+/-]+={0,2}")
+_VALUE = re.compile(rb"(?:[A-Za-z0-9._~+/-]|%2[BbFf])+(?:=|%3[Dd]){0,2}")
+_ENCODED_EQUALS = re.compile(rb"(?:%(?:25)*3[Dd]|\\+u003[Dd])\Z")
 _DIGIT, _UPPER, _LOWER = re.compile(rb"[0-9]"), re.compile(rb"[A-Z]"), re.compile(rb"[a-z]")
 _DIGITS = re.compile(rb"[0-9][^0-9]*[0-9][^0-9]*[0-9]")
 _BASIC = re.compile(r"[\x20-\x7e]*:[\x20-\x7e]*")
@@ -135,34 +151,46 @@ class Redactor:
         except (TypeError, ValueError):
             return False
 
-    def _walk(self, value: Json) -> Json:
+    def _walk(self, value: Json, path: Sequence[str] = (), name: str = "") -> Json:
         match value:
             case str():
                 return self.text(value)
             case bytes():
                 return self.data(value)
             case list() | tuple():
-                return type(value)(self._walk(item) for item in value)
+                return type(value)(self._item(item, path, name) for item in value)
             case dict():
-                return {self._key(key): self._member(key, item) for key, item in value.items()}
+                inside = (*path, members.plain(name)) if name else path
+                expires = members.has_expiry(filter(_is_text, value))
+                return {
+                    self._key(key): self._item(item, inside, str(key), expires=expires)
+                    for key, item in value.items()
+                }
             case _:
                 return value
 
     def _key(self, key: Json) -> Json:
         return self.text(key) if isinstance(key, str) else key
 
-    def _member(self, key: Json, value: Json) -> Json:
-        clean = self._walk(value)
-        if clean is value and isinstance(key, str) and isinstance(value, str):
+    def _item(self, value: Json, path: Sequence[str], name: str, *, expires: bool = False) -> Json:
+        """*value* without secrets, where it is that of the member *name* or in its list."""
+        if not isinstance(value, str):
+            return self._walk(value, path, name)
+        if members.is_secret(path, name, value, expires=expires):
+            self.found["named_secret"] += 1
+            return "[redacted:named_secret]"
+        clean = self.text(value)
+        if clean is value and SECRET_NAME.fullmatch(name):
             data = value.encode("utf-8", "surrogatepass")
-            if SECRET_NAME.fullmatch(key) and b" " not in data and _is_value(data, quoted=True):
+            if b" " not in data and _is_value(data, quoted=True):
                 self.found["named_secret"] += 1
                 return "[redacted:named_secret]"
         return clean
 
     def _secrets(self, data: bytes) -> list[Found]:
         """All secrets of *data*, in order, without overlaps."""
-        found = [*self._in_runs(data), *_blocks(data), *self._short_credentials(data)]
+        found = [*_blocks(data), *self._in_runs(data), *self._short_credentials(data)]
+        found += [Found(*span, "named_secret") for span in members.in_bytes(data)]
         if len(found) < 2:
             return found
         found.sort(key=lambda one: (one.start, -one.end))
@@ -186,8 +214,12 @@ class Redactor:
             before = data[start - 1] if start else 0
             if before in b"\\%":
                 start += _escape(data, start)
-            found = _shaped(data, start, end)
-            if found is None and self._digests:
+            found = None
+            # Nearly all runs are nothing: these looks spare the calls.
+            if before == _DOT or data[start : start + 2] in _PLAIN or data[end - 2 : end] in _EY:
+                found = _shaped(data, start, end)
+            joined = data[start - 1 : start] in _JOINTS or data[end : end + 1] in _JOINTS
+            if found is None and self._digests and (joined or end - start in self._digests):
                 found = self._credential(data, wide, start, end)
             if found is None and before in _BEFORE_VALUE:
                 found = _named(data, start, end)
@@ -207,7 +239,7 @@ class Redactor:
             return None
         if not wide:
             wide += [data.translate(classes) for classes in _WIDER_CLASSES]
-        longest = max(self._digests) + 1
+        shortest, longest = min(self._digests), max(self._digests) + 1
         for classes in wide:
             left = classes.rfind(b" ", max(0, start - longest), start) + 1
             right = classes.find(b" ", end, start + longest + 1)
@@ -215,6 +247,8 @@ class Redactor:
                 right = len(data)
             if right < 0 or (not left and start > longest):
                 continue  # longer than any credential: base64, mostly
+            if right + 2 - left < shortest:
+                continue
             for begin, stop in _ends(data, left, right):
                 if self._is_credential(data[begin:stop]):
                     return Found(begin, stop, "credential")
@@ -268,6 +302,10 @@ class _Clean(Redactor):
 CLEAN: Redactor = _Clean()
 
 
+def _is_text(key: Json) -> bool:
+    return isinstance(key, str)
+
+
 def _ends(data: bytes, left: int, right: int) -> Iterator[tuple[int, int]]:
     """Where a token may begin and end: an escape or joint before it, joints or padding behind."""
     padding = len(data[right : right + 2]) - len(data[right : right + 2].lstrip(b"="))
@@ -316,14 +354,20 @@ def _joined(data: bytes, at: int) -> bool:
 
 def _named(data: bytes, start: int, end: int) -> Found | None:
     """A value that its name or its Authorization scheme marks as a secret."""
-    if start and data[start - 1] in b"+/":  # the value may begin before its first long run
+    joint = data[start - 1 : start]
+    if joint == b"/" and IN_PATH.search(data[max(0, start - 96) : start]):
+        return Found(start, end, "url_token")
+    if joint in _PATHS or data[start - 3 : start].lower() in _ENCODED_JOINTS:
+        # The value may begin before its first long run.
         first = max(0, start - _LONGEST_NAMED)
-        space = data[first:start].translate(_WIDER_CLASSES[1]).rfind(b" ")
+        space = data[first:start].translate(_JOINED_CLASSES).rfind(b" ")
         if space < 0:
             return None
         start = first + space + 1
     before = data[max(0, start - 64) : start]
     name = before.rstrip(b" \"'=:>\\\t")
+    if name.endswith((b"3D", b"3d")):
+        name = _ENCODED_EQUALS.sub(b"", name)
     if name[-3:].lower() in NAME_ENDS:
         if not _is_value(data[start:end], quoted=True):
             return None
@@ -372,6 +416,31 @@ def _blocks(data: bytes) -> Iterator[Found]:
     for at in _each(data, AWS_SHORT_NAME):
         if found := AWS_SECRET.match(data, at + len(AWS_SHORT_NAME)):
             yield Found(*found.span(1), "aws_secret")
+    for marker in SIGNATURES:
+        more = len(marker)
+        for at in _each(data, marker):
+            if data[at + more : at + more + 1] in _EQUALS:
+                yield from _signature(data, at, at + more)
+    if data.startswith(b"--"):
+        for at in _each(data, b"form-data; "):
+            if (found := FORM_FIELD.match(data, at)) and _is_in_form(found[1]):
+                yield Found(*found.span(2), "named_secret")
+
+
+def _signature(data: bytes, start: int, end: int) -> Iterator[Found]:
+    """The value of a parameter by which a URL is signed; its name ends from *start* to *end*."""
+    sign = EQUALS.match(data, end)
+    if (
+        sign
+        and SIGNED.search(data[max(0, start - 48) : sign.end()])
+        and (found := SIGNATURE.match(data, sign.end()))
+    ):
+        yield Found(*found.span(), "url_signature")
+
+
+def _is_in_form(name: bytes) -> bool:
+    """True for a form's field that holds a credential; its `key` is the name of an object."""
+    return name != b"key" and is_credential_parameter(name.decode())
 
 
 def _each(data: bytes, marker: bytes) -> Iterator[int]:

@@ -33,6 +33,7 @@ SHAPES = (
     _shape("openai_key", "sk-", r"sk-(?:proj|svcacct|admin|None)-[\w-]{12,}"),
     _shape("api_key", "sk-", rf"sk-{_MIXED}[\w-]{{13,}}"),
     _shape("openai_key", "sess-", rf"sess-{_MIXED}[A-Za-z0-9]{{24,}}"),
+    _shape("openai_key", "ek_", rf"ek_{_MIXED}[A-Za-z0-9]{{20,}}"),
     _shape("google_key", "AIza", r"AIza[\w-]{30,}"),
     _shape("google_key", "AQ.", r"AQ\.[\w-]{16,}(?:\.[\w-]+)*"),
     _shape("google_token", "ya29.", r"ya29\.[\w-]{16,}(?:\.[\w-]+)*"),
@@ -57,6 +58,7 @@ SHAPES = (
     _shape("twilio_key", "SK", rf"SK[0-9a-f]{{32}}{_END}"),
     _shape("groq_key", "gsk_", r"gsk_[A-Za-z0-9]{20,}"),
     _shape("xai_key", "xai-", rf"xai-{_MIXED}[A-Za-z0-9]{{20,}}"),
+    _shape("xai_key", "xai-", r"xai-realtime-client-secret-[\w-]{12,}"),
     _shape("perplexity_key", "pplx-", r"pplx-[A-Za-z0-9]{20,}"),
     _shape("nvidia_key", "nvapi-", r"nvapi-[\w-]{20,}"),
     _shape("cerebras_key", "csk-", rf"csk-{_MIXED}[A-Za-z0-9]{{20,}}"),
@@ -69,6 +71,15 @@ SHAPES = (
     _shape("atlassian_token", "ATATT3", r"ATATT3[\w=-]{40,}"),
     _shape("vault_token", "hvs. hvb.", r"hv[sb]\.[\w-]{16,}"),
     _shape("databricks_token", "dapi", rf"dapi[0-9a-f]{{32}}(?:-[0-9])?{_END}"),
+    _shape("fireworks_key", "fw_", rf"fw_{_MIXED}[A-Za-z0-9]{{20,}}{_END}"),
+    _shape("together_key", "tgp_v1_", r"tgp_v1_[\w-]{30,}"),
+    _shape("jina_key", "jina_", rf"jina_{_MIXED}[\w-]{{30,}}"),
+    _shape("firecrawl_key", "fc-", rf"fc-[0-9a-f]{{32}}{_END}"),
+    _shape("grafana_token", "glsa_ glc_", rf"gl(?:sa|c)_{_MIXED}[\w=]{{30,}}"),
+    _shape("notion_token", "ntn_", rf"ntn_{_MIXED}[A-Za-z0-9]{{40,}}"),
+    _shape("docker_token", "dckr_pat_ dckr_oat_", r"dckr_[po]at_[\w-]{20,}"),
+    _shape("supabase_token", "sbp_", rf"sbp_[0-9a-f]{{40}}{_END}"),
+    _shape("figma_token", "figd_", r"figd_[\w-]{30,}"),
     _shape("age_key", "AGE-SECRET-KEY-", r"AGE-SECRET-KEY-1[0-9A-Z]{40,}"),
 )
 
@@ -99,23 +110,59 @@ NAMES = (
     r"(?:x-)?(?:goog-)?api[_-]?key|subscription-key|access[_-]?key|account[_-]?key|shared[_-]?access[_-]?key"
     r"|secret[_-]?(?:access[_-]?)?key|signing[_-]?key|private[_-]?key|encryption[_-]?key"
     r"|(?:access|refresh|auth|bearer|session|security|api|bot|id|personal|private)[_-]?token"
+    r"|authorization(?:[_-]?token)?|x-(?:[a-z]{1,20}-)?auth"
     r"|client[_-]?secret|(?:app|webhook|signing|jwt)[_-]?secret|password|passwd|db[_-]?pass"
 )
 """Names of things whose value is a secret, in JSON, in environments, in query strings."""
 
 _SHOUTED = r"[A-Z0-9]_(?:KEY|TOKEN|SECRET|PASSWORD|PASS)"
 
-SECRET_NAME = re.compile(rf".*(?:(?i:{NAMES})|{_SHOUTED})")
+SECRET_NAME = re.compile(rf".*(?:(?i:{NAMES})|{_SHOUTED})|(?i:token|secret)")
 """A JSON key whose string value is a secret."""
 
+_AND = r"(?:[?&]|&amp;|\\+u0026|%(?:25)*(?:3[Ff]|26))"
+"""What stands before the name of a query parameter, also in HTML, in JSON and in another query."""
+
+_IS = r"(?:=|\\+u003[Dd]|%(?:25)*3[Dd])"
+
 NAMED = re.compile(
-    rf"(?:(?i:{NAMES})|{_SHOUTED}|[?&](?i:key|token|sig|signature|secret))"
-    r"(?:\\*[\"']?\s{0,4}[:=]>?\s{0,4}\\*(?P<quote>[\"'])|=|%3[Dd]|\\*[\"']?:\s?)\Z".encode()
+    rf"(?:(?i:{NAMES})|{_SHOUTED}|{_AND}(?i:key|token|sig|signature|secret|auth|ek|jwt)"
+    r"|[\"'](?i:token|secret)(?=\\*[\"']))"
+    rf"(?:\\*[\"']?\s{{0,4}}[:=]>?\s{{0,4}}\\*(?P<quote>[\"'])|{_IS}|\\*[\"']?:\s?)\Z"
+    r"|(?i:authorization\\*[\"']?\s{0,4}[:=]\s{0,4}\\*[\"']?(?:token|api-?key)\s)\Z".encode()
 )
 """What stands before a named secret's value; ends where the value begins."""
 
-NAME_ENDS = frozenset({b"key", b"ken", b"ret", b"ord", b"swd", b"ass", b"sig", b"ure"})
+NAME_ENDS = frozenset(
+    {b"key", b"ken", b"ret", b"ord", b"swd", b"ass", b"sig", b"ure", b"ion", b"uth", b"jwt"}
+    | {b"?ek", b"&ek"}
+)
 """The last letters of those names: a cheap test before the exact one."""
+
+SIGNATURES = (b"ignature", b"sig", b"-Security-Token")
+"""How the names end of parameters by which a URL opens what it points to."""
+
+EQUALS = re.compile(_IS.encode())
+
+SIGNED = re.compile(
+    rf"{_AND}(?:X-(?:Amz|Goog)-(?:Signature|Security-Token)|(?i:signature|sig)){_IS}\Z".encode()
+)
+"""What stands before such a parameter's value."""
+
+SIGNATURE = re.compile(rb"(?:[A-Za-z0-9._~+/=-]|%(?!(?:25)*(?:26|3[Ff]))[0-9A-Fa-f]{2}){16,}")
+"""The value; it goes on behind what is percent-encoded in it."""
+
+IN_PATH = re.compile(
+    rb"(?:auth_tokens/|hooks\.slack\.com/(?:services|workflows|triggers)/[\w/]{4,60}/"
+    rb"|discord(?:app)?\.com/api/webhooks/[0-9]{5,25}/)\Z"
+)
+"""What stands before a secret that is the last part of a path."""
+
+FORM_FIELD = re.compile(
+    rb"form-data;[^\r\n]{0,80}?\bname=\"([\w-]{2,64})\"\r?\n(?:[^\r\n]{1,200}\r?\n){0,4}\r?\n"
+    rb"([^\r\n]{1,4096})"
+)
+"""A field of a form that is no file: its name and its value."""
 
 BEARER = re.compile(rb"(?i)\b(bearer|basic)(?:\s|\+|%20){1,3}\Z")
 """What stands before the value of an Authorization header."""

@@ -7,7 +7,7 @@ import msgspec
 
 from ..model import Ask, JsonObject, Kind, Reply, TurnKind
 
-Framing = Literal["sse", "ndjson", "json-array", "event-stream", "grpc"]
+Framing = Literal["sse", "ndjson", "json-array", "event-stream", "grpc", "vertex-grpc"]
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -46,6 +46,16 @@ class ReplyStream(Protocol):
 
     def whole(self) -> JsonObject:
         """The response object, as if it had not been streamed."""
+        ...
+
+
+@runtime_checkable
+class EndsUnsaid(Protocol):
+    """A fold of streams that some servers end without the terminal event."""
+
+    @property
+    def has_ended(self) -> bool:
+        """True once everything was said that such a stream has to say."""
         ...
 
 

@@ -33,7 +33,7 @@ def _kept(provider: str, name: str, path: str, does: str = "admin") -> _Kept:
 
 
 def _at(path: str) -> re.Pattern[str]:
-    return re.compile(rf"^(/upload)?(/v\d\w*)?/{path}(/|:|$)")
+    return re.compile(rf"^(/upload|/download)?(/v\d\w*)?/{path}(/|:|$)")
 
 
 _KEPT = (
@@ -121,7 +121,8 @@ class Administration:
         raw = body.get("usage") or body.get("usageMetadata")
         if not isinstance(raw, dict):
             return Reply()
-        cached = Reader(object_of(body.get("usageMetadata"))).count("totalTokenCount")
+        size = Reader(object_of(body.get("usageMetadata"))).count("totalTokenCount")
+        cached = size if self.dialect == "gemini.caches" else None
         return Reply(usage=Usage(raw=raw, detail=splits(cached_content_tokens=cached)))
 
     def read_content(self, data: bytes, content_type: str) -> Reply:

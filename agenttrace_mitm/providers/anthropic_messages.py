@@ -111,7 +111,7 @@ class AnthropicMessages:
             finish_reasons=(stop,) if stop else (),
             finish_reason=normalized(stop),
             finish_detail=_finish_detail(body),
-            usage=_usage(body.get("usage"), reply.notes),
+            usage=_usage(body, reply.notes),
             service_tier=text_of(object_of(body.get("usage")).get("service_tier")),
             notes=tuple(reply.notes),
         )
@@ -259,7 +259,8 @@ def _finish_detail(body: JsonObject) -> str:
     return detail or text_of(object_of(body.get("stop_details")).get("category"))
 
 
-def _usage(raw: Json, notes: list[str]) -> Usage:
+def _usage(body: JsonObject, notes: list[str]) -> Usage:
+    raw = body.get("usage")
     if not isinstance(raw, dict):
         return Usage()
     counts = Reader(raw, notes, "usage")
@@ -281,6 +282,8 @@ def _usage(raw: Json, notes: list[str]) -> Usage:
             cache_write_1h=ttl.count("ephemeral_1h_input_tokens"),
             web_searches=tools.count("web_search_requests"),
             web_fetches=tools.count("web_fetch_requests"),
+            # Charged by the hour, beyond a free allowance of the account.
+            containers=int(bool(body.get("container") or tools.count("code_execution_requests"))),
             compaction_input_tokens=compaction[0],
             compaction_output_tokens=compaction[1],
         ),

@@ -31,7 +31,9 @@ from .endpoint import Endpoint
 from .finish import normalized
 from .usage import splits, total_of, usage
 
-_PATH = re.compile(r"/model/(?P<model>[^/]+)/converse(-stream)?$")
+# An ARN has a slash, which some clients leave as it is.
+MODEL = r"/model/(?P<model>arn:[^/]+/[^/]+|[^/]+)"
+_PATH = re.compile(MODEL + r"/converse(-stream)?$")
 _MEDIA: dict[str, media.Modality] = {"image": "image", "document": "document", "video": "video"}
 
 
@@ -171,7 +173,8 @@ def _usage(raw: Json, notes: list[str]) -> Usage:
     if not isinstance(raw, dict):
         return Usage()
     counts = Reader(raw, notes, "usage")
-    read, written = counts.count("cacheReadInputTokens"), counts.count("cacheWriteInputTokens")
+    read = _either(counts, "cacheReadInputTokens", "cacheReadInputTokenCount")
+    written = _either(counts, "cacheWriteInputTokens", "cacheWriteInputTokenCount")
     ttl = {
         text_of(entry.get("ttl")): Reader(entry, []).count("inputTokens")
         for entry in map(object_of, list_of(raw.get("cacheDetails")))
@@ -186,6 +189,12 @@ def _usage(raw: Json, notes: list[str]) -> Usage:
         cache_write_tokens=written,
         detail=splits(cache_write_5m=ttl.get("5m"), cache_write_1h=ttl.get("1h")),
     )
+
+
+def _either(counts: Reader, name: str, invoked: str) -> int | None:
+    """The count called *name*; Nova calls it *invoked* when it is not asked by Converse."""
+    count = counts.count(name)
+    return counts.count(invoked) if count is None else count
 
 
 class ConverseStream:
@@ -275,7 +284,7 @@ class BedrockCount(Endpoint):
     """`bedrock.count`: `/model/{id}/count-tokens`, free."""
 
     dialect = "bedrock.count"
-    path = re.compile(r"/model/(?P<model>[^/]+)/count-tokens$")
+    path = re.compile(MODEL + r"/count-tokens$")
     does = "count_tokens"
 
     def kind(self, route: Route) -> Kind:

@@ -1,28 +1,44 @@
 """Bedrock's InvokeModel: every vendor's own body, the model in the path.
 
-Anthropic's, OpenAI-shaped and Converse-shaped (Nova) bodies are read by their own dialects; of
-the others, and of embeddings, what counts is in `amazon-bedrock-invocationMetrics` or in the
-response headers.  Streams carry each vendor's events in base64.
+Whose body it is tells its shape: an application inference profile, an imported or a provisioned
+model is named by an ARN that says nothing of the vendor.  Anthropic's, OpenAI-shaped,
+Converse-shaped (Nova) and Cohere's chat bodies are read by their own dialects, the other text
+models by `bedrock_texts`; what they leave out Bedrock counts itself (`bedrock_counts`).  Streams
+carry each vendor's events in base64.
 """
 
 import base64
 import binascii
 import re
+from typing import Protocol
 
 from msgspec.structs import replace
 
-from ..model import Ask, JsonObject, Kind, Reply, Usage
-from ..wire.jsonio import NotJson, Reader, decode, object_of, text_of
+from ..model import Ask, Json, JsonObject, Kind, Reply
+from ..wire.jsonio import NotJson, decode, list_of, object_of, text_of
 from .adapter import Framing, ReplyStream, Route
+from .anthropic_complete import AnthropicComplete, AnthropicCompletionStream
 from .anthropic_messages import AnthropicMessages
-from .bedrock_converse import BedrockConverse, model_in
+from .bedrock_converse import MODEL, BedrockConverse, model_in
+from .bedrock_counts import METRICS, is_counted, metered
+from .bedrock_texts import BedrockTexts, TextStream
+from .cohere_embed import CohereEmbed, CohereRerank
+from .cohere_v1_chat import CohereV1Chat
 from .openai_chat import OpenAIChat
-from .usage import splits, total_of, usage
 
-_PATH = re.compile(r"/model/(?P<model>[^/]+)/invoke(-with-response-stream)?$")
-_METRICS = "amazon-bedrock-invocationMetrics"
-_ANTHROPIC, _NOVA = AnthropicMessages(), BedrockConverse()
-_OPENAI_LIKE = OpenAIChat()
+_PATH = re.compile(MODEL + r"/invoke(-with-response-stream)?$")
+
+
+class _Vendor(Protocol):
+    def read_request(self, body: JsonObject, route: Route) -> Ask: ...
+    def read_reply(self, body: JsonObject, route: Route) -> Reply: ...
+
+
+_ANTHROPIC, _COMPLETE, _NOVA = AnthropicMessages(), AnthropicComplete(), BedrockConverse()
+_OPENAI_LIKE, _TEXTS = OpenAIChat(), BedrockTexts()
+_COHERE_CHAT, _COHERE_EMBED, _COHERE_RERANK = CohereV1Chat(), CohereEmbed(), CohereRerank()
+_AWS_S_OWN = "amazon-bedrock-"  # beside what the vendor says: counts, what a guardrail did
+_NOVA_ALONE = ("schemaVersion", "inferenceConfig", "toolConfig")
 
 
 class BedrockInvoke:
@@ -51,7 +67,7 @@ class BedrockInvoke:
 
     def read_request(self, body: JsonObject, route: Route) -> Ask:
         """The vendor's request."""
-        ask = _vendor(route).read_request(body, route)
+        ask = _asked(body).read_request(body, route)
         streamed = route.path.endswith("-stream")
         return replace(ask, model=model_in(route.path, _PATH), streamed=streamed)
 
@@ -61,46 +77,57 @@ class BedrockInvoke:
 
     def read_reply(self, body: JsonObject, route: Route) -> Reply:
         """The vendor's answer, and Bedrock's own count where the vendor has none."""
-        reply = _vendor(route).read_reply(body, route)
-        metrics = body.get(_METRICS)
-        if reply.usage.raw is None and isinstance(metrics, dict):
-            return replace(reply, usage=_metered(metrics))
-        if reply.usage.raw is None:
-            return replace(reply, usage=_embedded(body))
+        reply = _answered(body).read_reply(body, route)
+        metrics = body.get(METRICS)
+        if isinstance(metrics, dict) and not is_counted(reply.usage):
+            reply = replace(reply, usage=metered(metrics))
+        if not reply.finish_reason and _is_blocked(body):
+            reply = replace(reply, finish_reason="content_filter")
         return reply
 
 
-def _vendor(route: Route) -> AnthropicMessages | BedrockConverse | OpenAIChat:
-    model = model_in(route.path, _PATH)
-    if "anthropic" in model:
+def _is_blocked(body: JsonObject) -> bool:
+    return body.get("amazon-bedrock-guardrailAction") == "INTERVENED"
+
+
+def _asked(body: JsonObject) -> _Vendor:
+    """Who reads a request of this shape."""
+    if "anthropic_version" in body and "messages" in body:
         return _ANTHROPIC
-    return _NOVA if "amazon" in model else _OPENAI_LIKE
+    if "max_tokens_to_sample" in body:
+        return _COMPLETE
+    if "messages" in body:
+        return _NOVA if _is_novas(body) else _OPENAI_LIKE
+    if "texts" in body:
+        return _COHERE_EMBED
+    if "query" in body and "documents" in body:
+        return _COHERE_RERANK
+    return _COHERE_CHAT if "message" in body else _TEXTS
 
 
-def _metered(metrics: JsonObject) -> Usage:
-    notes: list[str] = []
-    counts = Reader(metrics, notes, _METRICS)
-    read, written = (
-        counts.count("cacheReadInputTokenCount"),
-        counts.count("cacheWriteInputTokenCount"),
-    )
-    return usage(
-        metrics,
-        notes,
-        input_tokens=total_of(counts.count("inputTokenCount"), read, written),
-        output_tokens=counts.count("outputTokenCount"),
-        cache_read_tokens=read,
-        cache_write_tokens=written,
-    )
+def _is_novas(body: JsonObject) -> bool:
+    """True for Converse's shape: its blocks have no `type`."""
+    contents = (object_of(said).get("content") for said in list_of(body.get("messages")))
+    blocks = (object_of(block) for content in contents for block in list_of(content))
+    return any(name in body for name in _NOVA_ALONE) or any("type" not in one for one in blocks)
 
 
-def _embedded(body: JsonObject) -> Usage:
-    """Titan's embeddings and texts count their input in the body."""
-    counted = Reader(body, []).count("inputTextTokenCount")
-    if counted is None:
-        return Usage()
-    raw = {"inputTextTokenCount": counted}
-    return usage(raw, [], input_tokens=counted, output_tokens=None, detail=splits())
+def _answered(body: JsonObject) -> _Vendor:
+    """Who reads a response of this shape."""
+    if "content" in body:
+        return _ANTHROPIC
+    if "completion" in body:
+        return _COMPLETE
+    if "output" in body:
+        return _NOVA
+    if "choices" in body:
+        return _TEXTS if _has_text(body["choices"]) else _OPENAI_LIKE
+    return _COHERE_CHAT if "text" in body else _TEXTS
+
+
+def _has_text(choices: Json) -> bool:
+    """True for text completions, as DeepSeek and imported models answer."""
+    return any("text" in object_of(choice) for choice in list_of(choices))
 
 
 class InvokeStream:
@@ -118,18 +145,24 @@ class InvokeStream:
             self._extra["error"] = {"type": name, "message": event.get("message")}
             return False
         value = _unpacked(event)
-        if isinstance(value.get(_METRICS), dict):
-            self._extra[_METRICS] = value.pop(_METRICS)
-        if self._inner is None:
+        for key in [key for key in value if key.startswith(_AWS_S_OWN)]:
+            self._extra[key] = value.pop(key)
+        if self._inner is None and value:
             self._inner = _stream_for(value)
-        generated = self._inner.add("", value) if value else False
-        counted = _METRICS in self._extra
-        self.complete = counted or self._inner.complete
-        self.usage_is_final = counted or self._inner.usage_is_final
+        generated = self._inner.add("", value) if self._inner and value else False
+        counted = isinstance(self._extra.get(METRICS), dict)
+        self.complete = counted or (self._inner is not None and self._inner.complete)
+        final = self._inner is not None and self._inner.usage_is_final
+        self.usage_is_final = counted or final
         return generated
 
     def done(self) -> None:
         """There is no `[DONE]`."""
+
+    @property
+    def has_ended(self) -> bool:
+        """True once a guardrail spoke instead of the model: it neither ends nor counts."""
+        return _is_blocked(self._extra)
 
     def whole(self) -> JsonObject:
         """The vendor's response as far as it came."""
@@ -138,9 +171,21 @@ class InvokeStream:
 
 
 def _stream_for(first: JsonObject) -> ReplyStream:
+    if "completion" in first:
+        return AnthropicCompletionStream()
     if "type" in first:
         return _ANTHROPIC.open_stream()
-    return _OPENAI_LIKE.open_stream() if "choices" in first else _NOVA.open_stream()
+    if "choices" in first:
+        return TextStream() if _has_text(first["choices"]) else _OPENAI_LIKE.open_stream()
+    if "event_type" in first:
+        return _COHERE_CHAT.open_stream()
+    return _NOVA.open_stream() if _is_converse(first) else TextStream()
+
+
+def _is_converse(event: JsonObject) -> bool:
+    """True for an event that is an object within its name."""
+    names = ("messageStart", "contentBlockStart", "contentBlockDelta", "messageStop", "metadata")
+    return any(name in event for name in names)
 
 
 def _unpacked(event: JsonObject) -> JsonObject:

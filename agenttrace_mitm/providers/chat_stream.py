@@ -45,6 +45,12 @@ class ChatStream:
         """The stream said `[DONE]`."""
         self.complete = self.usage_is_final = True
 
+    @property
+    def has_ended(self) -> bool:
+        """True once every choice said why it ended."""
+        choices = self._choices.values()
+        return bool(choices) and all(choice.has_ended for choice in choices)
+
     def whole(self) -> JsonObject:
         """The completion as far as it came."""
         choices = [self._choices[index].whole(index) for index in sorted(self._choices)]
@@ -73,10 +79,11 @@ class _Choice:
 
     @property
     def has_ended(self) -> bool:
-        return self._finish_reason is not None
+        return bool(self._finish_reason)
 
     def add(self, choice: JsonObject) -> bool:
-        if choice.get("finish_reason") is not None:
+        # Where others say null some servers say "", also after a choice has ended.
+        if choice.get("finish_reason"):
             self._finish_reason = choice["finish_reason"]
         # Some compatible servers send a whole message in their only chunk.
         delta = object_of(choice.get("delta") or choice.get("message"))

@@ -1,13 +1,22 @@
 """Errors as the providers word them, wherever they put them.
 
 OpenAI, Anthropic and Google have an `error` object; Mistral and Cohere put `message` (or
-`detail`) at the top; OAuth front ends answer with two strings.
+`detail`) at the top; OAuth front ends answer with two strings; AWS names the type in a header.
+Some generations just end with a word that says that they failed.
 """
 
-from ..model import Failure, Json
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from ..model import Failure, Headers, Json
 from ..wire.jsonio import encode, object_of, text_of
 
 _LONGEST_TEXT = 2_000
+_MESSAGES = ("message", "Message", "detail", "msg")
+# Cohere's `ERROR` and `TIMEOUT`, Mistral's `error`: the server's failures, not the model's ones
+# (Gemini's malformed calls), which are answers still.
+_FAILED = ("error", "timeout")
 
 
 def failure_in(body: Json) -> Failure | None:
@@ -31,7 +40,7 @@ def failure_of(body: Json) -> Failure:
     if isinstance(body, list):
         body = body[0] if body else None
     fields = object_of(body)
-    said = next((fields[key] for key in ("message", "detail", "msg") if fields.get(key)), "")
+    said = next((fields[key] for key in _MESSAGES if fields.get(key)), "")
     message = said if isinstance(said, str) else encode(said)
     return Failure(_word(fields.get("type")), _word(fields.get("code")), message)
 
@@ -41,10 +50,22 @@ def failure_in_text(body: bytes) -> Failure:
     return Failure(message=body[:_LONGEST_TEXT].decode("utf-8", "replace").strip())
 
 
+def failure_at_end(words: Sequence[str]) -> Failure | None:
+    """The failure that the first of the finish reasons stands for, where no error is said."""
+    return Failure(type=words[0]) if words and words[0].lower() in _FAILED else None
+
+
+def with_type(failure: Failure, headers: Headers) -> Failure:
+    """*failure* with the type that AWS puts in the response's *headers*, where it has none."""
+    named = headers.get("x-amzn-errortype").partition(":")[0].strip()
+    return replace(failure, type=named) if named and not failure.type else failure
+
+
 def _from_object(error: dict[str, Json]) -> Failure:
     message = error.get("message")
     return Failure(
-        type=_word(error.get("type")) or _word(error.get("status")),
+        # Google's status is the type's name, Azure's the number of the response's status.
+        type=_word(error.get("type")) or text_of(error.get("status")),
         code=_word(error.get("code")),
         message=message if isinstance(message, str) else encode(message) if message else "",
     )

@@ -5,7 +5,15 @@ have not met becomes `other`, and stands in `finish_reasons` as it came.
 """
 
 _WORDS = {
-    "stop": ("stop", "completed", "end_turn", "stop_sequence", "complete"),
+    "stop": (
+        "stop",
+        "completed",
+        "end_turn",
+        "stop_sequence",
+        "complete",
+        "finish",
+        "endoftext",
+    ),
     "length": (
         "length",
         "max_tokens",
@@ -19,6 +27,7 @@ _WORDS = {
     "tool_calls": ("tool_calls", "function_call", "tool_use", "tool_call"),
     "content_filter": (
         "content_filter",
+        "content_filtered",
         "guardrail_intervened",
         "refusal",
         "safety",
@@ -56,6 +65,8 @@ _WORDS = {
         "too_many_tool_calls",
         "missing_thought_signature",
         "malformed_response",
+        "malformed_model_output",
+        "malformed_tool_use",
         "no_image",
         "escalation",
     ),

@@ -1,4 +1,7 @@
-"""Gemini embeddings, one at a time or in batches; usage only in newer responses."""
+"""Gemini embeddings, one at a time or several at once; usage only in newer responses.
+
+Those of a batch that is run later come as single answers, see `within`.
+"""
 
 import re
 
@@ -11,8 +14,8 @@ from .params import chosen
 from .usage import splits, usage
 
 _METHOD = re.compile(
-    r"/(?:models/)?(?P<model>[^/:]+):(?:embedContent|batchEmbedContents|asyncBatchEmbedContent"
-    r"|embedText|batchEmbedText)$"
+    r"/(?:v1internal|(?:models/)?(?P<model>[^/:]+))"
+    r":(?:embedContent|batchEmbedContents|embedText|batchEmbedText)$"
 )
 
 
@@ -44,7 +47,7 @@ class GeminiEmbeddings:
         first = object_of(requests[0]) if requests else body
         names = ("outputDimensionality", "output_dimensionality", "taskType", "task_type")
         return Ask(
-            model=text_of(body.get("model")) or (found["model"] if found else ""),
+            model=text_of(body.get("model")) or (found["model"] or "" if found else ""),
             params=chosen(first, names) | {"inputs": len(requests) or 1},
         )
 
@@ -56,7 +59,7 @@ class GeminiEmbeddings:
         """Usage, where there is one."""
         raw = body.get("usageMetadata")
         if not isinstance(raw, dict):
-            return Reply(usage=Usage())
+            return Reply(usage=_single(body))
         notes: list[str] = []
         counts = Reader(raw, notes, "usageMetadata")
         read = by_modality(raw.get("promptTokenDetails") or raw.get("promptTokensDetails"))
@@ -74,3 +77,13 @@ class GeminiEmbeddings:
             ),
         )
         return Reply(usage=spent, notes=tuple(notes))
+
+
+def _single(body: JsonObject) -> Usage:
+    """The usage of an answer of a batch: one count, which 64-bit numbers' JSON writes as text."""
+    said = body.get("tokenCount")
+    count = int(said) if isinstance(said, str) and said.isascii() and said.isdigit() else said
+    read = Reader({"tokenCount": count}, []).count("tokenCount")
+    if read is None:
+        return Usage()
+    return Usage(read, raw={"tokenCount": said}, source="reported")

@@ -1,7 +1,8 @@
 """Gemini: generating content, streamed or not, and counting tokens.
 
-The model stands in the path.  Requests come in camelCase or snake_case, answers in camelCase.
-Gemini CLI with a Google login wraps both in an envelope.  `gemini_stream` folds streams.
+The model stands in the path; one that was tuned on Vertex goes by its `endpoints/{id}`.  Requests
+come in camelCase or snake_case, answers in camelCase.  Gemini CLI with a Google login wraps both
+in an envelope.  `gemini_stream` folds streams.
 """
 
 import re
@@ -13,10 +14,10 @@ from .finish import normalized
 from .gemini_content import field, messages_of, parts_of
 from .gemini_stream import GeminiStream, unwrapped
 from .params import chosen
-from .usage import splits, total_of, usage
+from .usage import splits, total_of, usage, with_thoughts
 
 _METHOD = re.compile(
-    r"(?:/models/(?P<model>[^/:]+)|/(?P<other>(?:tunedModels|dynamic)/[^/:]+)|/v1internal)"
+    r"(?:/models/(?P<model>[^/:]+)|/(?P<other>(?:tunedModels|dynamic|endpoints)/[^/:]+)|/v1internal)"
     r":(?P<method>generateContent|streamGenerateContent|countTokens)$"
 )
 _PARAMS = (
@@ -57,6 +58,7 @@ _REASONS = (
     "NO_IMAGE",
     "IMAGE_RECITATION",
 )
+_TRAFFIC = {0: "", 1: "ON_DEMAND", 2: "PROVISIONED_THROUGHPUT"}
 _MODALITIES = {1: "TEXT", 2: "IMAGE", 3: "VIDEO", 4: "AUDIO", 5: "DOCUMENT"}
 
 
@@ -123,7 +125,7 @@ class GeminiGenerate:
             finish_reason=_finish(reasons, messages, blocked),
             finish_detail=blocked or _finish_message(candidates),
             usage=self.read_usage(body, reply.notes),
-            service_tier=_tier(body),
+            service_tier=tier_of(body),
             notes=tuple(reply.notes),
         )
 
@@ -202,13 +204,18 @@ def _finish_message(candidates: list[JsonObject]) -> str:
     return text_of(candidates[0].get("finishMessage")) if candidates else ""
 
 
-def _tier(body: JsonObject) -> str:
+def tier_of(body: JsonObject) -> str:
+    """The tier as served: Gemini's `serviceTier`, Vertex' `trafficType`, which may be a number."""
     spent = object_of(body.get("usageMetadata"))
-    return text_of(spent.get("serviceTier")) or text_of(body.get("serviceTier"))
+    traffic = spent.get("trafficType")
+    if isinstance(traffic, int):
+        traffic = _TRAFFIC.get(traffic, str(traffic))
+    said = text_of(spent.get("serviceTier")) or text_of(body.get("serviceTier"))
+    return said or text_of(traffic)
 
 
 def _usage(body: JsonObject, candidates: list[JsonObject], notes: list[str]) -> Usage:
-    """Thoughts are not in the candidates' count, nor tool results in the prompt's."""
+    """Tool results are not in the prompt's count, nor thoughts in the candidates', as a rule."""
     raw = body.get("usageMetadata")
     if not isinstance(raw, dict):
         return Usage()
@@ -217,15 +224,17 @@ def _usage(body: JsonObject, candidates: list[JsonObject], notes: list[str]) -> 
     written = counts.count("candidatesTokenCount")
     if written is None:
         written = counts.count("responseTokenCount")
+    asked = total_of(counts.count("promptTokenCount"), tool)
+    total = counts.count("totalTokenCount")
     read = by_modality(raw.get("promptTokensDetails"))
     cached = by_modality(raw.get("cacheTokensDetails"))
     output = by_modality(raw.get("candidatesTokensDetails") or raw.get("responseTokensDetails"))
     return usage(
         raw,
         notes,
-        input_tokens=total_of(counts.count("promptTokenCount"), tool),
-        output_tokens=total_of(written, thoughts),
-        total_tokens=counts.count("totalTokenCount"),
+        input_tokens=asked,
+        output_tokens=with_thoughts(asked, written, thoughts, total),
+        total_tokens=total,
         cache_read_tokens=counts.count("cachedContentTokenCount"),
         reasoning_tokens=thoughts,
         detail=splits(
@@ -240,6 +249,7 @@ def _usage(body: JsonObject, candidates: list[JsonObject], notes: list[str]) -> 
             output_audio=output.get("AUDIO"),
             output_image=output.get("IMAGE"),
             web_searches=_searches(candidates),
+            map_searches=int(any(map(_used_maps, candidates))),
         ),
     )
 
@@ -254,6 +264,12 @@ def by_modality(details: Json) -> dict[str, int]:
         if count is not None:
             found[name] = found.get(name, 0) + count
     return found
+
+
+def _used_maps(candidate: JsonObject) -> bool:
+    """True for an answer grounded in Google Maps, which is charged by the prompt."""
+    found = list_of(object_of(candidate.get("groundingMetadata")).get("groundingChunks"))
+    return any("maps" in object_of(chunk) for chunk in found)
 
 
 def _searches(candidates: list[JsonObject]) -> int:

@@ -26,7 +26,7 @@ from .finish import normalized
 from .gemini_interactions_stream import InteractionStream
 from .gemini_steps import messages_of, parts_of
 from .params import chosen
-from .usage import splits, total_of, usage
+from .usage import splits, total_of, usage, with_thoughts
 
 _CREATE = re.compile(r"/interactions$")
 _ONE = re.compile(r"/interactions/[^/]+(/cancel)?$")
@@ -124,23 +124,27 @@ def usage_of(body: JsonObject, notes: list[str]) -> Usage:
     counts = Reader(raw, notes, "usage")
     thoughts = counts.count("total_thought_tokens")
     tools = counts.count("total_tool_use_tokens")
-    searches = [
-        tool.count("count")
-        for tool in counts.objects("grounding_tool_count")
-        if tool.text("type") == "google_search"
-    ]
+    asked = total_of(counts.count("total_input_tokens"), tools)
+    written, total = counts.count("total_output_tokens"), counts.count("total_tokens")
+    tools_used = list(counts.objects("grounding_tool_count"))
+    searches = [tool.count("count") for tool in tools_used if tool.text("type") == "google_search"]
+    maps = [tool.count("count") for tool in tools_used if tool.text("type") == "google_maps"]
     return usage(
         raw,
         notes,
-        input_tokens=total_of(counts.count("total_input_tokens"), tools),
-        output_tokens=total_of(counts.count("total_output_tokens"), thoughts),
-        total_tokens=counts.count("total_tokens"),
+        input_tokens=asked,
+        output_tokens=with_thoughts(asked, written, thoughts, total),
+        total_tokens=total,
         cache_read_tokens=counts.count("total_cached_tokens"),
         reasoning_tokens=thoughts,
         detail={
             **_modalities(counts, "input"),
             **_modalities(counts, "output"),
-            **splits(input_tool=tools, web_searches=total_of(*searches)),
+            **splits(
+                input_tool=tools,
+                web_searches=total_of(*searches),
+                map_searches=total_of(*maps),
+            ),
         },
     )
 

@@ -23,7 +23,7 @@ from ..model import (
 from ..wire.jsonio import Reader, list_of, object_of, text_of
 from .adapter import Framing, ReplyStream, Route
 from .gemini_content import parts_of
-from .gemini_generate import GeminiGenerate
+from .gemini_generate import GeminiGenerate, tier_of
 from .turns import Draft, Turn, TurnReader
 
 _PATH = re.compile(r"\.(GenerativeService|LlmBidiService)[./]BidiGenerateContent")
@@ -231,6 +231,7 @@ class GeminiLive(GeminiGenerate):
             finish_reasons=(word,) if word else (),
             finish_reason=_finish(body, tuple(parts)),
             usage=self.read_usage(body, reply.notes),
+            service_tier=tier_of(body),
             notes=tuple(reply.notes),
         )
 

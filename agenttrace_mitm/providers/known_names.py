@@ -182,6 +182,7 @@ VOCABULARIES: Mapping[str, Vocabulary] = {
         cache_creation.ephemeral_1h_input_tokens
         output_tokens_details output_tokens_details.thinking_tokens
         server_tool_use server_tool_use.web_search_requests server_tool_use.web_fetch_requests
+        server_tool_use.code_execution_requests
         service_tier speed inference_geo iterations fallback_credit fallback_credit.status
         """,
     ),
@@ -328,7 +329,10 @@ VOCABULARIES: Mapping[str, Vocabulary] = {
         _MEDIA_USAGE,
     ),
     "gemini.embeddings": _known(
-        "", "embedding embeddings usageMetadata metadata truncated", _GEMINI_USAGE, "usageMetadata"
+        "",
+        "embedding embeddings usageMetadata metadata truncated tokenCount",
+        _GEMINI_USAGE,
+        "usageMetadata",
     ),
     "gemini.interactions": _known(
         """
@@ -351,6 +355,13 @@ VOCABULARIES: Mapping[str, Vocabulary] = {
     ),
     "gemini.live": _known(
         "", "usageMetadata parts transcript complete", _GEMINI_USAGE, "usageMetadata"
+    ),
+    "gemini.palm": _known(
+        "",
+        """
+        candidates filters safetyFeedback messages answer answerableProbability inputFeedback
+        tokenCount
+        """,
     ),
     "gemini.predict": _known(
         "",
@@ -414,6 +425,7 @@ UNJUDGED = frozenset(
         "gemini.grpc",  # only fields with a number that we know become names
         "gemini.decisions",  # not documented anywhere yet
         "openai.live",  # the same
+        "openai.translation",  # its events are Live's
     }
 )
 """Dialects of model calls of which nobody can say what is new."""

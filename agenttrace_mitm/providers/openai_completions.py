@@ -1,4 +1,4 @@
-"""OpenAI's legacy text completions, and everybody who still speaks them."""
+"""OpenAI's legacy text completions, and everybody who still speaks them; edits, older still."""
 
 import re
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from .finish import normalized
 from .openai_chat import PARAMS, usage_of
 from .params import chosen
 
-_PATH = re.compile(r"(?<!/chat)(?<!/fim)(?<!/agents)/completions$")
+_PATH = re.compile(r"(?<!/chat)(?<!/fim)(?<!/agents)/completions$|^/v1/edits$")
 _PARAMS = (*PARAMS, "best_of", "echo")
 
 
@@ -43,7 +43,7 @@ class CompletionStream:
             index = index if isinstance(index, int) else 0
             text = text_of(choice.get("text"))
             self._texts.setdefault(index, []).append(text)
-            if choice.get("finish_reason") is not None:
+            if choice.get("finish_reason"):
                 self._ends[index] = choice["finish_reason"]
             generated |= bool(text)
         self._head |= {k: v for k, v in event.items() if k != "choices" and v is not None}
@@ -55,6 +55,11 @@ class CompletionStream:
         """The stream said `[DONE]`."""
         self.complete = True
 
+    @property
+    def has_ended(self) -> bool:
+        """True once every choice said why it ended."""
+        return bool(self._texts) and self._ends.keys() >= self._texts.keys()
+
     def whole(self) -> JsonObject:
         """The completion as far as it came."""
         choices = [
@@ -65,12 +70,12 @@ class CompletionStream:
 
 
 class OpenAICompletions:
-    """`openai.completions`: `POST .../completions`."""
+    """`openai.completions`: `POST .../completions`, `POST /v1/edits`."""
 
     dialect = "openai.completions"
 
     def matches(self, route: Route) -> bool:
-        """True for the bare path; chat, fim and agents have their own."""
+        """True for the bare paths; chat, fim and agents have their own."""
         return route.is_post and _PATH.search(route.path) is not None
 
     def operation(self, route: Route) -> str:
@@ -86,9 +91,11 @@ class OpenAICompletions:
         return "sse"
 
     def read_request(self, body: JsonObject, route: Route) -> Ask:
-        """The prompt as a user's message."""
+        """The prompt as a user's message; of an edit the text and what to do with it."""
         request = Reader(body)
         prompt = body.get("prompt")
+        if route.path.endswith("/edits"):
+            prompt = [text for text in (body.get("input"), body.get("instruction")) if text]
         parts = tuple(_prompt_parts(prompt))
         raw = {"role": "user", "content": prompt}
         return Ask(

@@ -17,12 +17,13 @@ from ..model import (
     Reply,
     Usage,
 )
-from ..wire.jsonio import Reader, list_of, object_of, text_of
+from ..wire.jsonio import Reader, object_of, text_of
 from .adapter import Framing, ReplyStream, Route
 from .chat_content import tool_names
 from .params import chosen
 from .responses_items import finish_of, messages_of, output_parts
 from .responses_stream import ResponsesStream
+from .responses_tools import tool_meters
 from .usage import splits, usage
 
 _CREATE = re.compile(r"/responses$")
@@ -164,11 +165,13 @@ def _failure(error: Json) -> Failure | None:
 
 
 def usage_of(body: JsonObject, notes: list[str]) -> Usage:
-    """The usage of a response, with the searches that are billed beside its tokens."""
+    """The usage of a response, with what its tools are billed for beside its tokens."""
     raw = body.get("usage")
-    tools = Reader(object_of(body.get("tool_usage")), notes, "tool_usage")
     if not isinstance(raw, dict):
         return Usage()
+    tools, image_model = tool_meters(body, notes)
+    if image_model:
+        raw = raw | {"image_model": image_model}
     counts = Reader(raw, notes, "usage")
     read = counts.object("input_tokens_details")
     written = counts.object("output_tokens_details")
@@ -188,24 +191,6 @@ def usage_of(body: JsonObject, notes: list[str]) -> Usage:
             input_audio=read.count("audio_tokens"),
             input_image=read.count("image_tokens"),
             output_audio=written.count("audio_tokens"),
-            web_searches=_searches(body, tools),
+            **tools,
         ),
     )
-
-
-def _searches(body: JsonObject, tools: Reader) -> int | None:
-    """Billed searches: the provider's own count, else the calls that searched.
-
-    Opening a page and finding something in it are calls as well, and cost nothing.
-    """
-    counted = tools.count("web_search", "num_requests")
-    if counted is not None:
-        return counted
-    items = [object_of(item) for item in list_of(body.get("output"))]
-    actions = [
-        object_of(item.get("action")) for item in items if item.get("type") == "web_search_call"
-    ]
-    found = sum(1 for action in actions if action.get("type", "search") == "search")
-    if found:
-        tools.notes.append("estimated:web_searches")
-    return found

@@ -8,15 +8,14 @@ import re
 from ..model import Ask, JsonObject, Kind, Reply, Usage
 from ..wire.jsonio import Reader, text_of
 from .adapter import Framing, ReplyStream, Route
-from .usage import splits, total_of, usage
+from .usage import splits, total_of, usage, with_thoughts
 
 # What is done at a path, in the order of asking.
 _OPERATIONS = (
     (re.compile(r"/images/(generations|edits|variations)$"), "image"),
     (re.compile(r"/audio/(speech|transcriptions|translations)$"), "audio"),
     (re.compile(r"/(chat/)?(moderations|classifications)$"), "moderation"),
-    (re.compile(r":(predict|predictLongRunning)$"), "image"),
-    (re.compile(r"/v1/tokenize$|:countTextTokens$|:countMessageTokens$"), "count_tokens"),
+    (re.compile(r"/v1/tokenize$|:computeTokens$"), "count_tokens"),
 )
 _TELEMETRY = re.compile(
     r"^/api/(event_logging|claude_cli|eval|hello|claude_code)|/analytics/codex/"
@@ -102,13 +101,14 @@ def _usage(body: JsonObject, notes: list[str]) -> Usage:
     counts = Reader(raw, [], "usage")
     # The interactions of Gemini count thoughts and tool results apart.
     thoughts = counts.count("total_thought_tokens")
-    read, written = _first(counts, _READ), _first(counts, _WRITTEN)
+    read = total_of(_first(counts, _READ), counts.count("total_tool_use_tokens"))
+    written, total = _first(counts, _WRITTEN), counts.count("total_tokens")
     return usage(
         raw,
         notes,
-        input_tokens=total_of(read, counts.count("total_tool_use_tokens")),
-        output_tokens=total_of(written, thoughts),
-        total_tokens=counts.count("total_tokens"),
+        input_tokens=read,
+        output_tokens=with_thoughts(read, written, thoughts, total),
+        total_tokens=total,
         cache_read_tokens=counts.count("total_cached_tokens"),
         reasoning_tokens=thoughts,
         detail=splits(

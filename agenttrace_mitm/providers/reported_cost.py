@@ -1,6 +1,6 @@
 """What a provider itself says that a call cost, in nano-dollars."""
 
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 from ..model import Json
 from ..wire.jsonio import object_of
@@ -11,7 +11,7 @@ _LARGEST_NANO_USD = 10**15
 def reported_nano_usd(usage: Json) -> int | None:
     """The price in a usage object: OpenRouter's `cost`, Perplexity's, xAI's ticks; None if none.
 
-    A tick is a ten-billionth of a dollar.
+    A tick is a ten-billionth of a dollar.  None too where only a part of the price is told.
     """
     said = object_of(usage)
     ticks = said.get("cost_in_usd_ticks")
@@ -20,12 +20,19 @@ def reported_nano_usd(usage: Json) -> int | None:
     cost = said.get("cost")
     if isinstance(cost, dict):
         cost = cost.get("total_cost")
-    if isinstance(cost, bool) or not isinstance(cost, int | float):
+    dollars = _dollars(cost)
+    if dollars is not None and said.get("is_byok") is True:
+        # With a key of one's own at the provider, `cost` is OpenRouter's fee alone.
+        upstream = _dollars(object_of(said.get("cost_details")).get("upstream_inference_cost"))
+        dollars = None if upstream is None else dollars + upstream
+    return None if dollars is None else _sane(dollars * 10**9)
+
+
+def _dollars(said: Json) -> Decimal | None:
+    if isinstance(said, bool) or not isinstance(said, int | float):
         return None
-    try:
-        return _sane(Decimal(str(cost)) * 10**9)
-    except InvalidOperation:
-        return None
+    dollars = Decimal(str(said))
+    return dollars if dollars.is_finite() else None
 
 
 def _sane(nano_usd: Decimal) -> int | None:

@@ -4,6 +4,7 @@ from ..model import Exchange
 from .gemini_live import live_turns
 from .mistral_realtime import transcription_turns
 from .openai_live import session_turns
+from .openai_translation import translation_turns
 from .realtime_socket import realtime_turns
 from .responses_socket import responses_turns
 from .turns import ReaderOf, Turns
@@ -12,6 +13,7 @@ from .understanding import route_of
 READERS: tuple[ReaderOf, ...] = (
     transcription_turns,
     realtime_turns,
+    translation_turns,
     session_turns,
     responses_turns,
     live_turns,

@@ -18,7 +18,7 @@ from ..wire.jsonio import NotJson, decode, object_of, text_of
 from ..wire.multipart import form_of
 from ..wire.ndjson import NdjsonDecoder
 from ..wire.sse import SseDecoder
-from .adapter import Adapter, Framing, Meters, ReadsContent, ReplyStream, Route
+from .adapter import Adapter, EndsUnsaid, Framing, Meters, ReadsContent, ReplyStream, Route
 from .administration import ADMINISTRATION
 from .anthropic_complete import AnthropicComplete
 from .anthropic_messages import AnthropicMessages
@@ -30,6 +30,7 @@ from .audio import (
     OpenAITranscriptions,
 )
 from .bedrock_converse import BedrockConverse, BedrockCount
+from .bedrock_counts import with_counts
 from .bedrock_invoke import BedrockInvoke
 from .cohere_embed import CohereEmbed, CohereRerank
 from .cohere_tools import CohereClassify, CohereParse, CohereSummarize, CohereTokenize
@@ -37,12 +38,13 @@ from .cohere_v1_chat import CohereGenerate, CohereV1Chat
 from .cohere_v2_chat import CohereV2Chat
 from .decisions import GeminiDecisions, OpenAIDecisions
 from .estimates import with_estimates
-from .failures import failure_in, failure_in_text, failure_of
+from .failures import failure_at_end, failure_in, failure_in_text, failure_of, with_type
 from .gemini_embeddings import GeminiEmbeddings
 from .gemini_generate import GeminiGenerate
-from .gemini_grpc import GeminiGrpc, GeminiGrpcDecoder, is_streamed, request_of, with_status
+from .gemini_grpc import GeminiGrpc, GeminiGrpcDecoder, is_streamed, with_status
 from .gemini_interactions import GeminiInteractions
 from .gemini_live import GeminiLive
+from .gemini_palm import GeminiPalm
 from .gemini_predict import GeminiPredict
 from .headers import links_of
 from .mistral import MistralAgents, MistralChat, MistralEmbeddings, MistralFim
@@ -59,16 +61,18 @@ from .openai_images import OpenAIImages
 from .openai_live import OpenAILive
 from .openai_realtime import OpenAIRealtime
 from .openai_responses import OpenAIResponses
+from .openai_translation import OpenAITranslation
 from .openai_videos import OpenAIVideos
 from .other import Other
 from .reported_cost import reported_nano_usd
 from .side_calls import is_side_call
 from .vertex import VertexAnthropic, VertexMistral
+from .vertex_grpc import VertexGrpc, VertexGrpcDecoder
 from .vocabulary import unknown_in
 
-# In the order of asking: what one provider does differently stands before the common shape.
-_GRPC = GeminiGrpc()
+_INVOKE = BedrockInvoke()
 
+# In the order of asking: what one provider does differently stands before the common shape.
 ADAPTERS: tuple[Adapter, ...] = (
     VertexAnthropic(),
     VertexMistral(),
@@ -77,9 +81,11 @@ ADAPTERS: tuple[Adapter, ...] = (
     OpenAIChat(),
     OpenAIResponses(),
     GeminiGenerate(),
-    _GRPC,
+    GeminiGrpc(),
+    VertexGrpc(),
     OpenAIRealtime(),
     GeminiLive(),
+    OpenAITranslation(),
     OpenAILive(),
     MistralRealtime(),
     GeminiEmbeddings(),
@@ -96,6 +102,7 @@ ADAPTERS: tuple[Adapter, ...] = (
     AnthropicComplete(),
     GeminiInteractions(),
     GeminiPredict(),
+    GeminiPalm(),
     GeminiDecisions(),
     MistralConversations(),
     MistralOcr(),
@@ -115,7 +122,7 @@ ADAPTERS: tuple[Adapter, ...] = (
     OpenAIVideos(),
     OpenAIAssistants(),
     BedrockConverse(),
-    BedrockInvoke(),
+    _INVOKE,
     BedrockCount(),
     OllamaChat(),
     OllamaGenerate(),
@@ -127,6 +134,7 @@ _OTHER = Other()
 _METERS: Mapping[Adapter, Meters] = {one: one for one in ADAPTERS if isinstance(one, Meters)}
 
 _SWITCHED = 101
+_DONE = b"[DONE]"
 _SSE_FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
 _DECODERS: dict[Framing, Callable[[], EventDecoder]] = {
     "sse": SseDecoder,
@@ -134,6 +142,7 @@ _DECODERS: dict[Framing, Callable[[], EventDecoder]] = {
     "json-array": JsonArrayDecoder,
     "event-stream": EventStreamDecoder,
     "grpc": GeminiGrpcDecoder,
+    "vertex-grpc": VertexGrpcDecoder,
 }
 
 
@@ -141,7 +150,15 @@ def route_of(exchange: Exchange) -> Route:
     """Where the exchange went."""
     query = dict(parse_qsl(exchange.query)) if exchange.query else {}
     path = exchange.path.rstrip("/")
+    if "%" in path:
+        path = _unescaped(path)
     return Route(exchange.family, exchange.method, path, query, exchange.turn)
+
+
+def _unescaped(path: str) -> str:
+    """*path* with the colons and at signs that some clients escape without need."""
+    # Google's methods are told by a colon.  A slash in a name (an ARN) stays escaped.
+    return path.replace("%3A", ":").replace("%3a", ":").replace("%40", "@")
 
 
 def adapter_of(route: Route) -> Adapter:
@@ -166,14 +183,18 @@ def understand(exchange: Exchange) -> Understood:
     notes += [f"response {note}" for note in response.notes]
 
     body = (
-        request_of(request.data)
-        if adapter is _GRPC
+        adapter.request_of(request.data, route)
+        if isinstance(adapter, GeminiGrpc)
         else _request_object(request.data, exchange, notes)
     )
     ask = adapter.read_request(body, route)
     reply = _reply(exchange, adapter, route, body, response, notes=notes)
-    if adapter is _GRPC:
+    if isinstance(adapter, GeminiGrpc):
         reply = replace(with_status(reply, exchange), streamed=is_streamed(route))
+    elif adapter is _INVOKE:
+        reply = with_counts(reply, exchange.response_headers)
+    if reply.failure:
+        reply = replace(reply, failure=with_type(reply.failure, exchange.response_headers))
     kind = _kind(adapter.kind(route), exchange, ask)
     if kind in ("llm", "auxiliary"):
         if meters := _METERS.get(adapter):
@@ -185,7 +206,7 @@ def understand(exchange: Exchange) -> Understood:
         reply = replace(reply, service_tier=exchange.processing)
     return Understood(
         dialect=adapter.dialect,
-        operation=adapter.operation(route),
+        operation=reply.operation or adapter.operation(route),
         kind=kind,
         ask=_linked(ask, exchange),
         reply=reply,
@@ -238,8 +259,8 @@ def _reply(
     if not response.data:
         return _finished(Reply(complete=whole), Failure() if failed else None)
     framing = _framing(exchange, adapter.framing(route, request), response.data, failed=failed)
-    if framing:
-        return _streamed_reply(adapter, route, framing, response, failed=failed)
+    if framing and not _is_prose(exchange, adapter, request):
+        return _streamed_reply(adapter, route, framing, response, failed=failed, whole=whole)
     try:
         value = decode(response.data)
     except NotJson:
@@ -268,27 +289,43 @@ def _framing(exchange: Exchange, expected: Framing, data: bytes, *, failed: bool
     return expected
 
 
+def _is_prose(exchange: Exchange, adapter: Adapter, request: JsonObject) -> bool:
+    """True for plain text that was asked for: its words may begin like a field of an event."""
+    if not exchange.response_headers.get("content-type").startswith("text/plain"):
+        return False
+    return isinstance(adapter, ReadsContent) and request.get("stream") not in (True, "true")
+
+
 def _streamed_reply(
-    adapter: Adapter, route: Route, framing: Framing, response: Plain, *, failed: bool
+    adapter: Adapter,
+    route: Route,
+    framing: Framing,
+    response: Plain,
+    *,
+    failed: bool,
+    whole: bool,
 ) -> Reply:
+    """What a stream said; *whole* when its transport came to a proper end."""
     stream = adapter.open_stream()
     kinds: set[str] = set()
     decoder = _DECODERS[framing]()
     first_end, broken = _fold(decoder, response.data or b"", stream, kinds)
-    whole = stream.whole()
-    reply = _judged(adapter.read_reply(whole, route), adapter, whole, kinds)
+    body = stream.whole()
+    reply = _judged(adapter.read_reply(body, route), adapter, body, kinds)
+    # Compatible servers leave out `[DONE]`: where the transport is whole, nothing was lost.
+    unsaid = whole and not stream.complete and isinstance(stream, EndsUnsaid) and stream.has_ended
     usage = reply.usage
-    if usage.source == "reported" and not stream.usage_is_final:
+    if usage.source == "reported" and not (stream.usage_is_final or unsaid):
         usage = replace(usage, source="partial")
     reply = replace(
         reply,
         streamed=True,
-        complete=stream.complete,
+        complete=stream.complete or unsaid,
         first_content_us=_arrival(response.arrivals, first_end) if first_end else None,
         usage=usage,
         notes=(*reply.notes, *_surprises(decoder, broken=broken)),
     )
-    return _finished(reply, failure_of(whole) if failed else failure_in(whole))
+    return _finished(reply, failure_of(body) if failed else failure_in(body))
 
 
 def _surprises(decoder: EventDecoder, *, broken: bool) -> list[str]:
@@ -329,13 +366,16 @@ def _fold(
 
 def _event_value(event: Event, stream: ReplyStream) -> JsonObject | None:
     """The object that an event carries, empty when it carries none; None when it is not JSON."""
-    if event.data == b"[DONE]":
+    if event.data == _DONE:
         stream.done()
         return {}
     try:
         return object_of(decode(event.data))
     except NotJson:
-        return None
+        if event.data.strip() != _DONE:
+            return None
+        stream.done()
+        return {}
 
 
 def _rest(decoder: EventDecoder) -> list[Event]:
@@ -369,10 +409,11 @@ def _unread(
 
 def _finished(reply: Reply, failure: Failure | None) -> Reply:
     """*reply* with its failure, and with an end where the provider named none."""
-    if failure is not None and reply.failure is None:
-        return replace(reply, failure=failure, finish_reason="error")
-    if reply.failure is not None:
-        return replace(reply, finish_reason="error")
+    said, ended = reply.failure or failure, failure_at_end(reply.finish_reasons)
+    if said and ended and not said.type:
+        said = replace(said, type=ended.type)
+    if said or ended:
+        return replace(reply, failure=said or ended, finish_reason="error")
     if reply.streamed and not reply.complete and not reply.finish_reason:
         return replace(reply, finish_reason="aborted")
     return reply

@@ -42,6 +42,18 @@ def usage(
     )
 
 
+def with_thoughts(
+    read: int | None, written: int | None, thoughts: int | None, total: int | None
+) -> int | None:
+    """Everything generated, where *thoughts* are reported beside what was *written*.
+
+    They come on top, unless the *total* says that what was written holds them already.
+    """
+    if thoughts and thoughts <= (written or 0) and total == total_of(read, written):
+        return written
+    return total_of(written, thoughts)
+
+
 def total_of(*counts: int | None) -> int | None:
     """The sum of what was reported; None when nothing was."""
     known = [count for count in counts if count is not None]

@@ -2,11 +2,12 @@
 
 Comes in: an exchange.  Goes out: one exchange for each call it holds, as if it had been made on its
 own: same moment, same caller, the path of its own endpoint, `within` saying what it was read
-from.  Ids are derived from the carrier's, so that a repeat changes nothing.
+from.  Their ids are derived from the moment and from what is read: of a call that is read again,
+from another download of its file, only the moment in its id is another.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Literal
 
 import msgspec
@@ -17,6 +18,7 @@ from ..model import Body, Exchange, Headers, Json, JsonObject
 from ..wire.encodings import plain
 from ..wire.jsonio import NotJson, decode, encode, list_of, object_of, text_of
 from ..wire.sse import SseDecoder
+from .understanding import route_of
 
 _JSON = Headers((("content-type", "application/json"),))
 # What a body is, by its `object` -> the endpoint that answers with such a body.
@@ -26,10 +28,15 @@ _ENDPOINTS = {
     "text_completion": "/v1/completions",
     "list": "/v1/embeddings",
 }
+_NO_MODEL = "v1internal"
+"""Where Gemini's methods stand in a path that names no model."""
 
 
 class _Held(msgspec.Struct, frozen=True):
-    """A call inside: where it would have been made, what was answered, what the client named it."""
+    """A call inside: where it would have been made, what was answered, what the client named it.
+
+    `name` tells it from the others where the client gave it no name.
+    """
 
     path: str
     body: Json
@@ -37,32 +44,60 @@ class _Held(msgspec.Struct, frozen=True):
     custom_id: str = ""
     request_id: str = ""
     processing: Literal["", "batch"] = "batch"
+    name: str = ""
+
+
+class _Carrier(msgspec.Struct, frozen=True):
+    """What holds calls: whose it is (empty: everybody's else), at which path, how it is read.
+
+    The path's group is what holds them, however it is asked for.
+    """
+
+    families: frozenset[str]
+    path: re.Pattern[str]
+    read: Callable[[bytes], Iterator[_Held]]
 
 
 def calls_within(exchange: Exchange) -> tuple[Exchange, ...]:
     """The calls that *exchange* carries, in their order; nearly always none."""
-    read = next((read for match, read in _CARRIERS if _carries(exchange, match)), None)
-    if read is None or exchange.status != 200 or exchange.within:
+    if exchange.method != "GET" or exchange.status != 200 or exchange.within:
         return ()
-    data = plain(exchange.response, exchange.response_headers.get("content-encoding")).data
-    held = read(data) if data else ()
-    return tuple(_derived(exchange, n, call) for n, call in enumerate(held))
+    path = route_of(exchange).path
+    for carrier in _carriers_of(exchange.family):
+        if found := carrier.path.search(path):
+            headers = exchange.response_headers
+            data = plain(exchange.response, headers.get("content-encoding")).data
+            held = tuple(carrier.read(data)) if data else ()
+            names = _names(held)
+            return tuple(
+                _derived(exchange, f"{exchange.host}/{found[1]} {name}", call)
+                for name, call in zip(names, held, strict=True)
+            )
+    return ()
 
 
-def _carries(exchange: Exchange, where: tuple[str, re.Pattern[str]]) -> bool:
-    provider, path = where
-    got = exchange.method == "GET" and exchange.family in provider.split()
-    return got and path.search(exchange.path) is not None
+def _carriers_of(family: str) -> list[_Carrier]:
+    own = [carrier for carrier in _CARRIERS if family in carrier.families]
+    return own or [carrier for carrier in _CARRIERS if not carrier.families]
 
 
-def _derived(exchange: Exchange, n: int, held: _Held) -> Exchange:
+def _names(held: Iterable[_Held]) -> Iterator[str]:
+    """What tells each call from the others: its name where it has one of its own, else its line."""
+    seen: set[str] = set()
+    for n, call in enumerate(held):
+        name = call.name or call.custom_id
+        yield f"line {n}" if not name or name in seen else f"id {name}"
+        seen.add(name)
+
+
+def _derived(exchange: Exchange, name: str, held: _Held) -> Exchange:
     body = encode(held.body).encode("utf-8", "replace")
     said = [pair for pair in exchange.request_headers.pairs if pair[0].lower() in _CARRIED]
     asked = [("x-client-request-id", held.custom_id)] if held.custom_id else []
     got = [("x-request-id", held.request_id)] if held.request_id else []
     return replace(
         exchange,
-        id=derived_id(exchange.started_us, f"{exchange.id}/{n}"),
+        id=derived_id(exchange.started_us, name),
         method="POST",
         target=held.path,
         within=exchange.target,
@@ -81,7 +116,8 @@ _CARRIED = frozenset({"user-agent", "anthropic-version", "anthropic-beta", "trac
 
 
 def _lines(data: bytes) -> Iterator[JsonObject]:
-    for line in data.splitlines():
+    """The objects of JSON lines; none where the first is none, as in a picture."""
+    for line in data.splitlines() if data[:64].lstrip()[:1] == b"{" else ():
         try:
             value = decode(line) if line.strip() else None
         except NotJson:  # the last line, of a body that was cut
@@ -91,20 +127,41 @@ def _lines(data: bytes) -> Iterator[JsonObject]:
 
 
 def _batch_file(data: bytes) -> Iterator[_Held]:
-    """OpenAI and Mistral: `{custom_id, response: {status_code, request_id, body}, error}`."""
+    """OpenAI, Mistral, Azure ...: a line for each request, failed ones in a file of their own."""
     for line in _lines(data):
-        response = object_of(line.get("response"))
-        body = object_of(response.get("body"))
-        if "custom_id" not in line or not body:
-            continue
-        status = response.get("status_code")
-        yield _Held(
-            _ENDPOINTS.get(text_of(body.get("object")), "/v1/chat/completions"),
-            body,
-            status if isinstance(status, int) else 200,
-            text_of(line.get("custom_id")),
-            text_of(response.get("request_id")),
-        )
+        yield from _answered(line)
+
+
+def _answered(line: JsonObject) -> Iterator[_Held]:
+    """`{custom_id, response: {status_code, request_id, body}, error}`; other lines hold nothing."""
+    response = object_of(line.get("response"))
+    body = object_of(response.get("body"))
+    if "custom_id" not in line or not body:
+        return
+    status = response.get("status_code")
+    yield _Held(
+        _ENDPOINTS.get(text_of(body.get("object")), "/v1/chat/completions"),
+        body,
+        status if isinstance(status, int) else 200,
+        text_of(line.get("custom_id")),
+        text_of(response.get("request_id")),
+    )
+
+
+def _generated_file(data: bytes) -> Iterator[_Held]:
+    """Gemini: `{key, response | error}`; by its OpenAI-compatible endpoint lines like OpenAI's."""
+    for line in _lines(data):
+        if "custom_id" in line:
+            yield from _answered(line)
+        elif isinstance(line.get("response"), dict) or isinstance(line.get("error"), dict):
+            yield _generated(line, _NO_MODEL, text_of(line.get("key")))
+
+
+def _generated(line: JsonObject, where: str, custom_id: str) -> _Held:
+    """What Gemini answered to a request of a batch: contents, an embedding, or an error."""
+    body = object_of(line.get("response")) or {"error": line.get("error")}
+    method = "embedContent" if "embedding" in body else "generateContent"
+    return _Held(f"/{where}:{method}", body, custom_id=custom_id)
 
 
 def _message_results(data: bytes) -> Iterator[_Held]:
@@ -126,7 +183,8 @@ def _inlined_responses(data: bytes) -> Iterator[_Held]:
     except NotJson:
         return
     about = object_of(batch.get("metadata"))
-    model = text_of(about.get("model")) or "models/unknown"
+    model = text_of(about.get("model"))
+    where = f"v1beta/{model}" if model else _NO_MODEL
     result = object_of(batch.get("response")) or object_of(about.get("output"))
     inlined = result.get("inlinedResponses") or object_of(about.get("output")).get(
         "inlinedResponses"
@@ -135,8 +193,7 @@ def _inlined_responses(data: bytes) -> Iterator[_Held]:
         fields = object_of(one)
         custom = object_of(fields.get("metadata"))
         custom_id = text_of(custom.get("custom_id")) or text_of(custom.get("key"))
-        body = fields.get("response") or {"error": fields.get("error")}
-        yield _Held(f"/v1beta/{model}:generateContent", body, custom_id=custom_id)
+        yield _generated(fields, where, custom_id)
 
 
 def _session_events(data: bytes) -> Iterator[_Held]:
@@ -161,7 +218,7 @@ def _session_events(data: bytes) -> Iterator[_Held]:
             "usage": spent,
         }
         failed = {"error": {"type": "model_request_error"}} if event.get("is_error") is True else {}
-        yield _Held("/v1/messages", body | failed, processing="")
+        yield _Held("/v1/messages", body | failed, processing="", name=event_id)
 
 
 def _events(data: bytes) -> Iterable[JsonObject]:
@@ -175,9 +232,15 @@ def _events(data: bytes) -> Iterable[JsonObject]:
     return [event for one in found for event in _lines(one.data)]
 
 
+def _carrier(families: str, path: str, read: Callable[[bytes], Iterator[_Held]]) -> _Carrier:
+    return _Carrier(frozenset(families.split()), re.compile(path), read)
+
+
 _CARRIERS = (
-    (("openai mistral", re.compile(r"/v1/files/[^/]+/content/?$")), _batch_file),
-    (("anthropic", re.compile(r"/v1/messages/batches/[^/]+/results/?$")), _message_results),
-    (("google", re.compile(r"/v1\w*/batches/[^/]+/?$")), _inlined_responses),
-    (("anthropic", re.compile(r"/v1/sessions/[^/]+/events(/stream)?/?$")), _session_events),
+    # Whoever has batches in OpenAI's way has its files.
+    _carrier("", r"/(files/[^/]+)/content$", _batch_file),
+    _carrier("anthropic", r"/v1/(messages/batches/[^/]+)/results$", _message_results),
+    _carrier("anthropic", r"/v1/(sessions/[^/]+)/events(?:/stream)?$", _session_events),
+    _carrier("google", r"/v1\w*/(batches/[^/:]+)$", _inlined_responses),
+    _carrier("google", r"/v1\w*/(files/[^/:]+):download$", _generated_file),
 )

@@ -3,6 +3,8 @@
 Comes in: a call that read an answer.  Goes out: the same call, counted or not.  An answer is the
 same only where everything says so: provider, response id, token counts, and a request that names
 the answer (or what carries it) in its path.  Ids alone repeat between unrelated conversations.
+A carried call without such an id, or without counts, is the same where its own id has the same
+name in it: that of the line in its file.
 """
 
 import sqlite3
@@ -10,7 +12,9 @@ from collections import OrderedDict
 from collections.abc import Collection
 from typing import NamedTuple
 
+from ..clock import name_in
 from ..model import LlmCall
+from .indexes import CARRIED, NAME_IN_ID
 from .reading import Reading
 
 _COUNTS = (
@@ -22,6 +26,18 @@ _COUNTS = (
     "reasoning_tokens",
     "usage_detail",
 )
+_BY_RESPONSE = """
+    select id, path, tokens_in, tokens_out from llm_calls
+    where response_id = :key and provider = :provider
+        and duplicate_of is null and coalesce(tokens_in, tokens_out) is not null
+    order by started_us
+"""
+# The plus keeps SQLite from the index by provider, which finds a thousand times as many.
+_BY_LINE = f"""
+    select id, path, tokens_in, tokens_out from llm_calls
+    where {NAME_IN_ID} = :key and {CARRIED} and +provider = :provider and duplicate_of is null
+    order by started_us
+"""
 
 
 class Answer(NamedTuple):
@@ -31,6 +47,14 @@ class Answer(NamedTuple):
     path: str
     tokens_in: int | None
     tokens_out: int | None
+
+
+class _Key(NamedTuple):
+    """By what an answer is known: its id, or which line of a file it is."""
+
+    provider: str
+    key: str
+    is_line: bool
 
 
 class Answers:
@@ -44,21 +68,23 @@ class Answers:
     ) -> None:
         self._db = connection
         self._remembered = remembered
-        self._answers: OrderedDict[tuple[str, str], list[Answer]] = OrderedDict()
+        self._answers: OrderedDict[_Key, list[Answer]] = OrderedDict()
 
     def once(self, call: LlmCall, *, carried: bool = False) -> LlmCall:
         """*call*, without its counts where an earlier call has them.
 
-        *carried* calls came inside another exchange (a line of a batch's output).  A retrieve
-        that is the first to show what an answer took is where that is counted.
+        *carried* calls came inside another exchange (a line of a batch's output), where failed
+        ones have nothing to count and are calls once all the same.  A retrieve that is the first
+        to show what an answer took is where that is counted.
         """
-        if not call.response_id or (call.tokens_in is None and call.tokens_out is None):
+        key = _key(call, carried)
+        if not key:
             return call
         reads = carried or (call.kind == "admin" and _names(call))
-        if reads and (earlier := self._earlier(call, carried)):
+        if reads and (earlier := self._earlier(call, key, carried)):
             uncounted = dict.fromkeys((*_COUNTS, "billing"))
             return call.model_copy(update=uncounted | {"kind": "admin", "duplicate_of": earlier})
-        self._remember(call)
+        self._remember(call, key)
         if not reads or carried:
             return call
         return call.model_copy(update={"kind": "auxiliary", "billing": "metered"})
@@ -71,36 +97,34 @@ class Answers:
             else:
                 del self._answers[key]
 
-    def _earlier(self, call: LlmCall, carried: bool) -> str | None:
-        for answer in self._found(call):
+    def _earlier(self, call: LlmCall, key: _Key, carried: bool) -> str | None:
+        for answer in self._found(key):
             same = (answer.tokens_in, answer.tokens_out) == (call.tokens_in, call.tokens_out)
-            from_here = not carried or _carrier(answer.path) == _carrier(call.path)
+            from_here = key.is_line or not carried or _carrier(answer.path) == _carrier(call.path)
             if same and from_here and answer.call_id != call.id:
                 return answer.call_id
         return None
 
-    def _found(self, call: LlmCall) -> list[Answer]:
-        remembered = self._answers.get((call.provider, call.response_id or ""), [])
+    def _found(self, key: _Key) -> list[Answer]:
+        remembered = self._answers.get(key, [])
         if remembered or self._db is None:
             return remembered
-        rows = self._db.execute(
-            """
-            select id, path, tokens_in, tokens_out from llm_calls
-            where response_id = :response_id and provider = :provider
-                and duplicate_of is null and coalesce(tokens_in, tokens_out) is not null
-            order by started_us
-            """,
-            {"response_id": call.response_id, "provider": call.provider},
-        )
+        sql = _BY_LINE if key.is_line else _BY_RESPONSE
+        rows = self._db.execute(sql, {"key": key.key, "provider": key.provider})
         return [Answer(*row) for row in rows]
 
-    def _remember(self, call: LlmCall) -> None:
-        key = call.provider, call.response_id or ""
+    def _remember(self, call: LlmCall, key: _Key) -> None:
         answer = Answer(call.id, call.path, call.tokens_in, call.tokens_out)
         others = [a for a in self._answers.pop(key, []) if a.call_id != call.id]
         self._answers[key] = [*others, answer]
         while len(self._answers) > self._remembered:
             self._answers.popitem(last=False)
+
+
+def _key(call: LlmCall, carried: bool) -> _Key | None:
+    if call.response_id and not (call.tokens_in is None and call.tokens_out is None):
+        return _Key(call.provider, call.response_id, is_line=False)
+    return _Key(call.provider, name_in(call.id), is_line=True) if carried else None
 
 
 def _names(call: LlmCall) -> bool:

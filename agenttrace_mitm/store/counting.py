@@ -14,13 +14,18 @@ UNPRICED = (
 )
 """Nobody knows what it cost; an error is free unless its usage was reported."""
 
+WITHOUT_USAGE = (
+    f"{UNPRICED} and usage_source <> 'reported' and coalesce(tokens_in, tokens_out) is null"
+)
+"""Nobody knows what it read and wrote: what is counted otherwise was reported, or has a price."""
+
 
 def known_sum(cost: str = "cost_nano_usd", of: str = "1") -> str:
-    """The sum of *cost* over the calls *of* which it is; null where nobody knows any of it.
+    """The sum of *cost* over the calls *of* which it is; null where none of them has any.
 
-    Nothing is a sum too, for calls that are free.  Beside a sum stands how many are `UNPRICED`.
+    That is no zero: pages show a dash.  Zero is the sum of calls that cost nothing, and of none.
+    Beside a sum stands how many are `UNPRICED`.
     """
     return (
-        f"coalesce(sum(case when {of} then {cost} end),"
-        f" case when sum({of} and {UNPRICED} and {cost} is null) then null else 0 end)"
+        f"coalesce(sum(case when {of} then {cost} end), case when sum({of}) then null else 0 end)"
     )

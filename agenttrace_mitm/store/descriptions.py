@@ -42,7 +42,7 @@ CALL_COLUMNS = {
     "cache_write_tokens": "part of tokens_in that was written to a cache",
     "reasoning_tokens": "part of tokens_out that was reasoning",
     "usage_detail": "JSON: further splits, meters (web_searches) and estimates (estimated_*)",
-    "usage_raw": "JSON: the provider's usage object, untouched",
+    "usage_raw": "JSON: the provider's usage object, with the `image_model` of a tool beside it",
     "usage_source": "reported, partial (cut off), estimated (in usage_detail only), none",
     "cost_nano_usd": "exact cost in nano-dollars; NULL is unpriced, not free",
     "cost_detail": "JSON: nano-dollars by kind; listed: by price list, beside a reported one",

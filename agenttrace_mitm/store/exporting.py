@@ -16,7 +16,7 @@ from ..errors import StoreError, no_database
 from .chains import bodies_of
 from .descriptions import CALL_COLUMNS
 from .payloads import headers_of
-from .queries import connected
+from .queries import NOT_OURS, connected, remedy_of
 from .rows import JSON_COLUMNS
 
 BUSY_S = 15.0
@@ -146,4 +146,5 @@ def _explained(database: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise StoreError(f"{database} cannot be read ({error})", "Try again") from error
+        remedy = remedy_of(error, NOT_OURS)
+        raise StoreError(f"{database} cannot be read ({error})", remedy) from error

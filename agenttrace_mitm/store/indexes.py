@@ -7,6 +7,8 @@ the operation's id), and an index that another one makes superfluous is gone.
 
 from sqlite_utils import Database
 
+from ..clock import NAME_FROM
+
 # Left out where NULL: `=` and `in` find the same without.
 _SPARSE = {
     "llm_calls": (
@@ -165,3 +167,14 @@ def spare_unplaced(db: Database) -> None:
             f"create index {name} on llm_calls ({', '.join(columns)})"
             f" where {columns[0]} is not null"
         )
+
+
+CARRIED = "latency_ms is null and ended_us is not null and source = 'proxy'"
+"""Calls that came inside another exchange: nobody knows how long they took."""
+NAME_IN_ID = f"substr(id, {NAME_FROM})"
+"""`clock.name_in` as SQL."""
+
+
+def for_lines(db: Database) -> None:
+    """Lines of batches by what is read, whenever it is."""
+    db.execute(f"create index llm_calls_lines on llm_calls ({NAME_IN_ID}) where {CARRIED}")

@@ -331,7 +331,9 @@ def wording(db: sqlite3.Connection, id_: str) -> Wording:
     """The version whose id begins with *id_*.  Raises `StoreError` when it is not just one."""
     found = db.execute(_SHOWN, {"id": id_, "n": len(id_)}).fetchall() if id_ else []
     if len(found) != 1:
-        problem = f"{len(found)} prompts begin with {id_}" if found else f"There is no prompt {id_}"
+        problem = (
+            f"{len(found)} prompts begin with {id_}" if found else f"There is no prompt {id_!r}"
+        )
         raise StoreError(problem, "See agenttrace-mitm prompts list")
     return Wording(*found[0])
 

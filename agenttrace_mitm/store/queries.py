@@ -45,20 +45,40 @@ class RecentCall:
 class Totals:
     """Sums over calls.  Tokens and cost count what is known; `unpriced` says what is not.
 
+    Each of them is None where nobody knows any of it.
+
     `errors` are calls that failed or were cut short; one that its client cancelled is none.
     `spend_nano_usd` is what of the cost was metered: the rest is the list price of calls that a
-    subscription or a free tier covers.  Both are None where nobody knows any of it.
+    subscription or a free tier covers.
     """
 
     name: str
     calls: int
     errors: int
-    tokens_in: int
-    tokens_out: int
+    tokens_in: int | None
+    tokens_out: int | None
     cost_nano_usd: int | None
     spend_nano_usd: int | None
     unpriced: int
     last_us: int | None
+
+
+SCHEMA = "Tables and columns: docs/schema.md"
+OTHER_FILE = "Choose another file with --db"
+NOT_OURS = (
+    "It is another program's, or of another version: agenttrace-mitm start brings an older one up"
+    " to date"
+)
+REMEDIES = {
+    sqlite3.SQLITE_BUSY: "Another program is writing to it: try again",
+    sqlite3.SQLITE_CORRUPT: "See: agenttrace-mitm db verify",
+    sqlite3.SQLITE_NOTADB: OTHER_FILE,
+    sqlite3.SQLITE_IOERR: "Try again",
+    sqlite3.SQLITE_FULL: "Make room on the disk",
+}
+"""By the primary code of SQLite's error."""
+STEPS_A_LOOK = 100_000
+"""Of SQLite's machine: a millisecond or so."""
 
 
 def last_number(database: Path) -> int:
@@ -109,8 +129,7 @@ def totals(
     tokens_in, tokens_out, cost = ESTIMATED if estimates else REPORTED
     sql = f"""
         select {name} as name, count(*) as calls, coalesce(sum({FAILED}), 0) as errors,
-               coalesce(sum({tokens_in}), 0) as tokens_in,
-               coalesce(sum({tokens_out}), 0) as tokens_out,
+               sum({tokens_in}) as tokens_in, sum({tokens_out}) as tokens_out,
                {known_sum(cost)} as cost_nano_usd,
                {known_sum(cost, METERED)} as spend_nano_usd,
                coalesce(sum({UNPRICED} and {cost} is null), 0) as unpriced,
@@ -129,22 +148,32 @@ def select(database: Path, sql: str) -> tuple[list[str], Iterator[tuple[object, 
     """Columns and rows of the user's own *sql*.  Raises `StoreError` with SQLite's words."""
     with contextlib.ExitStack() as stack:
         connection = stack.enter_context(reading(database))
-        with _explained("The SQL does not work"):
+        connection.set_authorizer(_without_other_files)
+        # Python looks for a Ctrl-C only between two of its own steps, and a query may go on.
+        connection.set_progress_handler(lambda: 0, STEPS_A_LOOK)
+        with _explained("The SQL does not work", SCHEMA):
             cursor = connection.execute(sql)
-        columns = [column[0] for column in cursor.description or ()]
+        if cursor.description is None:
+            raise StoreError("That SQL asks for no rows", SCHEMA)
+        columns = [column[0] for column in cursor.description]
         keep = stack.pop_all()
 
     def rows() -> Iterator[tuple[object, ...]]:
-        with keep, _explained("The SQL does not work"):
+        with keep, _explained("The SQL does not work", SCHEMA):
             yield from cursor
 
     return columns, rows()
 
 
+def _without_other_files(action: int, *_: object) -> int:
+    """To attach a file that is not there makes it, and so does `vacuum into`."""
+    return sqlite3.SQLITE_DENY if action == sqlite3.SQLITE_ATTACH else sqlite3.SQLITE_OK
+
+
 @contextlib.contextmanager
 def reading(database: Path) -> Iterator[sqlite3.Connection]:
     """A connection that only reads.  Raises `StoreError` when there is nothing to read."""
-    with _explained(f"{database} cannot be read"):
+    with _explained(f"{database} cannot be read", NOT_OURS):
         connection = connected(database)
         try:
             yield connection
@@ -158,6 +187,8 @@ def connected(
     """A connection that only reads, for whoever closes it.  Raises `StoreError` as above."""
     if not database.exists():
         raise no_database(database)
+    if database.is_dir():
+        raise StoreError(f"{database} is a folder", OTHER_FILE)
     return sqlite3.connect(
         f"{database.absolute().as_uri()}?mode=ro", uri=True, timeout=busy_s, isolation_level=None,
         check_same_thread=not any_thread,
@@ -165,9 +196,15 @@ def connected(
 
 
 @contextlib.contextmanager
-def _explained(problem: str) -> Iterator[None]:
+def _explained(problem: str, remedy: str = "See: agenttrace-mitm db verify") -> Iterator[None]:
+    """`StoreError` for SQLite's; *remedy* is for those of which the code does not say enough."""
     try:
         yield
     except sqlite3.Error as error:
-        remedy = "Tables and columns: docs/schema.md"
-        raise StoreError(f"{problem} ({error})", remedy) from None
+        raise StoreError(f"{problem} ({error})", remedy_of(error, remedy)) from None
+
+
+def remedy_of(error: sqlite3.Error, otherwise: str) -> str:
+    """What to do about SQLite's *error*; *otherwise* where its code does not say."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    return REMEDIES.get(code & 0xFF, otherwise)

@@ -501,6 +501,12 @@ def m093_vocabulary(db: Database) -> None:
     search.create_vocabulary(db.conn)
 
 
+@migrations()
+def m094_lines(db: Database) -> None:
+    """A line of a batch that is downloaded again is found, though no id of its answer says so."""
+    indexes.for_lines(db)
+
+
 def _sql_type(annotation: Any) -> type:
     """The column type for a model's field: int, float or str (JSON and everything else)."""
     choices = (

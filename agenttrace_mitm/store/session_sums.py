@@ -4,13 +4,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import StoreError
-from .counting import FAILED, METERED, MODEL_CALLS, UNPRICED, known_sum
+from .counting import FAILED, METERED, MODEL_CALLS, UNPRICED, WITHOUT_USAGE, known_sum
 from .queries import reading
 
 
 @dataclass(frozen=True, slots=True)
 class SessionSums:
     """Sums over a session's calls.  Cost is what was metered; `unpriced` calls are left out of it.
+
+    Tokens and cost are None where nobody knows any of them; of calls `without_usage` it is not
+    known what they read and wrote.  `agent_id` is who the session is of, not a sub-agent.
 
     `unmetered_nano_usd` is the list price of what a subscription or a free tier covers.
     """
@@ -22,16 +25,17 @@ class SessionSums:
     calls: int
     errors: int
     running: int
-    tokens_in: int
-    tokens_out: int
+    tokens_in: int | None
+    tokens_out: int | None
+    without_usage: int
     cost_nano_usd: int | None
     unpriced: int
     unmetered_nano_usd: int
     tool_calls: int
     tool_failures: int
     commits: int = 0
-    commit_lines_added: int = 0
-    commit_lines_removed: int = 0
+    commit_lines_added: int | None = 0
+    commit_lines_removed: int | None = 0
 
 
 _LAST = f"""
@@ -39,21 +43,27 @@ _LAST = f"""
     where session_id is not null and {MODEL_CALLS} order by started_us desc limit 1
 """
 _SUMS = f"""
-    select session_id, max(agent_id), min(started_us),
+    select session_id,
+           coalesce((select coalesce(s.agent_id, s.client, s.process) from sessions s
+                     where s.session_id = :session),
+                    (select c.agent_id from llm_calls c where c.session_id = :session
+                     and {MODEL_CALLS} order by c.started_us limit 1)),
+           min(started_us),
            (max(coalesce(ended_us, started_us)) - min(started_us)) / 1e6, count(*),
            sum({FAILED}), sum(outcome = 'in_flight'),
-           coalesce(sum(tokens_in), 0), coalesce(sum(tokens_out), 0),
+           sum(tokens_in), sum(tokens_out), sum({WITHOUT_USAGE}),
            {known_sum(of=METERED)},
            sum({UNPRICED} and {METERED}),
            coalesce(sum(case when not {METERED} then cost_nano_usd end), 0)
-    from llm_calls where session_id = ? and {MODEL_CALLS}
+    from llm_calls where session_id = :session and {MODEL_CALLS}
 """
 _TOOLS = """
     select count(*), coalesce(sum(is_error = 1), 0)
     from llm_calls c join tool_calls t on t.call_id = c.id where c.session_id = ?
 """
 _COMMITS = """
-    select count(*), coalesce(sum(lines_added), 0), coalesce(sum(lines_removed), 0)
+    select count(*), case when count(*) then sum(lines_added) else 0 end,
+           case when count(*) then sum(lines_removed) else 0 end
     from commits where session_id = ? and call_id is not null and not replaced
 """
 
@@ -64,7 +74,7 @@ def sums(database: Path, session: str | None) -> SessionSums:
         if session is None:
             found = db.execute(_LAST).fetchone()
             session = found[0] if found else ""
-        row = db.execute(_SUMS, (session,)).fetchone()
+        row = db.execute(_SUMS, {"session": session}).fetchone()
         tools = db.execute(_TOOLS, (session,)).fetchone()
         commits = db.execute(_COMMITS, (session,)).fetchone()
     if not row or row[0] is None:

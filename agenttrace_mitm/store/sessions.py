@@ -189,13 +189,20 @@ def _bill(calls: Iterable[Row]) -> Bill:
     return Bill(
         calls=len(counted),
         failed=sum(c["outcome"] in ("error", "interrupted") for c in counted),
-        tokens_in=sum(c["tokens_in"] or 0 for c in counted),
-        tokens_out=sum(c["tokens_out"] or 0 for c in counted),
+        tokens_in=_known(c["tokens_in"] for c in counted),
+        tokens_out=_known(c["tokens_out"] for c in counted),
         cache_read_tokens=sum(c["cache_read_tokens"] or 0 for c in counted),
         cost_nano_usd=sum(c["cost_nano_usd"] for c in priced) if priced else None,
         spend_nano_usd=sum(c["cost_nano_usd"] for c in metered) if metered else None,
         unpriced=sum(c["cost_nano_usd"] is None and not c["duplicate_of"] for c in counted),
     )
+
+
+def _known(numbers: Iterable[int | None]) -> int | None:
+    """The sum of those that are known; None where none is, 0 where there are none."""
+    given = list(numbers)
+    known = [one for one in given if one is not None]
+    return None if given and not known else sum(known)
 
 
 def _asked(db: sqlite3.Connection, call_id: str) -> str:

@@ -44,6 +44,8 @@ def create(database: Path, name: str, scopes: Sequence[str]) -> str:
         raise StoreError(
             f"{', '.join(unknown) or 'nothing'} is not a scope", f"Scopes: {', '.join(SCOPES)}"
         )
+    if not name.strip() or not name.isprintable():
+        raise StoreError(f"{name!r} is not a name for a token", "Give it a short one")
     if name == OWNER:
         raise StoreError(
             f"{name!r} is what the audit calls the access token", "Choose another name"

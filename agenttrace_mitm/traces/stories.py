@@ -36,12 +36,15 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """Calls, tokens and money; cost, and its metered part, is None where nothing has a price."""
+    """Calls, tokens and money; cost, and its metered part, is None where nothing has a price.
+
+    So are tokens where no call told of them.
+    """
 
     calls: int = 0
     failed: int = 0
-    tokens_in: int = 0
-    tokens_out: int = 0
+    tokens_in: int | None = 0
+    tokens_out: int | None = 0
     cache_read_tokens: int = 0
     cost_nano_usd: int | None = None
     unpriced: int = 0

@@ -18,6 +18,8 @@ _MAX_STACK = 4
 # give: small steps keep the overshoot below 32 MiB.
 _ZSTD_STEP = 1024
 _SMALL_STEP = 64
+# How JSON and server-sent events begin: what does needs no decoding, whatever the header says.
+_PLAIN_STARTS = (b"{", b"[", b"data:", b"event:", b"id:", b"retry:", b":")
 
 
 class ContentDecoder(Protocol):
@@ -237,7 +239,7 @@ def plain(body: Body, encoding: str, limit: int = DEFAULT_LIMIT) -> Plain:
         return Plain(None, (), ("content-encoding: unknown",))
     data, arrivals = _decode_as_it_came(decoder, body)
     if decoder.problem == "corrupt":
-        if not data and body.data.lstrip()[:1] in (b"{", b"[", b"d", b"e"):
+        if not data and body.data[:64].lstrip(b"\xef\xbb\xbf \r\n\t").startswith(_PLAIN_STARTS):
             # Gateways and recorders decode a body and leave the header behind.
             return Plain(body.data, body.arrivals, ("content-encoding: not applied",))
         # zlib keeps nothing of the piece that was damaged: in small pieces that is little.

@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from ..model import Json, JsonObject
 
 _BOUNDARY = re.compile(r'boundary=(?:"([^"]+)"|([^\s;]+))', re.IGNORECASE)
-_NAME = re.compile(r'[;\s]name="([^"]*)"', re.IGNORECASE)
-_FILENAME = re.compile(r'[;\s]filename="([^"]*)"', re.IGNORECASE)
+# .NET leaves the quotes out, and puts the content type, which may have a name too, first.
+_PARAMETER = r'content-disposition:[^\r\n]*?[;\s]{}=(?:"(?P<quoted>[^"]*)"|(?P<bare>[^\s;"]+))'
+_NAME = re.compile(_PARAMETER.format("name"), re.IGNORECASE)
+_FILENAME = re.compile(_PARAMETER.format("filename"), re.IGNORECASE)
 
 
 def files_in(data: bytes, content_type: str) -> Iterator[tuple[int, int, str]]:
@@ -63,17 +65,24 @@ def _part(piece: bytes) -> tuple[str, Json]:
     if not found:
         return "", None
     words = head.decode("utf-8", "replace")
-    name = _NAME.search(words)
+    name = _value(_NAME.search(words)) or ""
     content = content.removesuffix(b"\r\n")
-    filename = _FILENAME.search(words)
+    filename = _value(_FILENAME.search(words))
     if filename is None:
-        return name[1] if name else "", content.decode("utf-8", "replace")
-    return name[1] if name else "", {
-        "filename": filename[1],
+        return name, content.decode("utf-8", "replace")
+    return name, {
+        "filename": filename,
         "content_type": _content_type(words),
         "size": len(content),
         "sha256": hashlib.sha256(content).hexdigest(),
     }
+
+
+def _value(found: re.Match[str] | None) -> str | None:
+    """The value of a parameter; None where there is none."""
+    if found is None:
+        return None
+    return found["bare"] if found["quoted"] is None else found["quoted"]
 
 
 def _content_type(head: str) -> str:

@@ -3,7 +3,9 @@
 import json
 import os
 import shutil
+import sys
 import time
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -30,7 +32,9 @@ class User:
 
 
 @pytest.fixture
-def user(home):
+def user(home, monkeypatch):
+    # As where the package is installed: what is printed to be typed is by its name.
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     made = User(home)
     yield made
     made.scene.store.close()
@@ -50,6 +54,18 @@ def test_check_says_by_its_exit_code_what_is_the_matter(user):
     user.types("add", "broken", "--type", "sql", "--set", "query=select * from nowhere")
     assert "no such table" in user.types("check", code=2)
     assert json.loads(user.types("check", "--json", code=2))["rules"][0]["state"] == "unknown"
+
+
+def test_what_there_is_not_is_named_first_with_what_may_be_meant(user):
+    budget = ["add", "daily", "--type", "budget", "--set"]
+    said = user.types(*budget, "limit=20", code=1)
+    assert "have no setting 'limit'" in said
+    assert "Did you mean limit_usd? Settings of budget: agent, " in said
+    said = user.types(*budget, "colour=blue", code=1)
+    assert "have no setting 'colour'" in said
+    assert "Did you mean" not in said
+    assert "Did you mean budget?" in user.types("add", "daily", "--type", "budgt", code=1)
+    assert "limit_usd of rule 'daily' is wrong" in user.types(*budget, "per=agent", code=1)
 
 
 def test_check_without_a_database_could_not_check(home):

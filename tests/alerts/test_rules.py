@@ -235,7 +235,7 @@ def test_latency_is_a_percentile_of_enough_calls(scene):
     slow += scene.calls(1, latency_ms=4000)
     assert scene.firing() == ["all"]
     assert scene.history[0].value == 4000
-    assert scene.history[0].message == "90th percentile 4.0 s, 10 calls in 15 min"
+    assert scene.history[0].message == "90th percentile 4.0 s, 10 answered calls in 15 min"
     assert set(scene.history[0].evidence["calls"]) == set(slow)
     scene.calls(10, latency_ms=100)
     assert scene.firing() == []
@@ -244,9 +244,12 @@ def test_latency_is_a_percentile_of_enough_calls(scene):
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"percentile": 51}, "51st percentile 34.8 s, 1 call in 15 min"),
-        ({"percentile": 99.9}, "99.9th percentile 34.8 s, 1 call in 15 min"),
-        ({"measure": "ttft_ms"}, "95th percentile of first tokens 900 ms, 1 call in 15 min"),
+        ({"percentile": 51}, "51st percentile 34.8 s, 1 answered call in 15 min"),
+        ({"percentile": 99.9}, "99.9th percentile 34.8 s, 1 answered call in 15 min"),
+        (
+            {"measure": "ttft_ms"},
+            "95th percentile of first tokens 900 ms, 1 answered call in 15 min",
+        ),
     ],
 )
 def test_latency_is_said_as_people_say_it(scene, settings, said):

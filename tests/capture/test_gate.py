@@ -1,6 +1,7 @@
 """Decisions without a network: gate, policy, and what the hooks survive."""
 
 import base64
+import hashlib
 import logging
 
 import pytest
@@ -8,6 +9,7 @@ from mitmproxy.test import tflow
 
 from agenttrace_mitm.capture import addon, complaints, policy, taps
 from agenttrace_mitm.capture.gate import Gate, targets
+from agenttrace_mitm.capture.heads import pairs
 from agenttrace_mitm.detours import Target
 from agenttrace_mitm.errors import CaptureError
 
@@ -63,6 +65,10 @@ def test_a_tunnel_ends():
         ("/v1?KEY=abcdefgh&x", "/v1?KEY=REDACTED&x"),
         ("/v1?a=1&access_token=s&token=t&api%5Fkey=u", None),
         ("/v1?keys=1&monkey=2", "/v1?keys=1&monkey=2"),
+        ("/v1?model=m&auth=s&ek=t", "/v1?model=m&auth=REDACTED&ek=REDACTED"),
+        ("/v1?api-key=s&X-Amz-Signature=t", "/v1?api-key=REDACTED&X-Amz-Signature=REDACTED"),
+        ("/v1?code=s&clientSecret=t", "/v1?code=REDACTED&clientSecret=REDACTED"),
+        ("/v1?page_token=p&sort_key=k&alt=sse", "/v1?page_token=p&sort_key=k&alt=sse"),
     ],
 )
 def test_queries(target, kept):
@@ -80,6 +86,10 @@ def test_queries(target, kept):
         ("ocp-apim-subscription-key", True),
         ("x-amz-security-token", True),
         ("x-client-secret-id", True),
+        ("x-custom-auth", True),
+        ("sec-websocket-protocol", True),
+        ("sec-websocket-key", False),
+        ("www-authenticate", False),
         ("idempotency-key", False),
         ("anthropic-ratelimit-tokens-remaining", False),
         ("x-request-id", False),
@@ -88,6 +98,22 @@ def test_queries(target, kept):
 def test_headers(name, secret):
     """The list, its endings, and what only looks like it."""
     assert policy.is_credential(name) is secret
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "realtime, openai-insecure-api-key.{}, openai-beta.realtime-v1",
+        "token, {}",
+        "Bearer.{}",
+    ],
+)
+def test_keys_in_subprotocols(said):
+    """A browser's way to send one: an echo of it in a body will be known."""
+    key = "sk.with-dots_0123456789"
+    kept, digests = pairs(((b"Sec-WebSocket-Protocol", said.format(key).encode()),))
+    assert kept == [("Sec-WebSocket-Protocol", "REDACTED")]
+    assert digests == [(len(key), hashlib.sha256(key.encode()).hexdigest())]
 
 
 class Broken:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,11 @@ from agenttrace_mitm.demo.certificates import server_context
 from agenttrace_mitm.demo.provider import HOSTS, answer
 from agenttrace_mitm.demo.server import serve
 
+OTHER_PATH = os.pathsep.join(
+    folder
+    for folder in os.environ["PATH"].split(os.pathsep)
+    if not Path(folder, "agenttrace-mitm").exists()
+)
 COMMAND = [sys.executable, "-m", "agenttrace_mitm"]
 
 
@@ -44,6 +50,8 @@ class User:
         self.home = home
         self.environ = {k: v for k, v in os.environ.items() if not k.startswith("AGENTTRACE_")}
         self.environ |= {"AGENTTRACE_HOME": str(home), "NO_COLOR": "1"}
+        # As where the package is installed; `OTHER_PATH` is of a terminal that does not know it.
+        self.environ["PATH"] = f"{Path(sys.executable).parent}:{OTHER_PATH}"
         home.mkdir(mode=0o700)
         (home / "config.json").write_text(json.dumps(config))
 

@@ -11,11 +11,14 @@ import pytest
 from click.testing import CliRunner
 
 from agenttrace_mitm import __version__, clock
-from agenttrace_mitm.cli import COMMANDS, cli, text
+from agenttrace_mitm.cli import COMMANDS, cli, text, typed
 from agenttrace_mitm.model import Placement, Record, StoredSession
 from agenttrace_mitm.store import open_database, queries
 from agenttrace_mitm.store.rows import write_record
 from tests.support.records import NOON_US, call
+
+from .conftest import OTHER_PATH
+from .test_recording import until
 
 
 def test_help_imports_nothing_slow():
@@ -65,6 +68,83 @@ def test_without_an_instance_it_says_how_to_start_one(user, command):
     assert done.stderr == (
         "agenttrace-mitm: AgentTrace is not running.\nStart it: agenttrace-mitm start.\n"
     )
+
+
+def test_what_it_says_to_do_can_be_typed_here(user):
+    """Where PATH does not know the program, or knows another of the name: by its path."""
+    other = user.home / "bin"
+    other.mkdir()
+    (other / "agenttrace-mitm").write_text("#!/bin/sh\n")
+    (other / "agenttrace-mitm").chmod(0o755)
+    for path in (OTHER_PATH, f"{other}:{user.environ['PATH']}"):
+        done = user.types("status", PATH=path)
+        [remedy] = re.findall(r"Start it: (.*) start\.", done.stderr)
+        assert done.stderr.startswith("agenttrace-mitm: ")
+        assert subprocess.check_output(["sh", "-c", f"{remedy} version"], text=True) == (
+            f"agenttrace-mitm {__version__}\n"
+        )
+
+
+def test_only_commands_are_retyped(monkeypatch):
+    monkeypatch.setattr(typed, "program", lambda: "/my venv/bin/agenttrace-mitm")
+    for said in ("agenttrace-mitm: no", "in /home/agenttrace-mitm data", "agenttrace-mitm 0.1.0"):
+        assert typed.typed(said) == said
+    assert (
+        typed.typed("(`agenttrace-mitm logs web`)") == "(`/my venv/bin/agenttrace-mitm logs web`)"
+    )
+
+
+def test_open_finds_the_pages_of_serve(user):
+    """A login link works once: without it the first browser would have been the last."""
+    open_database(user.home / "data.db").close()
+    process = user.starts("serve")
+    try:
+        first = process.stdout.readline()
+        until(lambda: list((user.home / "run").glob("serve-*.json")))
+        done = user.types("open")
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.partition("code=")[0] in first
+        assert done.stdout not in first
+        assert done.stderr == f"serve shows {user.home / 'data.db'} (pid {process.pid})\n"
+        assert f"not running; serve shows {user.home / 'data.db'} at" in user.types("stop").stderr
+    finally:
+        process.kill()
+        process.communicate()
+    until(lambda: user.types("open").returncode == 1)
+    assert not list((user.home / "run").glob("serve-*.json"))
+
+
+@pytest.mark.parametrize(
+    "typo, meant",
+    [("sesions", "sessions, version"), ("stat", "stats, start, status"), ("xyzzy", "")],
+)
+def test_a_mistyped_command_is_asked_about(user, typo, meant):
+    done = user.types(typo)
+    assert done.returncode == 2
+    assert f"No such command {typo!r}." in done.stderr
+    assert (f"Did you mean: {meant}?" in done.stderr) == bool(meant)
+    assert ("Did you mean" in done.stderr) == bool(meant)
+
+
+@pytest.mark.parametrize(
+    "command, said",
+    [
+        ("query --json --csv 'select 1'", "not both"),
+        ("tail --no-follow -n -3", "x>=0"),
+        ("export csv --from 2026-12-01 --to 2026-11-01", "2026-12-01 is later than --to 2026"),
+    ],
+)
+def test_what_contradicts_itself_is_refused(user, command, said):
+    open_database(user.home / "data.db").close()
+    done = user.types(*shlex.split(command))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+
+
+def test_times_say_what_a_number_alone_means(user):
+    assert "number alone is seconds" in " ".join(user.types("gate", "--help").stdout.split())
+    silence = user.types("alerts", "silence", "--help").stdout
+    assert "number alone is minutes" in " ".join(silence.split())
 
 
 def test_stop_does_not_say_how_to_start_one(user):
@@ -213,11 +293,16 @@ def test_queries_only_read(user):
     assert user.types("query", "select 1 as a, 'x' as b").stdout == "a  b\n-  -\n1  x\n"
     assert user.types("query", "--csv", "select 1 as a").stdout.split() == ["a", "1"]
     assert json.loads(user.types("query", "--json", "select 1 as a").stdout) == [{"a": 1}]
-    for sql in ("delete from llm_calls", "selec", "select * from nothing"):
+    made = user.home / "made.db"
+    for sql in (
+        "delete from llm_calls", "selec", "select * from nothing", "", "/* nothing */",
+        f"attach '{made}' as made", f"vacuum into '{made}'",
+    ):  # fmt: skip
         done = user.types("query", sql)
         assert done.returncode == 1
         assert "agenttrace-mitm: " in done.stderr
         assert "Traceback" not in done.stderr
+    assert not made.exists()
 
 
 def test_undoing_an_env_that_was_not_done_prints_nothing(user):
@@ -276,22 +361,76 @@ def test_an_error_inside_a_stream_has_no_status_that_all_is_well(status, said):
     assert re.search(rf"  {said} +writer$", text.call_line(one, colour=False))
 
 
-def test_a_price_that_nobody_knows_is_not_nothing(home):
-    """And what is free is: an error costs nothing."""
+def test_what_nobody_knows_is_not_nothing(home):
+    """Neither a price nor tokens, nor what a call that failed may have cost; free calls cost 0."""
     db = open_database(home / "data.db").conn
     for id_, model, values in (
         ("a", "mystery", {}), ("b", "broken", {"outcome": "error"}),
-        ("c", "both", {}), ("d", "both", {"cost_nano_usd": 10**9}),
+        ("c", "both", {}), ("d", "both", {"cost_nano_usd": 10**9, "tokens_in": 5}),
+        ("e", "gift", {"cost_nano_usd": 0}),
+        ("f", "covered", {"cost_nano_usd": 5, "billing": "free"}),
     ):  # fmt: skip
         one = call(id=id_, started_us=clock.now_us(), model=model, session_id=model, **values)
         write_record(db, Record(call=one))
     db.close()
     shown = CliRunner().invoke(cli, ["stats"]).output
-    spend = {line.split()[0]: line.split()[5] for line in shown.splitlines()[2:]}
-    assert spend == {"mystery": "-", "broken": "$0.0000", "both": "$1.0000"}
-    for session, said in (("mystery", "- and 1 call without"), ("broken", "$0.0000")):
-        words = ["gate", "--session", session, "--max-cost", "1"]
-        assert said in CliRunner().invoke(cli, words).output
+    told = {line.split()[0]: line.split()[3:6] for line in shown.splitlines()[2:]}
+    assert told == {
+        "mystery": ["-", "-", "-"],
+        "broken": ["-", "-", "-"],
+        "both": ["5", "-", "$1.0000"],
+        "gift": ["-", "-", "$0.0000"],
+        "covered": ["-", "-", "$0.0000"],
+    }
+    listed = json.loads(CliRunner().invoke(cli, ["stats", "--json"]).output)
+    assert {one["name"]: one["tokens_in"] for one in listed}["mystery"] is None
+    for session, said, code in (
+        ("mystery", "- and 1 call without a price", 1),
+        ("broken", "-", 0),
+        ("gift", "$0.0000", 0),
+    ):
+        done = CliRunner().invoke(cli, ["gate", "--session", session, "--max-cost", "1"])
+        assert re.search(rf"^spend +{re.escape(said)} +\$1", done.output, re.M), done.output
+        assert done.exit_code == code
+
+
+def test_a_gate_does_not_take_calls_without_usage_for_none(home):
+    """They may have read anything; an error has not, nor has what is not counted in tokens."""
+    db = open_database(home / "data.db").conn
+    for id_, session, values in (
+        ("a", "mystery", {"usage_source": "none"}), ("b", "broken", {"outcome": "error"}),
+        ("c", "ranked", {"usage_source": "reported"}), ("d", "both", {"usage_source": "none"}),
+        ("e", "both", {"tokens_in": 7, "usage_source": "reported"}),
+    ):  # fmt: skip
+        one = call(id=id_, started_us=clock.now_us(), session_id=session, **values)
+        write_record(db, Record(call=one))
+    db.close()
+    for session, said, code in (
+        ("mystery", "- and 1 call without usage", 1), ("broken", "-", 0), ("ranked", "-", 0),
+        ("both", "7 and 1 call without usage", 1),
+    ):  # fmt: skip
+        words = ["gate", "--session", session, "--max-tokens", "9"]
+        done = CliRunner().invoke(cli, words)
+        assert re.search(rf"^tokens +{said} +9", done.output, re.M), done.output
+        assert done.exit_code == code
+        assert CliRunner().invoke(cli, [*words, "--allow-unpriced"]).exit_code == 0
+
+
+def test_a_gate_names_the_agent_and_no_sub_agent(home):
+    """As Sessions does; without a session's row it is the agent of the first call."""
+    db = open_database(home / "data.db").conn
+    at_us = clock.now_us()
+    for n, (session, agent) in enumerate(
+        [("one", "coder"), ("one", "coder/search"), ("two", "b"), ("two", "c")]
+    ):
+        one = call(id=f"c{n}", started_us=at_us + n, session_id=session, agent_id=agent)
+        of = StoredSession(session_id=session, agent_id="coder", started_us=at_us, ended_us=at_us)
+        placement = Placement(session=of) if session == "one" else Placement()
+        write_record(db, Record(call=one, placement=placement))
+    db.close()
+    for session, agent in (("one", "coder"), ("two", "b")):
+        shown = CliRunner().invoke(cli, ["gate", "--session", session, "--max-calls", "9"]).output
+        assert shown.splitlines()[0] == f"Session {session} of {agent}"
 
 
 def test_totals_of_an_empty_database(tmp_path):

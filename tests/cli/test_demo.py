@@ -2,14 +2,13 @@
 
 import os
 import re
-import shlex
 import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from .conftest import COMMAND
+from .conftest import OTHER_PATH
 
 INVITES = "That was the demo"
 
@@ -26,6 +25,13 @@ def demo(user):
     process.stdout.close()
 
 
+def typed(user, line):
+    """*line* as somebody would paste it."""
+    return subprocess.run(
+        ["sh", "-c", line], env=user.environ, capture_output=True, text=True, check=False
+    )
+
+
 def read_until(process, words):
     while words not in process.said:
         line = process.stdout.readline()
@@ -33,19 +39,30 @@ def read_until(process, words):
         process.said += line
 
 
-def test_what_the_demo_offers_works(user, demo):
-    read_until(demo, INVITES)
-    assert 'eval "$(agenttrace-mitm env)"' not in demo.said
-    offered = re.findall(r"^  (AGENTTRACE_HOME=\S+) agenttrace-mitm (\w+)", demo.said, re.M)
+@pytest.fixture
+def elsewhere(user):
+    """A user whose PATH does not know the program: of a checkout, `./scripts/start` runs it."""
+    user.environ["PATH"] = OTHER_PATH
+    return user
+
+
+def test_what_the_demo_offers_works(elsewhere, demo):
+    """As it is printed, in a terminal that knows nothing of it."""
+    read_until(demo, "Ctrl-C ends it")
+    assert INVITES in demo.said
+    assert " env)" not in demo.said
+    offered = re.findall(r"^  (AGENTTRACE_HOME=\S+ \S+ (\w+)) ", demo.said, re.M)
     assert [command for _, command in offered] == ["open", "tail", "stats"]
-    for home, command in offered:
-        wait = ["--no-follow"] if command == "tail" else []
-        shown = f"{home} {shlex.join([*COMMAND, command, *wait])}"
-        done = subprocess.run(
-            ["sh", "-c", shown], env=user.environ, capture_output=True, text=True, check=False
-        )
+    for shown, command in offered:
+        wait = " --no-follow" if command == "tail" else ""
+        done = typed(elsewhere, shown + wait)
         assert done.returncode == 0, done.stderr
         assert "login?code=" in done.stdout if command == "open" else "claude" in done.stdout
+    [record] = re.findall(r"Then record your own: (.*) run -- CMD", demo.said)
+    assert typed(elsewhere, f"{record} --version").returncode == 0
+    listed = typed(elsewhere, offered[2][0].replace(" stats", " agents")).stdout.splitlines()[2:]
+    assert len(listed) == 6
+    assert "two programs, six agents together" in demo.said
     demo.send_signal(signal.SIGINT)
     assert demo.wait(60) == 0
 

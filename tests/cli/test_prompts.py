@@ -16,10 +16,11 @@ def test_list_show_and_diff(user):
     listed = user.types("prompts", "list", "--agent", "helper")
     assert ids[0][:12] in listed.stdout, listed.stderr
     assert "system" in listed.stdout
+    assert listed.stdout.endswith("\np50, p95: latency of answered calls.\n")
     assert user.types("prompts", "show", ids[1][:8]).stdout == "You help a lot.\n"
     told = user.types("prompts", "diff", ids[0][:8], ids[1][:8])
     assert "-You help.\n+You help a lot." in told.stdout
     wrong = user.types("prompts", "show", "zz")
     assert wrong.returncode == 1
     assert "Traceback" not in wrong.stderr
-    assert "no prompt zz" in wrong.stderr
+    assert "no prompt 'zz'" in wrong.stderr

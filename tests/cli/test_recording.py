@@ -99,6 +99,16 @@ def test_run_starts_what_is_not_running_and_ends_it(user):
     until(lambda: user.types("status").returncode == 1)
 
 
+def test_what_a_failed_call_cost_is_not_told_as_nothing(user):
+    """Nobody was told of a price: the line leaves it out."""
+    program = CALL.replace("v1/embeddings", "v1/chat/completions").replace(
+        '"text-embedding-3-small", "input": "hello"', '"gpt-retired", "messages": []'
+    )
+    done = user.types("run", "--", sys.executable, "-c", program)
+    assert "404" in done.stderr
+    assert "agenttrace-mitm: 1 call, 1 failed" in done.stderr
+
+
 def test_run_is_the_programs_exit_code_and_silence(user):
     done = user.types("run", "--quiet", "--", "sh", "-c", "echo out; echo err >&2; exit 7")
     assert (done.returncode, done.stdout, done.stderr) == (7, "out\n", "err\n")

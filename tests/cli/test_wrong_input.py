@@ -1,10 +1,18 @@
 """What users get wrong: one sentence and a remedy, exit code 1, nothing damaged."""
 
 import json
+import shlex
+import signal
 import socket
 import sqlite3
+import subprocess
+import time
 
 import pytest
+
+from agenttrace_mitm.store import open_database
+
+from .conftest import COMMAND
 
 
 def complaint(user, *arguments, **environ):
@@ -126,3 +134,72 @@ def test_a_label_without_a_value(user):
     done = user.types("run", "--tag", "branch", "--", "true")
     assert done.returncode == 1
     assert "'branch' has no value" in done.stderr
+
+
+def test_a_query_that_goes_on_ends_by_ctrl_c(user):
+    open_database(user.home / "data.db").close()
+    endless = "with recursive n(i) as (select 1 union all select i + 1 from n) select max(i) from n"
+    process = user.starts("query", endless)
+    time.sleep(2)  # it has begun, or at least would end by it as well
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    "command", ["stats", "sessions list", "gate --last --max-calls 1", "export csv"]
+)
+def test_what_is_no_database_of_ours(user, tmp_path, command):
+    """What is wrong, and what helps: not how tables are called."""
+    (tmp_path / "notes.db").write_text("notes " * 1000)
+    sqlite3.connect(tmp_path / "other.db").execute("create table r (n)").connection.close()
+    (tmp_path / "folder.db").mkdir()
+    for name, problem, remedy in (
+        ("notes", "file is not a database", "Choose another file with --db"),
+        ("other", "no such table", "It is another program's, or of another version"),
+        ("folder", "is a folder", "Choose another file with --db"),
+    ):
+        done = user.types(*command.split(), "--db", str(tmp_path / f"{name}.db"))
+        assert done.returncode == (2 if command.startswith("gate") else 1)
+        assert problem in done.stderr
+        assert remedy in done.stderr
+
+
+def test_a_full_disk_is_a_sentence(user):
+    open_database(user.home / "data.db").close()
+    for command in ("token list", "stats", "export jsonl", "query 'select 1'"):
+        line = f"{shlex.join(COMMAND)} {command} >/dev/full"
+        done = subprocess.run(
+            ["sh", "-c", line], env=user.environ, capture_output=True, text=True, check=False
+        )
+        if "export" not in command:  # nothing to write
+            assert done.returncode == 1
+            assert done.stderr == (
+                "agenttrace-mitm: No space left on device: not all could be written.\n"
+            )
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "gate --last --max-calls -1", "gate --last --max-errors -1", "gate --last --max-tokens -1",
+        "sessions list --most 0", "sessions list --most -1", "alerts history --limit -1",
+        "alerts watch --every nan", "alerts watch --every soon", "stop --wait nan",
+        "stop --wait -1",
+    ],
+)  # fmt: skip
+def test_numbers_and_times_that_are_none(user, command):
+    open_database(user.home / "data.db").close()
+    done = user.types(*command.split())
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Invalid value for" in done.stderr
+
+
+def test_names_of_nobody(user):
+    open_database(user.home / "data.db").close()
+    assert user.types("prompts", "list", "--agent", "x").stdout == "No prompts of x.\n"
+    for name in ("", " ", "a\nb"):
+        done = user.types("token", "create", name)
+        assert done.returncode == 1
+        assert "is not a name for a token" in done.stderr

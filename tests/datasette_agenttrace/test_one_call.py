@@ -27,6 +27,12 @@ async def test_a_call_says_how_it_ended_and_what_it_asked_for_in_json(database, 
         assert said in page
 
 
+async def test_a_cost_says_what_it_leaves_out(database, get):
+    short = ["fee_not_included:containers", "usage_mismatch"]
+    store(database, Record(call=call(1, cost_nano_usd=5, price_source="list 1", notes=short)))
+    assert "list 1, without the fee for containers</dd>" in (await get(f"{CALLS}/call-001")).text
+
+
 REPLY = words("assistant", "", 2, "out", content=[
     {"type": "reasoning", "content": "they want files"},
     {"type": "tool_call", "id": "t1", "name": "ls", "arguments": '{"path":"."}'},

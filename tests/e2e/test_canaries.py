@@ -30,6 +30,18 @@ SECRETS = (
     BEARER, ANTHROPIC, GOOGLE_HEADER, GOOGLE_QUERY, SHAPELESS, IN_PROMPT, IN_REPLY, PASSWORD,
 )  # fmt: skip
 
+# They have no shape: where they stand tells, and nothing else.
+IN_TOOL, IN_HEADER, IN_SERVER, IN_SOURCE, IN_CONNECTOR = (
+    f"canary{letter}{letter.lower()}Zk3vQ9xLw7Tn2Rb8Hd5Yc1" for letter in "JKLMN"
+)
+IN_SIGNATURE, IN_AWS, IN_FORM, IN_QUERY, IN_PROTOCOL, IN_STRING, HANDED_OUT, GRANTED = (
+    f"canary{letter}{letter.lower()}Yc1Mf6Gs4Pj0AZk3vQ9xLw7" for letter in "OPQRSTUV"
+)
+PLACED = (
+    IN_TOOL, IN_HEADER, IN_SERVER, IN_SOURCE, IN_CONNECTOR, IN_SIGNATURE, IN_AWS, IN_FORM,
+    IN_QUERY, IN_PROTOCOL, IN_STRING, HANDED_OUT, GRANTED,
+)  # fmt: skip
+
 PROMPT = "the quick brown prompt jumps"
 REPLY = "the lazy reply sleeps"
 ARGUMENT = "spoken argument walks"
@@ -127,6 +139,115 @@ async def test_no_secret_is_written(tmp_path: Path, tier: int) -> None:
     assert (PROMPT.encode() in kept) == (tier >= 2)
     assert (ARGUMENT.encode() in kept) == (tier >= 2)
     assert (REPLY.encode() in kept) == (tier >= 3)
+
+
+def _granting(request: Request) -> Answer:
+    """Replies that hand out secrets, and streams that quote what was asked."""
+    if "client_secrets" in request.path:
+        return json_answer({"value": HANDED_OUT, "expires_at": 1, "session": {"id": "sess_1"}})
+    if "realtime/sessions" in request.path:
+        return json_answer({"client_secret": {"expires_at": 1, "value": HANDED_OUT}})
+    if "auth_tokens" in request.path:
+        return json_answer({"name": f"auth_tokens/{GRANTED}"})
+    asked = json.loads(request.body) if request.body.startswith(b"{") else {}
+    response = {
+        "id": "resp_1",
+        "object": "response",
+        "status": "completed",
+        "model": "gpt-5.5",
+        "output": [],
+        "tools": asked.get("tools", []),
+    }
+    if asked.get("stream"):
+        event = {"type": "response.completed", "response": response}
+        said = f"event: response.completed\ndata: {json.dumps(event)}\n\n".encode()
+        return Answer(200, (("content-type", "text/event-stream"),), (said[:90], said[90:]))
+    body = gzip.compress(json.dumps(response).encode())
+    headers = (("content-type", "application/json"), ("content-encoding", "gzip"))
+    return Answer(200, headers, (body,))
+
+
+async def _place(instance: Instance) -> int:
+    """Calls with a secret in each place where the wire has one; how many they were."""
+    trust = ssl.create_default_context(cafile=str(instance.root_certificate))
+    openai, gemini = "https://api.openai.com/v1", "https://generativelanguage.googleapis.com/v1beta"
+    server = {"type": "mcp", "server_label": "s", "server_url": "https://mcp.example/sse"}
+    tools = [server | {"authorization": IN_TOOL}, server | {"headers": {"X-Auth": IN_HEADER}}]
+    config = json.dumps({"mcpServers": {"x": {"headers": {"X-Auth": IN_STRING}}}})
+    asked = {"model": "gpt-5.5", "input": f"{PROMPT} {config}", "tools": tools}
+    signed = (
+        f"https://b.s3.example/a.png?X-Amz-Security-Token={IN_AWS}%2Fx&X-Amz-Signature={IN_AWS}"
+        f"&sv=1&sig={IN_SIGNATURE[:12]}%2F{IN_SIGNATURE[12:]}%3D"
+    )
+    image = {"type": "image_url", "image_url": {"url": signed}}
+    source = {"endpoint": "e", "authentication": {"type": "api_key", "key": IN_SOURCE}}
+    transport = {"url": "https://mcp.example", "headers": {"x-custom-auth": IN_HEADER}}
+    bodies: list[tuple[str, dict[str, object]]] = [
+        (f"{openai}/responses", asked),
+        (f"{openai}/responses", asked | {"stream": True}),
+        (
+            "https://api.anthropic.com/v1/messages",
+            {
+                "model": "m",
+                "messages": [{"role": "user", "content": PROMPT}],
+                "mcp_servers": [{"type": "url", "url": "u", "authorization_token": IN_SERVER}],
+            },
+        ),
+        (
+            f"{gemini}/models/g:generateContent",
+            {
+                "contents": [{"parts": [{"text": PROMPT}]}],
+                "tools": [{"mcpServers": [{"name": "x", "streamableHttpTransport": transport}]}],
+            },
+        ),
+        (f"{gemini}/auth_tokens", {"uses": 1}),
+        (
+            f"{openai}/chat/completions",
+            {
+                "model": "m",
+                "messages": [{"role": "user", "content": [image]}],
+                "data_sources": [{"type": "azure_search", "parameters": source}],
+            },
+        ),
+        (
+            "https://api.cohere.com/v1/connectors",
+            {"name": "n", "service_auth": {"type": "bearer", "token": IN_CONNECTOR}},
+        ),
+        (f"{openai}/realtime/client_secrets", {"session": {"type": "realtime"}}),
+        (f"{openai}/realtime/sessions", {"model": "gpt-realtime"}),
+    ]
+    proxy = f"http://127.0.0.1:{instance.proxy_port}"
+    async with httpx.AsyncClient(verify=trust, proxy=proxy) as client:
+        for url, body in bodies:
+            await client.post(url, json=body)
+        form = {"api_key": (None, IN_FORM), "purpose": (None, "user_data")}
+        await client.post(f"{openai}/files", files=form)
+        protocols = {"sec-websocket-protocol": f"realtime, openai-insecure-api-key.{IN_PROTOCOL}"}
+        queries = f"model=m&auth={IN_QUERY}&ek={IN_QUERY}&X-Amz-Signature={IN_QUERY}"
+        await client.get(f"{openai}/models?{queries}", headers=protocols)
+    return len(bodies) + 2
+
+
+@pytest.mark.parametrize("tier", [1, 2, 3])
+async def test_no_secret_that_only_its_place_tells_is_written(tmp_path: Path, tier: int) -> None:
+    """Tools, servers, data sources, signed URLs, forms, queries, and what replies hand out."""
+    async with (
+        played(tmp_path, _granting) as providers,
+        Instance(providers.settings(privacy_tier=tier)) as instance,
+    ):
+        made = await _place(instance)
+        await instance.rows(
+            "select * from llm_calls where outcome <> 'in_flight'", lambda r: len(r) == made
+        )
+        written = list(_written(providers.home))
+    for where, value in written:
+        for secret in PLACED:
+            assert secret.encode() not in value, f"{secret} is in {where}"
+            assert secret[-12:].encode() not in value, f"the end of {secret} is in {where}"
+    kept = b"\n".join(value for _, value in written)
+    assert (b"mcp.example" in kept) == (tier >= 2)
+    assert (PROMPT.encode() in kept) == (tier >= 2)
+    assert (b'"purpose"' in kept) == (b"sess_1" in kept) == (tier == 3)
 
 
 async def test_a_compressed_body_is_redacted_too(tmp_path: Path) -> None:

@@ -137,6 +137,19 @@ def test_the_command_writes_a_private_file_whole(database, tmp_path):
     assert CliRunner().invoke(cli, ["export", "csv", "--from", "soon"]).exit_code == 2
 
 
+def test_the_command_says_how_many_calls_it_wrote(database):
+    """Beside the calls, for whoever pipes them on; and of none, what none fits."""
+    for words, said in (
+        ([], "5 calls\n"),
+        (
+            ["--model", "nobody", "--to", "2025-10-11"],
+            "0 calls: none fits --to 2025-10-11 --model nobody\n",
+        ),
+    ):
+        done = CliRunner().invoke(cli, ["export", "csv", *words])
+        assert (done.exit_code, done.stderr) == (0, said)
+
+
 @pytest.mark.parametrize("before", [b"old", None], ids=["there", "not yet there"])
 def test_a_link_stays_one_and_its_file_gets_the_calls(database, tmp_path, before):
     target, link = tmp_path / "target.csv", tmp_path / "link.csv"
@@ -270,6 +283,13 @@ def test_a_gate_tells_people_and_programs(database, tmp_path):
     said = json.loads(CliRunner().invoke(cli, [*words, "--json"]).output)
     assert said["ok"] is False
     assert said["session"]["tool_failures"] == 1
+
+
+def test_a_summary_that_cannot_be_written_changes_no_judgement(database):
+    words = ["gate", "--last", "--max-errors", "3"]
+    done = CliRunner().invoke(cli, words, env={"GITHUB_STEP_SUMMARY": "/nowhere/summary.md"})
+    assert done.exit_code == 0, done.output
+    assert done.stderr == "/nowhere/summary.md of GITHUB_STEP_SUMMARY: No such file or directory\n"
 
 
 def test_a_gate_waits_for_calls_that_are_running(database):

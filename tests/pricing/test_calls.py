@@ -120,3 +120,50 @@ def test_an_estimate_is_priced_beside_the_cost_not_as_the_cost():
     )
     assert (found.cost_nano_usd, found.unpriced_reason) == (None, "no_usage")
     assert found.cost_detail == {"estimated": 4_500_000}
+
+
+def drawn(model="gpt-image-1.5", **detail):
+    """A gpt-5 call, 1.25 and 10 dollars a million, whose image tool wrote an image."""
+    tokens = {"images_generated": 1, "image_tool_input": 60, "image_tool_output": 4160}
+    raw = {"image_model": model} if model else {}
+    said = {"model": "gpt-5", "started_us": NOV_2026, "tokens_in": 100, "tokens_out": 50}
+    return call(**said, usage_raw=raw, usage_detail=tokens | detail)
+
+
+def test_images_of_a_tool_cost_what_their_model_takes():
+    found = priced(drawn(image_tool_output_image=4000, image_tool_output_text=160))
+    assert found.cost_detail == {
+        "input": 125_000,
+        "output": 500_000,
+        "image_tool_input": 300_000,
+        "image_tool_output": 1_600_000,
+        "image_tool_output_image": 128_000_000,
+    }
+    assert found.cost_nano_usd == sum(found.cost_detail.values())
+    assert priced(found, reported_in(found)) == found
+
+
+def test_images_take_no_tier_of_the_call_but_a_batchs():
+    """`flex` and `priority` are tiers of the model that answers."""
+    flex = price_call(drawn().model_copy(update={"service_tier": "flex"})).detail
+    assert (flex["input"], flex["image_tool_input"]) == (62_500, 300_000)
+    batch = price_call(drawn().model_copy(update={"service_tier": "batch"})).detail
+    assert (batch["input"], batch["image_tool_input"]) == (62_500, 150_000)
+
+
+@pytest.mark.parametrize("model", [None, "gpt-image-99"])
+def test_images_of_a_model_that_nobody_tells_or_lists_leave_the_call_unpriced(model):
+    assert price_call(drawn(model)).reason == "unpriced_unit:images_generated"
+
+
+def test_a_file_search_is_charged_by_the_call():
+    found = price_call(call(model="gpt-5", usage_detail={"storage_searches": 2}, tokens_in=9))
+    assert found.detail["storage_searches"] == 5_000_000
+    assert found.notes == ()
+
+
+def test_a_container_is_charged_by_the_hour_which_no_call_shows():
+    """The cost stands without it, and says so; the note does not pile up."""
+    found = priced(claude(usage_detail={"containers": 1}))
+    assert (found.cost_nano_usd, found.notes) == (4_500_000, ["fee_not_included:containers"])
+    assert priced(found, reported_in(found)) == found

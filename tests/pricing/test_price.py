@@ -10,7 +10,7 @@ import pytest
 from agenttrace_mitm import pricing
 from agenttrace_mitm.model import Cost, Unpriced, Usage
 from agenttrace_mitm.pricing import price
-from agenttrace_mitm.pricing.overrides import overrides
+from agenttrace_mitm.pricing.overrides import NO_OVERRIDES, Overrides, overrides
 from agenttrace_mitm.pricing.rates import registry, rounded
 
 NOV_2026 = 1_795_200_000_000_000
@@ -89,6 +89,61 @@ def test_fast_mode_and_us_inference():
     assert fast.nano_usd == 2 * standard
     assert near.nano_usd * 10 == 11 * standard
     assert near.notes == ("uplift:1.1",)
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "host", "dearer"),
+    [
+        ("vertex", "claude-sonnet-4-5@20250929", "us-east5-aiplatform.googleapis.com", True),
+        ("vertex", "claude-sonnet-4-5@20250929", "aiplatform.eu.rep.googleapis.com", True),
+        ("vertex", "claude-sonnet-4-5@20250929", "aiplatform.googleapis.com", False),
+        ("vertex", "claude-sonnet-4@20250514", "us-east5-aiplatform.googleapis.com", False),
+        ("vertex", "gemini-2.5-flash", "us-east5-aiplatform.googleapis.com", False),
+        ("openai", "gpt-5.5", "eu.api.openai.com", True),
+        ("openai", "gpt-5.5", "api.openai.com", False),
+        ("openai", "gpt-5", "eu.api.openai.com", False),
+    ],
+)
+def test_regional_hosts_are_dearer_where_their_models_are_newer(provider, model, host, dearer):
+    got, plain = cost(model, provider, host=host), cost(model, provider)
+    assert got.nano_usd * 10 == plain.nano_usd * (11 if dearer else 10)
+    assert got.notes == (("uplift:1.1",) if dearer else ())
+
+
+@pytest.mark.parametrize(
+    ("model", "served"),
+    [
+        ("gpt-4o-search-preview", "gpt-4o-search-preview-2025-03-11"),
+        ("gpt-4o-mini-search-preview", "gpt-4o-mini-search-preview-2025-03-11"),
+        ("gpt-5-search-api", "gpt-5-search-api-2025-10-14"),
+    ],
+)
+def test_searches_that_no_answer_counts_are_said_to_be_left_out(model, served):
+    """A search model searches on every call; one listing stands for it and for others."""
+    assert cost(model, response_model=served).notes == ("fee_not_included:web_searches",)
+    assert cost("gpt-4o-mini").notes == ()
+
+
+def test_a_fee_by_the_request_is_said_to_be_left_out():
+    assert cost("sonar-pro", "perplexity").notes == ("fee_not_included:requests",)
+
+
+def test_maps_are_said_to_be_left_out_until_somebody_gives_their_price():
+    usage = Usage(10, 10, detail={"map_searches": 1})
+    assert cost("gemini-2.5-pro", "google", usage=usage).notes == ("fee_not_included:map_searches",)
+    maps = {"provider": "google", "models": ["gemini-*"], "prices": {"map_searches": "25"}}
+    pricing.use(Overrides.model_validate({"as_of": "2026-11-01", "units": [maps]}))
+    try:
+        got = cost("gemini-2.5-pro", "google", usage=usage)
+    finally:
+        pricing.use(NO_OVERRIDES)
+    assert (got.detail["map_searches"], got.notes) == (25_000_000, ())
+
+
+def test_images_that_a_connector_made_need_a_price():
+    usage = Usage(10, 1, detail={"images_generated": 1})
+    found = cost("mistral-large-4", "mistral", usage=usage)
+    assert found == Unpriced("unpriced_unit:images_generated")
 
 
 def test_twelve_hour_cache_writes():
@@ -210,7 +265,7 @@ def test_overrides_say_where_they_come_from():
     """Every figure of ours has a source, an address, a date, and units that exist."""
     ours = overrides()
     units = {unit.price_key for unit in registry().units.values()} | set(registry().units)
-    for entry in (*ours.models, *ours.units, *ours.tiers, *ours.uplifts):
+    for entry in (*ours.models, *ours.units, *ours.tiers, *ours.uplifts, *ours.fees):
         assert entry.source and entry.url.startswith("https://") and entry.checked
     for entry in (*ours.models, *ours.units):
         assert entry.prices.keys() <= units

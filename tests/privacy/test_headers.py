@@ -26,7 +26,7 @@ def test_credentials_and_strangers_are_dropped(name):
         "x-ratelimit-remaining-tokens", "anthropic-ratelimit-input-tokens-limit", "traceparent",
         "x-ratelimit-limit-tokens-minute", "anthropic-ratelimit-unified-5h-utilization",
         "openai-processing-ms", "x-gemini-service-tier", "mistral-correlation-id",
-        "x-amzn-bedrock-input-token-count",
+        "x-amzn-bedrock-input-token-count", "x-amzn-ErrorType",
     ],
 )  # fmt: skip
 def test_ids_limits_and_clients_are_kept(name):

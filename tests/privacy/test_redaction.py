@@ -5,6 +5,7 @@ import hashlib
 import json
 import sysconfig
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -41,6 +42,15 @@ SECRETS = {
     "xai_key": "xai-" + A36 + A36,
     "vault_token": "hvs." + A36,
     "databricks_token": "dapi" + HEX,
+    "fireworks_key": "fw_" + A36[:24],
+    "together_key": "tgp_v1_" + A36,
+    "jina_key": "jina_" + HEX + A36[:28],
+    "firecrawl_key": "fc-" + HEX,
+    "grafana_token": "glsa_" + A36[:32] + "_0a1b2c3d",
+    "notion_token": "ntn_" + A36 + A36[:10],
+    "docker_token": "dckr_pat_" + A36[:27],
+    "supabase_token": "sbp_" + HEX + "01234567",
+    "figma_token": "figd_" + A36,
 }
 MORE = [
     ("google_key", "AQ.Ab8RN6" + A36),
@@ -48,6 +58,7 @@ MORE = [
     ("github_token", "gho_" + A36),
     ("api_key", "sk-or-v1-" + HEX),
     ("openai_key", "sk-svcacct-" + A36),
+    ("openai_key", "ek_" + HEX),
     ("aws_key", "ASIAIOSFODNN7EXAMPLE"),
     ("private_key", PEM.replace("RSA PRIVATE", "PRIVATE")),
     ("private_key", PEM.rpartition("\n")[0]),
@@ -124,6 +135,20 @@ def test_secrets_inside_json_are_recognised(kind, secret, depth):
             "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
         ),
         ("AccountName=x;AccountKey=" + A36 * 2 + "abcd012345+/==;", A36 * 2),
+        ("Authorization: 3fGh7Jk2Lm9Np4Qr6St8Uv1Wx5Yz0AbC", "3fGh7Jk2Lm9Np4Qr6St8Uv1Wx5Yz0AbC"),
+        ("curl -H 'Authorization: Token 3fGh7Jk2Lm9Np4Qr6St8'", "3fGh7Jk2Lm9Np4Qr6St8"),
+        ("X-Custom-Auth: 3fGh7Jk2Lm9Np4Qr6St8", "3fGh7Jk2Lm9Np4Qr6St8"),
+        ("xai-realtime-client-secret-abcd-efgh-ijkl", "abcd-efgh-ijkl"),
+        ("wss://x.example/v1?model=m&auth=0123456789abcdef", "0123456789abcdef"),
+        ("https://x.example/?ek=0123456789abcdef&b=1", "0123456789abcdef"),
+        ("refresh_token=1%2F%2F0gAbCdEf0123456789&grant_type=x", "0gAbCdEf0123456789"),
+        ("api_key%3D3fGh7Jk2Lm9Np4Qr6St8Uv1Wx5", "3fGh7Jk2Lm9Np4Qr6St8Uv1Wx5"),
+        ("name: auth_tokens/0123456789abcdef0123", "0123456789abcdef0123"),
+        ("https://hooks.slack.com/services/T0AB/B0CD/aB3dE6gH9jK2mN5pQ8sT1vW4", "aB3dE6gH9jK2mN5p"),
+        (
+            "https://discord.com/api/webhooks/1234567890/aB3dE6gH9jK2mN5pQ8sT1vW4",
+            "aB3dE6gH9jK2mN5p",
+        ),
     ],
 )
 def test_what_stands_before_a_secret_tells(text, secret):
@@ -132,6 +157,38 @@ def test_what_stands_before_a_secret_tells(text, secret):
     assert "[redacted:" in clean
     escaped = json.dumps({"t": json.dumps({"u": text})})
     assert secret.encode() not in Redactor().data(escaped.encode())
+
+
+SIGNED = [
+    "X-Amz-Date=20261130T000000Z&X-Amz-SignedHeaders=host&X-Amz-Signature={}",
+    "X-Goog-Algorithm=GOOG4-RSA-SHA256&X-Goog-Signature={}&x=1",
+    "X-Amz-Security-Token={}&X-Amz-Expires=300",
+    "sv=2026-01-01&sr=b&sig={}&se=2026-12-01",
+    "Expires=1764500000&Signature={}&Key-Pair-Id=K1",
+]
+
+
+@pytest.mark.parametrize("value", [HEX * 2, "aB3%2FdE6%2BgH9jK2%2FmN5pQ8%2BsT1vW4%3D", A36])
+@pytest.mark.parametrize("query", SIGNED)
+@pytest.mark.parametrize("wrap", [str, quote, lambda url: url.replace("&", "&amp;"),
+                                  lambda url: url.replace("&", "\\u0026")])  # fmt: skip
+def test_what_opens_a_signed_url_goes(wrap, query, value):
+    """Whole, percent-encoded or not, whatever its pieces; the rest of the URL stays."""
+    url = "https://bucket.example/a.png?" + query
+    clean = Redactor().text(f"see {wrap(url.replace('{}', value))} there")
+    before, after = query.split("{}")
+    assert clean == "see {} there".format(
+        wrap("https://bucket.example/a.png?" + before) + "[redacted:url_signature]" + wrap(after)
+    )
+
+
+@pytest.mark.parametrize("name", ["api_key", "client_secret", "token", "authorization"])
+def test_a_field_of_a_form_names_a_secret(name):
+    form = (
+        b'--b\r\nContent-Disposition: form-data; name="%b"\r\n\r\nhunter2!\r\n'
+        b'--b\r\nContent-Disposition: form-data; name="key"\r\n\r\nuploads/a.png\r\n--b--\r\n'
+    ) % name.encode()
+    assert Redactor().data(form) == form.replace(b"hunter2!", b"[redacted:named_secret]")
 
 
 def test_a_json_key_names_a_secret():
@@ -181,6 +238,10 @@ def test_the_credential_of_this_exchange_is_recognised(credential, context):
         '"thoughtSignature": "CsUBAVSoXO7b3fGh7Jk2Lm9Np4Qr6St8Uv1Wx5Yz0AbC"',
         "def get_access_token(oauth2_session: OAuth2SessionWithRefresh) -> str:",
         "[redacted:api_key]",
+        "a signature=sig_of_the_author_in_1999_2000, design=2, X-Goog-Signature is its name",
+        "https://x.example/?sig=none&model=gpt-realtime&design=0123456789abcdef01",
+        "the authorization: see section 12 of the document-about-authorization-0",
+        'press({"key": "ArrowDown-0123456789abcdef"})',
     ],
 )
 def test_ordinary_text_stays(text):

@@ -1,6 +1,7 @@
 """Exchanges written by hand: what a test needs to say about the wire, and nothing else."""
 
 import json
+import zlib
 from typing import Any
 
 from agenttrace_mitm.model import Arrival, Body, Exchange, Headers, Understood
@@ -16,6 +17,20 @@ def sse(*events: Any, named: bool = False, line_end: str = "\n") -> bytes:
         lines.append("data: " + (event if isinstance(event, str) else json.dumps(event)))
         lines.append("")
     return (line_end.join(lines) + line_end).encode()
+
+
+def frame(name: str, value: Any, *, broken: bool = False) -> bytes:
+    """An AWS event-stream frame; a *broken* one has a wrong checksum."""
+    pairs = ((":event-type", name), (":message-type", "event"))
+    headers = b"".join(
+        bytes((len(key),)) + key.encode() + b"\x07" + len(text).to_bytes(2, "big") + text.encode()
+        for key, text in pairs
+    )
+    payload = json.dumps(value).encode()
+    total = 12 + len(headers) + len(payload) + 4
+    prelude = total.to_bytes(4, "big") + len(headers).to_bytes(4, "big")
+    data = prelude + zlib.crc32(prelude).to_bytes(4, "big") + headers + payload
+    return data + (zlib.crc32(data) ^ broken).to_bytes(4, "big")
 
 
 def exchange(

@@ -153,6 +153,22 @@ def test_searches_compaction_and_refusal():
 
 
 @pytest.mark.parametrize(
+    ("more", "ran"),
+    [
+        ({"container": {"id": "container_1", "expires_at": "2026-11-20T10:00:00Z"}}, True),
+        ({"usage": USAGE | {"server_tool_use": {"code_execution_requests": 2}}}, True),
+        ({"usage": USAGE | {"server_tool_use": {"code_execution_requests": 0}}}, False),
+        ({"container": None}, False),
+    ],
+)
+def test_a_container_that_code_ran_in_is_counted(more, ran):
+    """It is charged by the hour: once, whatever ran in it."""
+    body = {"id": "msg_1", "model": "claude-x", "content": [], "usage": USAGE} | more
+    reply = told("anthropic", PATH, body).reply
+    assert (reply.usage.detail.get("containers"), reply.notes) == (1 if ran else None, ())
+
+
+@pytest.mark.parametrize(
     ("provider", "path", "dialect"),
     [
         ("anthropic", "/v1/messages?beta=true", "anthropic.messages"),

@@ -102,6 +102,50 @@ def test_thoughts_tools_and_cache_add_up():
     assert reply.usage.detail == {"input_tool": 50, "input_image": 20, "web_searches": 2}
 
 
+@pytest.mark.parametrize(
+    ("thoughts", "total", "generated", "notes"),
+    [
+        (30, 87, 80, ()),
+        (30, 57, 50, ()),  # the total is that of prompt and candidates: thoughts are inside
+        (30, 60, 80, ("usage_mismatch",)),
+        (60, 57, 110, ("usage_mismatch",)),  # more thoughts than candidates can hold
+        (30, None, 80, ()),
+        (0, 57, 50, ()),
+    ],
+)
+def test_the_total_tells_where_thoughts_are_counted(thoughts, total, generated, notes):
+    usage = {"promptTokenCount": 7, "candidatesTokenCount": 50, "thoughtsTokenCount": thoughts}
+    body = chunk({"text": "a"}, finish="STOP", usage=usage | {"totalTokenCount": total})
+    reply = told("google", PATH, body).reply
+    assert (reply.usage.input_tokens, reply.usage.output_tokens) == (7, generated)
+    assert (reply.usage.reasoning_tokens, reply.notes) == (thoughts, notes)
+
+
+@pytest.mark.parametrize(
+    ("said", "tier"),
+    [
+        ({"serviceTier": "flex"}, "flex"),
+        ({"trafficType": "ON_DEMAND_PRIORITY"}, "ON_DEMAND_PRIORITY"),
+        ({"trafficType": 1}, "ON_DEMAND"),
+        ({"trafficType": 2}, "PROVISIONED_THROUGHPUT"),
+        ({"trafficType": 9}, "9"),
+        ({"trafficType": 0}, ""),
+        ({"trafficType": ["x"]}, ""),
+    ],
+)
+def test_the_tier_as_served(said, tier):
+    """Vertex calls it traffic, in words or, with `enum-encoding=int`, in numbers."""
+    body = chunk({"text": "a"}, finish="STOP", usage={"promptTokenCount": 1} | said)
+    assert told("google", PATH, body).reply.service_tier == tier
+
+
+def test_grounding_in_maps_is_counted_by_the_prompt():
+    body = chunk({"text": "a"}, finish="STOP", usage={"promptTokenCount": 1})
+    chunks = [{"web": {"uri": "u"}}, {"maps": {"placeId": "p"}}, {"maps": {"placeId": "q"}}]
+    body["candidates"][0]["groundingMetadata"] = {"groundingChunks": chunks}
+    assert told("google", PATH, body).reply.usage.detail == {"map_searches": 1}
+
+
 def test_snake_case_requests_mean_the_same():
     camel = {
         "systemInstruction": {"parts": [{"text": "Be brief."}]},
@@ -191,3 +235,20 @@ def test_counts_and_embeddings():
     assert (embedded.dialect, embedded.ask.model) == ("gemini.embeddings", "e")
     assert embedded.ask.params == {"inputs": 2}
     assert embedded.reply.usage.input_tokens == 8
+
+
+@pytest.mark.parametrize("colon", ["%3A", "%3a"])
+def test_an_escaped_colon_is_a_colon(colon):
+    body = chunk({"text": "a"}, finish="STOP", usage={"promptTokenCount": 7, "totalTokenCount": 7})
+    understood = told("google", PATH.replace(":", colon), body)
+    assert (understood.dialect, understood.kind) == ("gemini.generate", "llm")
+    assert understood.ask.model == "gemini-x"
+    assert understood.reply.usage.input_tokens == 7
+
+
+def test_only_a_cache_has_a_size():
+    """What another method reports is no size of a cache."""
+    body = {"usageMetadata": {"totalTokenCount": 40}}
+    cache = told("google", "/v1beta/cachedContents", body, {"model": "models/gemini-x"})
+    assert cache.reply.usage.detail == {"cached_content_tokens": 40}
+    assert told("google", "/v1beta/models/gemini-x:later", body).reply.usage.detail == {}

@@ -13,7 +13,10 @@ USAGE = {
     "total_thought_tokens": 7,
     "total_tool_use_tokens": 5,
     "total_tokens": 102,
-    "grounding_tool_count": [{"type": "google_search", "count": 2}],
+    "grounding_tool_count": [
+        {"type": "google_search", "count": 2},
+        {"type": "google_maps", "count": 3},
+    ],
 }
 STEPS = [
     {"type": "thought", "signature": "s", "summary": [{"type": "text", "text": "hm"}]},
@@ -64,7 +67,7 @@ def test_an_interaction_is_a_call_with_everything_added_up():
     assert understood.operation == "generate_content"
     assert (reply.usage.input_tokens, reply.usage.output_tokens) == (65, 37)
     assert (reply.usage.cache_read_tokens, reply.usage.reasoning_tokens) == (20, 7)
-    assert reply.usage.detail["web_searches"] == 2
+    assert (reply.usage.detail["web_searches"], reply.usage.detail["map_searches"]) == (2, 3)
     assert reply.notes == ()
     assert (reply.finish_reasons, reply.finish_reason) == (("requires_action",), "tool_calls")
     assert reply.service_tier == "flex"
@@ -137,3 +140,11 @@ def test_fetching_one_is_administration_that_reads_the_answer():
     assert (fetched.kind, fetched.operation) == ("admin", "retrieve")
     assert fetched.reply.usage.output_tokens == 37
     assert told("google", f"{PATH}/v1_a/cancel", interaction("cancelled")).operation == "cancel"
+
+
+def test_the_total_tells_whether_thoughts_are_in_the_output():
+    usage = {"total_input_tokens": 60, "total_output_tokens": 30, "total_thought_tokens": 7}
+    for total, generated in ((97, 37), (90, 30)):
+        reply = told("google", PATH, interaction(usage=usage | {"total_tokens": total})).reply
+        assert (reply.usage.output_tokens, reply.usage.reasoning_tokens) == (generated, 7)
+        assert "usage_mismatch" not in reply.notes

@@ -116,12 +116,23 @@ def test_a_transcription_may_be_paid_by_the_second():
     assert (cut.text, cut.complete, cut.finish_reason) == ("Hello", False, "aborted")
 
 
-@pytest.mark.parametrize("words", ["Hello\n", "42", '"quoted"', "1\n00:00 --> 00:01\nHi"])
+PROSE = ["Hello\n", "42", '"quoted"', "1\n00:00 --> 00:01\nHi", "id: 7", "data: all of it", ": so"]
+
+
+@pytest.mark.parametrize("words", PROSE)
 def test_a_transcription_in_plain_text_is_words(words):
     plain = {"content-type": "text/plain; charset=utf-8"}
     reply = heard("openai", "/v1/audio/transcriptions", words.encode(), headers=plain).reply
     assert reply.text == words.removesuffix("\n")
     assert reply.complete
+
+
+def test_a_transcription_that_was_asked_for_as_a_stream_is_one_whatever_its_type_says():
+    plain = {"content-type": "text/plain"}
+    stream = sse({"type": "transcript.text.done", "text": "Hello"})
+    asked = ("stream", "true")
+    reply = heard("vllm", "/v1/audio/transcriptions", stream, asked, headers=plain).reply
+    assert (reply.text, reply.streamed, reply.complete) == ("Hello", True, True)
 
 
 def test_mistral_hears_in_seconds_beside_tokens():

@@ -259,3 +259,68 @@ def test_searches_are_billed_and_looking_at_pages_is_not():
     told_so = told("openai", PATH, says).reply
     assert told_so.usage.detail["web_searches"] == 1
     assert told_so.notes == ()
+
+
+def test_tools_that_are_billed_beside_the_tokens_are_counted():
+    """By call, and containers once however many calls ran in one; what failed is not billed."""
+    output = [
+        {"type": "file_search_call", "id": "f1", "queries": ["a", "b"], "status": "completed"},
+        {"type": "file_search_call", "id": "f2", "queries": ["c"], "status": "failed"},
+        {"type": "code_interpreter_call", "id": "c1", "code": "1", "container_id": "cntr_1"},
+        {"type": "code_interpreter_call", "id": "c2", "code": "2", "container_id": "cntr_1"},
+        {"type": "shell_call", "call_id": "s1", "environment": {"container_id": "cntr_2"}},
+        MESSAGE,
+    ]
+    detail = told("openai", PATH, response(output=output)).reply.usage.detail
+    assert (detail["storage_searches"], detail["containers"]) == (1, 2)
+    assert "images_generated" not in detail
+
+
+IMAGE = {"type": "image_generation_call", "id": "ig_1", "result": "iVBORw0KGgo="}
+IMAGE_TOKENS = {
+    "input_tokens": 260,
+    "input_tokens_details": {"text_tokens": 60, "image_tokens": 200},
+    "output_tokens": 1100,
+    "output_tokens_details": {"image_tokens": 1056, "text_tokens": 44},
+    "cached_tokens": 30,
+    "cached_tokens_details": {"cached_text_tokens": 10, "cached_image_tokens": 20},
+    "total_tokens": 1360,
+}
+NO_IMAGE_TOKENS = {"input_tokens": 0, "input_tokens_details": {}, "output_tokens": 0}
+
+
+def made_images(tokens, *items, model=None):
+    tool = {"type": "image_generation", "size": "auto"} | ({"model": model} if model else {})
+    usage = {"image_gen": tokens, "web_search": {"num_requests": 0}}
+    body = response(output=(*items, MESSAGE), tool_usage=usage, tools=[{"type": "x"}, tool])
+    return told("openai", PATH, body).reply
+
+
+def test_tokens_of_images_stand_beside_those_of_the_call():
+    """They are another model's; its name is kept with the usage, where a price is made of it."""
+    reply = made_images(IMAGE_TOKENS, IMAGE, model="gpt-image-1.5")
+    usage = reply.usage
+    assert (usage.input_tokens, usage.output_tokens) == (100, 20)
+    assert {k: v for k, v in usage.detail.items() if "image" in k} == {
+        "images_generated": 1,
+        "image_tool_input": 260,
+        "image_tool_input_text": 60,
+        "image_tool_input_image": 200,
+        "image_tool_output": 1100,
+        "image_tool_output_text": 44,
+        "image_tool_output_image": 1056,
+        "image_tool_cached": 30,
+        "image_tool_cached_text": 10,
+        "image_tool_cached_image": 20,
+    }
+    assert usage.raw == USAGE | {"image_model": "gpt-image-1.5"}
+    assert reply.notes == ()
+
+
+def test_an_image_whose_model_or_tokens_nobody_tells_is_counted_all_the_same():
+    default = made_images(IMAGE_TOKENS, IMAGE).usage
+    assert (default.raw, default.detail["images_generated"]) == (USAGE, 1)
+    uncounted = made_images(NO_IMAGE_TOKENS, IMAGE, IMAGE, model="gpt-image-1.5").usage
+    assert (uncounted.raw, uncounted.detail["images_generated"]) == (USAGE, 2)
+    assert made_images(IMAGE_TOKENS).usage.detail["images_generated"] == 1
+    assert "images_generated" not in made_images(NO_IMAGE_TOKENS).usage.detail

@@ -51,6 +51,30 @@ def test_bedrock_counts_what_its_answers_say(read):
     assert seen > 150
 
 
+def test_bedrock_s_models_are_read_whatever_their_body_is_like(read):
+    """What was answered, and how many tokens: AWS says it a second time in its headers."""
+    seen = 0
+    for record, understood in read:
+        if record["status"] != 200 or "/invoke" not in record["path"]:
+            continue
+        seen += 1
+        reply, usage = understood.reply, understood.reply.usage
+        heads = {name.lower(): value for name, value in record["response_headers"]}
+        said = [heads.get(f"x-amzn-bedrock-{way}-token-count") for way in ("input", "output")]
+        cached = (usage.cache_read_tokens or 0) + (usage.cache_write_tokens or 0)
+        if said[0]:
+            assert usage.input_tokens == int(said[0]) + cached, record["id"]
+        if said[1]:
+            assert usage.output_tokens == int(said[1]), record["id"]
+        if understood.streamed:
+            assert reply.complete, record["id"]
+            assert usage.output_tokens, record["id"]
+        if usage.output_tokens:
+            assert reply.finish_reason not in ("", "other"), record["id"]
+            assert reply.text or reply.tool_calls, record["id"]
+    assert seen > 60
+
+
 def test_streams_of_aws_are_the_same_however_they_are_cut(read):
     seen = 0
     for record, whole in read:

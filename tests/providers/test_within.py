@@ -3,8 +3,9 @@
 import json
 
 import pytest
+from msgspec.structs import replace
 
-from agenttrace_mitm.clock import oldest_id
+from agenttrace_mitm.clock import name_in, oldest_id
 from agenttrace_mitm.providers import calls_within, understand
 
 from .exchanges import exchange, sse
@@ -167,5 +168,99 @@ def test_strange_bodies_carry_nothing(strange):
         ("anthropic", "/v1/messages/batches/b/results"),
         ("anthropic", "/v1/sessions/s/events/stream"),
         ("google", "/v1beta/batches/b"),
+        ("google", "/v1beta/files/f:download"),
     ]:
         assert held(provider, target, strange) == []
+
+
+GEMINI_FILE = "/v1beta/files/batch-1:download?alt=media"
+
+
+def embedding(count):
+    return {"embedding": {"values": [0.1]}, "tokenCount": count}
+
+
+@pytest.mark.parametrize("target", [GEMINI_FILE, f"/download{GEMINI_FILE}"])
+def test_each_line_of_a_gemini_file_is_a_call(target):
+    body = lines(
+        {"key": "a", "response": GENERATED},
+        {"key": "b", "error": {"code": 3, "message": "bad", "status": "INVALID_ARGUMENT"}},
+        {"key": "c", "request": {"contents": []}},
+    )
+    calls = held("google", target, body)
+    assert [told.dialect for _, told in calls] == ["gemini.generate"] * 2
+    (first, told), (_, failed) = calls
+    assert (told.ask.model, told.reply.model, told.reply.text) == ("", "gemini-x", "4")
+    assert (told.reply.usage.input_tokens, told.reply.service_tier) == (13, "batch")
+    assert first.request_headers.get("x-client-request-id") == "a"
+    assert first.within == target
+    assert (failed.reply.failure.type, failed.reply.failure.message) == ("INVALID_ARGUMENT", "bad")
+
+
+def test_a_gemini_file_may_have_lines_like_openais():
+    [(_, told)] = held("google", GEMINI_FILE, lines(line("a", CHAT)))
+    assert (told.dialect, told.reply.usage.input_tokens) == ("openai.chat", 10)
+
+
+@pytest.mark.parametrize("count", ["6", 6])
+def test_embeddings_of_a_gemini_batch_have_a_count(count):
+    [(_, told)] = held("google", GEMINI_FILE, lines({"key": "a", "response": embedding(count)}))
+    assert (told.dialect, told.operation, told.ask.model) == ("gemini.embeddings", "embeddings", "")
+    assert (told.reply.usage.input_tokens, told.reply.usage.source) == (6, "reported")
+    assert told.reply.notes == ()
+    about = {"model": "models/embeds-x"}
+    inlined = {"inlinedResponses": [{"response": embedding(count)}, {"response": embedding("x")}]}
+    body = json.dumps({"metadata": about, "response": {"inlinedResponses": inlined}}).encode()
+    calls = held("google", "/v1beta/batches/b1", body)
+    assert [told.ask.model for _, told in calls] == ["embeds-x"] * 2
+    assert [told.reply.usage.input_tokens for _, told in calls] == [6, None]
+
+
+def test_a_batch_of_embeddings_is_arranged_and_answers_nothing():
+    exchanged = exchange("google", "/v1beta/models/e:asyncBatchEmbedContent", {"name": "batches/1"})
+    assert (understand(exchanged).dialect, understand(exchanged).kind) == (
+        "gemini.batches",
+        "admin",
+    )
+
+
+def test_a_gemini_batch_that_does_not_name_its_model_asks_for_none():
+    inlined = {"inlinedResponses": [{"response": GENERATED}]}
+    body = json.dumps({"response": {"inlinedResponses": inlined}}).encode()
+    [(_, told)] = held("google", "/v1beta/batches/b1", body)
+    assert (told.ask.model, told.reply.model) == ("", "gemini-x")
+
+
+@pytest.mark.parametrize(
+    ("provider", "target"),
+    [
+        ("azure", "/openai/files/file-1/content?api-version=2024-10-21"),
+        ("azure", "/openai/v1/files/file-1/content"),
+        ("groq", "/openai/v1/files/file-1/content"),
+        ("house-gateway", FILE),
+    ],
+)
+def test_whoever_has_batches_as_openai_has_them_has_its_files(provider, target):
+    [(call, told)] = held(provider, target, lines(line("a", CHAT)))
+    assert (told.dialect, told.reply.usage.input_tokens) == ("openai.chat", 10)
+    assert call.within == target
+
+
+def test_a_file_of_somebody_who_has_other_batches_carries_nothing():
+    for provider in ("anthropic", "google"):
+        assert held(provider, FILE, lines(line("a", CHAT))) == []
+
+
+def ids(target, body, at_us=0):
+    carrier = replace(got("google", target, body), started_us=at_us)
+    return [call.id for call in calls_within(carrier)]
+
+
+def test_what_is_read_again_has_the_same_name_in_its_id():
+    body = lines({"key": "a", "response": GENERATED}, {"key": "a", "response": GENERATED})
+    first = ids(GEMINI_FILE, body)
+    again = ids(f"/download{GEMINI_FILE}", body, at_us=9_000_000)
+    assert len({*first, *again}) == 4
+    assert [name_in(one) for one in first] == [name_in(one) for one in again]
+    other = ids(GEMINI_FILE.replace("batch-1", "batch-2"), body)
+    assert set(map(name_in, first)).isdisjoint(map(name_in, other))

@@ -11,6 +11,9 @@ from agenttrace_mitm.recorder.assembly import Assembly
 ID = "0198f000-0000-7000-8000-000000000001"
 
 
+TRANSLATIONS = "/v1/realtime/translations?model=gpt-translate"
+
+
 def opened(path="/v1/responses", provider="openai"):
     headers = [("upgrade", "websocket")]
     return Opened(
@@ -174,7 +177,7 @@ def test_sound_is_never_kept_as_text():
 
 @pytest.mark.parametrize("data", [b"", b"\xff\x00", b"[1]", b"null", b'{"type":7}', b"[" * 9000])
 def test_messages_of_any_shape_are_survived(data):
-    for path in ("/v1/responses", "/v1/realtime", "/v1/live/sessions/x", "/v1/elsewhere"):
+    for path in ("/v1/responses", "/v1/realtime", "/v1/live/sessions/x", TRANSLATIONS, "/v1/else"):
         frames = [
             opened(path),
             *(Message(ID, n, 2_000 + n, n % 2 == 0, False, data) for n in (0, 1)),
@@ -194,6 +197,43 @@ def test_a_live_session_counts_its_last_seconds():
     assert understood.dialect == "openai.live"
     assert understood.ask.model == "gpt-live-1"
     assert understood.reply.usage.detail == {"session_seconds": 25}
+
+
+def translated(*, closed):
+    """A translation session: what the server says, and the sound it is said about."""
+    session = {"model": "gpt-translate-1", "audio": {"output": {"language": "pt"}}, "id": "s"}
+    events = [
+        said(0, False, type="session.created", session=session),
+        said(1, True, type="session.input_audio_buffer.append", audio="UklGRg" * 50),
+        said(2, False, type="session.input_transcript.delta", delta="Good "),
+        said(3, False, type="session.output_audio.delta", delta="UklGRg" * 50),
+        said(4, False, type="session.output_transcript.delta", delta="Bom "),
+        said(5, False, type="session.input_transcript.delta", delta="morning"),
+        said(6, False, type="session.output_transcript.delta", delta="dia"),
+    ]
+    last = said(7, False, type="session.closed") if closed else ended(ending="upstream_left")
+    return [opened(TRANSLATIONS), *events, last]
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_translation_session_is_a_call_of_its_own(closed):
+    """What was heard and what was made of it; nobody says how long it was."""
+    (turn,) = turns_of(Assembly(), translated(closed=closed))
+    understood = understand(turn)
+    assert (understood.dialect, understood.operation) == ("openai.translation", "audio")
+    assert understood.ask.model == "gpt-translate-1"
+    assert understood.ask.params == {"language": "pt"}
+    [heard] = understood.ask.messages
+    assert (heard.role, heard.parts[0].text) == ("user", "Good morning")
+    [spoken] = understood.reply.messages
+    assert spoken.parts[0].text == "Bom dia"
+    assert understood.reply.complete is closed
+    assert understood.reply.usage.input_tokens is understood.reply.usage.raw is None
+    assert b"UklGRg" not in turn.request.data + turn.response.data
+
+
+def test_a_translation_that_never_began_is_no_call():
+    assert turns_of(Assembly(), [opened(TRANSLATIONS), said(0, True, type="x"), ended()]) == []
 
 
 def test_a_socket_that_nobody_can_read_is_told_once():

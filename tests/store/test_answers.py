@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from agenttrace_mitm.store import Answers
+from agenttrace_mitm.store.rows import call_of
 from tests.providers.exchanges import exchange
 from tests.support.recording import Recording
 
@@ -44,9 +45,11 @@ def get(recording, id_, body, path="/v1/responses/resp_1"):
     recording.take(_exchange(path, body, id_, "GET"))
 
 
-def _exchange(target, body, id_, method):
-    made = exchange("openai", target, body, {"model": "gpt-4o"}, method=method)
-    return replace(made, id=id_, host="api.openai.com", started_us=1_780_000_000_000_000)
+def _exchange(target, body, id_, method, provider="openai"):
+    """An exchange that began *id_* seconds after the first."""
+    made = exchange(provider, target, body, {"model": "gpt-4o"}, method=method)
+    began = 1_780_000_000_000_000 + int(id_) * 1_000_000
+    return replace(made, id=id_, host=f"api.{provider}.com", started_us=began, ended_us=began)
 
 
 def test_fetching_a_counted_answer_counts_nothing(recording):
@@ -149,3 +152,107 @@ def test_another_file_with_the_same_ids_is_another_batch(recording):
     download(recording, "2")
     download(recording, "3", file="file-2")
     assert [one["duplicate_of"] for one in recording.rows(LINES)] == [None] * 4
+
+
+def embedded(number, tokens=5):
+    spent = {"prompt_tokens": tokens, "total_tokens": tokens}
+    body = {"object": "list", "model": "text-embedding-3-small", "data": [], "usage": spent}
+    written = {"custom_id": f"c{number}", "response": {"status_code": 200, "body": body}}
+    return json.dumps(written).encode() + b"\n"
+
+
+def generated(key=None, **more):
+    spent = {"promptTokenCount": 5, "candidatesTokenCount": 2, "totalTokenCount": 7}
+    answer = {"candidates": [{"content": {"parts": [{"text": "a"}]}}], "usageMetadata": spent}
+    said = {"response": answer | {"modelVersion": "gemini-2.5-flash"} | more}
+    return said | ({"metadata": {"key": key}} if key else {})
+
+
+def inlined(*answers):
+    about = {"model": "models/gemini-2.5-flash", "state": "BATCH_STATE_SUCCEEDED"}
+    return {"metadata": about, "response": {"inlinedResponses": {"inlinedResponses": [*answers]}}}
+
+
+FAILED = {"custom_id": "a", "result": {"type": "errored", "error": {"type": "x", "message": "no"}}}
+NAMELESS = [
+    pytest.param(
+        "openai", "/v1/files/file-1/content", embedded(1) + embedded(2), 2, id="embeddings"
+    ),
+    pytest.param("google", "/v1beta/batches/1", inlined(generated("k")), 1, id="inlined"),
+    pytest.param(
+        "google", "/v1beta/batches/1", inlined(generated(), generated()), 2, id="without keys"
+    ),
+    pytest.param(
+        "google", "/v1beta/batches/1", inlined(generated("k"), generated("k")), 2, id="one key"
+    ),
+    pytest.param(
+        "google",
+        "/v1beta/batches/1",
+        inlined({"error": {"code": 3, "message": "bad"}}),
+        1,
+        id="an error",
+    ),
+    pytest.param(
+        "anthropic",
+        "/v1/messages/batches/b/results",
+        json.dumps(FAILED).encode(),
+        1,
+        id="an errored result",
+    ),
+]
+
+
+@pytest.mark.parametrize(("provider", "target", "body", "lines"), NAMELESS)
+@pytest.mark.parametrize("restarted", [False, True], ids=["", "restarted"])
+def test_what_is_read_twice_without_an_id_is_counted_once(
+    recording, provider, target, body, lines, restarted
+):
+    """Which line it is tells, also to a recorder that began in between."""
+    for id_ in ("2", "3", "4"):
+        recording.take(_exchange(target, body, id_, "GET", provider))
+        recording = recording.restarted() if restarted else recording
+    found = recording.rows(LINES)
+    counted = [one for one in found if not one["duplicate_of"]]
+    again = [one for one in found if one["duplicate_of"]]
+    assert (len(counted), len(again)) == (lines, 2 * lines)
+    assert {one["kind"] for one in counted} == {"llm"}
+    assert {(one["kind"], one["tokens_in"], one["cost_nano_usd"]) for one in again} == {
+        ("admin", None, None)
+    }
+    assert {one["duplicate_of"] for one in again} == {one["id"] for one in counted}
+
+
+def test_a_line_with_other_counts_is_another_answer(recording):
+    for id_, tokens in (("2", 5), ("3", 6)):
+        recording.take(_exchange("/v1/files/file-1/content", embedded(1, tokens), id_, "GET"))
+    assert [one["tokens_in"] for one in recording.rows(LINES)] == [5, 6]
+
+
+def test_the_same_line_of_another_file_or_host_is_another_answer(recording):
+    for id_, provider, file in (("2", "openai", 1), ("3", "openai", 2), ("4", "azure", 1)):
+        target = f"/v1/files/file-{file}/content"
+        recording.take(_exchange(target, embedded(1), id_, "GET", provider))
+    assert [one["tokens_in"] for one in recording.rows(LINES)] == [5, 5, 5]
+
+
+def test_a_file_is_the_same_at_each_of_its_addresses(recording):
+    line = json.dumps({"key": "k"} | generated()).encode()
+    recording.take(_exchange("/v1beta/files/f:download?alt=media", line, "2", "GET", "google"))
+    other = "/download/v1beta/files/f%3Adownload?alt=media"
+    recording.take(_exchange(other, line, "3", "GET", "google"))
+    [first, again] = recording.rows(LINES)
+    assert (first["tokens_in"], first["client_request_id"]) == (5, "k")
+    assert again["duplicate_of"] == first["id"]
+
+
+def test_lines_that_are_no_more_are_counted_again(recording):
+    answers = Answers()
+    recording.take(_exchange("/v1/files/file-1/content", embedded(1), "2", "GET"))
+    stored = call_of(
+        dict(recording.db.execute("select * from llm_calls where id <> '2'").fetchone())
+    )
+    again = stored.model_copy(update={"id": "1" + stored.id[1:]})
+    assert answers.once(stored, carried=True) == stored
+    assert answers.once(again, carried=True).duplicate_of == stored.id
+    answers.lose([stored.id])
+    assert answers.once(again, carried=True) == again

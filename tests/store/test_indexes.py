@@ -7,7 +7,8 @@ import pytest
 from sqlite_utils import Database
 
 from agenttrace_mitm.clock import new_id
-from agenttrace_mitm.store import KnownContent, open_database
+from agenttrace_mitm.model import LlmCall
+from agenttrace_mitm.store import Answers, KnownContent, open_database
 from agenttrace_mitm.store.aging import let_calls_go
 from agenttrace_mitm.store.opening import APPLICATION_ID
 from agenttrace_mitm.store.relinked import Relinking
@@ -73,6 +74,20 @@ def test_the_recorder_finds_calls_by_an_index(db: sqlite3.Connection) -> None:
 def test_people_find_rows_by_an_index(db: sqlite3.Connection, sql: str) -> None:
     """What belongs to a session, a thread, a trace, a message."""
     assert not [row for row in db.execute("explain query plan " + sql) if "SCAN" in row[-1]]
+
+
+def test_a_line_of_a_batch_is_found_by_its_index(db: sqlite3.Connection) -> None:
+    """By what is read: all that repeated downloads have in common."""
+    line = LlmCall(
+        id=new_id(), started_us=1, provider="openai", host="h", method="GET", path="/", outcome="ok"
+    )
+    seen: list[str] = []
+    db.set_trace_callback(seen.append)
+    assert Answers(db).once(line, carried=True) == line
+    db.set_trace_callback(None)
+    [sql] = seen
+    [step, *_] = [row[-1] for row in db.execute("explain query plan " + sql)]
+    assert "llm_calls_lines" in step
 
 
 def test_retries_look_at_retried_calls_alone(db: sqlite3.Connection) -> None:

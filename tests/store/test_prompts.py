@@ -74,7 +74,7 @@ def test_words_that_are_not_kept_are_said_to_be_so() -> None:
     assert not told.is_kept
     with pytest.raises(StoreError, match="not kept"):
         difference(told, told)
-    with pytest.raises(StoreError, match="no prompt zz"):
+    with pytest.raises(StoreError, match="no prompt 'zz'"):
         wording(talk.db, "zz")
 
 

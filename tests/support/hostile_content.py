@@ -144,9 +144,11 @@ def _shows(talk: Recording) -> None:
 
 
 def _fails(talk: Recording) -> None:
-    exchange = talk.exchange([user(BAD)], {}, status=529, pid=71)
+    """A call, and that it is tried again."""
     error = {"type": "error", "error": {"type": NAME, "message": BAD}}
-    talk.add(replace(exchange, response=Body.of(json.dumps(error).encode())))
+    for _ in range(2):
+        exchange = talk.exchange([user(BAD)], {}, status=529, pid=71)
+        talk.add(replace(exchange, response=Body.of(json.dumps(error).encode())))
 
 
 def _beside(db: Any, talk: Recording) -> None:

@@ -19,7 +19,7 @@ from datasette_agenttrace.pages import PAGES
 # What stands for the groups of an address: the newest few things, and one of each odd kind.
 CALLS = """
     select id from (select id, row_number() over (partition by outcome, n_tool_calls > 0,
-        privacy_tier order by request_bytes desc) as place from llm_calls)
+        privacy_tier, attempt > 1 order by request_bytes desc) as place from llm_calls)
     where place = 1
     union select first_call_id from (select first_call_id from media order by first_seen_us limit 1)
 """

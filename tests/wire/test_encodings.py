@@ -103,6 +103,11 @@ def test_a_header_left_behind_by_a_gateway_does_not_hide_the_body():
     assert got.notes == ("content-encoding: not applied",)
 
 
+@pytest.mark.parametrize("body", [b": PROCESSING\n\ndata: {}\n\n", b"\n\nid: 1\ndata: {}\n\n"])
+def test_such_a_body_may_be_a_stream_that_begins_with_a_comment(body):
+    assert plain(Body.of(body), "gzip").data == body
+
+
 def test_arrivals_are_told_in_decoded_bytes():
     stream = zlib.compressobj(wbits=31)
     pieces = [stream.compress(part) + stream.flush(zlib.Z_SYNC_FLUSH) for part in (b"abc", b"defg")]

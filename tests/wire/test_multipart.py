@@ -29,6 +29,21 @@ def test_fields_are_text_and_files_are_described():
     }
 
 
+def test_names_need_no_quotes():
+    """As .NET sends them, after a content type that may have a name of its own."""
+    model = b"--xyz\r\nContent-Type: text/plain\r\nContent-Disposition: form-data; name=model\r\n"
+    sound = (
+        b"--xyz\r\nContent-Type: audio/mpeg; name=recording\r\n"
+        b"content-disposition: form-data; name=file; filename=a.mp3; filename*=utf-8''a.mp3\r\n"
+    )
+    body = model + b"\r\nwhisper-1\r\n" + sound + b"\r\nID3\r\n--xyz--\r\n"
+    form = form_of(body, KIND)
+    assert form["model"] == "whisper-1"
+    assert (form["file"]["filename"], form["file"]["size"]) == ("a.mp3", 3)
+    [(start, end, kind)] = files_in(body, KIND)
+    assert (body[start:end], kind) == (b"ID3", "audio/mpeg; name=recording")
+
+
 def test_names_that_repeat_hold_a_list():
     form = form_of(part("image[]", b"1") + part("a", b"1") + part("a", b"2") + b"--xyz--", KIND)
     assert form == {"image": ["1"], "a": ["1", "2"]}

@@ -57,7 +57,7 @@ def judge(row: Row, p: Latency, at: At) -> Verdict:
     """The percentile is the latency that this share of calls does not exceed."""
     took = sorted(json.loads(row["latencies"]))
     found = took[max(math.ceil(len(took) * p.percentile / 100) - 1, 0)]
-    when = f"{words.count(len(took), 'call')} in {words.minutes(p.window_minutes)}"
+    when = f"{words.count(len(took), 'answered call')} in {words.minutes(p.window_minutes)}"
     evidence = {"subject": row["subject"], "calls": len(took), "percentile_ms": found}
     if len(took) < p.min_calls:
         return Verdict(False, f"{when}, too few to judge", found, evidence=evidence)
