@@ -58,7 +58,7 @@ def list_(as_json: bool, **given: str | None) -> None:
             rule.name,
             rule.type,
             _state(rule, sum(one.rule_id == rule.id for one in firing), late=since_us is not None),
-            ", ".join(f"{name}={value}" for name, value in _params(rule).items()),
+            ", ".join(_settings_of(rule)),
             ", ".join(shown(target) for target in rule.deliver) or "nobody",
             moment(rule.checked_us),
         )
@@ -252,6 +252,14 @@ def _change(given: dict[str, str | None], name: str, **values: Any) -> None:
 
     with opened(given) as store:
         store.put_rule(changed(store.rule(name), now_us(), **values))
+
+
+def _settings_of(rule: "AlertRule") -> list[str]:
+    """What the rule is judged by, defaults too, as `--set` takes it; what is empty says nothing."""
+    from ..alerts.wording import in_force
+
+    said = in_force(rule).items()
+    return [f"{name}={value}" for name, value in said if value not in ("", None, [], ())]
 
 
 def _params(rule: "AlertRule") -> dict[str, Any]:

@@ -150,9 +150,10 @@ def _print_prompt(number: int, prompt: "Prompt", *, diff: bool) -> None:
         click.echo(f"   > {_line(prompt.reply)}")
     times = prompt.times
     said = bill(prompt.bill.cost_nano_usd, prompt.bill.spend_nano_usd)
+    retried = f", before retries {duration(times.retry_us / 1000)}" if times.retry_us else ""
     click.echo(
         f"   {said}; model {duration(times.model_us / 1000)},"
-        f" tools {duration(times.tool_us / 1000)}, idle {duration(times.idle_us / 1000)}"
+        f" tools {duration(times.tool_us / 1000)}{retried}, idle {duration(times.idle_us / 1000)}"
     )
 
 

@@ -12,7 +12,7 @@ from ..traces.actions import actions
 from ..traces.content import parsed, plain_text
 from ..traces.edits import Files
 from ..traces.spoken import user_text
-from ..traces.stories import Bill, Prompt, Step, Story, split
+from ..traces.stories import Bill, Prompt, Step, Story, pauses_of, split
 from .commits import commits_of, refs_of
 from .counting import FAILED, METERED
 
@@ -41,7 +41,7 @@ _TRACES = "select * from traces where session_id = ? order by started_us, trace_
 _CALLS = """
 select c.id, c.trace_id, c.thread_id, c.kind, c.outcome, c.agent_id, c.started_us, c.ended_us,
        c.tokens_in, c.tokens_out, c.cache_read_tokens, c.cost_nano_usd, c.billing, c.history,
-       c.duplicate_of, h.parent_span_id
+       c.duplicate_of, c.operation_id, h.parent_span_id
 from llm_calls c left join threads h on h.thread_id = c.thread_id
 where c.session_id = ? and c.kind in ('llm', 'auxiliary') order by c.started_us, c.id
 """
@@ -152,6 +152,7 @@ def _prompt(
             (started, ended),
             ((c["started_us"], c["ended_us"] or c["started_us"]) for c in calls),
             ((t["started_us"], t["ended_us"] or t["started_us"]) for t in tools),
+            pauses_of((c["operation_id"], c["started_us"], c["ended_us"]) for c in calls),
         ),
         started_us=started,
         ended_us=ended,

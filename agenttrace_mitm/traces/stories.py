@@ -19,6 +19,8 @@ class Times:
     model_us: int = 0
     tool_us: int = 0
     idle_us: int = 0
+    retry_us: int = 0
+    """Between the tries of an operation, while its program waited before the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,12 +162,33 @@ class Story:
         return sum(prompt.compactions for prompt in self.prompts)
 
 
-def split(whole: Span, model: Iterable[Span], tools: Iterable[Span]) -> Times:
-    """Where the time between two moments went; while a model answers, tools do not count."""
+def split(
+    whole: Span, model: Iterable[Span], tools: Iterable[Span], pauses: Iterable[Span] = ()
+) -> Times:
+    """Where the time between two moments went.
+
+    While a model answers, tools do not count; while either works, *pauses* between tries do not.
+    """
     answering = _merged(_inside(model, whole))
     busy = _merged([*answering, *_inside(tools, whole)])
-    model_us, busy_us = _length(answering), _length(busy)
-    return Times(model_us, busy_us - model_us, max(0, whole[1] - whole[0] - busy_us))
+    taken = _merged([*busy, *_inside(pauses, whole)])
+    model_us, busy_us, taken_us = _length(answering), _length(busy), _length(taken)
+    idle_us = max(0, whole[1] - whole[0] - taken_us)
+    return Times(model_us, busy_us - model_us, idle_us, taken_us - busy_us)
+
+
+def pauses_of(tries: Iterable[tuple[str | None, int, int | None]]) -> list[Span]:
+    """The time between the tries of each operation: its id, when each began and ended, in order."""
+    ended: dict[str, int] = {}
+    pauses = []
+    for operation, began, end in tries:
+        if operation is None:
+            continue
+        before = ended.get(operation)
+        if before is not None and before < began:
+            pauses.append((before, began))
+        ended[operation] = max(end or began, before or began)
+    return pauses
 
 
 def length(spans: Iterable[Span]) -> int:

@@ -5,7 +5,7 @@ Days are UTC.  What makes no sense in an address is noted and left out, never an
 
 import datetime
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Literal
 from urllib.parse import urlencode
@@ -129,6 +129,21 @@ def asked_of(arguments: Mapping[str, str], today: int, preset: str = DEFAULT_RAN
     return Asked(range=chosen, first_day=first, last_day=last, note=note, **filters)
 
 
+def choice_of(
+    arguments: Mapping[str, str], name: str, known: Iterable[str], default: str = ""
+) -> tuple[str, str]:
+    """What a query string says as *name*, *default* where it says none of *known*; and a note."""
+    said = arguments.get(name, "").strip()
+    if not said or said in known:
+        return said or default, ""
+    return default, f"“{name}={said[:40]}” is left out: there are {', '.join(known)}."
+
+
+def with_notes(common: Mapping[str, Any], *notes: str) -> dict[str, Any]:
+    """*common*, what every page is asked for, with a page's own *notes* after its note."""
+    return {**common, "note": " ".join(filter(None, (common["note"], *notes)))}
+
+
 def choices(db: sqlite3.Connection) -> Choices:
     """What there is to choose from."""
     return Choices(**{name: _values(db, NAMED[name]) for name in FILTERS})
@@ -154,15 +169,19 @@ def _time(arguments: Mapping[str, str], today: int, preset: str) -> tuple[int, i
         except ValueError:
             note = "Dates are written like 2026-11-20."
         else:
-            last = today if last is None else last
+            last = max(today, first or today) if last is None else last
             first = last - PRESETS[preset] + 1 if first is None else first
-            first, last = (min(day, today) for day in sorted((first, last)))
+            first, last = sorted((first, last))
+            if first > today:
+                note = "This time is yet to come."
+            else:
+                last = min(last, today)
             if last - first >= LONGEST_DAYS:
-                first, note = last - LONGEST_DAYS + 1, f"Only the last {LONGEST_DAYS} days."
+                first = last - LONGEST_DAYS + 1
+                note = f"{note} Only the last {LONGEST_DAYS} days.".lstrip()
             return first, last, "custom", note
-    chosen = arguments.get("range", preset)
-    if chosen not in PRESETS:
-        chosen = preset
+    chosen, unknown = choice_of(arguments, "range", PRESETS, preset)
+    note = " ".join(filter(None, (note, unknown)))
     return today - PRESETS[chosen] + 1, today, chosen, note
 
 

@@ -47,6 +47,8 @@ class Page:
     data: View
     more: tuple[tuple[str, View], ...] = ()
     home: bool = False
+    filtered: bool = True
+    """Whether it has the bar of time and filters."""
 
     @property
     def path(self) -> str:

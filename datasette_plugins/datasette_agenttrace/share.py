@@ -34,6 +34,10 @@ TIERS = {
     2: "what people and tools said, without the model's words",
     3: "everything that was kept",
 }
+NAMED: dict[Tier, str] = {1: "figures", 2: "no-replies", 3: "everything"}
+"""How the name of a file ends, so that nobody hands on more than he means to."""
+ABSENT = "not in this file"
+"""What a page says of words that it has not: here they may be kept, and are not shared."""
 WHOLE_SHARED = 1_000  # steps or calls in one file
 
 
@@ -49,9 +53,10 @@ async def shared(
     """*template* as a file to keep, called after *name*."""
     style, policy = _style()
     context |= {"style": style, "policy": policy, "figures": figures, "tiers": TIERS}
+    context |= {"absent": ABSENT}
     html = sendable(await datasette.render_template(template, context, request=request))
     alone = {"content-security-policy": policy + "; frame-ancestors 'none'; sandbox"}
-    return Response.html(html, headers=alone | _to_keep(name, "html"))
+    return Response.html(html, headers=alone | _to_keep(name, tier_of(request), "html"))
 
 
 async def sliced(datasette: Datasette, request: Any, what: What, name: str) -> Response:
@@ -71,14 +76,14 @@ async def sliced(datasette: Datasette, request: Any, what: What, name: str) -> R
         if error.problem.startswith("There is no "):
             raise NotFound(error.problem) from None
         return Response.text(str(error), status=503)
-    headers = _to_keep(f"{what}-{name}", "db")
+    headers = _to_keep(f"{what}-{name}", tier, "db")
     return Response(content, headers=headers, content_type="application/vnd.sqlite3")
 
 
-def _to_keep(name: str, kind: str) -> dict[str, str]:
+def _to_keep(name: str, tier: Tier, kind: str) -> dict[str, str]:
     file = re.sub(r"[^A-Za-z0-9_.-]+", "-", name)[:80].strip("-.") or "shared"
     return {
-        "content-disposition": f'attachment; filename="{file}.{kind}"',
+        "content-disposition": f'attachment; filename="{file}-{NAMED[tier]}.{kind}"',
         "x-content-type-options": "nosniff",
     }
 

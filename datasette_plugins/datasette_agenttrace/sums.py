@@ -8,7 +8,7 @@ missing: None, never 0.
 import sqlite3
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate
@@ -169,15 +169,28 @@ _EXACT = "select {step}, {names}, latency_ms from llm_calls {calls} and latency_
 def from_rollups(template: str, asked: Asked, by: Names = ()) -> str:
     """A statement on the rollups of what was asked: *template* with {step}, {names}, {calls}."""
     calls = _ROLLED_UP.format(step=asked.step, table=rollup_of(asked, by))
-    calls += "".join(f" and {ROLLED[name]} = :{name}" for name in asked.filters)
+    calls += of_rollups(asked)
     names = ", ".join(ROLLED[name] for name in by)
     return template.format(step=asked.step, names=names, calls=calls)
 
 
+def of_rollups(asked: Asked) -> str:
+    """The filters as conditions on a rollup."""
+    return "".join(f" and {ROLLED[name]} = :{name}" for name in asked.filters)
+
+
 def rollup_of(asked: Asked, by: Names = ()) -> str:
     """The smallest rollup that tells apart what is asked: the one of models has fewest rows."""
-    told_apart = {*asked.filters, *by}
-    return "model" if asked.step == "day" and told_apart <= _OF_MODELS else asked.step
+    return "hour" if asked.step == "hour" else _of_days({*asked.filters, *by})
+
+
+def rollup_of_days(asked: Asked) -> str:
+    """The smallest table by day that knows the filters, whatever the time."""
+    return f"rollup_{_of_days(set(asked.filters))}"
+
+
+def _of_days(told_apart: Set[str]) -> str:
+    return "model" if told_apart <= _OF_MODELS else "day"
 
 
 def from_calls(template: str, asked: Asked, by: Names = ()) -> str:

@@ -89,6 +89,14 @@ def test_rules_that_nobody_checks_say_so(user, monkeypatch):
     assert "not been checked" not in user.types("list")
 
 
+def test_the_list_says_what_is_in_force(user):
+    """As `--set` takes it, what nobody set as well."""
+    user.types("add", "errors", "--type", "error_rate", "--set", "per=agent")
+    listed = user.types("list")
+    assert "window_minutes=15, threshold_percent=10.0, min_calls=10, per=agent" in listed
+    assert "provider=" not in listed
+
+
 def test_a_check_that_fails_as_a_whole_is_remembered(user, monkeypatch):
     """Beside the log, which nobody reads: where one looks for the state of a rule."""
     from agenttrace_mitm.alerts import watching

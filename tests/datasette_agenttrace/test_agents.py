@@ -88,6 +88,10 @@ async def test_one_agent_adds_up(busy, ask):
 async def test_a_tool_that_fails_leads_to_its_latest_failure(busy, ask, get):
     found = (await ask(busy, ".json?range=90d&agent=coder-search")).json()
     page = (await ask(busy, "?range=90d&agent=coder-search")).text
+    calls = "/-/agenttrace/calls?range=90d&amp;agent=coder-search"
+    assert all(f'href="{calls}&amp;tool={tool["name"]}"' in page for tool in found["tools"])
+    for one in found["costs"]["models"]:
+        assert f'href="{calls}&amp;model={one["model"]}&amp;provider={one["provider"]}"' in page
     latest = """
         select t.call_id, c.trace_id, t.span_id
         from tool_calls t join llm_calls c on c.id = t.call_id
@@ -268,6 +272,8 @@ async def test_versions_of_a_prompt_show_their_calls_and_what_changed(database, 
             (id_, NOON + number, print_, system),
         )
     db.commit()
+    page = (await ask(database, "?range=7d&agent=a")).text
+    assert all(f'href="/data/prompts/{id_}"' in page for id_ in ("p1", "p2", "p3"))
     third, second, first = (await ask(database, ".json?range=7d&agent=a")).json()["prompts"]
     assert [one["version"] for one in (first, second, third)] == [1, 2, 3]
     assert (first["calls"], first["cost_nano_usd"], first["tokens_in"]) == (1, 10_000_000, 100)

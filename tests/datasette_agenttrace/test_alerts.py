@@ -10,11 +10,8 @@ import pytest
 from agenttrace_mitm import clock
 from agenttrace_mitm.alerts.checking import check
 from agenttrace_mitm.alerts.making import made
-from agenttrace_mitm.alerts.rules import RULE_TYPES
 from agenttrace_mitm.store import tokens
 from agenttrace_mitm.store.alerting import AlertStore
-from datasette_agenttrace.alerts import wording
-from datasette_agenttrace.alerts.wording import said
 from tests.datasette_agenttrace.scene import HOSTILE, NOON, Page, call, fill
 from tests.datasette_agenttrace.test_server import own_server
 
@@ -125,25 +122,15 @@ async def test_the_page_says_that_nobody_checks(database, store, noon, headers, 
     assert "not been checked" not in (await client.get(ALERTS, headers=headers)).text
 
 
-def test_settings_are_said_in_words():
-    latency = {"window_minutes": 1440, "threshold_ms": 30000.0, "per": "model", "agent": ""}
-    assert said(latency) == "slower than 30 s, within 24 hours, for each model"
-    assert said({"limit_usd": 20.0, "period": "week", "per": "all"}) == "more than $20 a week"
-    assert said({"threshold_percent": 3.0, "per": "agent"}) == "3% or more, for each agent"
-    assert said({"min_usd": 0.5, "factor": 3}) == "3 times the usual and by $0.50 at least"
-    assert said({"days": ("mon", "tue"), "hours": "9-18"}) == "at 9-18 h, on mon, tue"
-    assert said({"later": 5, "window_minutes": "x"}) == "window_minutes x, later 5"
-    assert said({}) == ""
-
-
-@pytest.mark.parametrize("rule", RULE_TYPES, ids=lambda rule: rule.name)
-def test_every_setting_has_words(rule):
-    """Also one that is added: with a value, no setting is shown by its name in code."""
-    params = rule.params.model_validate(rule.example).model_dump(mode="json")
-    words = said(params)
-    assert words
-    assert not [name for name in params if "_" in name and name in words], words
-    assert not set(params) - set(wording._SAID)
+async def test_rules_say_all_that_is_in_force(database, store, noon, headers, serve):
+    """What nobody set as well, and with the digits that were given."""
+    errors(store, params={"per": "agent"})
+    errors(store, name="purse", type="budget", params={"limit_usd": 0.001})
+    said = (await serve(database).client.get(f"{ALERTS}.json", headers=headers)).json()["rules"]
+    assert {one["settings"] for one in said} == {
+        "10% or more, within 15 min, from 10 calls on, for each agent",
+        "$0.001 or more a day, a warning at 80%",
+    }
 
 
 async def test_words_from_outside_do_nothing(database, store, noon, headers, serve):

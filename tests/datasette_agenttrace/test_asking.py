@@ -6,6 +6,9 @@ import pytest
 
 from datasette_agenttrace import figures
 from datasette_agenttrace.asking import asked_of
+from datasette_agenttrace.calls.queries import calls_asked
+from datasette_agenttrace.costs.queries import costs_asked
+from datasette_agenttrace.traces.queries import traces_asked
 from tests.datasette_agenttrace.scene import TODAY
 
 pytestmark = pytest.mark.usefixtures("noon")
@@ -23,6 +26,36 @@ def test_a_time_that_is_left_open_ends_where_it_is_said_to():
     assert (asked.first_date, asked.last_date, asked.days) == ("2026-10-12", "2026-11-10", 30)
     asked = asked_of({"from": "2026-11-10"}, TODAY)
     assert (asked.first_date, asked.last_date) == ("2026-11-10", "2026-11-20")
+
+
+def test_a_time_that_is_yet_to_come_stays_what_it_is():
+    """Today's calls are none of it."""
+    asked = asked_of({"from": "2030-01-01", "to": "2030-02-01"}, TODAY)
+    assert (asked.first_date, asked.last_date) == ("2030-01-01", "2030-02-01")
+    assert "yet to come" in asked.note
+    asked = asked_of({"from": "2026-11-10", "to": "2030-02-01"}, TODAY)
+    assert (asked.first_date, asked.last_date, asked.note) == ("2026-11-10", "2026-11-20", "")
+    asked = asked_of({"from": "2030-01-01", "to": "9999-12-31"}, TODAY)
+    assert "Only the last 732 days" in asked.note
+    asked = asked_of({"from": "2030-01-01"}, TODAY)
+    assert (asked.first_date, asked.last_date) == ("2030-01-01", "2030-01-01")
+    assert "yet to come" in asked.note
+
+
+@pytest.mark.parametrize(
+    "ask, name, said",
+    [
+        (asked_of, "range", "fortnight"), (calls_asked, "outcome", "bad"),
+        (calls_asked, "sort", "cheapest"), (calls_asked, "kind", "llm"),
+        (traces_asked, "status", "bad"), (costs_asked, "by", "colour"),
+    ],
+)  # fmt: skip
+def test_what_an_address_says_in_vain_is_noted(ask, name, said):
+    """And what makes no sense beside it."""
+    assert f"“{name}={said}” is left out: there are " in ask({name: said}, TODAY).note
+    noted = ask({name: said, "from": "abc"}, TODAY).note
+    assert "Dates are written like" in noted and said in noted
+    assert ask({name: ""}, TODAY).note == ask({}, TODAY).note == ""
 
 
 def test_names_are_taken_as_they_are():

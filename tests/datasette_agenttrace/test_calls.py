@@ -60,6 +60,15 @@ async def test_filters(database, get, query, found):
     assert await ids(get, query) == [f"call-{n:03d}" for n in sorted(found)]
 
 
+async def test_models_and_agents_lead_to_their_calls(database, get):
+    store(database, Record(call=call(1, agent_id="lead & co", response_model="m1-served")))
+    page = (await get(f"{CALLS}?outcome=ok")).text
+    assert 'href="?range=30d&amp;outcome=ok&amp;model=m1-served"' in page
+    assert 'href="?range=30d&amp;outcome=ok&amp;agent=lead+%26+co"' in page
+    one_call = (await get(f"{CALLS}/call-001")).text
+    assert 'href="/-/agenttrace/agents?range=90d&amp;agent=lead%20%26%20co"' in one_call
+
+
 async def test_no_page_passes_over_all_calls(database):
     """Every filter by itself, searched and not, is an index's work."""
     asks = [
@@ -69,6 +78,7 @@ async def test_no_page_passes_over_all_calls(database):
         {"outcome": "tool_failed", "tool": "t"}, {"sort": "slowest", "before": "5.x"},
         *({"sort": "dearest", name: "x"} for name in ("agent", "provider", "model", "session")),
         {"sort": "slowest", "outcome": "failed"}, {"q": "word", "sort": "dearest"},
+        {"q": "call-00001"}, {"q": "nothing-0001"},
     ]  # fmt: skip
     store(database, Record(call=call(1), messages=(words("user", "a word"),)))
     seen = []

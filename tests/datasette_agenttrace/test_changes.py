@@ -64,9 +64,34 @@ async def test_an_attempt_is_compared_with_the_one_before_it(database, get):
     assert continued["before"]["id"] == "call-020"
 
 
+async def test_the_two_calls_are_told_apart(database, get):
+    """Attempts may begin in the same second."""
+    tried = {"operation_id": "call-009"}
+    store(
+        database,
+        Record(call=call(9, **tried, outcome="error"), payload=asked("one")),
+        Record(call=call(7, **tried, attempt=2, started_us=call(9).started_us + 5)),
+        Record(call=call(3), payload=asked("one")),
+    )
+    page = (await get(f"{CALLS}/call-007/changes")).text
+    assert [
+        (word, number, id_)
+        for word, number, id_ in re.findall(
+            r'<th scope="col">(\w+), attempt (\d): <a href="[^"]+/(call-\d+)"', page
+        )
+    ] == [("Before", "1", "call-009"), ("After", "2", "call-007")]
+    other = (await get(f"{CALLS}/call-007/changes?since=+call-003+")).text
+    assert ">Before: <a" in other and ">After: <a" in other
+    assert "?since=ID" not in page
+    for text, chosen in ((page, ""), (other, "call-003")):
+        assert f'name="since" value="{chosen}"' in text
+
+
 async def test_a_call_with_none_before_says_so(database, get):
     store(database, Record(call=call(1), payload=asked("one")))
-    assert "Nothing before it" in (await get(f"{CALLS}/call-001/changes")).text
+    alone = (await get(f"{CALLS}/call-001/changes")).text
+    assert "Nothing before it" in alone
+    assert '<form method="get"' in alone and 'name="since"' in alone
     assert (await get(f"{CALLS}/call-002/changes")).status_code == 404
     assert (await get(f"{CALLS}/call-001/changes?since=call-002")).status_code == 404
 

@@ -91,7 +91,7 @@ async def test_totals_agree_with_plain_sql_over_a_month(database, headers, serve
         ("from=2026-11-13&to=2026-11-14", 2), ("from=2026-11-14&to=2026-11-13", 2),
         ("from=2026-11-17", 10), ("from=2026-11-17&to=2026-11-17", 1),
         ("from=yesterday", 12), ("range=nonsense", 12), ("provider=%27%20or%201=1--", 0),
-        ("from=0001-01-01&to=9999-12-31", 12), ("from=9999-12-31", 9), ("agent=%00", 0),
+        ("from=0001-01-01&to=9999-12-31", 12), ("from=9999-12-31", 0), ("agent=%00", 0),
     ],
 )  # fmt: skip
 async def test_ranges_and_filters(ask, query, calls):

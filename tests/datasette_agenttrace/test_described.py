@@ -11,6 +11,7 @@ from datasette_agenttrace.canned import (
     BROKEN_CACHES,
     CANCELLED,
     CANNED_QUERIES,
+    CUT_BY_LENGTH,
     DRIFT,
     LARGE_RESULTS,
     REPEATED_TOOLS,
@@ -106,6 +107,17 @@ def test_a_bounded_query_tells_what_its_view_tells(database, query, view, keys):
     told = db.execute(f"select {keys} from ({query.sql})").fetchall()
     assert told
     assert sorted(told) == sorted(db.execute(f"select {keys} from {view}").fetchall())
+    db.close()
+
+
+def test_replies_that_were_cut_off_are_found(database):
+    sample_db.build(database, days=3, calls_a_day=20)
+    db = open_database(database)
+    db.execute("update llm_calls set finish_reason = 'stop'")
+    cut = db.execute("select id from llm_calls order by started_us limit 3").fetchall()
+    db.conn.executemany("update llm_calls set finish_reason = 'length' where id = ?", cut)
+    found = db.execute(f"select id from ({CUT_BY_LENGTH.sql})").fetchall()
+    assert found == cut[::-1]
     db.close()
 
 

@@ -90,7 +90,9 @@ async def test_a_call_tells_its_whole_story(database, get):
     assert "There is one." not in before
     assert 'href="#added"' not in before, "all of it is its own"
     assert "x-request-id" in before
-    assert "first content: 20\N{NO-BREAK SPACE}ms" in before
+    assert "first content after 40\N{NO-BREAK SPACE}ms" in before
+    assert "to the first byte: 20\N{NO-BREAK SPACE}ms" in before
+    assert "then to the first content: 20\N{NO-BREAK SPACE}ms" in before, "a stretch, not a moment"
 
 
 async def test_curl_repeats_the_request_without_the_key(database, get):

@@ -8,8 +8,8 @@ import pytest
 
 from agenttrace_mitm import health
 from agenttrace_mitm.store import tokens
-from datasette_agenttrace import figures, live
-from datasette_agenttrace.asking import DAY_US
+from datasette_agenttrace import figures, live, sums
+from datasette_agenttrace.asking import DAY_US, asked_of
 from datasette_agenttrace.overview.queries import spent
 from tests.datasette_agenttrace.scene import CALLS, NOON, TODAY, Page, call, fill
 from tests.support import sample_db
@@ -38,20 +38,45 @@ async def test_figures_agree_with_plain_sql(database, headers, serve):
     assert sum(agent["cost_nano_usd"] for agent in said["agents"]) == totals["cost_nano_usd"]
 
 
+@pytest.mark.parametrize(
+    "filters", ["agent=a", "model=m2", "provider=mistral", "agent=a&model=m2", "agent=nobody"]
+)
+async def test_spend_windows_know_the_filters(database, headers, serve, filters):
+    """Each says what Costs says of the same days and calls."""
+    agents, models, providers = ("a", "b", None), ("m1", "m2"), ("openai", "mistral")
+    fill(
+        database,
+        *(
+            call(
+                n, agent_id=agents[n % 3], model=models[n % 2], provider=providers[n // 7 % 2],
+                started_us=NOON - n * 7 * DAY_US // 48 - 1, cost_nano_usd=1 << n % 30,
+            )
+            for n in range(150)
+        ),
+    )  # fmt: skip
+    client = serve(database).client
+    said = (await client.get(f"{HOME}/overview.json?{filters}", headers=headers)).json()
+    for window, range_ in zip(said["windows"], ("today", "7d", "30d"), strict=True):
+        address = f"/-/agenttrace/costs.json?range={range_}&{filters}"
+        costs = (await client.get(address, headers=headers)).json()
+        assert window["cost_nano_usd"] == costs["totals"]["cost_nano_usd"], range_
+    assert (said["windows"][2]["cost_nano_usd"] > 0) is (filters != "agent=nobody")
+
+
 def test_spend_knows_the_last_minutes(database):
     """Whole days and hours are read from rollups, the rest from calls; nothing twice."""
     fill(
         database,
         *(call(n, started_us=NOON - n * DAY_US // 96, cost_nano_usd=1) for n in range(200)),
     )
-    db = sqlite3.connect(database)
+    db, everybody = sqlite3.connect(database), asked_of({}, TODAY)
     for until in (NOON, NOON - 1, NOON + 17 * 60_000_000, NOON - 3 * DAY_US // 97):
         since = (TODAY - 1) * DAY_US
         expected = db.execute(
             "select count(*) from llm_calls where started_us >= ? and started_us < ?",
             (since, until),
         ).fetchone()[0]
-        assert spent(db, since, until) == expected
+        assert spent(db, everybody, since, until) == expected
 
 
 async def test_spend_that_nobody_knows_is_not_nothing(database, headers, serve):
@@ -108,6 +133,43 @@ async def test_a_time_without_calls_is_said_to_have_none(database, headers, serv
     nobody = (await served.client.get(f"{HOME}?agent=nobody", headers=headers)).text
     assert "No calls in this time for this filter" in nobody
     assert "<thead" in (await served.client.get(HOME, headers=headers)).text
+
+
+@pytest.mark.parametrize("path", ["", "/costs", "/agents", "/agents?agent=a", "/latency"])
+async def test_percentiles_say_of_which_calls_they_are_and_how_right(
+    database, headers, serve, monkeypatch, path
+):
+    """Failed calls took time too; of many calls, figures are those of histograms."""
+    fill(database, call(1, agent_id="a"), call(2, agent_id="a", outcome="error"))
+    client = serve(database).client
+    words = "Medians and percentiles are of whole calls that ended, failed ones too"
+    page = (await client.get(f"{HOME}{path}", headers=headers)).text
+    assert f"{words}." in page
+    assert ">about</small>" not in page
+    monkeypatch.setattr(sums, "EXACT_CALLS", 1)
+    page = (await client.get(f"{HOME}{path}", headers=headers)).text
+    assert f"{words}; of more than 1,000 calls, as here, they are right to 2.5 %" in page
+    tiles = page.count(">about</small>")
+    assert tiles == (0 if path == "/agents" else 2), "the list of agents has no tiles"
+
+
+async def test_the_header_takes_time_and_filters_along(database, headers, serve):
+    """Not to the page itself, which its link shows whole, nor an agent to the list of agents."""
+    fill(database, *CALLS)
+    client = serve(database).client
+    page = (await client.get(f"{HOME}?range=today&agent=a&outcome=ok", headers=headers)).text
+    nav = page[page.index("at-nav") : page.index("</nav>")]
+    taken = "range=today&amp;agent=a"
+    for name in ("costs", "sessions", "traces", "calls", "latency"):
+        assert f'href="{HOME}/{name}?{taken}"' in nav, name
+    assert f'href="{HOME}"' in nav
+    assert f'href="{HOME}/agents?range=today"' in nav
+    assert f'href="{HOME}/alerts"' in nav
+    for path in ("/calls/call-1?range=today", "/alerts?range=today"):
+        page = (await client.get(f"{HOME}{path}", headers=headers)).text
+        assert "range=today" not in page[page.index("at-nav") : page.index("</nav>")]
+    hostile = (await client.get(f"{HOME}?model=%22%3E%3Cb%3E", headers=headers)).text
+    assert '"><b>' not in hostile
 
 
 async def test_unpriced_agents_and_models_are_not_free(database, headers, serve):

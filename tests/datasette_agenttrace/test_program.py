@@ -7,6 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from agenttrace_mitm.model import LlmCall, Payload, Record
+from datasette_agenttrace.calls.curl import curl
 from datasette_agenttrace.calls.one import Wire
 from datasette_agenttrace.calls.program import program
 from tests.datasette_agenttrace.listed import CALLS, call, store
@@ -159,3 +160,26 @@ async def test_what_is_no_json_object_has_no_program(database, get):
         page = (await get(f"{CALLS}/call-{number:03d}")).text
         assert ("Repeat with Python" in page) == (number == 4)
         assert "Repeat with curl" in page
+
+
+@pytest.mark.parametrize(
+    "path, sent",
+    [
+        ("/v1beta/models/g:generateContent?alt=sse&key=REDACTED", "?alt=sse"),
+        ("/v1beta/models/g:generateContent?key=REDACTED", ""),
+        ("/v1/x?sig=[redacted:named_secret]&api-version=2", "?api-version=2"),
+        ("/v1/x?name=REDACTED-not&empty=&flag", "?name=REDACTED-not&empty=&flag"),
+        ("/v1/x", ""),
+    ],
+)
+def test_an_address_to_repeat_has_no_place_for_a_secret(path, sent):
+    """The key goes by header; a redacted parameter beside it would be taken for a wrong one."""
+    asked = LlmCall(
+        id="1", started_us=1, provider="google", host="api.example.com", path=path, method="POST",
+        outcome="ok",
+    )  # fmt: skip
+    wire = Wire(request="{}", request_names=("a",))
+    address = f"https://api.example.com{path.partition('?')[0]}{sent}"
+    assert curl(asked, wire).split(" \\\n")[0].split()[-1].strip("'") == address
+    assert f'    "{address}",\n' in program(asked, wire)
+    assert "$GEMINI_API_KEY" in curl(asked, wire)

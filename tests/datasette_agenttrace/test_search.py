@@ -45,6 +45,50 @@ async def test_search_finds_who_said_it_newest_first(database, get):
     assert await ids(get, "q=zebra%27%29%3B+drop") == []
 
 
+async def test_a_whole_id_leads_to_its_calls(database, get):
+    """Whatever their time and the filters; what is quoted is searched for in messages."""
+    old = NOON - 300 * DAY_US
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    store(
+        database,
+        Record(call=call(9, started_us=old, response_id="resp_0123", trace_id=trace)),
+        Record(call=call(8, provider_request_id="req_01ABCdef", client_request_id="mine-0001")),
+        Record(call=call(7, operation_id="call-009", attempt=2, trace_id=trace)),
+        Record(call=call(6), messages=(words("user", "what is resp_0123 or word-9999?"),)),
+    )
+    for asked, found in {
+        "call-008": [8], "call-009": [7, 9], trace: [7, 9], "resp_0123": [9], "req_01ABCdef": [8],
+        "mine-0001": [8], "%22resp_0123%22": [6], "resp_012": [], "word-9999": [6],
+        "req_01ABCdef&from=2026-01-01&to=2026-01-02": [], "call-009&provider=mistral": [7, 9],
+        "call-009&sort=slowest": [9, 7],
+    }.items():  # fmt: skip
+        assert await ids(get, f"q={asked}") == [f"call-00{n}" for n in found], asked
+    page = (await get(f"{CALLS}?q=resp_0123")).text
+    assert "By this id, whatever their time" in page
+    assert ">Said last</th>" in page
+    assert "By this id" not in (await get(f"{CALLS}?q=word-9999")).text
+
+
+async def test_a_long_trace_by_its_id_goes_on_over_pages(database, get, monkeypatch):
+    monkeypatch.setattr(queries, "PAGE_SIZE", 2)
+    store(database, *(Record(call=call(n, trace_id="0123456789abcdef")) for n in range(5)))
+    seen, place = [], ""
+    for _ in range(3):
+        page = (await get(f"{CALLS}.json?q=0123456789abcdef&before={place}")).json()
+        seen += [one["id"] for one in page["calls"]]
+        place = page["older"] or ""
+    assert seen == [f"call-{n:03d}" for n in range(5)]
+
+
+async def test_a_search_in_vain_says_where_it_looked(database, get):
+    store(database, Record(call=call(1, outcome="error", error_type="not_found_error")))
+    page = (await get(f"{CALLS}?q=not_found_error&agent=a")).text
+    assert "looks in messages, not in errors" in page
+    assert 'href="?range=30d&amp;agent=a&amp;outcome=failed"' in page
+    assert 'href="?agent=a&amp;q=not_found_error&amp;range=90d"' in page
+    assert "looks in messages" not in (await get(f"{CALLS}?agent=a")).text
+
+
 def test_a_common_word_is_searched_back_from_where_the_page_is(database, monkeypatch):
     """With more matches than are looked at, the newest come first, and pages go on to the rest."""
     monkeypatch.setattr(queries, "MOST_MATCHES", 40)

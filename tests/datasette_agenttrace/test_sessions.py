@@ -39,6 +39,42 @@ async def test_the_list_tells_what_a_session_left_behind(talk, get):
     assert "+1" in page
 
 
+async def test_agents_are_named_where_they_change(talk, get):
+    """Several may share a session: a script of planner and writer is one run of a program."""
+    turns = (("planner", "Plan."), ("planner", "Plan more."), ("writer", "Write."), ("lead", "Ok."))
+    for agent, words in turns:
+        talk.call([user(words)], says(f"{agent} says"), agent=agent)
+    [session] = (await get(f"{SESSIONS}.json")).json()["sessions"]
+    assert session["agents"] == ["planner", "writer", "lead"]
+    page = (await get(SESSIONS)).text
+    assert '<bdi>planner</bdi> <span title="planner, writer, lead">and 2 more</span>' in page
+    place = f"{SESSIONS}/{quote(session['session_id'])}"
+    one = (await get(place)).text
+    assert "<bdi>planner</bdi>, <bdi>writer</bdi>, <bdi>lead</bdi>" in one
+    told = one[one.index('class="at-told"') :]
+    assert [told.count(f"<b><bdi>{name}</bdi></b>") for name in ("planner", "writer", "lead")] == [
+        2, 1, 1,
+    ]  # fmt: skip
+
+
+async def test_one_agent_is_not_named_at_every_call(talk, get):
+    for words in ("Plan.", "Write."):
+        talk.call([user(words)], says("Yes."), agent="planner", x_claude_code_session_id="s-1")
+    page = (await get(f"{SESSIONS}/s-1")).text
+    told = page[page.index('class="at-told"') :]
+    assert "Write." in told
+    assert "<b><bdi>" not in told
+    assert "more</span>" not in page
+
+
+async def test_the_context_window_says_what_was_read_and_not_where_its_axis_ends(talk, get):
+    talk.call([user("Hi.")], says("Yes.") | {"usage": {"input_tokens": 2210, "output_tokens": 1}})
+    [session] = (await get(f"{SESSIONS}.json")).json()["sessions"]
+    page = (await get(f"{SESSIONS}/{quote(session['session_id'])}")).text
+    assert "tokens read by each call, 2.2k at most" in page
+    assert "3.0k" not in page
+
+
 async def test_the_list_is_told_again_when_a_session_goes_on(talk, get):
     """What is remembered of it holds until then."""
     _task(talk)
@@ -104,6 +140,7 @@ async def test_a_replay_tells_what_the_story_tells(talk, get):
         assert prompt["times"]["model_ms"] * 1000 == same.times.model_us
         assert prompt["times"]["tool_ms"] * 1000 == same.times.tool_us
         assert prompt["times"]["idle_ms"] * 1000 == same.times.idle_us
+        assert prompt["times"]["retry_ms"] * 1000 == same.times.retry_us
     sql = """
         select count(*), sum(cost_nano_usd), sum(tokens_in), sum(tokens_out)
         from llm_calls where session_id = 's-1' and kind in ('llm', 'auxiliary')

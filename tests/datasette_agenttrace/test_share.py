@@ -8,6 +8,7 @@ from hashlib import sha256
 import pytest
 
 from agenttrace_mitm.store import open_database
+from datasette_agenttrace import share
 from tests.datasette_agenttrace.scene import Page
 from tests.datasette_agenttrace.test_traces import BAD
 from tests.store.test_sessions import _task
@@ -57,6 +58,24 @@ async def test_a_file_holds_what_its_tier_allows(get, place, query, kept):
         assert word not in text, word
     for word in SAID[:kept]:
         assert word in text.replace("&#39;", "'"), word
+
+
+@pytest.mark.parametrize("place", PLACES)
+async def test_the_name_of_a_file_says_how_much_it_holds(get, place):
+    """Also where an id is long; nobody hands on everything for figures."""
+    asked = {"": "figures", "?tier=1": "figures", "?tier=2": "no-replies", "?tier=3": "everything"}
+    for query, said in asked.items():
+        assert f'-{said}.html"' in (await get(place, query)).headers["content-disposition"]
+        assert f'-{said}.db"' in (await get(place, f".db{query}")).headers["content-disposition"]
+    assert '-figures.db"' in share._to_keep("x" * 200, 1, "db")["content-disposition"]
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("tier", [1, 2])
+async def test_a_file_does_not_say_that_what_it_lacks_is_not_kept(get, place, tier):
+    text = (await get(place, f"?tier={tier}")).text
+    assert "not kept" not in text
+    assert "not in this file" in text or "Shared without content" in text
 
 
 @pytest.mark.parametrize("place", PLACES)

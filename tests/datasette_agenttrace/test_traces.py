@@ -73,7 +73,7 @@ async def test_figures_agree_with_plain_sql(talk, get):
         assert sum(rows) == expected[3]
         times = found["times"]
         whole = (found["ended_us"] - found["started_us"]) / 1000
-        assert times["model_ms"] + times["tool_ms"] + times["idle_ms"] == whole
+        assert sum(times.values()) == whole
         assert (times["model_ms"], times["tool_ms"]) == (4_000, 3_000)
 
 
@@ -117,13 +117,13 @@ async def test_attempts_stand_below_their_operation(talk, get):
     assert "2 tries" in (await get(f"{TRACES}/{trace_id}")).text
 
 
-async def test_pauses_between_tries_are_idle_on_both_pages(talk, get):
+async def test_pauses_between_tries_are_told_from_idle_on_both_pages(talk, get):
     """A try of a second, a pause of a second, a try of a second."""
     session, asked = {"x_claude_code_session_id": "s-1"}, [user("Is the server there?")]
     talk.call(asked, {}, status=529, **session)
     call_id = talk.call(asked, says("Yes."), x_stainless_retry_count="1", **session)
     found = (await get(f"{TRACES}/{talk.of(call_id, 'trace_id')}.json")).json()
-    assert found["times"] == {"model_ms": 2_000, "tool_ms": 0, "idle_ms": 1_000}
+    assert found["times"] == {"model_ms": 2_000, "tool_ms": 0, "retry_ms": 1_000, "idle_ms": 0}
     assert found["critical_ms"] == 2_000
     told = (await get("/-/agenttrace/sessions/s-1.json")).json()
     assert told["prompts"][0]["times"] == told["times"] == found["times"]
@@ -133,6 +133,9 @@ async def test_pauses_between_tries_are_idle_on_both_pages(talk, get):
     assert [len(step["row"]["bars"]) for step in found["steps"]] == [1, 2, 1, 1]
     page = (await get(f"{TRACES}/{talk.of(call_id, 'trace_id')}")).text
     assert "2 tries, 1.0\N{NO-BREAK SPACE}s between them" in page
+    told = (await get("/-/agenttrace/sessions/s-1")).text
+    assert "before retries 1.0\N{NO-BREAK SPACE}s</li>" in page
+    assert told.count("before retries 1.0\N{NO-BREAK SPACE}s") == 3
 
 
 async def test_work_without_tries_takes_the_same_on_both_pages(talk, get):

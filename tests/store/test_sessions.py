@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from agenttrace_mitm.store.sessions import sessions, story
+from agenttrace_mitm.traces.stories import Times, pauses_of, split
 
 from ..traces.talks import SECOND, Json, Recording, says, tool_result, tool_use, user
 
@@ -84,6 +85,16 @@ def test_side_calls_are_in_the_bill_alone() -> None:
     assert listed.cost_nano_usd == told.bill.cost_nano_usd
 
 
+def test_time_before_a_retry_is_not_idle() -> None:
+    """While anything works it does not count, nor does the time before another operation."""
+    tries = [("a", 0, 10), ("b", 12, 20), ("a", 30, 40), (None, 45, 50), ("a", 60, None)]
+    pauses = pauses_of(tries)
+    assert pauses == [(10, 30), (40, 60)]
+    answering = [(began, ended or began) for _, began, ended in tries]
+    assert split((0, 100), answering, [(55, 57)], pauses) == Times(33, 2, 40, 25)
+    assert split((0, 100), answering, [(55, 57)]) == Times(33, 2, 65, 0)
+
+
 def test_time_is_the_models_the_tools_or_nobodys() -> None:
     talk = Recording()
     _task(talk)
@@ -92,7 +103,7 @@ def test_time_is_the_models_the_tools_or_nobodys() -> None:
     for prompt in told.prompts:
         times = prompt.times
         whole = prompt.ended_us - prompt.started_us
-        assert times.model_us + times.tool_us + times.idle_us == whole
+        assert times.model_us + times.tool_us + times.idle_us + times.retry_us == whole
     assert told.prompts[0].times.model_us == 7 * SECOND
     assert told.prompts[0].times.tool_us == 6 * SECOND
 

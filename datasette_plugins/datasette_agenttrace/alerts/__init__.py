@@ -92,4 +92,5 @@ PAGE = Page(
     view,
     data,
     more=((rf"{PREFIX}/alerts/(?P<what>ack|silence|toggle)", change),),
+    filtered=False,
 )

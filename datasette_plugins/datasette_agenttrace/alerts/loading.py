@@ -11,6 +11,7 @@ from agenttrace_mitm.alerts.moments import MINUTE_US, zone_of
 from agenttrace_mitm.alerts.rule_type import At, Question
 from agenttrace_mitm.alerts.targets import shown
 from agenttrace_mitm.alerts.try_out import TookTooLong, step_us, would_have_fired
+from agenttrace_mitm.alerts.wording import in_force, said
 from agenttrace_mitm.alerts.words import about
 from agenttrace_mitm.errors import AgentTraceError
 from agenttrace_mitm.model import AlertRule, Firing
@@ -19,7 +20,6 @@ from agenttrace_mitm.store.alerting import AlertStore
 from ..asking import Value
 from ..page import site_of
 from ..site import Datasette
-from .wording import said
 
 DAYS = (1, 7, 30)
 SHOWN = 50
@@ -130,7 +130,6 @@ def load(store: AlertStore, arguments: Mapping[str, str], now_us: int, zone: str
 
 def _rule(rule: AlertRule, firing: list[Firing], now_us: int, *, late: bool) -> ShownRule:
     number = sum(one.rule_id == rule.id for one in firing)
-    params = rule.params if isinstance(rule.params, dict) else {}
     state = "off" if not rule.enabled else "unknown" if rule.problem or late else "ok"
     return ShownRule(
         id=rule.id,
@@ -140,7 +139,7 @@ def _rule(rule: AlertRule, firing: list[Firing], now_us: int, *, late: bool) -> 
         state="firing" if number and rule.enabled else state,
         firing=number,
         silent=(rule.silenced_until_us or 0) > now_us,
-        settings=said(params),
+        settings=said(in_force(rule)),
         told=tuple(shown(target) for target in rule.deliver),
         checked_us=rule.checked_us,
         problem=rule.problem,

@@ -16,7 +16,7 @@ from ..lists import show_list
 from ..page import PREFIX, Page, as_json, one_of, query_address, reading, render, site_of, today
 from ..share import shared, sliced, tier_of
 from ..site import Datasette
-from . import changes, media, one, queries
+from . import changes, ids, media, one, queries
 from .curl import curl
 from .program import program
 from .queries import OUTCOME_LABELS, calls_asked
@@ -48,6 +48,7 @@ async def view(datasette: Datasette, request: Any) -> Response:
         outcomes=OUTCOME_LABELS,
         orders=ORDER_LABELS,
         looked_at=queries.looked_at(asked),
+        newest_requests=f"{ids.NEWEST:,}",
         sql_address=query_address(datasette, database, sql, **given) + CHART,
         table_address=table and f"{datasette.urls.table(database, 'llm_calls')}?{urlencode(table)}",
     )
@@ -88,7 +89,7 @@ async def view_changes(datasette: Datasette, request: Any) -> Response:
     """What a call asked for that the one before had not."""
     context = {
         "found": await _changes(datasette, request),
-        "other": request.args.get("since", ""),
+        "other": _since(request),
         "figures": figures,
         "outcomes": OUTCOME_LABELS,
     }
@@ -158,8 +159,13 @@ async def _one(datasette: Datasette, request: Any) -> one.OneCall:
 
 
 async def _changes(datasette: Datasette, request: Any) -> changes.Changes:
-    call_id, other = request.url_vars["id"], request.args.get("since", "")
+    call_id, other = request.url_vars["id"], _since(request)
     return await one_of(datasette, lambda db: changes.load(db, call_id, other), "call")
+
+
+def _since(request: Any) -> str:
+    """The call to compare with, where one is named."""
+    return str(request.args.get("since", "")).strip()
 
 
 def _plain(text: str) -> Response:

@@ -1,5 +1,6 @@
 """A recorded request as a command to repeat it, with a variable where the key was."""
 
+import re
 import shlex
 
 from agenttrace_mitm.model import LlmCall
@@ -15,14 +16,14 @@ KEYS = {
 """Header and environment variable by provider; others take `Authorization: Bearer`."""
 REPEATED = ("content-type", "accept", "x-stainless-helper")
 REPEATED_BEGINNINGS = ("openai-", "anthropic-")
+_SECRET = re.compile(r"REDACTED|.*\[redacted:\w+\].*")
+"""What stands in an address where a secret was."""
 
 
 def curl(call: LlmCall, wire: Wire) -> str:
     """The command; a long body is read from a file that the page offers."""
     # -g: braces and brackets of an address are its own, not curl's for several.
-    lines = [
-        f"curl -g -X {shlex.quote(call.method)} {shlex.quote(f'https://{call.host}{call.path}')}"
-    ]
+    lines = [f"curl -g -X {shlex.quote(call.method)} {shlex.quote(address(call))}"]
     lines += [f"-H {shlex.quote(f'{name}: {said}')}" for name, said in repeated(wire)]
     # Double quotes: the shell puts the key in.
     head, variable = key_of(call.provider)
@@ -32,6 +33,13 @@ def curl(call: LlmCall, wire: Wire) -> str:
     elif wire.request is not None:
         lines.append("--data-binary @request.json")
     return " \\\n  ".join(lines)
+
+
+def address(call: LlmCall) -> str:
+    """Where a request is sent again, without what was redacted: the key goes by header."""
+    path, _, query = call.path.partition("?")
+    kept = [one for one in query.split("&") if not _SECRET.fullmatch(one.partition("=")[2])]
+    return f"https://{call.host}{path}" + (f"?{said}" if (said := "&".join(kept)) else "")
 
 
 def repeated(wire: Wire) -> list[tuple[str, str]]:

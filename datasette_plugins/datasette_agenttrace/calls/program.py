@@ -10,7 +10,7 @@ import re
 from agenttrace_mitm.model import LlmCall
 from agenttrace_mitm.model.json import Json, JsonObject
 
-from .curl import INLINE_CHARS, key_of, repeated
+from .curl import INLINE_CHARS, address, key_of, repeated
 from .libraries import Library, library_of
 from .one import Wire
 
@@ -118,7 +118,7 @@ def _with_httpx(call: LlmCall, wire: Wire, body: JsonObject | None) -> str:
         content = 'content=Path("request.json").read_bytes()'
         headers += '        "content-type": "application/json",\n'
     return (
-        f"{imports}\n\nanswer = httpx.post(\n    {_literal(f'https://{call.host}{call.path}')},\n"
+        f"{imports}\n\nanswer = httpx.post(\n    {_literal(address(call))},\n"
         f"    headers={{\n{headers}    }},\n    {content},\n    timeout=600,\n)\n"
         "print(answer.text)"
     )

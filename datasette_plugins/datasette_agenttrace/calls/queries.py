@@ -13,8 +13,21 @@ from typing import Any
 
 from agenttrace_mitm.model.call import Outcome
 
-from ..asking import FILTERS, NAMED, Asked, Choices, Value, asked_of, choices, clauses, rows_of
+from ..asking import (
+    FILTERS,
+    NAMED,
+    Asked,
+    Choices,
+    Value,
+    asked_of,
+    choice_of,
+    choices,
+    clauses,
+    rows_of,
+    with_notes,
+)
 from .beginnings import are_many, newest
+from .ids import calls_with_id
 from .snippets import Snippet, snippets
 from .spelling import spelled
 from .terms import Term, query_of, terms_of
@@ -136,6 +149,8 @@ class Calls(Value):
     older: str | None
     searched_all: bool
     looked_since_us: int | None
+    has_id: bool = False
+    """Whether what was searched for is an id of these calls, whatever their time."""
     choices: Choices
     anything_recorded: bool
 
@@ -143,16 +158,18 @@ class Calls(Value):
 def calls_asked(arguments: Mapping[str, str], today: int) -> CallsAsked:
     """What a query string asks for."""
     common = asked_of(arguments, today).model_dump(exclude={"first_date", "last_date"})
-    outcome = arguments.get("outcome", "").strip()
+    outcome, no_outcome = choice_of(arguments, "outcome", OUTCOME_LABELS)
+    kind, no_kind = choice_of(arguments, "kind", ("all",))
+    sort, no_order = choice_of(arguments, "sort", ORDERS)
     before = arguments.get("before", "")
     return CallsAsked(
-        **common,
-        outcome=outcome if outcome in OUTCOME_LABELS else "",
+        **with_notes(common, no_outcome, no_kind, no_order),
+        outcome=outcome,
         session=arguments.get("session", "").strip(),
         tool=arguments.get("tool", "").strip(),
-        kind="all" if arguments.get("kind") == "all" else "",
+        kind=kind,
         q=arguments.get("q", "").replace("\0", "").strip(),
-        sort=sort if (sort := arguments.get("sort", "")) in ORDERS else "",
+        sort=sort,
         before=before if re.fullmatch(r"\d{1,18}\.[^.]{1,80}", before, re.ASCII) else "",
     )
 
@@ -161,7 +178,10 @@ def load(db: sqlite3.Connection, asked: CallsAsked) -> Calls:
     """A page of the list."""
     searched_all, looked_since = True, None
     terms = terms_of(asked.q)
-    if terms:
+    named = calls_with_id(db, asked.q, asked.since_us, asked.until_us)
+    if named:
+        terms, rows = [], rows_of(db.execute(_of_ids(asked), _parameters(asked) | {"ids": named}))
+    elif terms:
         rows, searched_all = _search(db, asked, terms)
     elif asked.q:
         rows = []
@@ -178,6 +198,7 @@ def load(db: sqlite3.Connection, asked: CallsAsked) -> Calls:
         older=older,
         searched_all=searched_all,
         looked_since_us=looked_since,
+        has_id=named is not None,
         choices=choices(db),
         anything_recorded=bool(db.execute("select 1 from llm_calls limit 1").fetchone()),
     )
@@ -197,6 +218,11 @@ _COLUMNS = """
 _LIST = f"""
     select {_COLUMNS}, {{order}} as place from llm_calls c {{index}}
     where started_us >= :since and started_us < :until {{calls}}
+    order by {{order}} desc, id desc limit :limit
+"""
+_OF_IDS = f"""
+    select {_COLUMNS}, {{order}} as place from llm_calls c
+    where id in (select value from json_each(:ids)){{further}}
     order by {{order}} desc, id desc limit :limit
 """
 _LOOKED_SINCE = """
@@ -274,6 +300,11 @@ def _list(asked: CallsAsked) -> str:
     return _LIST.format(calls=_conditions(asked), order=asked.order, index=index)
 
 
+def _of_ids(asked: CallsAsked) -> str:
+    """Calls by their ids, whatever their time: who has an id need not know it."""
+    return _OF_IDS.format(order=asked.order, further=_further(asked))
+
+
 def _looked_since(db: sqlite3.Connection, asked: CallsAsked) -> int | None:
     """When the oldest of the newest calls began that are looked at; None: all of them are."""
     found = db.execute(_looked_since_sql(asked), _parameters(asked)).fetchone()
@@ -322,8 +353,12 @@ def _conditions(asked: CallsAsked) -> str:
             conditions += _NOT_WELL
     if asked.tool or asked.outcome == TOOL_FAILED:
         conditions += f" and n_tool_calls > 0 and {_CALLED.format(said=_said_of_tool(asked))}"
-    if asked.sort:
-        conditions += f" and {asked.order} is not null"
+    return conditions + _further(asked)
+
+
+def _further(asked: CallsAsked) -> str:
+    """What an order asks of a call, and the end of the page before."""
+    conditions = f" and {asked.order} is not null" if asked.sort else ""
     if asked.end:
         conditions += f" and ({asked.order}, id) < (:before_place, :before_id)"
     return conditions

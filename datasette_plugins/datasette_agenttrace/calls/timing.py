@@ -37,13 +37,16 @@ def timing(call: LlmCall, arrivals: tuple[tuple[int, int], ...]) -> Timing | Non
         ("to the first content", "c3", first_word),
         ("to the end", "c0", total),
     ]
-    stretches, start = [], 0.0
+    stretches: list[Stretch] = []
+    start = 0.0
     for name, colour, end in ends:
         if end is not None:
             x, width = WIDTH * start / total, WIDTH * (end - start) / total
+            # Each goes on where the one before ended.
+            words = f"then {name}" if stretches else name
             stretches.append(
                 Stretch(
-                    name=name, colour=colour, x=round(x, 2), width=round(width, 2), ms=end - start
+                    name=words, colour=colour, x=round(x, 2), width=round(width, 2), ms=end - start
                 )
             )
             start = end

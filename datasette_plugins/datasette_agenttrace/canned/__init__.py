@@ -5,7 +5,7 @@ The hook gives them to every database with our schema; `metadata.yml` repeats th
 text is meant to run on other engines one day.
 """
 
-from .calls import CONVERSATION, DRIFT, ERRORS, SLOWEST
+from .calls import CONVERSATION, CUT_BY_LENGTH, DRIFT, ERRORS, SLOWEST
 from .query import CannedQuery
 from .spend import CALLS_PER_CLIENT, COST_PER_DAY, TOKENS_PER_AGENT, UNPRICED
 from .tools import LARGE_RESULTS, PROMPTS, REPEATED_TOOLS, TOOL_CALLS, TOOL_LOOPS, UNUSED_TOOLS
@@ -18,6 +18,7 @@ __all__ = [
     "CANNED_QUERIES",
     "CONVERSATION",
     "COST_PER_DAY",
+    "CUT_BY_LENGTH",
     "DRIFT",
     "ERRORS",
     "LARGE_RESULTS",
@@ -38,6 +39,7 @@ CANNED_QUERIES = (
     COST_PER_DAY,
     SLOWEST,
     ERRORS,
+    CUT_BY_LENGTH,
     UNPRICED,
     TOKENS_PER_AGENT,
     CALLS_PER_CLIENT,

@@ -41,6 +41,28 @@ limit 200
     page="calls?outcome=failed",
 )
 
+CUT_BY_LENGTH = CannedQuery(
+    "cut_by_length",
+    "Replies cut by length",
+    "Replies among the last 10,000 calls that ended at their most tokens, newest first.",
+    """\
+with recent as (
+    select id, started_at, provider, coalesce(response_model, model) as model, finish_reason,
+           tokens_out, reasoning_tokens, agent_id, client
+    from llm_calls
+    order by started_us desc
+    limit 10000
+)
+select id, started_at, provider, model, tokens_out, reasoning_tokens, agent_id, client
+from recent
+where finish_reason = 'length'
+order by started_at desc
+limit 200
+""",
+    question="Which replies were cut off by max_tokens?",
+    page="calls",
+)
+
 CONVERSATION = CannedQuery(
     "conversation",
     "Conversation of a call",

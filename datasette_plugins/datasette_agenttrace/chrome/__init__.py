@@ -10,10 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
 
 from datasette import __version__ as version
 from jinja2 import BaseLoader, ChoiceLoader, Environment, TemplateNotFound
 
+from ..asking import FILTERS
 from ..cells import call_address
 from ..page import Page
 from ..site import Datasette, Site, find
@@ -22,6 +25,8 @@ FOLDER = Path(__file__).parent
 STYLE = "agenttrace.css"
 """The look of every page, in `static/`."""
 COPIED_FROM = "0.65."
+TAKEN = ("range", "from", "to", *FILTERS)
+"""What a link of the header takes along to another page."""
 FRAMES = ("base.html", "error.html")
 
 
@@ -42,6 +47,21 @@ class Header:
             *ours,
             {"href": urls.database(name), "label": "SQL"},
         ]
+
+    def kept(self, request: Any, href: str) -> str:
+        """The query that takes time and filters of the page that is shown along to *href*.
+
+        Nothing to the page itself: its link shows all of it again.  Nor an agent to the list of
+        agents, which it would turn into that agent's page.
+        """
+        urls = self.datasette.urls
+        with_bar = {urls.path(page.path): page for page in self.pages if page.filtered}
+        here = getattr(request, "path", None)
+        if here not in with_bar or href not in with_bar or here == href:
+            return ""
+        names = [one for one in TAKEN if one != "agent" or with_bar[href].name != "agents"]
+        said = {name: request.args[name] for name in names if request.args.get(name)}
+        return "?" + urlencode(said) if said else ""
 
     def call_page(self, database: str, call_id: str) -> str | None:
         """Our page of a call whose row is shown."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from .. import figures, sums
-from ..asking import Asked, Choices, Value, asked_of, choices
+from ..asking import Asked, Choices, Value, asked_of, choice_of, choices, with_notes
 from ..sums import Cell, Figures, Part, Step
 from . import stack
 from .stack import NAMED, Stack
@@ -69,8 +69,8 @@ class Costs(Value):
 def costs_asked(arguments: Mapping[str, str], today: int) -> CostsAsked:
     """What a query string asks for."""
     common = asked_of(arguments, today).model_dump(exclude={"first_date", "last_date"})
-    by = arguments.get("by", "")
-    return CostsAsked(**common, by=by if by in stack.COLUMNS else "model")
+    by, nothing = choice_of(arguments, "by", ("model", *stack.COLUMNS), "model")
+    return CostsAsked(**with_notes(common, nothing), by=by)
 
 
 def load(db: sqlite3.Connection, asked: Asked) -> Costs:

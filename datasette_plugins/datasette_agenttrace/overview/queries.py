@@ -1,7 +1,7 @@
 """What the Overview shows: spend against the time before, and what wants attention now.
 
 Spend windows begin at a UTC midnight and end now; the window before ends as much earlier, so that
-a morning is held against a morning.
+a morning is held against a morning.  They know the filters of the page, not its time.
 """
 
 import sqlite3
@@ -136,7 +136,7 @@ def load(
 ) -> Overview:
     """Everything the page shows; *said* is what the processes said, however long ago."""
     return Overview(
-        windows=tuple(_window(db, name, days, now_us) for name, days in WINDOWS.items()),
+        windows=tuple(_window(db, asked, name, days, now_us) for name, days in WINDOWS.items()),
         costs=costs_queries.load(db, asked),
         agents=_agents(db, asked),
         running=_running(db, now_us),
@@ -166,39 +166,42 @@ def _fares(all_said: Sequence[Health]) -> Fares | None:
 
 _SPENT = """
     select sum(cost_nano_usd), sum(unpriced) from {source}
-    and kind in ('llm', 'auxiliary') and coalesce(billing, '') in ('metered', '')
+    and kind in ('llm', 'auxiliary') and coalesce(billing, '') in ('metered', ''){filters}
 """
 
 
-def spent(db: sqlite3.Connection, since_us: int, until_us: int) -> int | None:
+def spent(db: sqlite3.Connection, asked: Asked, since_us: int, until_us: int) -> int | None:
     """Nano-dollars from the midnight *since_us* until *until_us*: days, hours, then calls.
 
-    None where there were calls and nobody knows the price of any.
+    Of *asked* only the filters count.  None where there were calls and nobody knows the price of
+    any.
     """
     hour = until_us // HOUR_US
     day = hour // 24
     given = {
         "since": since_us // DAY_US, "day": day, "midnight": day * 24, "hour": hour,
-        "last": hour * HOUR_US, "until": until_us,
+        "last": hour * HOUR_US, "until": until_us, **asked.filters,
     }  # fmt: skip
+    filters = sums.of_rollups(asked)
     sources = (
-        "rollup_model where day >= :since and day < :day",
+        f"{sums.rollup_of_days(asked)} where day >= :since and day < :day",
         "rollup_hour where hour >= :midnight and hour < :hour",
         f"({OF_A_CALL} and started_us >= :last and started_us < :until) where true",
     )
-    found = [db.execute(_SPENT.format(source=one), given).fetchone() for one in sources]
+    asking = (_SPENT.format(source=one, filters=filters) for one in sources)
+    found = [db.execute(sql, given).fetchone() for sql in asking]
     known = [cost for cost, _ in found if cost is not None]
     nobody_knows = not known and any(unpriced for _, unpriced in found)
     return None if nobody_knows else sum(known)
 
 
-def _window(db: sqlite3.Connection, name: str, days: int, now_us: int) -> Window:
+def _window(db: sqlite3.Connection, asked: Asked, name: str, days: int, now_us: int) -> Window:
     since = (now_us // DAY_US - days + 1) * DAY_US
     earlier = days * DAY_US
     return Window(
         name=name,
-        cost_nano_usd=spent(db, since, now_us),
-        before_nano_usd=spent(db, since - earlier, now_us - earlier),
+        cost_nano_usd=spent(db, asked, since, now_us),
+        before_nano_usd=spent(db, asked, since - earlier, now_us - earlier),
     )
 
 

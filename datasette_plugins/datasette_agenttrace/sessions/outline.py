@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from agenttrace_mitm.traces.stories import split
+from agenttrace_mitm.traces.stories import pauses_of, split
 
 from ..asking import DAY_US, Value, rows_of
 from ..bills import CALL, SUMS, Bill, added, summed
@@ -25,6 +25,8 @@ type Row = dict[str, Any]
 type Part = tuple[int | None, ...]
 """What a call adds to a bill."""
 type Stretch = tuple[int, int]
+type Try = tuple[str | None, int, int | None]
+"""Of which operation a call is, and when it began and ended."""
 type Spans = Mapping[str, Sequence[Stretch]]
 """When tools ran, by the call that asked for them."""
 
@@ -34,6 +36,8 @@ class Times(Value):
 
     model_ms: float
     tool_ms: float
+    retry_ms: float
+    """Between the tries of an operation, before the next."""
     idle_ms: float
 
 
@@ -50,6 +54,8 @@ class Light(NamedTuple):
     tokens_in: int | None
     cache_read_tokens: int | None
     history: str | None
+    agent_id: str | None
+    operation_id: str | None
     tier: int
 
 
@@ -73,6 +79,8 @@ class Outline(NamedTuple):
     compactions: int
     prompts: Mapping[str, PromptOutline]
     """By the trace of each."""
+    agents: tuple[str, ...]
+    """Who made its calls, in the order in which they came in."""
     errors: tuple[str, ...]
     context: tuple[tuple[int, int], ...]
 
@@ -97,9 +105,14 @@ def outline(db: sqlite3.Connection, session: Row, cap: int) -> Outline:
         aside=taken[None],
         outcome=left,
         whole_us=whole_us,
-        times=times(whole_us, [(one.started_us, one.ended_us) for one in calls], spans.values()),
+        times=times(
+            whole_us,
+            [(one.operation_id, one.started_us, one.ended_us) for one in calls],
+            spans.values(),
+        ),
         compactions=sum(one.history == "compacted" for one in calls),
         prompts=_prompts(calls, taken, left),
+        agents=tuple(dict.fromkeys(one.agent_id for one in calls if one.agent_id)),
         errors=tuple(one.id for one in calls if _went_wrong(one, left)),
         context=_context(calls, _of_sub_agents(db, session_id, calls)),
     )
@@ -107,7 +120,7 @@ def outline(db: sqlite3.Connection, session: Row, cap: int) -> Outline:
 
 _CALLS = f"""
     select id, kind, trace_id, thread_id, outcome, started_us, ended_us, tokens_in,
-           cache_read_tokens, history, coalesce(privacy_tier, 1), {CALL}
+           cache_read_tokens, history, agent_id, operation_id, coalesce(privacy_tier, 1), {CALL}
     from llm_calls where session_id = ? and kind in ('llm', 'auxiliary')
     order by started_us, id limit {MOST_CALLS}
 """
@@ -215,15 +228,15 @@ def spans_of(db: sqlite3.Connection, calls: Iterable[str]) -> Spans:
     return found
 
 
-def times(
-    whole: Stretch, calls: Iterable[tuple[int, int | None]], tools: Iterable[Sequence[Stretch]]
-) -> Times:
+def times(whole: Stretch, calls: Sequence[Try], tools: Iterable[Sequence[Stretch]]) -> Times:
     """Where the time of *whole* went, by when *calls* and *tools* began and ended."""
-    answering = [(started, ended or started) for started, ended in calls]
-    found = split(whole, answering, [span for spans in tools for span in spans])
+    answering = [(started, ended or started) for _, started, ended in calls]
+    running = [span for spans in tools for span in spans]
+    found = split(whole, answering, running, pauses_of(calls))
     return Times(
-        model_ms=found.model_us / 1000, tool_ms=found.tool_us / 1000, idle_ms=found.idle_us / 1000
-    )
+        model_ms=found.model_us / 1000, tool_ms=found.tool_us / 1000,
+        retry_ms=found.retry_us / 1000, idle_ms=found.idle_us / 1000,
+    )  # fmt: skip
 
 
 # ------------------------------------------------------------------ remembering

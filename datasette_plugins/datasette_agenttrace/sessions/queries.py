@@ -29,6 +29,8 @@ class ListedSession(Value):
     started_us: int
     duration_ms: float
     agent: str
+    agents: tuple[str, ...] = ()
+    """Who made its calls, in the order in which they came in."""
     client: str | None
     cwd: str | None
     prompts: int
@@ -111,6 +113,21 @@ _PROMPTS = f"""
 """
 
 
+_AGENTS = """
+    select session_id, agent_id, min(started_us) as first from llm_calls
+    where session_id in (select value from json_each(?)) and kind = 'llm' and agent_id is not null
+    group by session_id, agent_id order by session_id, first
+"""
+
+
+def agents(db: sqlite3.Connection, ids: list[str]) -> dict[str, list[str]]:
+    """Who made the calls of each of the sessions *ids*, in the order in which they came in."""
+    found: dict[str, list[str]] = {}
+    for session_id, agent, _ in db.execute(_AGENTS, (json.dumps(ids),)):
+        found.setdefault(session_id, []).append(agent)
+    return found
+
+
 def prompts(db: sqlite3.Connection, ids: list[str]) -> dict[str, dict[str, Any]]:
     """How many `prompts` each of the sessions *ids* has, and the `first_prompt` where kept."""
     rows = rows_of(db.execute(_PROMPTS, (json.dumps(ids),)))
@@ -120,7 +137,9 @@ def prompts(db: sqlite3.Connection, ids: list[str]) -> dict[str, dict[str, Any]]
 def _lines(db: sqlite3.Connection, rows: list[dict[str, Any]]) -> tuple[ListedSession, ...]:
     ids = [row["session_id"] for row in rows]
     taken = bills(db, "session_id", ids)
-    asked = prompts(db, ids)
+    asked, took_part = prompts(db, ids), agents(db, ids)
+    for row in rows:
+        row["agents"] = took_part.get(row["session_id"], ())
     return tuple(_line(db, row, taken, asked.get(row["session_id"], {})) for row in rows)
 
 

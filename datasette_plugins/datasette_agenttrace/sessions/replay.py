@@ -76,6 +76,8 @@ class Replay(Value):
 
     session_id: str
     agent: str
+    agents: tuple[str, ...]
+    """Who made its calls, in the order in which they came in."""
     client: str | None
     cwd: str | None
     started_us: int
@@ -99,6 +101,11 @@ class Replay(Value):
         return (self.ended_us - self.started_us) / 1000
 
     @property
+    def most_context(self) -> int:
+        """The most tokens that a call of the main conversation read."""
+        return max((read for read, _ in self.context), default=0)
+
+    @property
     def context_chart(self) -> charts.Chart:
         """What each call of the main conversation read: from the cache, and afresh."""
         labels = [f"call {n}" for n in range(1, len(self.context) + 1)]
@@ -118,7 +125,7 @@ _CALLS = """
     select c.id, c.outcome, c.status_code, c.error_type,
            case when min(c.privacy_tier, :cap) > 1 then c.error_message end as error_message,
            c.agent_id, c.started_us, c.ended_us, c.latency_ms, c.tokens_in,
-           c.cost_nano_usd, c.history, h.parent_span_id
+           c.cost_nano_usd, c.history, c.operation_id, h.parent_span_id
     from llm_calls c left join threads h on h.thread_id = c.thread_id
     where c.id in (select value from json_each(:calls))
 """
@@ -153,7 +160,7 @@ def load(
     return Replay(
         session_id=session_id,
         agent=session["agent_id"] or session["client"] or session["process"] or "",
-        client=session["client"], cwd=session["cwd"] if cap > 1 else None,
+        agents=known.agents, client=session["client"], cwd=session["cwd"] if cap > 1 else None,
         started_us=known.whole_us[0], ended_us=known.whole_us[1], bill=known.bill,
         aside=known.aside, outcome=known.outcome, times=known.times,
         compactions=known.compactions, headings=headings,
@@ -285,7 +292,7 @@ def _told(
 def _figures(calls: Sequence[Row], spans: Spans, stretch: Stretch) -> dict[str, Any]:
     main = [call for call in calls if call["parent_span_id"] is None] or calls
     below = dict.fromkeys(call["agent_id"] or "" for call in calls if call["parent_span_id"])
-    answering = [(call["started_us"], call["ended_us"]) for call in calls]
+    answering = [(call["operation_id"], call["started_us"], call["ended_us"]) for call in calls]
     return {
         "times": times(stretch, answering, [spans.get(call["id"], ()) for call in calls]),
         "sub_agents": tuple(below),

@@ -51,6 +51,9 @@
     root.querySelectorAll("#filters select").forEach((select) => select.addEventListener("change", () => select.form.requestSubmit()));
   };
   bind(document);
+
+  // A page that was kept whole while the reader was away: its filters are those of its address again.
+  addEventListener("pageshow", (event) => { if (event.persisted) document.querySelector("#filters")?.reset(); });
   if (!live) return;
 
   const PAUSE_MS = 500;

@@ -6,7 +6,8 @@ words that the tier of each call keeps.
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, Literal
 
 from agenttrace_mitm.traces.stories import length, split
@@ -118,10 +119,12 @@ class Step(Value):
 
 
 class Times(Value):
-    """Where the time went; the three add up to the whole."""
+    """Where the time went; the four add up to the whole."""
 
     model_ms: float
     tool_ms: float
+    retry_ms: float
+    """Between the tries of an operation."""
     idle_ms: float
 
 
@@ -292,14 +295,16 @@ def _outcome(spans: Iterable[Span]) -> str:
     return last.outcome or "ok"
 
 
-def _times(spans: Iterable[Span], whole: tuple[int, int]) -> Times:
+def _times(spans: Sequence[Span], whole: tuple[int, int]) -> Times:
     # An operation is as long as its tries: nobody works in the pauses between them.
     model = [one for span in spans if span.kind == "llm" for one in span.busy]
     tools = [(span.started_us, span.end_us) for span in spans if span.kind == "tool"]
-    times = split(whole, model, tools)
+    pauses = [(before[1], after[0]) for span in spans for before, after in pairwise(span.tries)]
+    times = split(whole, model, tools, pauses)
     return Times(
-        model_ms=times.model_us / 1000, tool_ms=times.tool_us / 1000, idle_ms=times.idle_us / 1000
-    )
+        model_ms=times.model_us / 1000, tool_ms=times.tool_us / 1000,
+        retry_ms=times.retry_us / 1000, idle_ms=times.idle_us / 1000,
+    )  # fmt: skip
 
 
 # ------------------------------------------------------------------ words

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from pydantic import Field
 
-from ..asking import Asked, Choices, Value, asked_of, choices, rows_of
+from ..asking import Asked, Choices, Value, asked_of, choice_of, choices, rows_of, with_notes
 from ..bills import SUMS_FOR_PEOPLE, Bill, as_sql, bills, holding, parameters, under_way
 
 PAGE_SIZE = 50
@@ -81,10 +81,11 @@ class Traces(Value):
 def traces_asked(arguments: Mapping[str, str], today: int) -> TracesAsked:
     """What a query string asks for."""
     common = asked_of(arguments, today).model_dump(exclude={"first_date", "last_date"})
-    status, before = arguments.get("status", ""), arguments.get("before", "")
+    status, no_status = choice_of(arguments, "status", STATUS)
+    before = arguments.get("before", "")
     return TracesAsked(
-        **common,
-        status=status if status in STATUS else "",
+        **with_notes(common, no_status),
+        status=status,
         session=arguments.get("session", "").strip(),
         before=before if CURSOR.fullmatch(before) else "",
     )

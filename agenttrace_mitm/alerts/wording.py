@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from agenttrace_mitm.alerts.words import minutes, ordinal
-
-from .. import figures
+from ..errors import SettingsError
+from ..model import AlertRule
+from .findings import params_of
+from .words import ordinal
 
 MEASURES = {
     "latency_ms": "whole answers",
@@ -20,11 +21,31 @@ def _number(value: float) -> str:
 
 
 def _dollars(value: float) -> str:
-    return f"${value:,.2f}".removesuffix(".00")
+    """With cents, or without, or with as many digits as it takes to be exact."""
+    cents, exact = f"{value:,.2f}", f"{value:,.9f}".rstrip("0")
+    return "$" + (cents.removesuffix(".00") if len(exact) <= len(cents) else exact)
 
 
 def _span(ms: float) -> str:
-    return figures.duration(ms).replace("\N{NO-BREAK SPACE}", " ").replace(".0 s", " s")
+    return f"{_number(ms)} ms" if ms < 1000 else f"{_number(ms / 1000)} s"
+
+
+def _minutes(number: int) -> str:
+    """Days and hours only where they are whole."""
+    for size, name in ((1440, "days"), (60, "hours")):
+        if number >= 2 * size and number % size == 0:
+            return f"{number // size} {name}"
+    return "24 hours" if number == 1440 else f"{number:,} min"
+
+
+def _warning(percent: float) -> str:
+    return f"a warning at {_number(percent)}%" if percent else "no warning before"
+
+
+def _headroom(percent: float) -> str:
+    if not percent:
+        return "whatever is left of a limit"
+    return f"or {_number(percent)}% or less of a limit left"
 
 
 def _several(values: Any) -> str:
@@ -33,14 +54,14 @@ def _several(values: Any) -> str:
 
 _SAID: Mapping[str, tuple[str, Callable[[Any], str]]] = MappingProxyType(
     {
-        "limit_usd": ("more than {}", _dollars),
+        "limit_usd": ("{} or more", _dollars),
         "period": (" a {}", str),
-        "warn_percent": ("a warning at {}%", _number),
+        "warn_percent": ("{}", _warning),
         "time_zone": ("in {}", str),
         "threshold_percent": ("{}% or more", _number),
-        "headroom_percent": ("less than {}% of a limit left", _number),
+        "headroom_percent": ("{}", _headroom),
         "threshold_ms": ("slower than {}", _span),
-        "percentile": ("{} percentile", ordinal),
+        "percentile": ("{} percentile of answered calls", ordinal),
         "measure": ("{}", lambda value: MEASURES.get(value, str(value))),
         "drop_points": ("down by {} points", _number),
         "factor": ("{} times the usual", _number),
@@ -50,8 +71,8 @@ _SAID: Mapping[str, tuple[str, Callable[[Any], str]]] = MappingProxyType(
         "min_weeks": ("after {} weeks", _number),
         "baseline_days": ("compared with {} days", _number),
         "repeats": ("{} times the same", _number),
-        "duration_minutes": ("for {}", minutes),
-        "window_minutes": ("within {}", minutes),
+        "duration_minutes": ("for {}", _minutes),
+        "window_minutes": ("within {}", _minutes),
         "forget_days": ("forgotten after {} days", _number),
         "min_calls": ("from {} calls on", _number),
         "min_connections": ("from {} connections on", _number),
@@ -71,6 +92,17 @@ _SAID: Mapping[str, tuple[str, Callable[[Any], str]]] = MappingProxyType(
 
 What begins with a blank goes on with the phrase before.
 """
+
+
+def in_force(rule: AlertRule) -> dict[str, Any]:
+    """The settings that *rule* is judged by: its own, and the defaults of its type.
+
+    Those of a rule that cannot be judged, as one of a later version, are what it says.
+    """
+    try:
+        return params_of(rule).model_dump(mode="json")
+    except SettingsError:
+        return rule.params if isinstance(rule.params, dict) else {}
 
 
 def said(params: Mapping[str, Any]) -> str:
