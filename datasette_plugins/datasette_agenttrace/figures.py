@@ -31,6 +31,14 @@ def usd(nano_usd: int | None) -> str:
     return f"{sign}${size:,.0f}"
 
 
+def exact_usd(nano_usd: int) -> str:
+    """Dollars to the last digit that there is: $0.00000638, $0.0042, $12.30."""
+    whole, rest = divmod(abs(nano_usd), NANO)
+    cents, more = divmod(rest, NANO // 100)
+    sign = "-" if nano_usd < 0 else ""
+    return f"{sign}${whole:,}.{cents:02d}" + f"{more:07d}".rstrip("0")
+
+
 def compact(number: float | None) -> str:
     """A count: 2.5, 950, 1.2k, 34.5M.  None is not known."""
     if number is None:

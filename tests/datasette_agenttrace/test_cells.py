@@ -236,3 +236,12 @@ def test_stacks_stand_on_each_other():
 )
 def test_scales_are_round(value, top):
     assert charts.ceiling(value) == pytest.approx(top)
+
+
+@pytest.mark.parametrize(
+    ("nano", "text"),
+    [(0, "$0.00"), (6_375, "$0.000006375"), (4_200_000, "$0.0042"), (-12_300_000_000, "-$12.30"),
+     (1_234_500_000_001, "$1,234.500000001")],
+)  # fmt: skip
+def test_dollars_to_the_last_digit(nano, text):
+    assert figures.exact_usd(nano) == text

@@ -33,6 +33,15 @@ async def test_a_cost_says_what_it_leaves_out(database, get):
     assert "list 1, without the fee for containers</dd>" in (await get(f"{CALLS}/call-001")).text
 
 
+async def test_a_small_cost_is_told_to_its_last_digit(database, get):
+    split = {"input": 6_000, "output": 375}
+    store(database, Record(call=call(1, cost_nano_usd=6_375, cost_detail=split)))
+    page = (await get(f"{CALLS}/call-001")).text
+    assert '<span title="$0.000006375">&lt;$0.0001</span>' in page
+    for said in ("$0.000006", "$0.000000375", "$0.000006375"):
+        assert f"<dd><bdi>{said}</bdi></dd>" in page
+
+
 REPLY = words("assistant", "", 2, "out", content=[
     {"type": "reasoning", "content": "they want files"},
     {"type": "tool_call", "id": "t1", "name": "ls", "arguments": '{"path":"."}'},
