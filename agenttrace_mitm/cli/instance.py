@@ -1,8 +1,11 @@
 """The running instance as commands see it: find it, describe it, log in to it."""
 
+import contextlib
 import os
 import time
 from typing import TYPE_CHECKING, Any
+
+import click
 
 from ..errors import AgentTraceError
 
@@ -12,6 +15,7 @@ if TYPE_CHECKING:
     from ..settings import Settings
 
 LOGIN_PATH = "-/agenttrace/login"
+SAID_AFTER_S = 3.0
 
 
 def running(settings: "Settings") -> "Client":
@@ -22,6 +26,30 @@ def running(settings: "Settings") -> "Client":
     if client is None:
         raise not_running(settings)
     return client
+
+
+def settled(settings: "Settings") -> "Client | None":
+    """A connection to the running instance, None when there is none; one that ends is waited for.
+
+    It ends when the calls under way have: of a program that `run` left behind, or after `stop`.
+    """
+    from ..launch import control
+
+    while client := control.connect(settings.run_folder):
+        with contextlib.suppress(control.EndingError):
+            if not client.ask(op="status").get("ending"):
+                return client
+        with client:
+            wait_for_end(client)
+    return None
+
+
+def wait_for_end(client: "Client") -> None:
+    """Wait until the instance has gone that is ending; says so where that takes a while."""
+    if client.wait_closed(SAID_AFTER_S):
+        return
+    click.echo("agenttrace-mitm: waiting for the calls under way of the one before", err=True)
+    client.wait_closed(None)
 
 
 def not_running(

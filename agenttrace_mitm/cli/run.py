@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 FLUSH_S = 3.0
 ROWS_AFTER_S = 0.3
+AGAIN_S = 0.05
+TAKEN_FOR_S = 10.0
+"""How long an instance may take from its lock to its socket, and back."""
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -61,12 +64,13 @@ def command(
     settings = options.prepared(given)
     labels = dict(_label(tag) for tag in tags)
     began_us = time.time_ns() // 1000
-    client, settings, daemon = _instance(settings, given)
+    client, settings, daemon, opened = _opened(
+        settings, given, {"agent": agent, "session": session, "tags": labels}
+    )
     environ = user_environ()
     if not quiet and notice.is_due(settings):
         notice.in_a_line(settings)
     try:
-        opened = client.ask(op="open_run", agent=agent, session=session, tags=labels)
         code = None
         if transparent:
             code = _run_transparently(client, settings, opened, program, environ)
@@ -150,30 +154,38 @@ def _label(tag: str) -> tuple[str, str]:
     return name, value
 
 
-def _instance(
-    settings: "Settings", given: dict[str, str | None]
-) -> "tuple[Client, Settings, subprocess.Popen[bytes] | None]":
-    """The running instance with its settings, or one of ours that ends with us.
+def _opened(
+    settings: "Settings", given: dict[str, str | None], run: dict[str, Any]
+) -> "tuple[Client, Settings, subprocess.Popen[bytes] | None, dict[str, Any]]":
+    """A run in the running instance, by its settings, or in one of ours that ends with us.
 
     Raises `AgentTraceError` when the running one does not do what the command line says.
     """
-    from ..launch import control
+    from ..launch import control, daemon, state
     from .agreement import agreed
+    from .instance import running, settled, user_environ, wait_for_end
 
-    if client := control.connect(settings.run_folder):
-        return client, agreed(client, settings, given), None
-
-    from ..launch import daemon
-    from .instance import running, user_environ
-
-    try:
-        process = daemon.spawn(settings, user_environ(), stay=False)
-    except AgentTraceError:
-        # Another `run` may have been faster: then its instance serves both.
-        if client := control.connect(settings.run_folder):
-            return client, agreed(client, settings, given), None
-        raise
-    return running(settings), settings, process
+    until = time.monotonic() + TAKEN_FOR_S
+    while True:
+        client, ours = settled(settings), None
+        if client is None:
+            try:
+                ours = daemon.spawn(settings, user_environ(), stay=False)
+            except state.TakenError:
+                # Another `run` was faster: once its instance listens, it serves both.
+                if time.monotonic() > until:
+                    raise
+                time.sleep(AGAIN_S)
+                continue
+            client = running(settings)
+        try:
+            in_force = settings if ours else agreed(client, settings, given)
+            return client, in_force, ours, client.ask(op="open_run", **run)
+        except control.EndingError:  # the last who used it left just now
+            if ours:
+                raise
+            with client:
+                wait_for_end(client)
 
 
 def _wait_for_rows(daemon: subprocess.Popen[bytes] | None, ended_s: float) -> None:

@@ -35,15 +35,17 @@ def command(
     agenttrace-mitm start --privacy-tier 1 --no-open
     """
     from .. import access
-    from ..launch import control
     from .agreement import agreed
+    from .instance import settled
 
     if no_git:
         given |= {"git": "no"}
     settings = options.prepared(given)
     browser = settings.open_browser and not no_open and sys.stdout.isatty()
-    running = control.connect(settings.run_folder) if detach else None
-    if running:
+    running = settled(settings)
+    if running and not detach:
+        running.close()
+    elif running:
         # Before anything is changed: it may refuse.
         settings = agreed(running, settings, given)
     if reset_token:

@@ -26,6 +26,8 @@ def command(as_json: bool) -> None:
     click.echo(
         f"AgentTrace {facts['version']}, pid {facts['pid']}, since {moment(facts['started_us'])}"
     )
+    if facts.get("ending"):
+        click.echo("Ending: it waits for the calls under way")
     click.echo(f"Proxy     http://{facts['proxy_host']}:{facts['proxy_port']}")
     click.echo(f"Pages     http://{facts['host']}:{facts['port'] or '?'}/   (`open` logs in)")
     click.echo(f"Database  {facts['db']}, tier {facts['privacy_tier']}\n")

@@ -50,6 +50,10 @@ def _short(where: Path) -> Iterator[str]:
         os.close(folder)
 
 
+class EndingError(AgentTraceError):
+    """The instance is ending, or has just gone: once it has, another can be started."""
+
+
 class Client:
     """A connection to the running instance.  Use it as a context manager."""
 
@@ -68,10 +72,11 @@ class Client:
         except OSError:
             line = b""
         if not line:
-            raise AgentTraceError("The running instance went away", "See `agenttrace-mitm logs`")
+            raise EndingError("The running instance went away", "See `agenttrace-mitm logs`")
         said: Message = json.loads(line)
         if "error" in said:
-            raise AgentTraceError(said["error"], said.get("remedy", ""))
+            kind = EndingError if said.get("ending") else AgentTraceError
+            raise kind(said["error"], said.get("remedy", ""))
         return said
 
     def wait_closed(self, timeout_s: float | None) -> bool:
@@ -152,4 +157,5 @@ async def _answer(conversation: Conversation, line: bytes) -> Message:
     try:
         return await answer(message)
     except AgentTraceError as error:
-        return {"error": error.problem, "remedy": error.remedy}
+        ending = isinstance(error, EndingError)
+        return {"error": error.problem, "remedy": error.remedy, "ending": ending}

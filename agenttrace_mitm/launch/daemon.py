@@ -22,6 +22,7 @@ def spawn(settings: Settings, environ: Mapping[str, str], *, stay: bool) -> subp
     """Start the daemon in a session of its own and wait until it is ready.
 
     Its stdin is kept open by the caller: closing it lets the daemon end when unused.
+    Raises `TakenError` where there is one already, else `AgentTraceError`.
     """
     state.prepare(settings)
     with logs.opened(settings.log_folder, "supervisor") as log:
@@ -47,7 +48,8 @@ def spawn(settings: Settings, environ: Mapping[str, str], *, stay: bool) -> subp
     if "error" in said:
         process.stdin.close()
         process.wait()
-        raise AgentTraceError(said["error"], said["remedy"])
+        kind = state.TakenError if said["taken"] else AgentTraceError
+        raise kind(said["error"], said["remedy"])
     return process
 
 
@@ -84,7 +86,8 @@ def main(programs: Iterable[Program] = PROGRAMS) -> int:
         settings = heard(json.loads(line))
         asyncio.run(_serve(settings, programs, stay="--stay" in sys.argv[1:]))
     except AgentTraceError as error:
-        _say({"error": error.problem, "remedy": error.remedy})
+        taken = isinstance(error, state.TakenError)
+        _say({"error": error.problem, "remedy": error.remedy, "taken": taken})
         return 1
     return 0
 

@@ -51,6 +51,10 @@ class Pages:
     web_url: str
 
 
+class TakenError(AgentTraceError):
+    """Another instance has the lock of this home, and may be starting or ending."""
+
+
 def reachable(host: str) -> str:
     """An address to connect to for a listener on *host*, ready for a URL."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)  # noqa: S104 - read, not bound
@@ -97,12 +101,12 @@ def lock(file: Path) -> Iterator[bool]:
         os.close(descriptor)
 
 
-def already_running(daemon: Daemon | None) -> AgentTraceError:
+def already_running(daemon: Daemon | None) -> TakenError:
     """The error that says who runs, and where."""
     if daemon is None:
-        return AgentTraceError("AgentTrace is already starting", "Wait a moment, or stop it")
+        return TakenError("AgentTrace is already starting", "Wait a moment, or stop it")
     pages = f", pages {daemon.web_url}" if daemon.web_url else ""
-    return AgentTraceError(
+    return TakenError(
         f"AgentTrace is already running (pid {daemon.pid}, proxy {daemon.proxy_url}{pages})",
         "Use it as it is, or end it with `agenttrace-mitm stop`",
     )

@@ -57,6 +57,7 @@ class Supervisor:
         self._owner_left = False
         self._started_us = clock.now_us()
         self._runs: dict[str, dict[str, Any]] = {}
+        self._opening = 0
         self._environ = {**environ, "AGENTTRACE_HOME": str(settings.home)}
         self._ports = ProxyPorts(settings)
         self._children: dict[str, Child] = {}
@@ -185,6 +186,7 @@ class Supervisor:
         return {
             **asdict(self.daemon),
             "stays": self._stays,
+            "ending": self.stop_asked.is_set(),
             "privacy_tier": settings.privacy_tier,
             "retention_days": settings.retention_days,
             "db": str(settings.database),
@@ -195,11 +197,13 @@ class Supervisor:
         }
 
     async def _lead(self, message: control.Message) -> control.Message:
+        self._refuse_when_ending()
         self.leads_shells = True
         return await self._status(message)
 
     async def _in_force(self, message: control.Message) -> control.Message:
         """The settings as we run by them.  Not in the status: passwords may be among them."""
+        self._refuse_when_ending()
         return {"settings": self._settings_now().told()}
 
     async def _stop(self, message: control.Message) -> control.Message:
@@ -207,10 +211,28 @@ class Supervisor:
         return {"stopping": True, "leads_shells": self.leads_shells}
 
     async def _stay(self, message: control.Message) -> control.Message:
+        self._refuse_when_ending()
         self._stays = True
         return {"stays": True}
 
+    def _refuse_when_ending(self) -> None:
+        if self.stop_asked.is_set():
+            raise control.EndingError("AgentTrace is ending", "Try again in a moment")
+
     async def _open_run(self, message: control.Message) -> control.Message:
+        """Let a program in; from now on we are used, and end with it at the earliest."""
+        self._refuse_when_ending()
+        self._opening += 1
+        try:
+            return await self._listen_for(message)
+        except AgentTraceError:
+            self._refuse_when_ending()  # that is why it failed
+            raise
+        finally:
+            self._opening -= 1
+            self._stop_if_unused()
+
+    async def _listen_for(self, message: control.Message) -> control.Message:
         await self._children["recorder"].ready
         first, *others = self._all("capture")
         await first.ready
@@ -270,7 +292,7 @@ class Supervisor:
         return [child for child in self._children.values() if child.program.kind == kind]
 
     def _stop_if_unused(self) -> None:
-        if self._owner_left and not self._stays and not self._runs:
+        if self._owner_left and not (self._stays or self._runs or self._opening):
             self.request_stop()
 
     async def _stop_or_now(self, child: Child) -> None:

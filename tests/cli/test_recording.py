@@ -138,6 +138,21 @@ def test_two_runs_at_once_share_an_instance(user):
     until(lambda: user.types("status").returncode == 1)
 
 
+def test_a_run_waits_for_the_instance_before_to_end(user):
+    """A quiet one leaves it behind for a second or two; what follows is recorded all the same."""
+    for number in range(3):
+        done = user.types("run", "--quiet", "--agent", f"number-{number}", "--", *PYTHON)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "200\n", "")
+    done = user.types("run", "--privacy-tier", "1", "--", *PYTHON)  # not by that one's settings
+    assert (done.returncode, done.stdout) == (0, "200\n"), done.stderr
+    until(lambda: user.types("status").returncode == 1)
+    asked = "select agent_id, privacy_tier from llm_calls order by started_us"
+    rows = json.loads(user.types("query", "--json", asked).stdout)
+    told = [(row["agent_id"], row["privacy_tier"]) for row in rows]
+    assert told[:3] == [(f"number-{number}", 3) for number in range(3)]
+    assert [tier for _, tier in told[3:]] == [1]
+
+
 def test_env_makes_a_shell_record(user, started):
     exports = user.types("env").stdout
     shell = f'{exports}\nexec "$0" -c "$1"'

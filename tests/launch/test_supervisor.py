@@ -60,6 +60,27 @@ async def test_what_it_writes_is_for_the_owner_only(settings, environ, programs)
     assert state.read(settings.run_folder) is None
 
 
+async def test_who_comes_while_it_ends_is_told_so(settings, environ, programs):
+    """They can wait for its end and start another; it would let nobody's program in."""
+    async with running(settings, environ, programs) as supervisor:
+        assert not (await ask(settings, op="status"))["ending"]
+        supervisor.request_stop()
+        assert (await ask(settings, op="status"))["ending"]
+        for op in ("open_run", "settings", "lead", "stay"):
+            with pytest.raises(control.EndingError):
+                await ask(settings, op=op)
+
+
+async def test_it_does_not_end_under_a_run_that_is_being_opened(settings, environ, programs):
+    async with supervised(settings, environ, programs=programs, stays=False) as supervisor:
+        opening = asyncio.create_task(ask(settings, op="open_run"))  # waits for the children
+        await until(lambda: supervisor._opening)
+        supervisor.owner_left()
+        assert not supervisor.stop_asked.is_set()
+        assert (await opening)["run"]
+        await until(supervisor.stop_asked.is_set)  # it hung up
+
+
 async def test_a_child_that_dies_comes_back_and_takes_nobody_along(settings, environ, programs):
     async with running(settings, environ, programs):
         before = (await ask(settings, op="status"))["processes"]
