@@ -20,8 +20,14 @@ HEADERS = frozenset(
 )
 HEADER_ENDINGS = ("-key", "-token", "-auth", "_key", "_token", "apikey")
 HEADER_PARTS = ("secret", "password", "authorization")
-# They end like a key and are none: one repeats a request safely, one is a handshake's nonce.
-NOT_SECRET = frozenset(("idempotency-key", "x-idempotency-key", "sec-websocket-key"))
+# They end like a key and are none: some repeat a request safely or name what a cache holds, one
+# is a handshake's nonce.
+NOT_SECRET = frozenset(
+    (
+        *("idempotency-key", "x-idempotency-key", "sec-websocket-key"),
+        *("cache-key", "x-cache-key", "surrogate-key", "x-surrogate-key"),
+    )
+)
 
 PARAMETERS = frozenset(
     (

@@ -5,6 +5,7 @@ a client secret that a reply hands out.  `in_bytes` finds them in JSON, lines of
 JSON inside strings, and what a cut left of them; `is_secret` judges one member of a value.
 """
 
+import hashlib
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
@@ -31,16 +32,21 @@ _SCHEMAS = frozenset(
 )
 """Members below which a definition speaks about values instead of giving them."""
 
+_DATA_SOURCES = "datasources"
 _HEADERS = frozenset(
     f"{whose}headers" for whose in ("", "custom", "default", "extra", "http", "request", "static")
 )
 _AUTHORIZATIONS = frozenset(("authorization", "proxyauthorization", "authorizationtoken"))
 _HOLDERS = frozenset(
-    ("auth", "authentication", "clientsecret", "credentials", "oauth", "serviceauth")
+    (
+        *("auth", "authentication", "clientsecret", "credentials", "domainsecrets", "oauth"),
+        "serviceauth",
+    )
 )
 _HELD = frozenset(("key", "secret", "token", "value"))
 _ENDINGS = (
-    *("accesskey", "accountkey", "apikey", "authorization", "connectionstring", "passphrase"),
+    *("accesskey", "accountkey", "apikey", "apikeystring", "authorization", "connectionstring"),
+    "passphrase",
     *("password", "privatekey", "secret", "secretkey", "token"),
 )
 _EXPIRY = "expiresat"
@@ -52,13 +58,16 @@ _SAYS_NOTHING = re.compile(
     r"|\[redacted:\w+\]|(?i:redacted|null|none|true|false)|[\W_]*)\s*"
 )
 _SCHEMES = ("AWS4-", "Digest ", "OAuth ", "Signature ")
+_RANDOM, _WORD = re.compile(r"[\w.~+/=-]{16,}"), re.compile(r"[a-z]{6}")
+_SHORTEST = 6
+"""Characters of what is called a secret where such are given; less is the name of a way."""
 _DIGIT, _UPPER, _LOWER = re.compile(r"[0-9]"), re.compile(r"[A-Z]"), re.compile(r"[a-z]")
 
-_MARKERS = (b"uth", b"eaders", b"ecret", b"xpires")
+_MARKERS = (b"uth", b"eaders", b"ecret", b"xpires", b"ataSources", b"ata_sources")
 """All that is judged here stands under or beside a member of which this is a part."""
 
 _MEMBER = re.compile(
-    rb"(?:uth(?=[\\\"]|oriz|entic|_?[Tt]oken)|eaders|ecret|xpires_?[Aa]t)\w{0,40}"
+    rb"(?:uth(?=[\\\"]|oriz|entic|_?[Tt]oken|_?[Cc]onfig)|eaders|ecret|xpires_?[Aa]t|ata_?[Ss]ources)\w{0,40}"
     rb"\\{0,16}(?:\"|u0022)\s{0,99}:\s{0,99}[\\\"{\[0-9]"
 )
 _TOKEN = re.compile(
@@ -70,6 +79,10 @@ _ESCAPE = re.compile(rb"\\(?:u[0-9A-Fa-f]{4}|[^\r\n])")
 _ESCAPED = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"f": b"\f"}
 _LIST = "["
 _NAMELESS = frozenset(("", _LIST))
+_LONG, _MOST_KNOWN = 4096, 2000
+_KNOWN: dict[tuple[bytes, int], Sequence[Span]] = {}
+"""What was found in long strings, by their digest and how deep they lay."""
+_NEAR = 64
 _DEEPEST = 4
 """JSON in a string in JSON, and so on: deeper is nobody's wire."""
 
@@ -92,10 +105,10 @@ def is_secret(path: Sequence[str], name: str, value: str, *, expires: bool = Fal
             return not is_kept(name)
         return is_credential_header(name.lower()) and _is_opaque(value)
     if of in _AUTHORIZATIONS or (parent in _HOLDERS and of in _HELD):
-        return defined or _is_opaque(value)
-    if defined and of.endswith(_ENDINGS):
+        return (defined and len(value) >= _SHORTEST) or _is_opaque(value)
+    if defined and (of.endswith(_ENDINGS) or (of == "key" and _DATA_SOURCES in path)):
         return True
-    return expires and of == "value" and _is_opaque(value)
+    return expires and of == "value" and is_random(value)
 
 
 @lru_cache(4096)
@@ -122,6 +135,7 @@ class _Reading:
         self._data, self._marks, self._depth = data, marks, depth
         self._found: list[Span] = []
         self._around: list[str] = []  # what the open objects are the value of, and lists
+        self._in_headers = 0  # how many of them
         self._name = ""
         self._pending: dict[int, Span] = {}  # by depth: a `value`, a secret if it expires
         self._dated: set[int] = set()
@@ -146,6 +160,7 @@ class _Reading:
         match sign:
             case b"{":
                 around.append(plain(self._name))
+                self._in_headers += around[-1] in _HEADERS
                 self._name = ""
             case b"[":
                 around.append(_LIST)
@@ -155,6 +170,7 @@ class _Reading:
                     self._found.append(expiring)
                 self._dated.discard(len(around))
                 name = around.pop()
+                self._in_headers -= name in _HEADERS
                 self._name = name if self._in_list() and name != _LIST else ""
 
     def _in_list(self) -> bool:
@@ -166,8 +182,10 @@ class _Reading:
         name = self._name
         if not self._in_list():
             self._name = ""
-        if _may_name_secret(plain(name)) or not _HEADERS.isdisjoint(self._around):
-            path, value = [one for one in self._around if one not in _NAMELESS], _text(content)
+        if self._in_headers or _may_name_secret(plain(name)):
+            # Of hostile nesting the nearest: looking through all of it at each value takes minutes.
+            near = self._around[-_NEAR:]
+            path, value = [one for one in near if one not in _NAMELESS], _text(content)
             if is_secret(path, name, value):
                 self._found.append(span)
                 return
@@ -175,26 +193,47 @@ class _Reading:
                 self._pending[len(self._around)] = span
         first, last = (bisect_left(self._marks, at) for at in span)
         if first < last and self._depth < _DEEPEST:
-            self._found += self._inside(content, span[0])
+            start = span[0]
+            within = _within(content, self._depth + 1)
+            self._found += [(start + left, start + right) for left, right in within]
 
-    def _inside(self, content: bytes, start: int) -> Iterator[Span]:
-        """The secrets of the JSON in a string of *content* that begins at *start*."""
-        said = bytearray()
-        ends, longer = [0], [start]  # up to here in `said`, `content` is so much longer
-        at = 0
-        for escape in _ESCAPE.finditer(content):
-            said += content[at : escape.start()]
-            said += _unescaped(escape[0])
-            at = escape.end()
-            ends.append(len(said))
-            longer.append(start + at - len(said))
-        said += content[at:]
-        inner = bytes(said)
-        marks = _marks(inner)
-        if marks:
-            for span in _Reading(inner, marks, self._depth + 1).found():
-                left, right = (at + longer[bisect_right(ends, at) - 1] for at in span)
-                yield left, right
+
+def _within(content: bytes, depth: int) -> Sequence[Span]:
+    """Where in the string of *content* secrets of the JSON stand that it is.
+
+    A conversation brings its long strings again with each turn: they are read once.
+    """
+    if len(content) < _LONG:
+        return _read_within(content, depth)
+    key = hashlib.blake2b(content, digest_size=16).digest(), depth
+    found = _KNOWN.get(key)
+    if found is None:
+        if len(_KNOWN) >= _MOST_KNOWN:
+            _KNOWN.clear()
+        found = _KNOWN[key] = _read_within(content, depth)
+    return found
+
+
+def _read_within(content: bytes, depth: int) -> Sequence[Span]:
+    said = bytearray()
+    ends, longer = [0], [0]  # up to here in `said`, `content` is so much longer
+    at = 0
+    for escape in _ESCAPE.finditer(content):
+        said += content[at : escape.start()]
+        said += _unescaped(escape[0])
+        at = escape.end()
+        ends.append(len(said))
+        longer.append(at - len(said))
+    said += content[at:]
+    inner = bytes(said)
+    marks = _marks(inner)
+    if not marks:
+        return ()
+
+    def place(at: int) -> int:
+        return at + longer[bisect_right(ends, at) - 1]
+
+    return [(place(left), place(right)) for left, right in _Reading(inner, marks, depth).found()]
 
 
 def _marks(data: bytes) -> list[int]:
@@ -237,6 +276,13 @@ def _is_definition(path: Sequence[str]) -> bool:
 @lru_cache(4096)
 def _may_name_secret(of: str) -> bool:
     return of in _HELD or of.endswith(_ENDINGS)
+
+
+def is_random(value: str) -> bool:
+    """True for a value that looks like a secret itself: no date, no name and no words."""
+    if not _RANDOM.fullmatch(value) or not _DIGIT.search(value) or _WORD.search(value):
+        return False
+    return len(value) >= 32 or bool(_UPPER.search(value) and _LOWER.search(value))
 
 
 def _is_opaque(value: str) -> bool:

@@ -22,12 +22,15 @@ from .shapes import (
     AWS_SECRET,
     AWS_SECRET_NAMES,
     AWS_SHORT_NAME,
+    BARE_NAMES,
     BEARER,
     EQUALS,
     FORM_FIELD,
     IN_PATH,
+    LONG_ENDS,
     NAME_ENDS,
     NAMED,
+    PATH_WORDS,
     PRIVATE_KEY,
     SECRET_NAME,
     SHAPES,
@@ -180,9 +183,11 @@ class Redactor:
             self.found["named_secret"] += 1
             return "[redacted:named_secret]"
         clean = self.text(value)
-        if clean is value and SECRET_NAME.fullmatch(name):
+        bare = name.lower() in BARE_NAMES
+        if clean is value and (bare or SECRET_NAME.fullmatch(name)):
             data = value.encode("utf-8", "surrogatepass")
-            if b" " not in data and _is_value(data, quoted=True):
+            looks = members.is_random(value) if bare else _is_value(data, quoted=True)
+            if b" " not in data and looks:
                 self.found["named_secret"] += 1
                 return "[redacted:named_secret]"
         return clean
@@ -206,6 +211,7 @@ class Redactor:
     def _in_runs(self, data: bytes) -> Iterator[Found]:
         classes = data.translate(_CLASSES)
         wide: list[bytes] = []
+        in_paths = any(word in data for word in PATH_WORDS)
         start = classes.find(_LONG)
         while start >= 0:
             end = classes.find(b" ", start)
@@ -218,11 +224,12 @@ class Redactor:
             # Nearly all runs are nothing: these looks spare the calls.
             if before == _DOT or data[start : start + 2] in _PLAIN or data[end - 2 : end] in _EY:
                 found = _shaped(data, start, end)
-            joined = data[start - 1 : start] in _JOINTS or data[end : end + 1] in _JOINTS
-            if found is None and self._digests and (joined or end - start in self._digests):
-                found = self._credential(data, wide, start, end)
+            if found is None and self._digests:
+                joined = data[start - 1 : start] in _JOINTS or data[end : end + 1] in _JOINTS
+                if joined or end - start in self._digests:
+                    found = self._credential(data, wide, start, end)
             if found is None and before in _BEFORE_VALUE:
-                found = _named(data, start, end)
+                found = _named(data, start, end, in_paths=in_paths)
             if found is not None:
                 yield found
                 end = max(end, found.end)
@@ -352,10 +359,10 @@ def _joined(data: bytes, at: int) -> bool:
     return not (at > 1 and data[at - 2] == ord("\\") and data[at - 1] in _ESCAPED)
 
 
-def _named(data: bytes, start: int, end: int) -> Found | None:
-    """A value that its name or its Authorization scheme marks as a secret."""
+def _named(data: bytes, start: int, end: int, *, in_paths: bool) -> Found | None:
+    """A value that its name or its Authorization scheme marks as a secret, or *in_paths* a URL."""
     joint = data[start - 1 : start]
-    if joint == b"/" and IN_PATH.search(data[max(0, start - 96) : start]):
+    if in_paths and joint == b"/" and IN_PATH.search(data[max(0, start - 96) : start]):
         return Found(start, end, "url_token")
     if joint in _PATHS or data[start - 3 : start].lower() in _ENCODED_JOINTS:
         # The value may begin before its first long run.
@@ -368,12 +375,17 @@ def _named(data: bytes, start: int, end: int) -> Found | None:
     name = before.rstrip(b" \"'=:>\\\t")
     if name.endswith((b"3D", b"3d")):
         name = _ENCODED_EQUALS.sub(b"", name)
-    if name[-3:].lower() in NAME_ENDS:
+    ending = name[-3:].lower()
+    if ending in NAME_ENDS:
+        if ending in LONG_ENDS and not name[-13:].lower().endswith(LONG_ENDS[ending]):
+            return None
         if not _is_value(data[start:end], quoted=True):
             return None
         if (said := NAMED.search(before)) and _is_value(data[start:end], bool(said["quote"])):
+            if said["bare"] and not members.is_random(data[start:end].decode("latin-1")):
+                return None
             return Found(start, _value_end(data, start), "named_secret")
-    elif name[-3:].lower() in (b"rer", b"sic") and (said := BEARER.search(before)):
+    elif ending in (b"rer", b"sic") and (said := BEARER.search(before)):
         value = data[start : _value_end(data, start)]
         if said[1].lower() == b"basic":
             return Found(start, start + len(value), "basic_auth") if _is_basic(value) else None
@@ -434,8 +446,16 @@ def _signature(data: bytes, start: int, end: int) -> Iterator[Found]:
         sign
         and SIGNED.search(data[max(0, start - 48) : sign.end()])
         and (found := SIGNATURE.match(data, sign.end()))
+        and _is_signature(found[0])
     ):
         yield Found(*found.span(), "url_signature")
+
+
+def _is_signature(value: bytes) -> bool:
+    """True for base64 or hexadecimal digits rather than words with dashes."""
+    if re.fullmatch(rb"[0-9a-fA-F]{32,}", value):
+        return True
+    return all(kind.search(value) for kind in (_DIGIT, _UPPER, _LOWER))
 
 
 def _is_in_form(name: bytes) -> bool:

@@ -117,8 +117,11 @@ NAMES = (
 
 _SHOUTED = r"[A-Z0-9]_(?:KEY|TOKEN|SECRET|PASSWORD|PASS)"
 
-SECRET_NAME = re.compile(rf".*(?:(?i:{NAMES})|{_SHOUTED})|(?i:token|secret)")
+SECRET_NAME = re.compile(rf".*(?:(?i:{NAMES})|{_SHOUTED})")
 """A JSON key whose string value is a secret."""
+
+BARE_NAMES = frozenset(("token", "secret"))
+"""Keys of words and settings as well: theirs has to look like a secret itself."""
 
 _AND = r"(?:[?&]|&amp;|\\+u0026|%(?:25)*(?:3[Ff]|26))"
 """What stands before the name of a query parameter, also in HTML, in JSON and in another query."""
@@ -127,7 +130,7 @@ _IS = r"(?:=|\\+u003[Dd]|%(?:25)*3[Dd])"
 
 NAMED = re.compile(
     rf"(?:(?i:{NAMES})|{_SHOUTED}|{_AND}(?i:key|token|sig|signature|secret|auth|ek|jwt)"
-    r"|[\"'](?i:token|secret)(?=\\*[\"']))"
+    r"|[\"'](?P<bare>(?i:token|secret))(?=\\*[\"']))"
     rf"(?:\\*[\"']?\s{{0,4}}[:=]>?\s{{0,4}}\\*(?P<quote>[\"'])|{_IS}|\\*[\"']?:\s?)\Z"
     r"|(?i:authorization\\*[\"']?\s{0,4}[:=]\s{0,4}\\*[\"']?(?:token|api-?key)\s)\Z".encode()
 )
@@ -138,6 +141,9 @@ NAME_ENDS = frozenset(
     | {b"?ek", b"&ek"}
 )
 """The last letters of those names: a cheap test before the exact one."""
+
+LONG_ENDS = {b"ion": b"authorization", b"ure": b"signature", b"ord": b"password"}
+"""Of some the whole word: other words that end so are everywhere."""
 
 SIGNATURES = (b"ignature", b"sig", b"-Security-Token")
 """How the names end of parameters by which a URL opens what it points to."""
@@ -154,9 +160,12 @@ SIGNATURE = re.compile(rb"(?:[A-Za-z0-9._~+/=-]|%(?!(?:25)*(?:26|3[Ff]))[0-9A-Fa
 
 IN_PATH = re.compile(
     rb"(?:auth_tokens/|hooks\.slack\.com/(?:services|workflows|triggers)/[\w/]{4,60}/"
-    rb"|discord(?:app)?\.com/api/webhooks/[0-9]{5,25}/)\Z"
+    rb"|mcp\.zapier\.com/api/(?:v[0-9]/)?mcp/s/|discord(?:app)?\.com/api/webhooks/[0-9]{5,25}/)\Z"
 )
 """What stands before a secret that is the last part of a path."""
+
+PATH_WORDS = (b"auth_tokens/", b"hooks.slack.com", b"/api/webhooks/", b"mcp.zapier.com")
+"""One of these is in such a path."""
 
 FORM_FIELD = re.compile(
     rb"form-data;[^\r\n]{0,80}?\bname=\"([\w-]{2,64})\"\r?\n(?:[^\r\n]{1,200}\r?\n){0,4}\r?\n"

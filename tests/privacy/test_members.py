@@ -38,6 +38,15 @@ DEFINED = {
     "a data source's embedding": lambda s: {
         "dataSources": [{"parameters": {"embedding_dependency": {"authentication": {"key": s}}}}]
     },
+    "an older data source": lambda s: {
+        "dataSources": [{"type": "AzureSearch", "parameters": {"key": s, "indexName": "i"}}]
+    },
+    "a secret of a domain": lambda s: {
+        "tools": [{"container": {"network": {"domain_secrets": [{"name": "K", "value": s}]}}}]
+    },
+    "a key of a Google tool": lambda s: {
+        "tools": [{"googleMaps": {"authConfig": {"apiKeyConfig": {"apiKeyString": s}}}}]
+    },
     "a connector": lambda s: {"name": "n", "service_auth": {"type": "bearer", "token": s}},
     "a connector's login": lambda s: {"oauth": {"client_id": "a", "client_secret": s}},
 }  # fmt: skip
@@ -165,6 +174,14 @@ SCHEMA = {
         {"logprobs": [{"token": "Zürich-0001", "logprob": -0.1}], "token_type": "bearer"},
         {"value": "a value of 12345678 things", "name": "x"},
         {"value": "2026-11-30T00:00:00Z", "expires_after": {"anchor": "created_at"}},
+        {"logprobs": [{"token": "1234567890123456", "logprob": -0.1}]},
+        {"tokens": [{"token": "ApplicationContext2025Holder", "pos": "NN"}]},
+        {"kind": "Ingress", "tls": [{"secret": "my-app-tls-2024-cert"}]},
+        {"coupon": {"value": "2025-11-30T00:00:00Z", "expires_at": 1764460800}},
+        {"value": "order-20251130-77", "expires_at": "2026"},
+        {"oauth": {"scopes": ["read"], "token": "url"}},
+        {"result": {"headers": {"etag": "12345678", "x-cache-key": "GET:/v1/products/1234"}}},
+        {"text": "https://x.org/a?sig=readme-section-heading-1&signature=Method.Name.WithParts"},
         {"prompt": "What is Basic authorization?", "headers": ["Authorization", "X-Api-Key"]},
         {"next_page_token": "abc", "id": "file-0123456789abcdef", "expires_at": 1764500000},
     ],
@@ -176,6 +193,15 @@ def test_what_only_sounds_like_a_secret_stays(value):
     for sent in (json.dumps(value), json.dumps({"text": json.dumps(value)})):
         data = sent.encode()
         assert Redactor().data(data) is data
+
+
+def test_long_strings_that_come_again_are_clean_again():
+    """They are read once, and where else the same one stands does not matter."""
+    result = json.dumps([{"n": n} for n in range(999)] + [made("a header", OPAQUE)])
+    for before in ("", "x" * 77):
+        sent = json.dumps({"before": before, "messages": [{"content": result}]}).encode()
+        clean = json.loads(Redactor().data(sent))
+        assert json.loads(clean["messages"][0]["content"])[-1] == made("a header", GONE)
 
 
 @pytest.mark.parametrize(("place", "secret"), EVERY)
@@ -191,6 +217,8 @@ def test_twice_changes_no_more_than_once(place, secret):
         b'"authorization":"' * 30_000,
         b"ecret" * 60_000,
         b'{"client_secret":[' * 20_000,
+        b'{"auth":"x","messages":' + b"[" * 100_000 + b'"",' * 100_000,
+        b'{"headers":{"a":' + b"[{" * 50_000 + b'"a":"b",' * 50_000,
         b'\\"headers\\":{\\"' * 30_000,
         b'"headers"' + b" " * 300_000 + b":{",
         b"?sig=%3Fsig=" * 30_000,

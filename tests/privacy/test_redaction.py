@@ -145,6 +145,7 @@ def test_secrets_inside_json_are_recognised(kind, secret, depth):
         ("api_key%3D3fGh7Jk2Lm9Np4Qr6St8Uv1Wx5", "3fGh7Jk2Lm9Np4Qr6St8Uv1Wx5"),
         ("name: auth_tokens/0123456789abcdef0123", "0123456789abcdef0123"),
         ("https://hooks.slack.com/services/T0AB/B0CD/aB3dE6gH9jK2mN5pQ8sT1vW4", "aB3dE6gH9jK2mN5p"),
+        ("https://mcp.zapier.com/api/mcp/s/aB3dE6gH9jK2mN5pQ8sT1vW4/mcp", "aB3dE6gH9jK2mN5p"),
         (
             "https://discord.com/api/webhooks/1234567890/aB3dE6gH9jK2mN5pQ8sT1vW4",
             "aB3dE6gH9jK2mN5p",
