@@ -58,7 +58,7 @@ _SAYS_NOTHING = re.compile(
     r"|\[redacted:\w+\]|(?i:redacted|null|none|true|false)|[\W_]*)\s*"
 )
 _SCHEMES = ("AWS4-", "Digest ", "OAuth ", "Signature ")
-_RANDOM, _WORD = re.compile(r"[\w.~+/=-]{16,}"), re.compile(r"[a-z]{6}")
+_RANDOM, _WORD = re.compile(r"[\w.~+/=-]{16,}"), re.compile(r"[a-z]{7}")
 _SHORTEST = 6
 """Characters of what is called a secret where such are given; less is the name of a way."""
 _DIGIT, _UPPER, _LOWER = re.compile(r"[0-9]"), re.compile(r"[A-Z]"), re.compile(r"[a-z]")
