@@ -129,8 +129,10 @@ def _call(call: LlmCall, wire: StoredWire, exchange: Exchange, understood: Under
     again = call.model_copy(update=told | {"notes": _notes(call, understood)})
     if is_reserved(again.service_tier) and again.billing == "metered":
         again = again.model_copy(update={"billing": "subscription"})
-    reported = understood.reply.cost_nano_usd
-    return priced(again, reported_in(call) if reported is None else reported)
+    reply = understood.reply
+    # A usage that is read again tells its price or has none: what was taken for one is not kept.
+    told_before = reported_in(call) if reply.usage.raw is None else None
+    return priced(again, told_before if reply.cost_nano_usd is None else reply.cost_nano_usd)
 
 
 def _hidden(call: LlmCall, wire: StoredWire, understood: Understood) -> frozenset[str]:

@@ -118,6 +118,26 @@ def test_a_price_that_is_told_again_wins_over_the_one_that_was_read_before(datab
     assert read(database, one.id).cost_nano_usd == 129_000
 
 
+@pytest.mark.parametrize("details", [{}, {"cost_details": {"upstream_inference_cost": None}}])
+def test_a_fee_that_was_taken_for_the_price_gives_way_to_the_lists(database, details):
+    """With a key of one's own and no upstream cost, the answer tells no price at all."""
+    usage = ANSWER["usage"] | {"cost": 0, "is_byok": True} | details
+    one = keep(database, priced(call(), reported_nano_usd=0), ANSWER | {"usage": usage})
+    again(database)
+    healed = read(database, one.id)
+    assert healed.cost_nano_usd
+    assert healed.cost_nano_usd == priced(healed).cost_nano_usd
+    assert healed.price_source != "provider"
+    assert "reported" not in healed.cost_detail
+
+
+@pytest.mark.parametrize("answer", [None, {name: ANSWER[name] for name in ("id", "choices")}])
+def test_a_price_of_which_no_bytes_tell_stays(database, answer):
+    one = keep(database, priced(call(), reported_nano_usd=6_000), answer)
+    again(database)
+    assert read(database, one.id).cost_nano_usd == 6_000
+
+
 def test_what_was_counted_elsewhere_stays_uncounted(database):
     one = keep(database, call(duplicate_of="x"))
     again(database)

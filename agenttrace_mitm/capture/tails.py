@@ -2,9 +2,13 @@
 
 Comes in: each piece of the body behind what is kept; of one with a content encoding all pieces, as
 only who has read them from the first can read the last.  Goes out: the last bytes, decoded.
+
+A few bytes may spell a gigabyte, and here a client waits for each piece: what is decoded is bounded
+by what came and in all, and a body that is larger has no end.
 """
 
 from collections import deque
+from collections.abc import Iterator
 from typing import Protocol
 
 from ..wire.decoders import StackDecoder, content_decoder
@@ -12,6 +16,13 @@ from ..wire.gaps import can_be_closed
 
 TAIL_BYTES = 256 * 1024
 """How much is kept; a piece more at most."""
+
+MOST_DECODED = 64 * 1024 * 1024
+"""Bytes that are decoded of one body."""
+_MOST_AT_FIRST = 1024 * 1024
+_MOST_FOR_ONE = 200
+"""Decoded bytes for one on the wire: JSON and events stay far below, bombs have a thousand."""
+_STEP = 16 * 1024
 
 
 class Fields(Protocol):
@@ -25,12 +36,13 @@ class Fields(Protocol):
 class Tail:
     """The last bytes of a body, and where in it they begin."""
 
-    __slots__ = ("_decoder", "_pieces", "_read", "size", "unquoted")
+    __slots__ = ("_allowed", "_decoder", "_pieces", "_read", "size", "unquoted")
 
     def __init__(self, decoder: StackDecoder | None) -> None:
         self._decoder = decoder
         self._pieces: deque[bytes] = deque()
         self._read = 0
+        self._allowed = _MOST_AT_FIRST
         self.size = 0
         """Bytes that are held."""
         self.unquoted = 0
@@ -44,11 +56,29 @@ class Tail:
     def skip(self, data: bytes) -> None:
         """A piece of the body that is kept elsewhere."""
         if self._decoder:
-            self._read += len(self._decoder.feed(data))
+            for piece in self._decoded(self._decoder, data):
+                self._read += len(piece)
 
     def add(self, data: bytes) -> None:
         """A piece that is not."""
-        self._hold(self._decoder.feed(data) if self._decoder else data)
+        if self._decoder is None:
+            self._hold(data)
+            return
+        for piece in self._decoded(self._decoder, data):
+            self._hold(piece)
+        if self._decoder.problem:
+            self.drop()
+
+    def _decoded(self, decoder: StackDecoder, data: bytes) -> Iterator[bytes]:
+        """*data* decoded, a step at a time; nothing more once there was a problem."""
+        for start in range(0, len(data), _STEP):
+            if decoder.problem:
+                return
+            step = data[start : start + _STEP]
+            more = min(len(step) * _MOST_FOR_ONE, MOST_DECODED - self._allowed)
+            decoder.allow(more)
+            self._allowed += more
+            yield decoder.feed(step)
 
     def _hold(self, data: bytes) -> None:
         if not data:
@@ -85,7 +115,7 @@ def tail_of(headers: Fields | None) -> Tail | None:
     if headers is None or not can_be_closed(headers.get("content-type", "")):
         return None
     encoding = headers.get("content-encoding", "")
-    decoder = content_decoder(encoding) if encoding else None
+    decoder = content_decoder(encoding, _MOST_AT_FIRST) if encoding else None
     if encoding and decoder is None:
         return None
     return Tail(decoder)

@@ -45,7 +45,9 @@ def with_counts(reply: Reply, headers: Headers) -> Reply:
     told = [counts.count(f"{name}-token-count") for name in _COUNTED]
     known = reply.usage
     more = (known.input_tokens is None and told[0] is not None) or told[1] is not None
-    return replace(reply, usage=_usage(raw, told, [])) if more else reply
+    if not more:
+        return reply
+    return replace(reply, usage=replace(_usage(raw, told, []), detail=known.detail))
 
 
 def _usage(raw: JsonObject, told: list[int | None], notes: list[str]) -> Usage:

@@ -38,6 +38,8 @@ _ANTHROPIC, _COMPLETE, _NOVA = AnthropicMessages(), AnthropicComplete(), Bedrock
 _OPENAI_LIKE, _TEXTS = OpenAIChat(), BedrockTexts()
 _COHERE_CHAT, _COHERE_EMBED, _COHERE_RERANK = CohereV1Chat(), CohereEmbed(), CohereRerank()
 _AWS_S_OWN = "amazon-bedrock-"  # beside what the vendor says: counts, what a guardrail did
+_IMAGE_MODELS = ("stability.", "titan-image", "nova-canvas")
+_NO_TALK = ("embeddings", "rerank", "image")
 _NOVA_ALONE = ("schemaVersion", "inferenceConfig", "toolConfig")
 
 
@@ -55,7 +57,9 @@ class BedrockInvoke:
         model = model_in(route.path, _PATH)
         if "embed" in model:
             return "embeddings"
-        return "rerank" if "rerank" in model else "chat"
+        if "rerank" in model:
+            return "rerank"
+        return "image" if any(name in model for name in _IMAGE_MODELS) else "chat"
 
     def kind(self, route: Route) -> Kind:
         """Always a model call."""
@@ -84,6 +88,17 @@ class BedrockInvoke:
         if not reply.finish_reason and _is_blocked(body):
             reply = replace(reply, finish_reason="content_filter")
         return reply
+
+
+def without_talk(ask: Ask, operation: str) -> Ask:
+    """*ask* as the answer shows that it was meant: what is embedded or drawn is no conversation.
+
+    Titan takes a text to embed by the name of a prompt, and Stability one to draw.
+    """
+    if operation not in _NO_TALK or not ask.messages:
+        return ask
+    inputs = {"inputs": len(ask.messages)} if operation == "embeddings" else {}
+    return replace(ask, messages=(), params={**ask.params, **inputs})
 
 
 def _is_blocked(body: JsonObject) -> bool:

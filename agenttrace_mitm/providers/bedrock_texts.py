@@ -13,7 +13,7 @@ from .endpoint import said_by_user
 from .finish import normalized
 from .openai_chat import usage_of as chat_usage_of
 from .params import chosen
-from .usage import total_of, usage
+from .usage import splits, total_of, usage
 
 _PARAMS = (
     "temperature",
@@ -57,7 +57,7 @@ class BedrockTexts:
         )
 
     def read_reply(self, body: JsonObject, route: Route) -> Reply:
-        """One message for each text.  Embeddings and ranks have none, but may be counted."""
+        """One message for each text.  Vectors, ranks and images are none, but may be counted."""
         reply = Reader(body)
         texts = [(text, one) for one in _answers(body) if (text := _text(one)) is not None]
         words = tuple(word for _, one in texts if (word := _end(one)))
@@ -77,8 +77,15 @@ def _other_than_text(body: JsonObject) -> str:
     """What was done where the answer is no text: behind an ARN nothing else tells it."""
     if "embedding" in body or "embeddings" in body:
         return "embeddings"
+    if _images(body):
+        return "image"
     ranks = any("relevance_score" in object_of(one) for one in list_of(body.get("results")))
     return "rerank" if ranks else ""
+
+
+def _images(body: JsonObject) -> int:
+    """How many images an answer of Titan, Nova or Stability has, or of the older Stability."""
+    return len(list_of(body.get("images")) or list_of(body.get("artifacts")))
 
 
 def _answers(body: JsonObject) -> list[JsonObject]:
@@ -113,6 +120,7 @@ def _usage(body: JsonObject, notes: list[str]) -> Usage:
         notes,
         input_tokens=_first(counts, _READ),
         output_tokens=total_of(*told) if None not in told else _first(counts, _WRITTEN),
+        detail=splits(output_images=_images(body)),
     )
 
 

@@ -31,7 +31,7 @@ from .audio import (
 )
 from .bedrock_converse import BedrockConverse, BedrockCount
 from .bedrock_counts import with_counts
-from .bedrock_invoke import BedrockInvoke
+from .bedrock_invoke import BedrockInvoke, without_talk
 from .cohere_embed import CohereEmbed, CohereRerank
 from .cohere_tools import CohereClassify, CohereParse, CohereSummarize, CohereTokenize
 from .cohere_v1_chat import CohereGenerate, CohereV1Chat
@@ -194,6 +194,7 @@ def understand(exchange: Exchange) -> Understood:
         reply = replace(with_status(reply, exchange), streamed=is_streamed(route))
     elif adapter is _INVOKE:
         reply = with_counts(reply, exchange.response_headers)
+        ask = without_talk(ask, reply.operation or adapter.operation(route))
     if reply.failure:
         reply = replace(reply, failure=with_type(reply.failure, exchange.response_headers))
     kind = _kind(adapter.kind(route), exchange, ask)

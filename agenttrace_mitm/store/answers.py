@@ -26,13 +26,13 @@ _COUNTS = (
     "reasoning_tokens",
     "usage_detail",
 )
+# The plus keeps SQLite from the index by provider, which finds a thousand times as many.
 _BY_RESPONSE = """
     select id, path, tokens_in, tokens_out from llm_calls
-    where response_id = :key and provider = :provider
+    where response_id = :key and +provider = :provider
         and duplicate_of is null and coalesce(tokens_in, tokens_out) is not null
     order by started_us
 """
-# The plus keeps SQLite from the index by provider, which finds a thousand times as many.
 _BY_LINE = f"""
     select id, path, tokens_in, tokens_out from llm_calls
     where {NAME_IN_ID} = :key and {CARRIED} and +provider = :provider and duplicate_of is null

@@ -21,6 +21,8 @@ class ContentDecoder(Protocol):
     """Undoes one content encoding."""
 
     problem: str
+    left: int
+    """How many bytes it may still give."""
 
     def feed(self, chunk: bytes) -> bytes:
         """What *chunk* made decodable."""
@@ -36,7 +38,7 @@ class GzipDecoder:
 
     def __init__(self, limit: int = DEFAULT_LIMIT) -> None:
         self.problem = ""
-        self._left = limit
+        self.left = limit
         self._member = zlib.decompressobj(wbits=31)
         self._begun = False
 
@@ -49,8 +51,8 @@ class GzipDecoder:
                     break
                 self._member = zlib.decompressobj(wbits=31)
             self._begun = True
-            piece, self.problem = _inflate(self._member, chunk, self._left)
-            self._left -= len(piece)
+            piece, self.problem = _inflate(self._member, chunk, self.left)
+            self.left -= len(piece)
             out += piece
             chunk = self._member.unused_data
         return bytes(out)
@@ -67,7 +69,7 @@ class DeflateDecoder:
 
     def __init__(self, limit: int = DEFAULT_LIMIT) -> None:
         self.problem = ""
-        self._left = limit
+        self.left = limit
         self._head = b""
         self._stream: zlib._Decompress | None = None
 
@@ -82,8 +84,8 @@ class DeflateDecoder:
             self._stream = zlib.decompressobj(wbits=15 if has_header else -15)
         if self.problem or self._stream.eof or not chunk:
             return b""
-        piece, self.problem = _inflate(self._stream, chunk, self._left)
-        self._left -= len(piece)
+        piece, self.problem = _inflate(self._stream, chunk, self.left)
+        self.left -= len(piece)
         return piece
 
     def close(self) -> bytes:
@@ -98,7 +100,7 @@ class BrotliDecoder:
 
     def __init__(self, limit: int = DEFAULT_LIMIT) -> None:
         self.problem = ""
-        self._left = limit
+        self.left = limit
         self._stream = brotli.Decompressor()
         self._begun = False
 
@@ -109,15 +111,15 @@ class BrotliDecoder:
         self._begun = True
         out = bytearray()
         try:
-            out += self._stream.process(chunk, output_buffer_limit=self._left + 1)
-            while len(out) <= self._left and not self._stream.can_accept_more_data():
-                out += self._stream.process(b"", output_buffer_limit=self._left + 1 - len(out))
+            out += self._stream.process(chunk, output_buffer_limit=self.left + 1)
+            while len(out) <= self.left and not self._stream.can_accept_more_data():
+                out += self._stream.process(b"", output_buffer_limit=self.left + 1 - len(out))
         except brotli.error:
             self.problem = "corrupt"
-        if len(out) > self._left:
-            del out[self._left :]
+        if len(out) > self.left:
+            del out[self.left :]
             self.problem = "too large"
-        self._left -= len(out)
+        self.left -= len(out)
         return bytes(out)
 
     def close(self) -> bytes:
@@ -132,7 +134,7 @@ class ZstdDecoder:
 
     def __init__(self, limit: int = DEFAULT_LIMIT) -> None:
         self.problem = ""
-        self._left = limit
+        self.left = limit
         self._context = zstandard.ZstdDecompressor()
         self._frame = self._context.decompressobj()
         self._begun = False
@@ -162,10 +164,10 @@ class ZstdDecoder:
         except zstandard.ZstdError:
             self.problem = "corrupt"
             return b""
-        if len(piece) > self._left:
-            piece = piece[: self._left]
+        if len(piece) > self.left:
+            piece = piece[: self.left]
             self.problem = "too large"
-        self._left -= len(piece)
+        self.left -= len(piece)
         out += piece
         return self._frame.unused_data if self._frame.eof else b""
 
@@ -180,6 +182,11 @@ class StackDecoder:
     def problem(self) -> str:
         """The first problem that one of the decoders met."""
         return next((d.problem for d in self._decoders if d.problem), "")
+
+    def allow(self, more: int) -> None:
+        """Let each of them give *more* bytes than its limit was until now."""
+        for decoder in self._decoders:
+            decoder.left += more
 
     def feed(self, chunk: bytes) -> bytes:
         """What *chunk* made decodable."""

@@ -2,6 +2,7 @@
 
 import gzip
 import random
+import tracemalloc
 import zlib
 
 import brotli
@@ -63,6 +64,62 @@ def test_a_body_that_broke_off_has_no_end():
     tail = tail_of({"content-type": JSON, "content-encoding": "gzip"})
     tail.add(coded[:-20])
     assert tail.take(len(coded))[1] == b""
+
+
+BOMBS = ENCODINGS | {
+    "br": lambda data: brotli.compress(data, quality=1),
+    "gzip, gzip": lambda data: gzip.compress(gzip.compress(data)),
+}
+
+
+def given_up(coded, encoding, piece=65_536):
+    """The most memory that reading the end of *coded* took, in bytes; it has to be in vain."""
+    tail = tail_of({"content-type": JSON, "content-encoding": encoding})
+    tracemalloc.start()
+    try:
+        for start in range(0, len(coded), piece):
+            tail.add(coded[start : start + piece])
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert tail.size == 0
+    assert tail.take(len(coded))[1] == b""
+    return peak
+
+
+@pytest.mark.parametrize("encoding", [name for name in BOMBS if name])
+def test_a_bomb_is_not_let_off(encoding):
+    """What came out of the first bytes of it says that it is one."""
+    coded = BOMBS[encoding](bytes(80_000_000))
+    assert given_up(coded, encoding) < 40_000_000
+
+
+@pytest.mark.parametrize("encoding", [name for name in ENCODINGS if name])
+def test_of_one_body_only_so_much_is_decoded(encoding, monkeypatch):
+    """However well it hides among its like."""
+    monkeypatch.setattr(tails, "MOST_DECODED", 2_000_000)
+    said = bytes(random.Random(1).choices(b"0123456789,", k=60_000)) * 60
+    assert given_up(ENCODINGS[encoding](said), encoding) < 8_000_000
+
+
+def test_what_a_stack_has_between_its_layers_counts_too():
+    """The outer layer goes on long after the inner one came to its end."""
+    coded = gzip.compress(gzip.compress(b"{}") + bytes(80_000_000))
+    assert given_up(coded, "gzip, gzip") < 40_000_000
+
+
+def test_large_vectors_have_their_end():
+    """Tens of megabytes, once they are decoded."""
+    numbers = random.Random(1).choices(b"0123456789,", k=1_000_000)
+    said = bytes(numbers) * 60 + b'], "usage": {"total_tokens": 9}}'
+    coded = gzip.compress(said, 1)
+    tail = tail_of({"content-type": JSON, "content-encoding": "gzip"})
+    tail.skip(coded[:9_000_000])
+    for start in range(9_000_000, len(coded), 65_536):
+        tail.add(coded[start : start + 65_536])
+    offset, last = tail.take(len(coded))
+    assert last
+    assert said[offset:] == last
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,8 @@ def test_fast_mode_and_us_inference():
     ("provider", "model", "host", "dearer"),
     [
         ("vertex", "claude-sonnet-4-5@20250929", "us-east5-aiplatform.googleapis.com", True),
+        ("vertex", "claude-sonnet-4-5@20250929", "us-east5-aiplatform.mtls.googleapis.com", True),
+        ("vertex", "claude-sonnet-4-5@20250929", "aiplatform.mtls.googleapis.com", False),
         ("vertex", "claude-sonnet-4-5@20250929", "aiplatform.eu.rep.googleapis.com", True),
         ("vertex", "claude-sonnet-4-5@20250929", "aiplatform.googleapis.com", False),
         ("vertex", "claude-sonnet-4@20250514", "us-east5-aiplatform.googleapis.com", False),

@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from agenttrace_mitm.model import TextPart
 from tests.providers.exchanges import frame, told
 
 ARN = "arn%3Aaws%3Abedrock%3Aeu-west-1%3A123456789012%3Aapplication-inference-profile%2Fteam1"
@@ -271,3 +272,76 @@ def test_behind_an_arn_the_answer_tells_what_was_done(operation, asked, answer):
     understood = invoked(ARN, answer, asked)
     assert understood.operation == operation
     assert bool(understood.reply.messages) == (operation == "chat")
+
+
+TITAN_VECTOR = {"embedding": [0.5], "inputTextTokenCount": 3}
+PICTURES = {"seeds": [1, 2], "finish_reasons": [None, None], "images": ["aGk=", "aGk="]}
+
+
+@pytest.mark.parametrize("named", ["itself", ARN])
+@pytest.mark.parametrize(
+    ("model", "operation", "asked", "answer", "params", "detail"),
+    [
+        (
+            "amazon.titan-embed-text-v2:0",
+            "embeddings",
+            {"inputText": "Far away"},
+            TITAN_VECTOR,
+            {"inputs": 1},
+            {},
+        ),
+        (
+            "stability.sd3-5-large-v1:0",
+            "image",
+            {"prompt": "A moon"},
+            PICTURES,
+            {},
+            {"output_images": 2},
+        ),
+        (
+            "stability.stable-diffusion-xl-v1",
+            "image",
+            {"text_prompts": [{"text": "A moon"}]},
+            {"artifacts": [{"base64": "aGk="}]},
+            {},
+            {"output_images": 1},
+        ),
+    ],
+)
+def test_what_is_embedded_or_drawn_is_no_conversation(
+    named, model, operation, asked, answer, params, detail
+):
+    """By what the answer tells, or the model's name."""
+    understood = invoked(model if named == "itself" else named, answer, asked)
+    assert understood.operation == operation
+    assert (understood.ask.messages, understood.reply.messages) == ((), ())
+    assert understood.ask.params == params
+    assert understood.reply.usage.detail == detail
+
+
+@pytest.mark.parametrize(
+    ("model", "operation"),
+    [
+        ("amazon.titan-embed-text-v2:0", "embeddings"),
+        ("us.stability.stable-image-core-v1:1", "image"),
+        ("amazon.titan-image-generator-v2:0", "image"),
+        ("amazon.nova-canvas-v1:0", "image"),
+    ],
+)
+def test_a_model_s_name_tells_it_where_there_is_no_answer(model, operation):
+    understood = invoked(model, {"message": "Too many requests"}, {"prompt": "A moon"}, status=429)
+    assert (understood.operation, understood.ask.messages) == (operation, ())
+
+
+def test_a_text_model_is_talked_to_by_the_same_name():
+    answer = {"results": [{"outputText": "Hello", "tokenCount": 2}], "inputTextTokenCount": 1}
+    for model in ("amazon.titan-text-express-v1", ARN):
+        understood = invoked(model, answer, {"inputText": "Hi"})
+        assert understood.operation == "chat"
+        assert understood.ask.messages[0].parts == (TextPart("Hi"),)
+
+
+def test_an_image_stays_counted_where_headers_count_tokens():
+    only = {"x-amzn-bedrock-input-token-count": "21"}
+    said = invoked("stability.sd3-5-large-v1:0", PICTURES, {"prompt": "A moon"}, headers=only).reply
+    assert (said.usage.input_tokens, said.usage.detail) == (21, {"output_images": 2})

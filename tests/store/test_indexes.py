@@ -2,6 +2,7 @@
 
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlite_utils import Database
@@ -76,10 +77,26 @@ def test_people_find_rows_by_an_index(db: sqlite3.Connection, sql: str) -> None:
     assert not [row for row in db.execute("explain query plan " + sql) if "SCAN" in row[-1]]
 
 
-def test_a_line_of_a_batch_is_found_by_its_index(db: sqlite3.Connection) -> None:
-    """By what is read: all that repeated downloads have in common."""
+@pytest.mark.parametrize(
+    ("told", "index"),
+    [
+        ({}, "llm_calls_lines"),
+        ({"response_id": "r", "tokens_in": 1, "tokens_out": 1}, "idx_llm_calls_response_id"),
+    ],
+)
+def test_a_line_of_a_batch_is_found_by_its_index(
+    db: sqlite3.Connection, told: dict[str, Any], index: str
+) -> None:
+    """By what is read, or the answer's id: what one provider has is nearly all of a database."""
     line = LlmCall(
-        id=new_id(), started_us=1, provider="openai", host="h", method="GET", path="/", outcome="ok"
+        id=new_id(),
+        started_us=1,
+        provider="openai",
+        host="h",
+        method="GET",
+        path="/",
+        outcome="ok",
+        **told,
     )
     seen: list[str] = []
     db.set_trace_callback(seen.append)
@@ -87,7 +104,7 @@ def test_a_line_of_a_batch_is_found_by_its_index(db: sqlite3.Connection) -> None
     db.set_trace_callback(None)
     [sql] = seen
     [step, *_] = [row[-1] for row in db.execute("explain query plan " + sql)]
-    assert "llm_calls_lines" in step
+    assert index in step
 
 
 def test_retries_look_at_retried_calls_alone(db: sqlite3.Connection) -> None:
