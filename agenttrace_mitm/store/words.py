@@ -1,8 +1,9 @@
 """The text of a message, told from its parts by SQLite and not stored a second time.
 
 `messages.text` is a generated column: for up to `PARTS` parts whose words are plain strings it
-says what `traces.plain_text` says.  Every other text is stored, in `messages.own_text`.  The
-search index reads the column like any other.
+says what `traces.plain_text` says.  Every other text is stored, in `messages.own_text`, and so is
+one of megabytes: SQLite would hold it a dozen times while it tells it.  The search index reads
+the column like any other.
 """
 
 from sqlite_utils import Database
@@ -10,6 +11,8 @@ from sqlite_utils import Database
 from ..model import Json
 
 PARTS = 4
+LONG = 2_000_000
+"""Characters of a text from which on it is stored in any case."""
 
 
 def _of_part(number: int) -> str:
@@ -33,8 +36,10 @@ def create(db: Database) -> None:
 
 
 def own_text(content: Json, text: str | None) -> str | None:
-    """*text*, or None where the generated column says the same of *content*."""
-    return None if text is not None and text == _told(content) else text
+    """*text*, or None where the generated column says the same of *content* and may."""
+    if text is None or len(text) >= LONG:
+        return text
+    return None if text == _told(content) else text
 
 
 def _told(content: Json) -> str | None:

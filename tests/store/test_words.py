@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlite_utils import Database
 
-from agenttrace_mitm.store import open_database
+from agenttrace_mitm.store import open_database, words
 from agenttrace_mitm.store.opening import APPLICATION_ID
 from agenttrace_mitm.store.revise import problems
 from agenttrace_mitm.store.rows import write_record
@@ -72,6 +72,13 @@ def test_what_conversations_are_made_of_is_stored_once(content: object, tmp_path
     found = "select text from messages_fts where messages_fts match ?"
     assert db.execute(found, (f'"{word}"',)).fetchall() == [(text,)]
     assert problems(tmp_path / "data.db") == []
+
+
+def test_a_text_of_megabytes_is_not_told_but_stored() -> None:
+    """Told, SQLite holds it a dozen times: 300 MB of memory for one message of 16."""
+    for size, kept in ((words.LONG - 1, None), (words.LONG, "x" * words.LONG)):
+        content = [{"type": "text", "content": "x" * size}]
+        assert words.own_text(content, "x" * size) == kept
 
 
 def test_deep_json_is_nobodys_error(tmp_path: Path) -> None:
