@@ -20,6 +20,7 @@ PRESETS: Mapping[str, int] = MappingProxyType({"today": 1, "7d": 7, "30d": 30, "
 LABELS = {"today": "Today", "7d": "7 days", "30d": "30 days", "90d": "90 days"}
 DEFAULT_RANGE = "30d"
 LONGEST_DAYS = 732
+FIRST_DAY = 1 - figures.EPOCH  # 0001-01-01: there is no date before it
 MOST_CHOICES = 200
 FILTERS = ("provider", "model", "agent")
 NAMED: Mapping[str, str] = MappingProxyType(
@@ -170,7 +171,7 @@ def _time(arguments: Mapping[str, str], today: int, preset: str) -> tuple[int, i
             note = "Dates are written like 2026-11-20."
         else:
             last = max(today, first or today) if last is None else last
-            first = last - PRESETS[preset] + 1 if first is None else first
+            first = max(last - PRESETS[preset] + 1, FIRST_DAY) if first is None else first
             first, last = sorted((first, last))
             if first > today:
                 note = "This time is yet to come."
@@ -202,5 +203,4 @@ def _values(db: sqlite3.Connection, column: str) -> tuple[str, ...]:
 
 
 def _day_number(date: str) -> int:
-    epoch = datetime.date(1970, 1, 1)
-    return (datetime.date.fromisoformat(date) - epoch).days
+    return datetime.date.fromisoformat(date).toordinal() - figures.EPOCH
