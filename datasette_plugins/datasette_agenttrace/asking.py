@@ -99,15 +99,24 @@ class Asked(Value):
         """The last day as a date."""
         return figures.date_of(self.last_day)
 
+    @property
+    def time(self) -> dict[str, str]:
+        """The time as an address says it."""
+        if self.range == "custom":
+            return {"from": self.first_date, "to": self.last_date}
+        return {"range": self.range}
+
     def address(self, **changed: str) -> str:
         """The query string that asks for this, with some of it changed."""
-        time = {"range": self.range}
-        if self.range == "custom":
-            time = {"from": self.first_date, "to": self.last_date}
-        if "range" in changed:
-            time = {}
+        time = {} if "range" in changed else self.time
         said = time | self.filters | changed
         return "?" + urlencode({name: value for name, value in said.items() if value})
+
+    def elsewhere(self, *without: str) -> str:
+        """The query string that asks another page for the same, but for the filters *without*."""
+        names = [name for name in FILTERS if name not in without]
+        kept = {name: said for name in names if (said := getattr(self, name))}
+        return "?" + urlencode(self.time | kept)
 
 
 class Choices(Value):

@@ -1,7 +1,8 @@
 """A search for one whole id: the calls that have it, whatever their time and the filters.
 
-Ids of calls, operations, traces, sessions and responses have an index.  What a provider or a client calls a
-request has none: it is looked for among the newest calls of the time that is asked for.
+Ids of calls, operations, traces, sessions and responses have an index.  What a provider or a
+client calls a request has none: it is looked for among the newest calls of the time that is asked
+for.
 """
 
 import re
