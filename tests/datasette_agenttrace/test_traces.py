@@ -353,6 +353,31 @@ async def test_what_went_on_into_a_time_is_in_it(talk, database, get, place, tab
     assert (await get(f"/-/agenttrace/{place}.json?range=today")).json()[place] == []
 
 
+@pytest.mark.parametrize("few", [0, 1_000])
+@pytest.mark.parametrize("place", ["traces", "sessions"])
+@pytest.mark.parametrize("name", ["provider", "model", "agent"])
+async def test_one_call_fits_the_time_and_the_filters(talk, get, monkeypatch, few, place, name):
+    """Not one call the time and another the filters: of work on two days, the model of each."""
+    monkeypatch.setattr("datasette_agenttrace.bills.FEW", few)
+    work(talk)
+    midnight = TODAY * DAY_US
+    for day, said in (("<", "yesterday's"), (">=", "today's")):
+        talk.db.execute(
+            "update llm_calls set agent_id = :said, provider = :said, response_model = :said,"
+            f" started_us = :midnight + iif('{day}' = '<', -9, 9)"
+            f" where (select count(*) from llm_calls o where o.id < llm_calls.id) {day} 2",
+            {"said": said, "midnight": midnight},
+        )
+    talk.db.execute(f"update {place} set started_us = ?", (midnight - 9,))
+    for days, said, found in (
+        ("range=today", "today's", 1), ("range=today", "yesterday's", 0),
+        ("from=2026-11-19&to=2026-11-19", "yesterday's", 1),
+        ("from=2026-11-19&to=2026-11-19", "today's", 0), ("range=7d", "yesterday's", 1),
+    ):  # fmt: skip
+        listed = (await get(f"/-/agenttrace/{place}.json?{days}&{name}={said}")).json()[place]
+        assert len(listed) == found, (days, said)
+
+
 @pytest.mark.parametrize("path", ["", "?from=2020-01-01&to=2020-01-02"])
 async def test_nothing_says_what_to_do(database, get, path):
     page = (await get(TRACES + path)).text
