@@ -100,6 +100,30 @@ async def test_a_trace_tells_its_steps_in_order(talk, get):
     assert page.count("<details") == page.count("</details>")
     [arrow] = found["graph"]["arrows"]
     assert (arrow["callee"], arrow["times"]) == ("looker", 1)
+    assert found["graph"]["box_width"] == 168
+
+
+async def test_who_called_whom_has_room_for_names_and_times(talk, get):
+    trace_id = work(talk)
+    [below] = talk.row("select span_id from spans where kind = 'agent' and agent_id = 'looker'")
+    names = [row[1] for row in talk.db.execute("pragma table_info(spans)")]
+    for n, name in enumerate(("reviewer-of-the-data-lake-team", "looker", "y" * 90, "y" * 90)):
+        told = {"span_id": f"'s-{n}'", "agent_id": f"'{name}'"}
+        talk.db.execute(
+            f"insert into spans ({', '.join(names)}) select"
+            f" {', '.join(told.get(one, one) for one in names)} from spans where span_id = ?",
+            (below,),
+        )
+    drawn = (await get(f"{TRACES}/{trace_id}.json")).json()["graph"]
+    labels = [node["label"] for node in drawn["nodes"]]
+    assert {"reviewer-of-the-data-lake-team", "looker", "…" + "y" * 39} < set(labels)
+    assert drawn["box_width"] > 40 * 8
+    right = max(node["x"] for node in drawn["nodes"]) + drawn["box_width"]
+    assert right <= drawn["width"]
+    page = (await get(f"{TRACES}/{trace_id}")).text
+    assert f'width="{drawn["box_width"]}" height="44"' in page
+    assert page.count(">2 times</text>") == 2
+    assert page.rindex('class="at-arrow"') < page.index(">2 times</text>"), "no arrow lies over it"
 
 
 async def test_attempts_stand_below_their_operation(talk, get):
