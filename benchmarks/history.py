@@ -348,7 +348,7 @@ class History:
         root = f"{thread.id[:8]}{session.trace[:8]}"
         placed = {"trace_id": session.trace, "session_id": session.id, "thread_id": thread.id}
         own = {"agent_id": thread.agent, **placed}
-        outcome = "ok" if call.outcome in ("ok", "cancelled") else "error"
+        outcome = "ok" if call.outcome == "ok" else "error"
         above = thread.parent[1] if thread.parent else None
         agent = StoredSpan(
             span_id=root, kind="agent", name=thread.agent, parent_span_id=above,

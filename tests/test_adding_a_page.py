@@ -93,5 +93,5 @@ def test_a_page_is_one_folder_and_one_line(tmp_path: Path) -> None:
     assert status == 200
     assert "<bdi>&lt;i&gt;host&lt;/i&gt;</bdi>" in page
     assert data == {"hosts": [{"host": "<i>host</i>", "calls": 1}]}
-    assert 'href="/-/agenttrace/hosts"' in other, "it stands in the navigation"
+    assert 'href="/-/agenttrace/hosts?range=30d"' in other, "it stands in the navigation"
     assert anonymous == 401

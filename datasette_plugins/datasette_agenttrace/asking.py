@@ -20,6 +20,7 @@ PRESETS: Mapping[str, int] = MappingProxyType({"today": 1, "7d": 7, "30d": 30, "
 LABELS = {"today": "Today", "7d": "7 days", "30d": "30 days", "90d": "90 days"}
 DEFAULT_RANGE = "30d"
 LONGEST_DAYS = 732
+FIRST_DAY = 1 - figures.EPOCH  # 0001-01-01: there is no date before it
 MOST_CHOICES = 200
 FILTERS = ("provider", "model", "agent")
 NAMED: Mapping[str, str] = MappingProxyType(
@@ -98,15 +99,24 @@ class Asked(Value):
         """The last day as a date."""
         return figures.date_of(self.last_day)
 
+    @property
+    def time(self) -> dict[str, str]:
+        """The time as an address says it."""
+        if self.range == "custom":
+            return {"from": self.first_date, "to": self.last_date}
+        return {"range": self.range}
+
     def address(self, **changed: str) -> str:
         """The query string that asks for this, with some of it changed."""
-        time = {"range": self.range}
-        if self.range == "custom":
-            time = {"from": self.first_date, "to": self.last_date}
-        if "range" in changed:
-            time = {}
+        time = {} if "range" in changed else self.time
         said = time | self.filters | changed
         return "?" + urlencode({name: value for name, value in said.items() if value})
+
+    def elsewhere(self, *without: str) -> str:
+        """The query string that asks another page for the same, but for the filters *without*."""
+        names = [name for name in FILTERS if name not in without]
+        kept = {name: said for name in names if (said := getattr(self, name))}
+        return "?" + urlencode(self.time | kept)
 
 
 class Choices(Value):
@@ -170,7 +180,7 @@ def _time(arguments: Mapping[str, str], today: int, preset: str) -> tuple[int, i
             note = "Dates are written like 2026-11-20."
         else:
             last = max(today, first or today) if last is None else last
-            first = last - PRESETS[preset] + 1 if first is None else first
+            first = max(last - PRESETS[preset] + 1, FIRST_DAY) if first is None else first
             first, last = sorted((first, last))
             if first > today:
                 note = "This time is yet to come."
@@ -202,5 +212,4 @@ def _values(db: sqlite3.Connection, column: str) -> tuple[str, ...]:
 
 
 def _day_number(date: str) -> int:
-    epoch = datetime.date(1970, 1, 1)
-    return (datetime.date.fromisoformat(date) - epoch).days
+    return datetime.date.fromisoformat(date).toordinal() - figures.EPOCH

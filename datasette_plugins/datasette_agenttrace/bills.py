@@ -15,6 +15,8 @@ from .asking import DAY_US, FILTERS, NAMED, Asked, Value, rows_of
 
 FEW = 2_000  # calls that a filter finds, up to which one looks at these instead of at the list
 
+_IN_TIME = "started_us >= :since and started_us < :until"
+
 type Key = Literal["trace_id", "session_id"]
 
 
@@ -85,6 +87,8 @@ def added(some: Iterable[Bill]) -> Bill:
 def holding(db: sqlite3.Connection, asked: Asked, key: Key, outer: str) -> str:
     """A condition: *outer* is the id of a trace or session with a call that *asked* is about.
 
+    One and the same call has what the filters say and lies within the time.
+
     A filter that finds few calls leads to what they belong to.  One that finds many is tried on
     one row of the list after the other, and soon has a page of them.
     """
@@ -92,11 +96,12 @@ def holding(db: sqlite3.Connection, asked: Asked, key: Key, outer: str) -> str:
     for name in names:
         # The plus keeps the planner on the index of the filter that finds few.
         others = "".join(f" and +{NAMED[one]} = :{one}" for one in names if one != name)
-        of_few = f"started_us >= :since and {NAMED[name]} = :{name}"
+        of_few = f"{_IN_TIME} and {NAMED[name]} = :{name}"
         if _are_few(db, of_few, parameters(asked)):
             return f" and {outer} in (select {key} from llm_calls where {of_few}{others})"
     tried = "".join(f" and +{NAMED[name]} = :{name}" for name in names)
-    return f" and exists (select 1 from llm_calls where {key} = {outer}{tried})" if names else ""
+    of_each = f"{key} = {outer} and {_IN_TIME}{tried}"
+    return f" and exists (select 1 from llm_calls where {of_each})" if names else ""
 
 
 def under_way(row: str, days: int) -> str:

@@ -1,11 +1,11 @@
 """Numbers as people read them: with units, as precise as they need to be, never a false zero."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 NANO = 1_000_000_000
 MICRO = 1_000_000
 HOUR_S = 3_600
-DAY_S = 86_400
+EPOCH = date(1970, 1, 1).toordinal()
 UNKNOWN = "\N{EN DASH}"
 
 
@@ -109,4 +109,4 @@ def moment(us: int) -> str:
 
 def date_of(day: int) -> str:
     """The date of a day number: 2026-11-20."""
-    return f"{datetime.fromtimestamp(day * DAY_S, UTC):%Y-%m-%d}"
+    return date.fromordinal(EPOCH + day).isoformat()

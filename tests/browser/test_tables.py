@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from agenttrace_mitm import clock
+from agenttrace_mitm.alerts.making import made
 from agenttrace_mitm.model import LlmCall, Record
 from agenttrace_mitm.store import open_database
+from agenttrace_mitm.store.alerting import AlertStore
 from agenttrace_mitm.store.rows import write_record
 from tests.support import sample_db
 from tests.support.web import browser, chromium, signed_in, web
@@ -46,6 +48,32 @@ def _filled(home: Path) -> Path:
     db.conn.commit()
     db.close()
     return home
+
+
+def test_rules_fit_with_their_buttons(tmp_path: Path) -> None:
+    """However much is set: nothing to scroll aside for."""
+    now_us, home = clock.now_us(), tmp_path / "home"
+    home.mkdir(mode=0o700)
+    open_database(home / "data.db").close()
+    store = AlertStore(home / "data.db")
+    for name, type_, params in (
+        ("lat", "latency", {"per": "model"}),
+        ("errors", "error_rate", {"agent": "agent-" + "x" * 80}),
+        ("daily", "budget", {"limit_usd": 20}),
+    ):
+        deliver = ("mailto:somebody-at-home@example.com", "https://example.com/hook")
+        store.put_rule(made(now_us, name=name, type=type_, params=params, deliver=deliver))
+    store.close()
+    with web(home) as server, browser() as opened:
+        page = signed_in(opened, server).new_page()
+        page.goto(f"{server.url}/-/agenttrace/alerts")
+        for width in (1440, 1280):
+            page.set_viewport_size({"width": width, "height": 900})
+            box = page.locator(".at-scroll").first
+            wide = box.evaluate("one => one.scrollWidth - one.clientWidth")
+            assert wide <= 0, width
+            settings = page.locator("td[data-label=Settings]").first.bounding_box()
+            assert settings and settings["width"] > 200
 
 
 def test_calls_fit_and_counts_stay_whole(tmp_path: Path) -> None:

@@ -42,6 +42,21 @@ def test_a_time_that_is_yet_to_come_stays_what_it_is():
     assert "yet to come" in asked.note
 
 
+def test_the_first_and_the_last_dates_are_dates():
+    """Addresses lead back to them."""
+    for said, first, last in (
+        ({"to": "0001-01-01"}, "0001-01-01", "0001-01-01"),
+        ({"to": "0001-01-09"}, "0001-01-01", "0001-01-09"),
+        ({"to": "0900-03-01"}, "0900-01-31", "0900-03-01"),
+        ({"from": "9999-12-31"}, "9999-12-31", "9999-12-31"),
+        ({"to": "9999-12-31"}, "9999-12-02", "9999-12-31"),
+        ({"from": "0001-01-01", "to": "9999-12-31"}, "2024-11-19", "2026-11-20"),
+    ):
+        asked = asked_of(said, TODAY)
+        assert (asked.first_date, asked.last_date) == (first, last), said
+        assert asked.address() == f"?from={first}&to={last}"
+
+
 @pytest.mark.parametrize(
     "ask, name, said",
     [

@@ -10,8 +10,12 @@ import pytest
 from click.testing import CliRunner
 
 from agenttrace_mitm.cli import cli
+from datasette_agenttrace.page import PREFIX, Page
+from datasette_agenttrace.pages import PAGES
 from tests.support import hostile_content
 from tests.support.pages import FORMS, addresses, core_addresses
+
+BELOW = {"costs": (f"{PREFIX}/costs/savings", f"{PREFIX}/costs/caches")}
 
 
 @pytest.fixture
@@ -59,6 +63,17 @@ async def test_nobody_sees_a_page_without_a_token_or_from_elsewhere(
                 answer = await stranger.request(method, address, headers=other)
                 assert answer.status_code == 403, (method, address)
                 assert "window.pwned" not in answer.text, (method, address)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "time",
+    ["to=0001-01-01", "from=9999-12-31", "to=9999-12-31", "from=0001-01-01&to=9999-12-31"],
+)
+async def test_every_page_answers_for_every_date(ask: Any, page: Page, time: str) -> None:
+    for filters in ("", "&agent=a", "&model=m1"):
+        for path in (page.path, f"{PREFIX}/{page.name}.json", *BELOW.get(page.name, ())):
+            assert (await ask(f"{path}?{time}{filters}")).status_code == 200, path
 
 
 async def test_pages_of_an_older_database_say_what_brings_it_up_to_date(

@@ -129,6 +129,25 @@ async def test_limits_are_the_newest_told(database, ask):
     assert {one["provider"] for one in only} == {"openai"}
 
 
+async def test_an_agent_shares_the_limits_of_its_models(database, ask):
+    """They are the account's, as whoever's answers told them; others' models say nothing of it."""
+    limit = {"requests": {"limit": 100, "remaining": 40}}
+    fill(
+        database,
+        call(1, agent_id="a", model="m1", ended_us=NOON),
+        call(2, agent_id="b", model="m1", ended_us=NOON, rate_limit=limit),
+        call(3, agent_id="b", model="m2", ended_us=NOON, rate_limit=limit),
+        call(4, agent_id="c", model=None, ended_us=NOON, rate_limit=limit),
+    )
+    for agent, models in (
+        ("", {"m1", "m2", ""}), ("a", {"m1"}), ("b", {"m1", "m2"}), ("c", {""})
+    ):  # fmt: skip
+        found = (await ask(f".json?range=today&agent={agent}")).json()["limits"]
+        assert {one["model"] for one in found} == models, agent
+    assert "of the whole account" in (await ask("?range=today&agent=a")).text
+    assert "of the whole account" not in (await ask("?range=today")).text
+
+
 async def test_the_page_runs_no_foreign_script(database, ask):
     assert "agenttrace-mitm demo" in (await ask()).text
     fill(

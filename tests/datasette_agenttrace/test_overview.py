@@ -172,6 +172,29 @@ async def test_the_header_takes_time_and_filters_along(database, headers, serve)
     assert '"><b>' not in hostile
 
 
+@pytest.mark.parametrize(
+    "path, taken",
+    [
+        ("", "range=7d"), ("/calls", "range=30d"), ("?range=bar&model=m1", "range=7d&model=m1"),
+        ("/costs/savings?range=90d&agent=a&instead=openai/gpt-5-mini", "range=90d&agent=a"),
+        ("/costs/caches?from=2026-11-02&to=2026-11-03", "from=2026-11-02&to=2026-11-03"),
+        ("/costs/caches?from=2026-11-10&to=2031-02-01", "from=2026-11-10&to=2026-11-20"),
+        ("/calls?from=bar&outcome=failed", "range=30d"),
+    ],
+)  # fmt: skip
+@pytest.mark.usefixtures("noon")
+async def test_the_header_takes_along_the_time_that_is_shown(ask, path, taken):
+    """Named in the address or not, from pages below one of its links too."""
+    page = (await ask(HOME + path)).text
+    nav = page[page.index("at-nav") : page.index("</nav>")]
+    linked = taken.replace("&", "&amp;")
+    here = path.partition("?")[0]
+    for name in ("/latency", *({"", "/costs", "/calls"} - {here})):
+        assert f'href="{HOME}{name}?{linked}"' in nav, name
+    if here in ("", "/calls"):
+        assert f'href="{HOME}{here}"' in nav
+
+
 async def test_unpriced_agents_and_models_are_not_free(database, headers, serve):
     fill(database, call(1, agent_id="a"), call(2, agent_id="b", outcome="error", model="m2"))
     page = (await serve(database).client.get(HOME, headers=headers)).text

@@ -92,6 +92,7 @@ MORE = {
         "?sort=dearest&session=s",
         "?outcome=tool_failed&tool=Bash",
         "?q=cache&agent=claude-code&sort=slowest",
+        "?q=session-0001&sort=dearest",
     ),
     "costs": (
         *(f"?by={by}" for by in ("provider", "agent", "project", "session", "prompt")),

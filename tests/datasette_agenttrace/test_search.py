@@ -69,6 +69,52 @@ async def test_a_whole_id_leads_to_its_calls(database, get):
     assert "By this id" not in (await get(f"{CALLS}?q=word-9999")).text
 
 
+async def test_by_an_id_no_order_hides_a_call(database, get, monkeypatch):
+    """What is not known comes last, on whichever page."""
+    monkeypatch.setattr(queries, "PAGE_SIZE", 2)
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    failed = {"outcome": "error", "unpriced_reason": "error", "cost_nano_usd": None}
+    store(
+        database,
+        Record(call=call(1, trace_id=trace, **failed, latency_ms=None)),
+        Record(call=call(2, trace_id=trace, cost_nano_usd=0, latency_ms=0.0)),
+        Record(call=call(3, trace_id=trace, cost_nano_usd=7, operation_id="call-001", attempt=2)),
+        Record(call=call(4, trace_id=trace, **failed, latency_ms=None)),
+    )
+    assert await ids(get, "q=call-001&sort=dearest") == ["call-003", "call-001"]
+    assert await ids(get, "q=call-004&sort=slowest") == ["call-004"]
+    for sort in ("dearest", "slowest"):
+        seen, place = [], ""
+        for _ in range(2):
+            address = f"{CALLS}.json?q={trace}&sort={sort}&before={place}"
+            page = (await get(address)).json()
+            seen += [one["id"] for one in page["calls"]]
+            place = page["older"] or ""
+        assert seen == ["call-003", "call-002", "call-004", "call-001"], sort
+
+
+async def test_a_session_by_its_id(database, get, monkeypatch):
+    """One that is called by a word is found where no message says it."""
+    old = NOON - 300 * DAY_US
+    store(
+        database,
+        Record(call=call(1, session_id="run-2026-11", started_us=old, provider="mistral")),
+        Record(call=call(2, session_id="run-2026-11")),
+        Record(call=call(3, session_id="nightly build")),
+        Record(call=call(4, session_id="zebra")),
+        Record(call=call(5), messages=(words("user", "the zebra crossed"),)),
+    )
+    for asked, found in {
+        "run-2026-11": [2, 1], "run-2026-11&provider=openai&range=today": [2, 1],
+        "nightly+build": [3], "%22nightly+build%22": [], "nightly": [], "zebra": [5],
+    }.items():  # fmt: skip
+        assert await ids(get, f"q={asked}") == [f"call-00{n}" for n in found], asked
+    assert "By this id, whatever their time" in (await get(f"{CALLS}?q=nightly+build")).text
+    assert "They are many" not in (await get(f"{CALLS}?q=run-2026-11")).text
+    monkeypatch.setattr(queries, "MOST", 2)
+    assert "They are many: only the newest" in (await get(f"{CALLS}?q=run-2026-11")).text
+
+
 async def test_a_long_trace_by_its_id_goes_on_over_pages(database, get, monkeypatch):
     monkeypatch.setattr(queries, "PAGE_SIZE", 2)
     store(database, *(Record(call=call(n, trace_id="0123456789abcdef")) for n in range(5)))

@@ -100,6 +100,30 @@ async def test_a_trace_tells_its_steps_in_order(talk, get):
     assert page.count("<details") == page.count("</details>")
     [arrow] = found["graph"]["arrows"]
     assert (arrow["callee"], arrow["times"]) == ("looker", 1)
+    assert found["graph"]["box_width"] == 168
+
+
+async def test_who_called_whom_has_room_for_names_and_times(talk, get):
+    trace_id = work(talk)
+    [below] = talk.row("select span_id from spans where kind = 'agent' and agent_id = 'looker'")
+    names = [row[1] for row in talk.db.execute("pragma table_info(spans)")]
+    for n, name in enumerate(("reviewer-of-the-data-lake-team", "looker", "y" * 90, "y" * 90)):
+        told = {"span_id": f"'s-{n}'", "agent_id": f"'{name}'"}
+        talk.db.execute(
+            f"insert into spans ({', '.join(names)}) select"
+            f" {', '.join(told.get(one, one) for one in names)} from spans where span_id = ?",
+            (below,),
+        )
+    drawn = (await get(f"{TRACES}/{trace_id}.json")).json()["graph"]
+    labels = [node["label"] for node in drawn["nodes"]]
+    assert {"reviewer-of-the-data-lake-team", "looker", "…" + "y" * 39} < set(labels)
+    assert drawn["box_width"] > 40 * 8
+    right = max(node["x"] for node in drawn["nodes"]) + drawn["box_width"]
+    assert right <= drawn["width"]
+    page = (await get(f"{TRACES}/{trace_id}")).text
+    assert f'width="{drawn["box_width"]}" height="44"' in page
+    assert page.count(">2 times</text>") == 2
+    assert page.rindex('class="at-arrow"') < page.index(">2 times</text>"), "no arrow lies over it"
 
 
 async def test_attempts_stand_below_their_operation(talk, get):
@@ -351,6 +375,31 @@ async def test_what_went_on_into_a_time_is_in_it(talk, database, get, place, tab
     with sqlite3.connect(database) as db:
         db.execute(f"update {table} set started_us = ended_us - 1, ended_us = ?", (midnight - 1,))
     assert (await get(f"/-/agenttrace/{place}.json?range=today")).json()[place] == []
+
+
+@pytest.mark.parametrize("few", [0, 1_000])
+@pytest.mark.parametrize("place", ["traces", "sessions"])
+@pytest.mark.parametrize("name", ["provider", "model", "agent"])
+async def test_one_call_fits_the_time_and_the_filters(talk, get, monkeypatch, few, place, name):
+    """Not one call the time and another the filters: of work on two days, the model of each."""
+    monkeypatch.setattr("datasette_agenttrace.bills.FEW", few)
+    work(talk)
+    midnight = TODAY * DAY_US
+    for day, said in (("<", "yesterday's"), (">=", "today's")):
+        talk.db.execute(
+            "update llm_calls set agent_id = :said, provider = :said, response_model = :said,"
+            f" started_us = :midnight + iif('{day}' = '<', -9, 9)"
+            f" where (select count(*) from llm_calls o where o.id < llm_calls.id) {day} 2",
+            {"said": said, "midnight": midnight},
+        )
+    talk.db.execute(f"update {place} set started_us = ?", (midnight - 9,))
+    for days, said, found in (
+        ("range=today", "today's", 1), ("range=today", "yesterday's", 0),
+        ("from=2026-11-19&to=2026-11-19", "yesterday's", 1),
+        ("from=2026-11-19&to=2026-11-19", "today's", 0), ("range=7d", "yesterday's", 1),
+    ):  # fmt: skip
+        listed = (await get(f"/-/agenttrace/{place}.json?{days}&{name}={said}")).json()[place]
+        assert len(listed) == found, (days, said)
 
 
 @pytest.mark.parametrize("path", ["", "?from=2020-01-01&to=2020-01-02"])

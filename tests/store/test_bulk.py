@@ -64,6 +64,18 @@ def test_it_holds_what_pages_show(tmp_path: Path):
         assert db.execute(sql).fetchone()[0] > 3, sql
 
 
+def test_a_span_ends_as_the_recorder_says(tmp_path: Path):
+    """Only what ended well is ok; a call that was cancelled did not."""
+    bulk.build(tmp_path / "data.db", 2_000, end_us=END_US)
+    db = sqlite3.connect(tmp_path / "data.db")
+    sql = """
+        select distinct c.outcome, s.outcome from llm_calls c join spans s on s.span_id = c.span_id
+        where c.attempt = 1
+            and not exists (select 1 from llm_calls r where r.retry_of = c.id and r.id <> c.id)
+    """
+    assert set(db.execute(sql)) == {("ok", "ok"), ("cancelled", "error"), ("error", "error")}
+
+
 def test_a_build_that_was_stopped_is_begun_anew(tmp_path: Path, monkeypatch):
     """Its file would be taken for the beginning of the next one."""
     for ending in (".part", ".part-wal"):

@@ -27,7 +27,7 @@ from ..asking import (
     with_notes,
 )
 from .beginnings import are_many, newest
-from .ids import calls_with_id
+from .ids import MOST, calls_of_session, calls_with_id
 from .snippets import Snippet, snippets
 from .spelling import spelled
 from .terms import Term, query_of, terms_of
@@ -139,7 +139,7 @@ class ListedCall(Value):
 
 
 class Calls(Value):
-    """The page; `older` continues it, `searched_all` says whether a search saw every message.
+    """The page; `older` continues it, `searched_all` says whether a search saw every match.
 
     `looked_since_us` is where the newest calls begin, if only these were looked at.
     """
@@ -176,16 +176,18 @@ def calls_asked(arguments: Mapping[str, str], today: int) -> CallsAsked:
 
 def load(db: sqlite3.Connection, asked: CallsAsked) -> Calls:
     """A page of the list."""
+    rows: list[dict[str, Any]] = []
     searched_all, looked_since = True, None
     terms = terms_of(asked.q)
     named = calls_with_id(db, asked.q, asked.since_us, asked.until_us)
-    if named:
-        terms, rows = [], rows_of(db.execute(_of_ids(asked), _parameters(asked) | {"ids": named}))
-    elif terms:
+    if terms and not named:
         rows, searched_all = _search(db, asked, terms)
-    elif asked.q:
-        rows = []
-    else:
+        named = None if rows else calls_of_session(db, asked.q)
+    if named:
+        terms, searched_all = [], len(named) < MOST
+        given = _parameters(asked) | {"ids": json.dumps(named)}
+        rows = rows_of(db.execute(_of_ids(asked), given))
+    elif not asked.q:
         given = _parameters(asked)
         if asked.is_bounded:
             looked_since = _looked_since(db, asked)
@@ -221,9 +223,9 @@ _LIST = f"""
     order by {{order}} desc, id desc limit :limit
 """
 _OF_IDS = f"""
-    select {_COLUMNS}, {{order}} as place from llm_calls c
+    select {_COLUMNS}, {{place}} as place from llm_calls c
     where id in (select value from json_each(:ids)){{further}}
-    order by {{order}} desc, id desc limit :limit
+    order by place desc, id desc limit :limit
 """
 _LOOKED_SINCE = """
 select started_us from llm_calls where started_us >= :since and started_us < :until{narrowest}
@@ -301,8 +303,13 @@ def _list(asked: CallsAsked) -> str:
 
 
 def _of_ids(asked: CallsAsked) -> str:
-    """Calls by their ids, whatever their time: who has an id need not know it."""
-    return _OF_IDS.format(order=asked.order, further=_further(asked))
+    """Calls by their ids, whatever their time: who has an id need not know it.
+
+    Those of which is not known what they are sorted by come last.
+    """
+    place = f"coalesce({asked.order} + 1, 0)"
+    further = f" and ({place}, id) < (:before_place, :before_id)" if asked.end else ""
+    return _OF_IDS.format(place=place, further=further)
 
 
 def _looked_since(db: sqlite3.Connection, asked: CallsAsked) -> int | None:

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 from datasette import __version__ as version
 from jinja2 import BaseLoader, ChoiceLoader, Environment, TemplateNotFound
 
-from ..asking import FILTERS
+from ..asking import Asked
 from ..cells import call_address
 from ..page import Page
 from ..site import Datasette, Site, find
@@ -25,8 +24,6 @@ FOLDER = Path(__file__).parent
 STYLE = "agenttrace.css"
 """The look of every page, in `static/`."""
 COPIED_FROM = "0.65."
-TAKEN = ("range", "from", "to", *FILTERS)
-"""What a link of the header takes along to another page."""
 FRAMES = ("base.html", "error.html")
 
 
@@ -48,20 +45,19 @@ class Header:
             {"href": urls.database(name), "label": "SQL"},
         ]
 
-    def kept(self, request: Any, href: str) -> str:
-        """The query that takes time and filters of the page that is shown along to *href*.
+    def kept(self, asked: object, request: Any, href: str) -> str:
+        """The query that takes along to *href* what the page that is shown was *asked* for.
 
+        That is the time that it shows, named in its address or not, and the filters of every page.
         Nothing to the page itself: its link shows all of it again.  Nor an agent to the list of
-        agents, which it would turn into that agent's page.
+        agents, which it would turn into that agent's page.  Pages that are not ours are asked for
+        something else, or nothing.
         """
         urls = self.datasette.urls
         with_bar = {urls.path(page.path): page for page in self.pages if page.filtered}
-        here = getattr(request, "path", None)
-        if here not in with_bar or href not in with_bar or here == href:
+        if not isinstance(asked, Asked) or href not in with_bar or request.path == href:
             return ""
-        names = [one for one in TAKEN if one != "agent" or with_bar[href].name != "agents"]
-        said = {name: request.args[name] for name in names if request.args.get(name)}
-        return "?" + urlencode(said) if said else ""
+        return asked.elsewhere("agent") if with_bar[href].name == "agents" else asked.elsewhere()
 
     def call_page(self, database: str, call_id: str) -> str | None:
         """Our page of a call whose row is shown."""

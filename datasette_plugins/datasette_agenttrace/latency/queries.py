@@ -111,10 +111,18 @@ def load(db: sqlite3.Connection, asked: Asked, now_us: int) -> Latency:
         incidents=_newest_incidents(db, asked),
         refused=refused,
         refusals_are_all=sum(sum(counts) for counts in refused.values()) < NEWEST_REFUSALS,
-        limits=limits(db, asked, known.provider, now_us),
+        limits=_shared(limits(db, asked, known.provider, now_us), asked, models),
         choices=known,
         anything_recorded=bool(db.execute("select 1 from llm_calls limit 1").fetchone()),
     )
+
+
+def _shared(told: tuple[Limit, ...], asked: Asked, models: Iterable[Model]) -> tuple[Limit, ...]:
+    """The limits *told* that an agent shares: an account's, for the *models* that it called."""
+    if not asked.agent:
+        return told
+    called = {(one.provider, one.model) for one in models}
+    return tuple(one for one in told if (one.provider, one.model or NO_MODEL) in called)
 
 
 # ------------------------------------------------------------------ models

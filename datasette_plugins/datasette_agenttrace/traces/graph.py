@@ -9,11 +9,13 @@ from typing import Protocol
 
 from ..asking import Value
 
-BOX = (168.0, 44.0)
+LOW = 44.0
+NARROW = 168.0
+LETTER = 8.2  # what one takes of a box, by and large
 GAP = (72.0, 16.0)
 EDGE = 2.0  # around the drawing
 MOST_AGENTS = 40
-LABEL_CHARS = 18
+LABEL_CHARS = 40
 
 
 class Placed(Protocol):
@@ -54,10 +56,11 @@ class Arrow(Value):
 
 
 class Graph(Value):
-    """The drawing."""
+    """The drawing; boxes are as wide as the longest name asks for."""
 
     nodes: tuple[Node, ...]
     arrows: tuple[Arrow, ...]
+    box_width: float
     width: float
     height: float
 
@@ -69,18 +72,19 @@ def graph(spans: Sequence[Placed]) -> Graph | None:
     names = list(dict.fromkeys([*agents, *(name for edge in edges for name in edge)]))
     if not edges or not 2 <= len(names) <= MOST_AGENTS:
         return None
-    places = _places(names, edges)
+    wide = max(NARROW, 20 + LETTER * max(len(_cut(name)) for name in names))
+    places = _places(names, edges, wide)
     calls = Counter(_name(span) for span in spans if span.kind == "llm")
     failed = {_name(span) for span in spans if span.failed and span.kind == "llm"}
     nodes = tuple(
         Node(agent=name, label=_cut(name), calls=calls[name], failed=name in failed, x=x, y=y)
         for name, (x, y) in places.items()
     )
-    arrows = tuple(_arrow(*edge, times, places) for edge, times in edges.items())
+    arrows = tuple(_arrow(*edge, times, places, wide) for edge, times in edges.items())
     return Graph(
-        nodes=nodes, arrows=arrows,
-        width=max(node.x for node in nodes) + BOX[0] + EDGE,
-        height=max([node.y + BOX[1] for node in nodes] + [arrow.y for arrow in arrows]) + EDGE,
+        nodes=nodes, arrows=arrows, box_width=wide,
+        width=max(node.x for node in nodes) + wide + EDGE,
+        height=max([node.y + LOW for node in nodes] + [arrow.y for arrow in arrows]) + EDGE,
     )  # fmt: skip
 
 
@@ -95,7 +99,7 @@ def _edges(spans: Sequence[Placed]) -> Counter[tuple[str, str]]:
 
 
 def _places(
-    names: Sequence[str], edges: Counter[tuple[str, str]]
+    names: Sequence[str], edges: Counter[tuple[str, str]], wide: float
 ) -> dict[str, tuple[float, float]]:
     """A column for each step away from the agents that nobody called."""
     called = {callee for caller, callee in edges if caller != callee}
@@ -110,18 +114,20 @@ def _places(
     places = {}
     for name in names:
         rank = ranks.get(name, 0)
-        x, y = rank * (BOX[0] + GAP[0]) + EDGE, columns[rank] * (BOX[1] + GAP[1]) + EDGE
+        x, y = rank * (wide + GAP[0]) + EDGE, columns[rank] * (LOW + GAP[1]) + EDGE
         places[name] = (x, y)
         columns[rank] += 1
     return places
 
 
-def _arrow(caller: str, callee: str, times: int, places: dict[str, tuple[float, float]]) -> Arrow:
+def _arrow(
+    caller: str, callee: str, times: int, places: dict[str, tuple[float, float]], wide: float
+) -> Arrow:
     (x1, y1), (x2, y2) = places[caller], places[callee]
-    middle = BOX[1] / 2
-    begin, end = (x1 + BOX[0], y1 + middle), (x2, y2 + middle)
+    middle = LOW / 2
+    begin, end = (x1 + wide, y1 + middle), (x2, y2 + middle)
     if x2 <= x1:  # back, or to itself: below the boxes
-        begin, end = (x1 + BOX[0] / 2, y1 + BOX[1]), (x2 + BOX[0] / 2 + 12, y2 + BOX[1])
+        begin, end = (x1 + wide / 2, y1 + LOW), (x2 + wide / 2 + 12, y2 + LOW)
         low = max(begin[1], end[1]) + GAP[1]
         path = f"M{begin[0]} {begin[1]}C{begin[0]} {low} {end[0]} {low} {end[0]} {end[1]}"
         return Arrow(caller=caller, callee=callee, times=times, path=path,
