@@ -1,6 +1,7 @@
 """`sessions`: what agents did, prompt by prompt."""
 
 import contextlib
+import shlex
 from typing import TYPE_CHECKING
 
 import click
@@ -222,7 +223,8 @@ def hold(session_id: str | None, note: str | None, **given: str | None) -> None:
                 f"There is no session {session_id}", "See: agenttrace-mitm sessions list"
             )
         else:
-            say(f"{session_id} stays until: agenttrace-mitm sessions release {session_id}")
+            quoted = shlex.quote(session_id)
+            say(f"{session_id} stays until: agenttrace-mitm sessions release {quoted}")
 
 
 @command.command()

@@ -11,9 +11,11 @@ import pytest
 from click.testing import CliRunner
 
 from agenttrace_mitm import __version__, clock
+from agenttrace_mitm.alerts.making import made
 from agenttrace_mitm.cli import COMMANDS, cli, text, typed
 from agenttrace_mitm.model import Placement, Record, StoredSession
 from agenttrace_mitm.store import open_database, queries
+from agenttrace_mitm.store.alerting import AlertStore
 from agenttrace_mitm.store.rows import write_record
 from tests.support.records import NOON_US, call
 
@@ -66,7 +68,7 @@ def test_without_an_instance_it_says_how_to_start_one(user, command):
     done = user.types(*command)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        "agenttrace-mitm: AgentTrace is not running.\nStart it: agenttrace-mitm start.\n"
+        "agenttrace-mitm: AgentTrace is not running.\nStart it: agenttrace-mitm start\n"
     )
 
 
@@ -78,7 +80,7 @@ def test_what_it_says_to_do_can_be_typed_here(user):
     (other / "agenttrace-mitm").chmod(0o755)
     for path in (OTHER_PATH, f"{other}:{user.environ['PATH']}"):
         done = user.types("status", PATH=path)
-        [remedy] = re.findall(r"Start it: (.*) start\.", done.stderr)
+        [remedy] = re.findall(r"Start it: (.*) start$", done.stderr)
         assert done.stderr.startswith("agenttrace-mitm: ")
         assert subprocess.check_output(["sh", "-c", f"{remedy} version"], text=True) == (
             f"agenttrace-mitm {__version__}\n"
@@ -92,6 +94,47 @@ def test_only_commands_are_retyped(monkeypatch):
     assert (
         typed.typed("(`agenttrace-mitm logs web`)") == "(`/my venv/bin/agenttrace-mitm logs web`)"
     )
+
+
+def test_what_it_says_to_do_is_about_the_database_that_was_named(user):
+    """And can be copied to the end of its line: a full stop would be part of the command."""
+    other = user.home / "somebody's data.db"
+    open_database(other).close()
+    store = AlertStore(other)
+    store.put_rule(made(1, name="my rule", type="budget", params={"limit_usd": "1"}))
+    store.close()
+    named = ["--db", str(other)]
+    for command, remedy in (
+        ("alerts test nosuch", "alerts list"), ("sessions show nope", "sessions list"),
+        ("gate --session nope --max-calls 1", "sessions list"),
+        ("prompts show nope", "prompts list"), ("alerts ack nope", "alerts history"),
+    ):  # fmt: skip
+        last = user.types(*command.split(), *named).stderr.splitlines()[-1]
+        words = shlex.split(last[last.index("agenttrace-mitm") :])
+        assert words == ["agenttrace-mitm", *remedy.split(), *named], command
+        assert user.types(*words[1:]).returncode == 0
+    said = user.types("alerts", "test", "my rule", *named).stdout
+    words = shlex.split(said[said.index("agenttrace-mitm") :])
+    assert user.types(*words[1:]).returncode == 1, "TARGET is to be replaced"
+    assert (
+        user.types(*words[1:-1], "mailto:me@example.com").stdout == "Rule 'my rule' is changed.\n"
+    )
+    # Those that take no database are about the one that runs.
+    assert "agenttrace-mitm stop, " in typed.typed("agenttrace-mitm stop, then start")
+
+
+@pytest.mark.parametrize(
+    "remedy, told",
+    [
+        ("See: agenttrace-mitm db verify", "See: agenttrace-mitm db verify"),
+        ("See agenttrace-mitm logs", "See agenttrace-mitm logs"),
+        ("Run `agenttrace-mitm stop`", "Run `agenttrace-mitm stop`."),
+        ("Run: agenttrace-mitm stop, then start", "Run: agenttrace-mitm stop, then start."),
+        ("Make room on the disk.", "Make room on the disk."),
+    ],
+)
+def test_a_full_stop_is_no_part_of_a_command(remedy, told):
+    assert typed.sentence(remedy) == told
 
 
 def test_open_finds_the_pages_of_serve(user):
