@@ -84,17 +84,17 @@ def list_(most: int, **given: str | None) -> None:
 def show(session_id: str, diff: bool, as_json: bool, **given: str | None) -> None:
     """Tell a session: prompts, commands, changes, commits, replies, cost and time.
 
+    The beginning of its id is enough.
+
     \b
     agenttrace-mitm sessions show ID --diff
     """
-    from ..errors import StoreError
     from ..store.queries import reading
-    from ..store.sessions import story
+    from ..store.sessions import session_of, story
 
     with reading(options.load(given).database) as db:
-        told = story(db, session_id)
-    if told is None:
-        raise StoreError(f"There is no session {session_id}", "See agenttrace-mitm sessions list")
+        told = story(db, session_of(db, session_id))
+    assert told
     if as_json:
         import msgspec
 

@@ -360,7 +360,12 @@ def test_values_as_people_read_them():
         "$0.0001",
         "$1.2346",
     ]
-    assert [text.duration(n) for n in (None, 12.4, 1234)] == ["-", "12 ms", "1.2 s"]
+    assert [text.duration(n) for n in (None, 12.4, 1234, 126_145_300)] == [
+        "-",
+        "12 ms",
+        "1.2 s",
+        "35 h 2 m",
+    ]
     assert text.printable("a\x1b[2Jb") == "a\N{REPLACEMENT CHARACTER}[2Jb"
     assert text.table(("n", "t"), []) == "n  t\n-  -"
 
