@@ -17,6 +17,7 @@ from agenttrace_mitm.model import Placement, Record, StoredSession
 from agenttrace_mitm.store import open_database, queries
 from agenttrace_mitm.store.alerting import AlertStore
 from agenttrace_mitm.store.rows import write_record
+from datasette_agenttrace.canned import CANNED_QUERIES
 from tests.support.records import NOON_US, call
 
 from .conftest import OTHER_PATH
@@ -265,6 +266,8 @@ def test_so_many_lines_of_the_logs(user):
     ]
     assert user.types("logs", "alerts", "-n", "9").stdout == "1\n2\n3\n"
     assert user.types("logs", "-n", "-1").returncode == 2
+    done = user.types("logs", "capture")
+    assert (done.stdout, done.stderr) == ("", f"Nothing was logged in {user.home / 'logs'}.\n")
 
 
 def test_the_token_is_stable_until_reset(user):
@@ -287,7 +290,13 @@ def test_hosts_are_changed_in_the_config_file(user):
     }
     listed = user.types("hosts", "list").stdout
     assert "llm.example.com" in listed
-    assert user.types("hosts", "enable", "api.cohere.com").returncode == 0
+    assert user.types("hosts", "enable", "API.Cohere.com").returncode == 0
+    assert user.types("hosts", "disable", "LLM.example.com").returncode == 0
+    assert json.loads((user.home / "config.json").read_text())["hosts_disabled"] == [
+        "llm.example.com"
+    ]
+    for port in ("0", "65536", "99999"):
+        assert user.types("hosts", "add", f"127.0.0.1:{port}", "openai").returncode == 1
     assert user.types("hosts", "disable", "nobody.example").returncode == 1
     assert user.types("hosts", "add", "bad host", "openai").returncode == 1
     assert user.types("hosts", "add", "llm.example.com", "nobody").returncode == 1
@@ -346,6 +355,36 @@ def test_queries_only_read(user):
         assert "agenttrace-mitm: " in done.stderr
         assert "Traceback" not in done.stderr
     assert not made.exists()
+
+
+def test_a_query_takes_the_values_of_its_names(user):
+    """As the pages ask for them: the SQL of docs/questions.md has some."""
+    open_database(user.home / "data.db").close()
+    sql = "select :call_id as id, :n + 1 as n"
+    done = user.types("query", sql, "-p", "call_id", "it's", "--param", "n", "2", "--csv")
+    assert done.stdout.splitlines() == ["id,n", "it's,3"]
+    done = user.types("query", sql, "-p", "n", "2")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert ":call_id" in done.stderr
+    assert "Give the value of each :name with -p NAME VALUE." in done.stderr
+
+
+def test_a_table_has_numbers_without_needless_digits(user):
+    """Nor exponents; programs get what is stored."""
+    open_database(user.home / "data.db").close()
+    sql = "select 0.0073087000000000004 as a, 3.85e-05 as b, 1.5 as c, 2e30 as d"
+    words = user.types("query", sql).stdout.splitlines()[2].split()
+    assert words == ["0.0073087", "0.0000385", "1.5", "2e+30"]
+    assert json.loads(user.types("query", sql, "--json").stdout)[0]["b"] == 3.85e-05
+
+
+@pytest.mark.parametrize("question", CANNED_QUERIES, ids=lambda each: each.name)
+def test_the_questions_can_be_asked_here(home, question):
+    open_database(home / "data.db").close()
+    names = sorted(set(re.findall(r"(?<!:):([a-z_]+)", question.sql)))
+    values = [word for name in names for word in ("-p", name, "x")]
+    done = CliRunner().invoke(cli, ["query", question.sql, *values])
+    assert done.exit_code == 0, done.output
 
 
 def test_undoing_an_env_that_was_not_done_prints_nothing(user):
