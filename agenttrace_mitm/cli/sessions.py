@@ -216,8 +216,11 @@ def hold(session_id: str | None, note: str | None, **given: str | None) -> None:
 
     with _writing(given) as db:
         if session_id is None:
-            for id_, since_us, why in aging.held(db):
+            held = list(aging.held(db))
+            for id_, since_us, why in held:
                 click.echo(f"{id_}  since {moment(since_us)}  {printable(why or '')}".rstrip())
+            if not held:
+                click.echo("No session is on hold.")
         elif not aging.hold(db, session_id, now_us(), note):
             raise AgentTraceError(
                 f"There is no session {session_id}", "See: agenttrace-mitm sessions list"

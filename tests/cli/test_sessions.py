@@ -90,6 +90,12 @@ def test_the_beginning_of_an_id_is_enough(worker):
     assert "no session ''" in worker.types("sessions", "show", "").stderr
 
 
+def test_nothing_on_hold_is_said(worker):
+    assert worker.types("sessions", "hold").stdout == "No session is on hold.\n"
+    worker.types("sessions", "hold", "s-1")
+    assert worker.types("sessions", "hold").stdout.startswith("s-1  since ")
+
+
 def test_rebuild_says_what_it_did(worker):
     done = worker.types("traces", "rebuild")
     assert "2 calls placed, 0 have another place now." in done.stdout, done.stderr
