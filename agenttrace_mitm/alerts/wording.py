@@ -20,6 +20,11 @@ def _number(value: float) -> str:
     return f"{value:,.6g}"
 
 
+def _counted(noun: str) -> Callable[[float], str]:
+    """`1 call`, `2 calls`, `1.5 points`."""
+    return lambda value: f"{_number(value)} {noun}{'' if value == 1 else 's'}"
+
+
 def _dollars(value: float) -> str:
     """With cents, or without, or with as many digits as it takes to be exact."""
     cents, exact = f"{value:,.2f}", f"{value:,.9f}".rstrip("0")
@@ -63,19 +68,19 @@ _SAID: Mapping[str, tuple[str, Callable[[Any], str]]] = MappingProxyType(
         "threshold_ms": ("slower than {}", _span),
         "percentile": ("{} percentile of answered calls", ordinal),
         "measure": ("{}", lambda value: MEASURES.get(value, str(value))),
-        "drop_points": ("down by {} points", _number),
+        "drop_points": ("down by {}", _counted("point")),
         "factor": ("{} times the usual", _number),
-        "deviations": ("{} deviations above it", _number),
+        "deviations": ("{} above it", _counted("deviation")),
         "min_usd": (" and by {} at least", _dollars),
-        "weeks": ("compared with {} weeks", _number),
-        "min_weeks": ("after {} weeks", _number),
-        "baseline_days": ("compared with {} days", _number),
+        "weeks": ("compared with {}", _counted("week")),
+        "min_weeks": ("after {}", _counted("week")),
+        "baseline_days": ("compared with {}", _counted("day")),
         "repeats": ("{} times the same", _number),
         "duration_minutes": ("for {}", _minutes),
         "window_minutes": ("within {}", _minutes),
-        "forget_days": ("forgotten after {} days", _number),
-        "min_calls": ("from {} calls on", _number),
-        "min_connections": ("from {} connections on", _number),
+        "forget_days": ("forgotten after {}", _counted("day")),
+        "min_calls": ("from {} on", _counted("call")),
+        "min_connections": ("from {} on", _counted("connection")),
         "hours": ("at {} h", str),
         "days": ("on {}", _several),
         "ignore": ("not for {}", _several),

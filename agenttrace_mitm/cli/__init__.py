@@ -15,7 +15,7 @@ import click
 
 from .. import __version__
 from ..errors import AgentTraceError
-from .typed import say
+from .typed import say, sentence
 
 # Each names a module here; its `command` is the command of that name.
 COMMANDS = (
@@ -86,7 +86,7 @@ class Commands(click.Group):
         except AgentTraceError as error:
             say(f"agenttrace-mitm: {error.problem}.", err=True)
             if error.remedy:
-                say(error.remedy.rstrip(".") + ".", err=True)
+                say(sentence(error.remedy), err=True)
             ctx.exit(getattr(error, "exit_code", 1))
         except OSError as error:
             if error.errno not in FULL:

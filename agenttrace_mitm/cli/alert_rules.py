@@ -259,7 +259,18 @@ def _settings_of(rule: "AlertRule") -> list[str]:
     from ..alerts.wording import in_force
 
     said = in_force(rule).items()
-    return [f"{name}={value}" for name, value in said if value not in ("", None, [], ())]
+    return [f"{name}={_as_set(value)}" for name, value in said if value not in ("", None, [], ())]
+
+
+def _as_set(value: Any) -> str:
+    """A setting's value as `--set` takes it: `20`, not `20.0`; lists are JSON."""
+    match value:
+        case list() | tuple():
+            return json.dumps(value)
+        case float() if value.is_integer():
+            return str(int(value))
+        case _:
+            return str(value)
 
 
 def _params(rule: "AlertRule") -> dict[str, Any]:

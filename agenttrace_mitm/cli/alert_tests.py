@@ -1,6 +1,7 @@
 """What `alerts test` does: a message to see whether it arrives, and a rule against the past."""
 
 import json
+import shlex
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,8 @@ def send(settings: "Settings", name: str) -> int:
     with closing(AlertStore(settings.database)) as store:
         rule = store.rule(name)
     if not rule.deliver:
-        say(f"Rule {name!r} tells nobody: agenttrace-mitm alerts edit {name} --to TARGET")
+        quoted = shlex.quote(name)
+        say(f"Rule {name!r} tells nobody: agenttrace-mitm alerts edit {quoted} --to TARGET")
         return 1
     at = At(now_us(), zone_of(settings.time_zone))
     firing = _made_up(rule, at.now_us)

@@ -7,7 +7,7 @@ import click
 
 from . import alert_rules, options
 from .alert_rules import opened
-from .typed import say
+from .typed import say, typed
 
 if TYPE_CHECKING:
     from ..alerts.checking import Report
@@ -52,8 +52,10 @@ def check(as_json: bool, no_wait: bool, **given: str | None) -> None:
     try:
         report = checked(options.load(given), 0 if no_wait else QUICK_RETRIES_S)
     except AgentTraceError as error:
-        said = json.dumps({"error": str(error)}) if as_json else f"Not checked: {error}"
-        say(said, err=not as_json)
+        if as_json:
+            click.echo(json.dumps({"error": typed(str(error))}))
+        else:
+            say(f"Not checked: {error}", err=True)
         raise SystemExit(2) from None
     if as_json:
         click.echo(json.dumps(_as_json(report), indent=1))

@@ -277,11 +277,16 @@ def _tell_size(size: int, most: int) -> None:
 
 
 def _nobody_records(settings: "Settings") -> None:
-    """Raise an error while anybody records: a recorder remembers what is stored."""
-    from ..errors import AgentTraceError
+    """Raise an error while anybody records: a recorder remembers what is stored.
+
+    And without a database, before a lock is made beside it.
+    """
+    from ..errors import AgentTraceError, no_database
     from ..launch import control
     from ..store import recorders
 
+    if not settings.database.exists():
+        raise no_database(settings.database)
     if client := control.connect(settings.run_folder):
         client.close()
         raise AgentTraceError("AgentTrace is recording", "First: agenttrace-mitm stop")

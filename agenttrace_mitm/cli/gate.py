@@ -1,8 +1,8 @@
 """`gate`: a session against limits, for CI: exit code 0 within them, 1 beyond, 2 not known."""
 
 import json
-import math
 import os
+import re
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,6 +26,15 @@ def _dollars(context: click.Context, option: click.Parameter, said: float | None
     raise click.BadParameter("an amount of dollars is written like 2.50")
 
 
+_FAILURES = re.compile(r"\d{1,15}|\d{1,15}(\.\d+)?%")
+
+
+def _failures(context: click.Context, option: click.Parameter, said: str | None) -> str | None:
+    if said is None or _FAILURES.fullmatch(said):
+        return said
+    raise click.BadParameter("failures are limited like 3 or 10%")
+
+
 POLL_S = 0.2
 
 
@@ -46,10 +55,12 @@ class Judged:
     "--max-cost", type=float, callback=_dollars, metavar="USD",
     help="Dollars it may spend: metered calls.",
 )  # fmt: skip
-@click.option("--max-errors", type=options.NUMBER, metavar="N", help="Calls that may fail.")
+@click.option("--max-errors", callback=_failures, metavar="N|N%", help="Calls that may fail.")
 @click.option("--max-calls", type=options.NUMBER, metavar="N", help="Calls it may make.")
 @click.option("--max-tokens", type=options.NUMBER, metavar="N", help="Tokens, in and out together.")
-@click.option("--max-tool-failures", metavar="N|N%", help="Tool calls that may fail.")
+@click.option(
+    "--max-tool-failures", callback=_failures, metavar="N|N%", help="Tool calls that may fail."
+)
 @click.option(
     "--max-duration", metavar="TIME", help="Such as 90s, 15m or 2h; a number alone is seconds."
 )
@@ -69,7 +80,7 @@ def command(
     session: str | None,
     last: bool,
     max_cost: float | None,
-    max_errors: int | None,
+    max_errors: str | None,
     max_calls: int | None,
     max_tokens: int | None,
     max_tool_failures: str | None,
@@ -103,10 +114,10 @@ def command(
         raise SystemExit(2) from None
     judged = [
         *_cost(found, max_cost, allow_unpriced=allow_unpriced),
-        *_number("failed calls", found.errors, max_errors),
+        *_share("failed calls", found.errors, found.calls, max_errors),
         *_number("calls", found.calls, max_calls),
         *_tokens(found, max_tokens, allow_unknown=allow_unpriced),
-        *_tool_failures(found, max_tool_failures),
+        *_share("failed tool calls", found.tool_failures, found.tool_calls, max_tool_failures),
         *_duration(found, max_duration),
     ]
     if not judged:
@@ -175,29 +186,24 @@ def _tokens(found: "SessionSums", limit: int | None, *, allow_unknown: bool) -> 
     return [Judged("tokens", said, f"{limit:,}", holds)]
 
 
-def _tool_failures(found: "SessionSums", limit: str | None) -> list[Judged]:
+def _share(what: str, failed: int, made: int, limit: str | None) -> list[Judged]:
     if limit is None:
         return []
-    number, percent, _ = limit.partition("%")
-    try:
-        most = float(number)
-    except ValueError:
-        most = math.nan
-    if not 0 <= most < math.inf:
-        raise click.BadParameter("like 3 or 10%", param_hint="--max-tool-failures")
-    failed, made = found.tool_failures, found.tool_calls
     share = 100 * failed / made if made else 0.0
-    said = f"{failed:,} of {made:,} ({share:.3g}%)"
-    return [Judged("failed tool calls", said, limit, (share if percent else failed) <= most)]
+    most = float(limit.removesuffix("%"))
+    holds = (share if limit.endswith("%") else failed) <= most
+    return [Judged(what, f"{failed:,} of {made:,} ({share:.3g}%)", limit, holds)]
 
 
 def _duration(found: "SessionSums", limit: str | None) -> list[Judged]:
     if limit is None:
         return []
+    from .text import duration
     from .written import seconds
 
-    most = seconds(limit, "--max-duration", unit="s")
-    return [Judged("duration", f"{found.duration_s:.1f}s", limit, found.duration_s <= most)]
+    most_s = seconds(limit, "--max-duration", unit="s")
+    took, most = duration(found.duration_s * 1000), duration(most_s * 1000)
+    return [Judged("duration", took, most, found.duration_s <= most_s)]
 
 
 def _table(found: "SessionSums", judged: list[Judged], *, holds: bool) -> str:

@@ -61,7 +61,7 @@ def enable(name: str) -> None:
     from ..hosts import hosts
     from ..profiles import PROFILES
 
-    settings = options.load({})
+    settings, name = options.load({}), name.lower()
     if name in PROFILES:
         _change(settings, hosts_enabled=sorted({*settings.hosts_enabled, name}))
     elif name in settings.hosts_disabled:
@@ -70,7 +70,7 @@ def enable(name: str) -> None:
         click.echo(f"{name} is recorded already.")
     else:
         raise AgentTraceError(
-            f"{name} is neither a profile nor a disabled host",
+            f"{name!r} is neither a profile nor a disabled host",
             f"Profiles: {', '.join(PROFILES)}; for another host use `hosts add`",
         )
 
@@ -81,13 +81,13 @@ def disable(name: str) -> None:
     """Let a profile or a host pass through unrecorded."""
     from ..hosts import hosts
 
-    settings = options.load({})
+    settings, name = options.load({}), name.lower()
     if name in settings.hosts_enabled:
         _change(settings, hosts_enabled=[one for one in settings.hosts_enabled if one != name])
     elif name in hosts(settings.hosts_added, (), settings.hosts_enabled):
         _change(settings, hosts_disabled=sorted({*settings.hosts_disabled, name}))
     else:
-        raise AgentTraceError(f"{name} is not recorded", "See `agenttrace-mitm hosts list`")
+        raise AgentTraceError(f"{name!r} is not recorded", "See `agenttrace-mitm hosts list`")
 
 
 @command.command()
@@ -124,7 +124,7 @@ def add(host: str, dialect: str, provider: str | None) -> None:
             "Give it a name (in /etc/hosts or your DNS), let the program call that, and add the"
             " name; plain HTTP on this machine is added as 127.0.0.1:PORT",
         )
-    if not _HOST.fullmatch(host.lower()):
+    if not _HOST.fullmatch(host.lower()) or not 0 < _port_of(host) < 65_536:
         raise AgentTraceError(
             f"{host!r} is not a host name",
             "Give the bare name, *.domain, or localhost:port for plain HTTP on this machine",
@@ -152,6 +152,11 @@ def _named(host: str, dialect: str) -> str:
         return dialect
     bare = host.removeprefix("*.")
     return provider_among(bare, hosts(enabled=PROFILES)) or provider_at(bare) or bare
+
+
+def _port_of(host: str) -> int:
+    """The port of *host*, 443 where it names none."""
+    return int(host.partition(":")[2] or 443)
 
 
 def _abridged(members: "Mapping[str, str]") -> str:

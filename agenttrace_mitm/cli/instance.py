@@ -83,10 +83,9 @@ def login_link(settings: "Settings", web_url: str) -> str:
 def key_of_recorded(settings: "Settings") -> bytes:
     """The key with which the database was recorded.  Raises `AgentTraceError` without either."""
     from .. import access
-    from ..errors import no_database
+    from ..store import queries
 
-    if not settings.database.exists():
-        raise no_database(settings.database)
+    queries.last_number(settings.database)  # a file that is no database of ours has no key
     return access.old_fingerprint_key(settings.fingerprint_file)
 
 

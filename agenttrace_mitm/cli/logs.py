@@ -47,6 +47,8 @@ def command(name: str | None, follow: bool, last: int) -> None:
                     click.echo(said if name else f"{one:<10} {said}")
                 read[one] = len(content)
             if not follow:
+                if not any(read.values()):
+                    click.echo(f"Nothing was logged in {folder}.", err=True)
                 return
             first = False
             time.sleep(0.5)

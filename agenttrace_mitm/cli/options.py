@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .typed import names_database
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -66,6 +68,8 @@ def load(given: Mapping[str, Any]) -> "Settings":
     found = load_settings({name: value for name, value in given.items() if value is not None})
     paths = {name: getattr(found, name) for name in ("home", *PATHS)}
     absolute = {name: path.expanduser().absolute() for name, path in paths.items() if path}
+    if given.get("db") and "db" in absolute:
+        names_database(absolute["db"])
     return replace(found, **absolute)
 
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import sys
+from decimal import Decimal
 
 import click
 
@@ -11,14 +12,26 @@ from . import options
 
 @click.command()
 @click.argument("sql")
+@click.option(
+    "-p",
+    "--param",
+    "values",
+    type=(str, str),
+    multiple=True,
+    metavar="NAME VALUE",
+    help="The value of :NAME in the SQL; repeat it.",
+)
 @click.option("--json", "as_json", is_flag=True, help="A JSON list of objects.")
 @click.option("--csv", "as_csv", is_flag=True, help="CSV with a header line.")
 @options.settings("db")
-def command(sql: str, as_json: bool, as_csv: bool, **given: str | None) -> None:
-    """Run SQL, reading only.  Tables and columns: docs/schema.md.
+def command(
+    sql: str, values: tuple[tuple[str, str], ...], as_json: bool, as_csv: bool, **given: str | None
+) -> None:
+    """Run SQL, reading only.  Tables and columns: docs/schema.md; examples: docs/questions.md.
 
     \b
     agenttrace-mitm query "select model, count(*), sum(cost_usd) from llm_calls group by 1"
+    agenttrace-mitm query "select * from llm_calls where id = :call_id" -p call_id 01a2...
     """
     if as_json and as_csv:
         raise click.UsageError("Give --json or --csv, not both.")
@@ -26,7 +39,7 @@ def command(sql: str, as_json: bool, as_csv: bool, **given: str | None) -> None:
     from ..store import queries
     from .text import printable, table
 
-    columns, rows = queries.select(options.load(given).database, sql)
+    columns, rows = queries.select(options.load(given).database, sql, dict(values))
     if as_json:
         objects = [dict(zip(columns, row, strict=True)) for row in rows]
         click.echo(json.dumps(objects, indent=1, default=_text))
@@ -39,7 +52,14 @@ def command(sql: str, as_json: bool, as_csv: bool, **given: str | None) -> None:
             [printable(v) if on_screen and isinstance(v, str) else v for v in row] for row in rows
         )
     else:
-        click.echo(table(columns, rows))
+        click.echo(table(columns, [[_plain(value) for value in row] for row in rows]))
+
+
+def _plain(value: object) -> object:
+    """A number of a table without the digits that binary fractions add, or an exponent."""
+    if isinstance(value, float) and 1e-12 <= abs(value) < 1e12:
+        return f"{Decimal(f'{value:.12g}'):f}"
+    return value
 
 
 def _text(value: object) -> str:

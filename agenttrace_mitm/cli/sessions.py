@@ -1,6 +1,7 @@
 """`sessions`: what agents did, prompt by prompt."""
 
 import contextlib
+import shlex
 from typing import TYPE_CHECKING
 
 import click
@@ -83,17 +84,17 @@ def list_(most: int, **given: str | None) -> None:
 def show(session_id: str, diff: bool, as_json: bool, **given: str | None) -> None:
     """Tell a session: prompts, commands, changes, commits, replies, cost and time.
 
+    The beginning of its id is enough.
+
     \b
     agenttrace-mitm sessions show ID --diff
     """
-    from ..errors import StoreError
     from ..store.queries import reading
-    from ..store.sessions import story
+    from ..store.sessions import session_of, story
 
     with reading(options.load(given).database) as db:
-        told = story(db, session_id)
-    if told is None:
-        raise StoreError(f"There is no session {session_id}", "See agenttrace-mitm sessions list")
+        told = story(db, session_of(db, session_id))
+    assert told
     if as_json:
         import msgspec
 
@@ -215,14 +216,18 @@ def hold(session_id: str | None, note: str | None, **given: str | None) -> None:
 
     with _writing(given) as db:
         if session_id is None:
-            for id_, since_us, why in aging.held(db):
+            held = list(aging.held(db))
+            for id_, since_us, why in held:
                 click.echo(f"{id_}  since {moment(since_us)}  {printable(why or '')}".rstrip())
+            if not held:
+                click.echo("No session is on hold.")
         elif not aging.hold(db, session_id, now_us(), note):
             raise AgentTraceError(
                 f"There is no session {session_id}", "See: agenttrace-mitm sessions list"
             )
         else:
-            say(f"{session_id} stays until: agenttrace-mitm sessions release {session_id}")
+            quoted = shlex.quote(session_id)
+            say(f"{session_id} stays until: agenttrace-mitm sessions release {quoted}")
 
 
 @command.command()

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .. import durations
+
 if TYPE_CHECKING:
     from ..store.queries import RecentCall
 
@@ -37,10 +39,8 @@ def count(number: int | None) -> str:
 
 
 def duration(milliseconds: float | None) -> str:
-    """Milliseconds below a second, seconds above."""
-    if milliseconds is None:
-        return "-"
-    return f"{milliseconds:.0f} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.1f} s"
+    """A time span as on the pages; `-` when unknown."""
+    return "-" if milliseconds is None else durations.said(milliseconds)
 
 
 def plural(number: int, noun: str) -> str:

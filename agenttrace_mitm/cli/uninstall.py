@@ -37,13 +37,14 @@ def command(data: bool, yes: bool, dry_run: bool) -> None:
     # The desktop first: without the proxy behind it there would be no network.
     machine.undo(settings, machine.journal(settings).entries(), dry_run=dry_run)
     untouched = _take_out_of_crontab(settings, dry_run=dry_run)
-    if not dry_run:
-        _stop(settings)
+    _stop(settings, dry_run=dry_run)
     _delete(settings, data=data, dry_run=dry_run)
     if untouched:
         click.echo(untouched)
     elif not dry_run:
         click.echo("This machine is as it was before.")
+    else:
+        click.echo("Nothing else would be changed.")
     if not dry_run and not data and settings.database.exists():
         click.echo(f"What was recorded is still in {settings.home}; --data deletes it.")
 
@@ -63,7 +64,7 @@ def _take_out_of_crontab(settings: "Settings", *, dry_run: bool) -> str:
     return ""
 
 
-def _stop(settings: "Settings") -> None:
+def _stop(settings: "Settings", *, dry_run: bool) -> None:
     from ..errors import AgentTraceError
     from ..launch import control
     from .env import NOWHERE
@@ -72,6 +73,9 @@ def _stop(settings: "Settings") -> None:
     if client is None:
         return
     with client:
+        if dry_run:
+            click.echo(f"Will end what is running, pid {client.ask(op='status')['pid']}")
+            return
         told = client.ask(op="stop")
         if not client.wait_closed(PATIENCE_S):
             raise AgentTraceError(

@@ -16,7 +16,7 @@ from ..errors import StoreError, no_database
 from .chains import bodies_of
 from .descriptions import CALL_COLUMNS
 from .payloads import headers_of
-from .queries import NOT_OURS, connected, remedy_of
+from .queries import NOT_OURS, connected, last_number, remedy_of
 from .rows import JSON_COLUMNS
 
 BUSY_S = 15.0
@@ -127,6 +127,7 @@ def backup(database: Path, target: Path, tell: Callable[[int, int], None]) -> No
 
     Raises `StoreError`; a copy that did not get whole is not left behind.
     """
+    last_number(database)  # of another program's file we would say that it can be gone on with
     make_copy(database, target)
     try:
         with _explained(database), contextlib.closing(sqlite3.connect(target)) as copy:

@@ -6,9 +6,10 @@ Everything here opens the file read-only and closes it again; typed rows out, na
 import contextlib
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from ..errors import StoreError, no_database
 from .counting import FAILED, METERED, MODEL_CALLS, UNPRICED, known_sum
@@ -64,6 +65,8 @@ class Totals:
 
 
 SCHEMA = "Tables and columns: docs/schema.md"
+VALUES = "Give the value of each :name with -p NAME VALUE"
+NO_VALUES: Mapping[str, str] = MappingProxyType({})
 OTHER_FILE = "Choose another file with --db"
 NOT_OURS = (
     "It is another program's, or of another version: agenttrace-mitm start brings an older one up"
@@ -154,15 +157,25 @@ def totals(
         return [Totals(*row) for row in connection.execute(sql, {"since_us": since_us, "run": run})]
 
 
-def select(database: Path, sql: str) -> tuple[list[str], Iterator[tuple[object, ...]]]:
-    """Columns and rows of the user's own *sql*.  Raises `StoreError` with SQLite's words."""
+def select(
+    database: Path, sql: str, values: Mapping[str, str] = NO_VALUES
+) -> tuple[list[str], Iterator[tuple[object, ...]]]:
+    """Columns and rows of the user's own *sql*, with *values* for its `:names`.
+
+    Raises `StoreError` with SQLite's words.
+    """
     with contextlib.ExitStack() as stack:
         connection = stack.enter_context(reading(database))
         connection.set_authorizer(_without_other_files)
         # Python looks for a Ctrl-C only between two of its own steps, and a query may go on.
         connection.set_progress_handler(lambda: 0, STEPS_A_LOOK)
         with _explained("The SQL does not work", SCHEMA):
-            cursor = connection.execute(sql)
+            try:
+                cursor = connection.execute(sql, values)
+            except sqlite3.ProgrammingError as error:  # Python's own: about values
+                raise StoreError(
+                    f"The SQL does not work ({str(error).rstrip('.')})", VALUES
+                ) from None
         if cursor.description is None:
             raise StoreError("That SQL asks for no rows", SCHEMA)
         columns = [column[0] for column in cursor.description]

@@ -80,6 +80,6 @@ def sums(database: Path, session: str | None) -> SessionSums:
     if not row or row[0] is None:
         raise StoreError(
             f"There is no session {session!r}" if session else "No session was recorded",
-            "Sessions: agenttrace-mitm query 'select session_id from sessions'",
+            "See: agenttrace-mitm sessions list",
         )
     return SessionSums(*row, *tools, *commits)

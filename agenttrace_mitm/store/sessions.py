@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from ..errors import StoreError
 from ..traces.actions import actions
 from ..traces.content import parsed, plain_text
 from ..traces.edits import Files
@@ -37,6 +38,10 @@ where s.started_us >= :since_us
 order by s.started_us desc limit :most
 """
 _SESSION = "select * from sessions where session_id = ?"
+_BEGINS = """
+select session_id from sessions
+where session_id >= :begins and session_id < :begins || char(0x10ffff)
+"""
 _TRACES = "select * from traces where session_id = ? order by started_us, trace_id"
 _CALLS = """
 select c.id, c.trace_id, c.thread_id, c.kind, c.outcome, c.agent_id, c.started_us, c.ended_us,
@@ -80,6 +85,22 @@ def sessions(db: sqlite3.Connection, since_us: int = 0, most: int = 50) -> list[
     """The latest sessions that made calls."""
     rows = db.execute(_LIST, {"since_us": since_us, "most": most})
     return [Listed(*row) for row in rows]
+
+
+def session_of(db: sqlite3.Connection, begins: str) -> str:
+    """The id that is *begins*, or begins so.  Raises `StoreError` when it is not just one."""
+    # A range of the key, which is found by its index; a prefix by `like` would be no range.
+    found = [id_ for (id_,) in db.execute(_BEGINS, {"begins": begins})] if begins else []
+    if begins in found:
+        return begins
+    if len(found) != 1:
+        problem = (
+            f"{len(found):,} sessions begin with {begins}"
+            if found
+            else f"There is no session {begins!r}"
+        )
+        raise StoreError(problem, "See: agenttrace-mitm sessions list")
+    return str(found[0])
 
 
 def story(db: sqlite3.Connection, session_id: str) -> Story | None:

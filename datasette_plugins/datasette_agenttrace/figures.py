@@ -2,9 +2,10 @@
 
 from datetime import UTC, date, datetime
 
+from agenttrace_mitm import durations
+
 NANO = 1_000_000_000
 MICRO = 1_000_000
-HOUR_S = 3_600
 EPOCH = date(1970, 1, 1).toordinal()
 UNKNOWN = "\N{EN DASH}"
 
@@ -65,22 +66,7 @@ def duration(ms: float | None) -> str:
     """A time span: 850 ms, 1.2 s, 2 m 5 s, 1 h 12 m, 2 d 3 h.  No line breaks inside it."""
     if ms is None:
         return UNKNOWN
-    return _span(ms).replace(" ", "\N{NO-BREAK SPACE}")
-
-
-def _span(ms: float) -> str:
-    if ms < 999.5:
-        return f"{ms:.0f} ms"
-    if ms < 99_950:
-        return f"{ms / 1000:.1f} s"
-    seconds = round(ms / 1000)
-    if seconds < HOUR_S:
-        return f"{seconds // 60} m {seconds % 60} s"
-    minutes = round(seconds / 60)
-    if minutes < 48 * 60:
-        return f"{minutes // 60} h {minutes % 60} m"
-    hours = round(minutes / 60)
-    return f"{hours // 24} d {hours % 24} h"
+    return durations.said(ms).replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def percent(part: int, whole: int) -> str:

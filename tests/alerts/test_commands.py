@@ -92,8 +92,12 @@ def test_rules_that_nobody_checks_say_so(user, monkeypatch):
 def test_the_list_says_what_is_in_force(user):
     """As `--set` takes it, what nobody set as well."""
     user.types("add", "errors", "--type", "error_rate", "--set", "per=agent")
+    user.types("add", "purse", "--type", "budget", "--set", "limit_usd=1.50")
+    user.types("add", "late", "--type", "no_traffic", "--set", 'days=["sat"]')
     listed = user.types("list")
-    assert "window_minutes=15, threshold_percent=10.0, min_calls=10, per=agent" in listed
+    assert "window_minutes=15, threshold_percent=10, min_calls=10, per=agent" in listed
+    assert "limit_usd=1.5, period=day, warn_percent=80," in listed
+    assert 'days=["sat"]' in listed
     assert "provider=" not in listed
 
 

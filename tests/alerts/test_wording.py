@@ -27,6 +27,8 @@ def test_settings_are_said_in_words():
         ({"threshold_ms": 1250.5}, "slower than 1.2505 s"),
         ({"threshold_ms": 80}, "slower than 80 ms"),
         ({"limit_usd": 5, "warn_percent": 0}, "$5 or more, no warning before"),
+        ({"min_calls": 1}, "from 1 call on"), ({"min_connections": 2}, "from 2 connections on"),
+        ({"weeks": 1}, "compared with 1 week"), ({"drop_points": 1.5}, "down by 1.5 points"),
         ({"headroom_percent": 0}, "whatever is left of a limit"),
         ({"headroom_percent": 5}, "or 5% or less of a limit left"),
     ],

@@ -11,10 +11,13 @@ import pytest
 from click.testing import CliRunner
 
 from agenttrace_mitm import __version__, clock
+from agenttrace_mitm.alerts.making import made
 from agenttrace_mitm.cli import COMMANDS, cli, text, typed
 from agenttrace_mitm.model import Placement, Record, StoredSession
 from agenttrace_mitm.store import open_database, queries
+from agenttrace_mitm.store.alerting import AlertStore
 from agenttrace_mitm.store.rows import write_record
+from datasette_agenttrace.canned import CANNED_QUERIES
 from tests.support.records import NOON_US, call
 
 from .conftest import OTHER_PATH
@@ -66,7 +69,7 @@ def test_without_an_instance_it_says_how_to_start_one(user, command):
     done = user.types(*command)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        "agenttrace-mitm: AgentTrace is not running.\nStart it: agenttrace-mitm start.\n"
+        "agenttrace-mitm: AgentTrace is not running.\nStart it: agenttrace-mitm start\n"
     )
 
 
@@ -78,7 +81,7 @@ def test_what_it_says_to_do_can_be_typed_here(user):
     (other / "agenttrace-mitm").chmod(0o755)
     for path in (OTHER_PATH, f"{other}:{user.environ['PATH']}"):
         done = user.types("status", PATH=path)
-        [remedy] = re.findall(r"Start it: (.*) start\.", done.stderr)
+        [remedy] = re.findall(r"Start it: (.*) start$", done.stderr)
         assert done.stderr.startswith("agenttrace-mitm: ")
         assert subprocess.check_output(["sh", "-c", f"{remedy} version"], text=True) == (
             f"agenttrace-mitm {__version__}\n"
@@ -92,6 +95,47 @@ def test_only_commands_are_retyped(monkeypatch):
     assert (
         typed.typed("(`agenttrace-mitm logs web`)") == "(`/my venv/bin/agenttrace-mitm logs web`)"
     )
+
+
+def test_what_it_says_to_do_is_about_the_database_that_was_named(user):
+    """And can be copied to the end of its line: a full stop would be part of the command."""
+    other = user.home / "somebody's data.db"
+    open_database(other).close()
+    store = AlertStore(other)
+    store.put_rule(made(1, name="my rule", type="budget", params={"limit_usd": "1"}))
+    store.close()
+    named = ["--db", str(other)]
+    for command, remedy in (
+        ("alerts test nosuch", "alerts list"), ("sessions show nope", "sessions list"),
+        ("gate --session nope --max-calls 1", "sessions list"),
+        ("prompts show nope", "prompts list"), ("alerts ack nope", "alerts history"),
+    ):  # fmt: skip
+        last = user.types(*command.split(), *named).stderr.splitlines()[-1]
+        words = shlex.split(last[last.index("agenttrace-mitm") :])
+        assert words == ["agenttrace-mitm", *remedy.split(), *named], command
+        assert user.types(*words[1:]).returncode == 0
+    said = user.types("alerts", "test", "my rule", *named).stdout
+    words = shlex.split(said[said.index("agenttrace-mitm") :])
+    assert user.types(*words[1:]).returncode == 1, "TARGET is to be replaced"
+    assert (
+        user.types(*words[1:-1], "mailto:me@example.com").stdout == "Rule 'my rule' is changed.\n"
+    )
+    # Those that take no database are about the one that runs.
+    assert "agenttrace-mitm stop, " in typed.typed("agenttrace-mitm stop, then start")
+
+
+@pytest.mark.parametrize(
+    "remedy, told",
+    [
+        ("See: agenttrace-mitm db verify", "See: agenttrace-mitm db verify"),
+        ("See agenttrace-mitm logs", "See agenttrace-mitm logs"),
+        ("Run `agenttrace-mitm stop`", "Run `agenttrace-mitm stop`."),
+        ("Run: agenttrace-mitm stop, then start", "Run: agenttrace-mitm stop, then start."),
+        ("Make room on the disk.", "Make room on the disk."),
+    ],
+)
+def test_a_full_stop_is_no_part_of_a_command(remedy, told):
+    assert typed.sentence(remedy) == told
 
 
 def test_open_finds_the_pages_of_serve(user):
@@ -222,6 +266,8 @@ def test_so_many_lines_of_the_logs(user):
     ]
     assert user.types("logs", "alerts", "-n", "9").stdout == "1\n2\n3\n"
     assert user.types("logs", "-n", "-1").returncode == 2
+    done = user.types("logs", "capture")
+    assert (done.stdout, done.stderr) == ("", f"Nothing was logged in {user.home / 'logs'}.\n")
 
 
 def test_the_token_is_stable_until_reset(user):
@@ -244,7 +290,13 @@ def test_hosts_are_changed_in_the_config_file(user):
     }
     listed = user.types("hosts", "list").stdout
     assert "llm.example.com" in listed
-    assert user.types("hosts", "enable", "api.cohere.com").returncode == 0
+    assert user.types("hosts", "enable", "API.Cohere.com").returncode == 0
+    assert user.types("hosts", "disable", "LLM.example.com").returncode == 0
+    assert json.loads((user.home / "config.json").read_text())["hosts_disabled"] == [
+        "llm.example.com"
+    ]
+    for port in ("0", "65536", "99999"):
+        assert user.types("hosts", "add", f"127.0.0.1:{port}", "openai").returncode == 1
     assert user.types("hosts", "disable", "nobody.example").returncode == 1
     assert user.types("hosts", "add", "bad host", "openai").returncode == 1
     assert user.types("hosts", "add", "llm.example.com", "nobody").returncode == 1
@@ -305,6 +357,36 @@ def test_queries_only_read(user):
     assert not made.exists()
 
 
+def test_a_query_takes_the_values_of_its_names(user):
+    """As the pages ask for them: the SQL of docs/questions.md has some."""
+    open_database(user.home / "data.db").close()
+    sql = "select :call_id as id, :n + 1 as n"
+    done = user.types("query", sql, "-p", "call_id", "it's", "--param", "n", "2", "--csv")
+    assert done.stdout.splitlines() == ["id,n", "it's,3"]
+    done = user.types("query", sql, "-p", "n", "2")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert ":call_id" in done.stderr
+    assert "Give the value of each :name with -p NAME VALUE." in done.stderr
+
+
+def test_a_table_has_numbers_without_needless_digits(user):
+    """Nor exponents; programs get what is stored."""
+    open_database(user.home / "data.db").close()
+    sql = "select 0.0073087000000000004 as a, 3.85e-05 as b, 1.5 as c, 2e30 as d"
+    words = user.types("query", sql).stdout.splitlines()[2].split()
+    assert words == ["0.0073087", "0.0000385", "1.5", "2e+30"]
+    assert json.loads(user.types("query", sql, "--json").stdout)[0]["b"] == 3.85e-05
+
+
+@pytest.mark.parametrize("question", CANNED_QUERIES, ids=lambda each: each.name)
+def test_the_questions_can_be_asked_here(home, question):
+    open_database(home / "data.db").close()
+    names = sorted(set(re.findall(r"(?<!:):([a-z_]+)", question.sql)))
+    values = [word for name in names for word in ("-p", name, "x")]
+    done = CliRunner().invoke(cli, ["query", question.sql, *values])
+    assert done.exit_code == 0, done.output
+
+
 def test_undoing_an_env_that_was_not_done_prints_nothing(user):
     assert user.types("env", "--unset").stdout == ""
 
@@ -317,7 +399,12 @@ def test_values_as_people_read_them():
         "$0.0001",
         "$1.2346",
     ]
-    assert [text.duration(n) for n in (None, 12.4, 1234)] == ["-", "12 ms", "1.2 s"]
+    assert [text.duration(n) for n in (None, 12.4, 1234, 126_145_300)] == [
+        "-",
+        "12 ms",
+        "1.2 s",
+        "35 h 2 m",
+    ]
     assert text.printable("a\x1b[2Jb") == "a\N{REPLACEMENT CHARACTER}[2Jb"
     assert text.table(("n", "t"), []) == "n  t\n-  -"
 

@@ -1,6 +1,8 @@
 """The `db` commands as a user has them."""
 
+import contextlib
 import json
+import sqlite3
 
 import pytest
 
@@ -69,6 +71,27 @@ def test_a_backup_says_what_it_is_without(spender):
     key = spender.home / "fingerprint.key"
     said = spender.types("backup", str(spender.home / "a.db")).stdout
     assert said.splitlines()[1] == f"To go on with it in another home, take {key} along."
+
+
+@pytest.mark.parametrize(
+    "words", ["db prune", "db forget --session x", "db reprocess", "traces rebuild", "backup a.db"]
+)
+def test_what_is_no_database_of_ours_is_said_first(user, tmp_path, words):
+    """Before anything is asked, of a key that it cannot have, or made beside it."""
+    other = tmp_path / "other.db"
+    with contextlib.closing(sqlite3.connect(other)) as db:
+        db.execute("create table notes (text)")
+        db.commit()
+    nowhere = tmp_path / "nowhere.db"
+    done = user.types(*words.split(), "--db", str(nowhere))
+    assert done.returncode == 1
+    assert f"There is no database at {nowhere}" in done.stderr
+    assert [one.name for one in tmp_path.iterdir() if one != user.home] == ["other.db"]
+    yes = ["--yes"] if "forget" in words else []
+    done = user.types(*words.split(), *yes, "--db", str(other))
+    assert done.returncode == 1
+    assert "another program" in done.stderr
+    assert not list(tmp_path.glob("a.db*"))
 
 
 @pytest.mark.parametrize("limit", ["nan", "inf", "-1"])

@@ -93,6 +93,7 @@ def test_everything_is_put_back_by_uninstall(user, place):
         assert snapshot(place.root) != before
         dry = user.types("uninstall", "--dry-run", "--data")
         assert "Will delete" in dry.stdout
+        assert "Will end what is running, pid " in dry.stdout
         assert user.types("status").returncode == 0
         done = user.types("uninstall")
         assert done.returncode == 0, done.stderr
@@ -108,6 +109,7 @@ def test_everything_is_put_back_by_uninstall(user, place):
 
 def test_uninstall_without_anything_installed(user, place):
     before = snapshot(place.root)
+    assert user.types("uninstall", "--dry-run").stdout == "Nothing else would be changed.\n"
     done = user.types("uninstall")
     assert done.stdout == "This machine is as it was before.\n"
     assert snapshot(place.root) == before

@@ -71,8 +71,29 @@ def test_show_tells_commits_and_what_is_not_the_agents(worker):
 def test_an_unknown_session_is_one_sentence(worker):
     done = worker.types("sessions", "show", "nobody")
     assert done.returncode == 1
-    assert "no session nobody" in done.stderr
+    assert "no session 'nobody'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_beginning_of_an_id_is_enough(worker):
+    """As long as it is the beginning of one only; a whole id is never taken for a beginning."""
+    assert "1. Write hello." in worker.types("sessions", "show", "s").stdout
+    db = open_database(worker.home / "data.db").conn
+    talk = Recording(db)
+    talk.call([asks("Go on.")], says("Gone."), x_claude_code_session_id="s-11", agent="writer")
+    db.close()
+    assert "1. Write hello." in worker.types("sessions", "show", "s-1").stdout
+    assert "1. Go on." in worker.types("sessions", "show", "s-11").stdout
+    done = worker.types("sessions", "show", "s")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "2 sessions begin with s.\n" in done.stderr
+    assert "no session ''" in worker.types("sessions", "show", "").stderr
+
+
+def test_nothing_on_hold_is_said(worker):
+    assert worker.types("sessions", "hold").stdout == "No session is on hold.\n"
+    worker.types("sessions", "hold", "s-1")
+    assert worker.types("sessions", "hold").stdout.startswith("s-1  since ")
 
 
 def test_rebuild_says_what_it_did(worker):

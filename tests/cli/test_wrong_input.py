@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from agenttrace_mitm.cli.typed import sentence
 from agenttrace_mitm.store import open_database
 
 from .conftest import COMMAND
@@ -22,7 +23,7 @@ def complaint(user, *arguments, **environ):
     lines = done.stderr.splitlines()
     assert len(lines) == 2, done.stderr
     assert lines[0].startswith("agenttrace-mitm: ")
-    assert all(line.endswith(".") for line in lines)
+    assert all(line.endswith(".") or line == sentence(line) for line in lines)
     return done.stderr
 
 

@@ -248,6 +248,12 @@ def test_a_failed_backup_leaves_nothing(tmp_path):
         (["--last", "--max-cost", "100"], 1),  # one call may have cost anything
         (["--session", "s", "--max-errors", "1", "--max-calls", "5", "--max-tokens", "50"], 0),
         (["--session", "s", "--max-errors", "0"], 1),
+        (["--session", "s", "--max-errors", "20%"], 0),
+        (["--session", "s", "--max-errors", "19.9%"], 1),
+        (["--last", "--max-errors", "few"], 2),
+        (["--last", "--max-errors", "1.5"], 2),
+        (["--last", "--max-errors", "5%x"], 2),
+        (["--last", "--max-tool-failures", "-1"], 2),
         (["--session", "s", "--max-tokens", "49"], 1),
         (["--session", "s", "--max-tool-failures", "20%"], 0),
         (["--session", "s", "--max-tool-failures", "19%"], 1),
@@ -275,11 +281,12 @@ def test_a_gate_opens_within_limits(database, words, code):
 
 def test_a_gate_tells_people_and_programs(database, tmp_path):
     summary = tmp_path / "summary.md"
-    words = ["gate", "--last", "--max-cost", "2", "--max-errors", "3"]
+    words = ["gate", "--last", "--max-cost", "2", "--max-errors", "3", "--max-duration", "900"]
     done = CliRunner().invoke(cli, words, env={"GITHUB_STEP_SUMMARY": str(summary)})
     assert "BEYOND" in done.output
     assert "$6.0000 and 1 call without a price" in done.output
-    assert "| failed calls | 1 | 3 | ✅ |" in summary.read_text()
+    assert "| failed calls | 1 of 5 (20%) | 3 | ✅ |" in summary.read_text()
+    assert "| duration | 4 d 0 h | 15 m 0 s | ❌ |" in summary.read_text()
     said = json.loads(CliRunner().invoke(cli, [*words, "--json"]).output)
     assert said["ok"] is False
     assert said["session"]["tool_failures"] == 1
