@@ -2,6 +2,7 @@
 
 import html
 import re
+import shutil
 import sqlite3
 from typing import Any
 
@@ -21,19 +22,27 @@ QUERIES = (
 SUMS = ("cost_usd", "calls", "failed", "unpriced", "tokens_in", "cache_read_tokens", "tokens_out")
 
 
-@pytest.fixture
-def ask(database, headers, serve, monkeypatch):
-    """Asks a server on calls of twenty days: some failed, some unpriced, two of them running."""
-    monkeypatch.setattr(clock, "now_us", lambda: NOON)
-    bulk.build(database, 2_500, days=20, end_us=NOON)
+@pytest.fixture(scope="module")
+def history(tmp_path_factory):
+    """Calls of twenty days: some failed, some unpriced, two of them running."""
+    file = tmp_path_factory.mktemp("history") / "data.db"
+    bulk.build(file, 2_500, days=20, end_us=NOON)
     here = {"provider": "openai", "model": "gpt-5.1", "agent_id": "coder-search"}
     fill(
-        database,
+        file,
         call(1, outcome="in_flight", latency_ms=None, **here),
         call(2, outcome="in_flight", latency_ms=None),
         call(3, tokens_in=4, unpriced_reason="no_usage", **here),
         call(4, outcome="cancelled", cost_nano_usd=8, **here),
     )
+    return file
+
+
+@pytest.fixture
+def ask(history, database, headers, serve, monkeypatch):
+    """Asks a server on a copy of that history."""
+    monkeypatch.setattr(clock, "now_us", lambda: NOON)
+    shutil.copy(history, database)
     client = serve(database).client
 
     async def asked(path: str) -> Any:
