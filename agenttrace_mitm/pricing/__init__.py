@@ -160,13 +160,16 @@ class _Bill:
             return prices.card.charge(counted)
         except Overlap:
             pass
-        try:
-            charged = prices.card.charge(without_modalities(counted))
-        except Overlap:
-            self._problem = "overlap_error"
-            return {}
-        self._notes.append("modalities_ignored")
-        return charged
+        for read, written in ((True, False), (False, True), (True, True)):
+            try:
+                plainer = without_modalities(counted, read=read, written=written)
+                charged = prices.card.charge(plainer)
+            except Overlap:
+                continue
+            self._notes.append("modalities_ignored")
+            return charged
+        self._problem = "overlap_error"
+        return {}
 
 
 def _unpriced_unit(prices: Listing, counted: Mapping[str, Number]) -> str:

@@ -123,11 +123,17 @@ def grounded(found: dict[str, Number], provider: str, model: str) -> dict[str, N
     return found
 
 
-def without_modalities(found: Mapping[str, Number]) -> dict[str, Number]:
-    """*found* without the text/audio/image/video splits, when these contradict each other."""
-    return {
-        unit: value
-        for unit, value in found.items()
-        if not any(f"_{kind}_" in unit for kind in ("text", "audio", "image", "video"))
-        or not unit.endswith("_tokens")
-    }
+def without_modalities(
+    found: Mapping[str, Number], *, read: bool = False, written: bool = False
+) -> dict[str, Number]:
+    """*found* without the text/audio/image/video splits of what was *read*, *written* or both.
+
+    For splits that contradict each other; those of the other side are as good as ever.
+    """
+
+    def dropped(unit: str) -> bool:
+        side = written if unit.startswith("output_") else read
+        split = any(f"_{kind}_" in unit for kind in ("text", "audio", "image", "video"))
+        return side and split and unit.endswith("_tokens")
+
+    return {unit: value for unit, value in found.items() if not dropped(unit)}

@@ -76,7 +76,7 @@ _COHERE_USAGE = """
 _MEDIA_USAGE = """
     type seconds input_tokens output_tokens total_tokens
     input_tokens_details input_tokens_details.image_tokens input_tokens_details.text_tokens
-    input_tokens_details.cached_tokens
+    input_tokens_details.cached_tokens input_tokens_details.cached_tokens_details
     output_tokens_details output_tokens_details.image_tokens output_tokens_details.text_tokens
     output_tokens_details.reasoning_tokens
     input_token_details input_token_details.audio_tokens input_token_details.text_tokens

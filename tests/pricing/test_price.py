@@ -210,6 +210,31 @@ def test_contradicting_modalities_are_left_out():
     assert cost("gemini-2.5-flash", "google", usage=usage).notes == ("modalities_ignored",)
 
 
+@pytest.mark.parametrize(
+    ("detail", "charged"),
+    [
+        ({"input_audio": 700, "output_audio": 60}, {"output_audio": 3_840_000, "output": 640_000}),
+        ({"output_audio": 900}, {"output": 1_600_000}),
+        ({"input_audio": 700, "output_audio": 900}, {"output": 1_600_000}),
+    ],
+)
+def test_a_split_that_contradicts_itself_leaves_that_of_the_other_side(detail, charged):
+    """Sound that was read and may have been cached is no reason to sell spoken words as text."""
+    usage = Usage(1000, 100, cache_read_tokens=500, detail=detail)
+    got = cost("gpt-realtime", usage=usage)
+    assert got.detail == {"cache_read": 200_000, "input": 2_000_000, **charged}
+    assert got.notes == ("modalities_ignored",)
+
+
+def test_no_sound_in_the_cache_is_a_figure():
+    """With it cached words and fresh sound are told apart."""
+    detail = {"input_audio": 400, "cache_read_audio": 0}
+    usage = Usage(1000, 0, cache_read_tokens=500, detail=detail)
+    got = cost("gpt-realtime", usage=usage)
+    assert got.detail == {"cache_read": 200_000, "input_audio": 12_800_000, "input": 400_000}
+    assert got.notes == ()
+
+
 def test_gemini_searches_are_an_upper_bound():
     got = cost("gemini-2.5-pro", "google", usage=Usage(10, 10, detail={"web_searches": 1}))
     assert got.detail["web_searches"] == 35_000_000

@@ -1,0 +1,165 @@
+"""What the wire counts, down to the price: meters that are easily lost on the way.
+
+Each test sends an answer as its provider writes it and reads the row that it becomes.
+"""
+
+import json
+
+import pytest
+from msgspec.structs import replace
+
+from tests.support.dialects import exchange
+from tests.support.recording import Recording
+
+CHAT, RESPONSES = "/v1/chat/completions", "/v1/responses"
+
+
+def row(provider, target, body, request=None, *, turn="", **more):
+    """The row of such an exchange, of a *turn* on a WebSocket where it is one."""
+    sent = json.dumps(request or {}).encode()
+    made = exchange(provider, target, [json.dumps(body).encode()], sent, **more)
+    if turn:
+        made = replace(made, turn=turn, method="GET", status=101)
+    recording = Recording()
+    recording.take(made)
+    found = recording.row()
+    for name in ("usage_detail", "cost_detail", "notes"):
+        found[name] = json.loads(found[name] or "null")
+    return found
+
+
+# --- What was cached, by modality --------------------------------------------------------------
+
+
+def spoken(cached, details):
+    """A turn of 1,000 tokens in, 400 of them sound, and 300 out, 200 of them sound."""
+    read = {"text_tokens": 600, "audio_tokens": 400, "image_tokens": 0, "cached_tokens": cached}
+    usage = {
+        "total_tokens": 1300,
+        "input_tokens": 1000,
+        "output_tokens": 300,
+        "input_token_details": read | {"cached_tokens_details": details},
+        "output_token_details": {"text_tokens": 100, "audio_tokens": 200},
+    }
+    response = {"id": "resp_1", "status": "completed", "output": [], "usage": usage}
+    event = {"type": "response.done", "response": response}
+    request = {"type": "realtime", "model": "gpt-realtime"}
+    return row("openai", "/v1/realtime?model=gpt-realtime", event, request, turn="response")
+
+
+@pytest.mark.parametrize(
+    ("cached", "details", "nano_usd"),
+    [
+        (500, {"text_tokens": 500, "audio_tokens": 0, "image_tokens": 0}, 27_800_000),
+        (500, {"text_tokens": 500}, 27_800_000),
+        (500, {"text_tokens": 400, "audio_tokens": 100}, 25_000_000),
+        (0, {"text_tokens": 0, "audio_tokens": 0}, 29_600_000),
+        (0, None, 29_600_000),
+    ],
+)
+def test_sound_costs_what_sound_costs_whatever_was_cached(cached, details, nano_usd):
+    """Whoever drops a 0 of the cache's split sells fresh sound at the price of text."""
+    found = spoken(cached, details)
+    assert (found["cost_nano_usd"], found["notes"]) == (nano_usd, None)
+
+
+def test_a_cache_that_nobody_tells_apart_costs_the_input_its_split_alone():
+    found = spoken(500, None)
+    assert "cache_read_audio" not in found["usage_detail"]
+    assert found["notes"] == ["modalities_ignored"]
+    assert found["cost_detail"] == {
+        "cache_read": 200_000,
+        "input": 2_000_000,
+        "output_audio": 12_800_000,
+        "output": 1_600_000,
+    }
+
+
+@pytest.mark.parametrize(
+    ("cached", "nano_usd", "notes"),
+    [
+        ([("TEXT", 400)], 597_000, None),
+        ([("TEXT", 300), ("AUDIO", 100)], 534_000, None),
+        ([("DOCUMENT", 300), ("TEXT", 100)], 597_000, None),
+        ([("TEXT", 300)], 317_000, ["modalities_ignored"]),  # of 100 nothing is told
+        ([], 317_000, ["modalities_ignored"]),
+    ],
+)
+def test_what_gemini_leaves_out_of_a_whole_split_is_none(cached, nano_usd, notes):
+    usage = {
+        "promptTokenCount": 1000,
+        "candidatesTokenCount": 50,
+        "cachedContentTokenCount": 400,
+        "totalTokenCount": 1050,
+        "promptTokensDetails": [
+            {"modality": "TEXT", "tokenCount": 600},
+            {"modality": "AUDIO", "tokenCount": 400},
+        ],
+        "cacheTokensDetails": [{"modality": m, "tokenCount": n} for m, n in cached],
+    }
+    body = {"candidates": [], "modelVersion": "gemini-2.5-flash", "usageMetadata": usage}
+    found = row("google", "/v1beta/models/gemini-2.5-flash:generateContent", body)
+    assert (found["cost_nano_usd"], found["notes"]) == (nano_usd, notes)
+
+
+def test_an_interaction_tells_its_cache_apart_too():
+    def split(**tokens):
+        return [{"modality": kind, "tokens": count} for kind, count in tokens.items()]
+
+    usage = {
+        "total_input_tokens": 1000,
+        "total_cached_tokens": 400,
+        "total_output_tokens": 50,
+        "total_tokens": 1050,
+        "input_tokens_by_modality": split(text=600, audio=400),
+        "cached_tokens_by_modality": split(text=400),
+    }
+    body = {"id": "v1_a", "model": "gemini-2.5-flash", "status": "completed", "usage": usage}
+    found = row("google", "/v1beta/interactions", body, {"model": "gemini-2.5-flash"})
+    assert (found["cost_nano_usd"], found["notes"]) == (597_000, None)
+
+
+def test_images_of_an_edit_cost_what_images_cost_beside_cached_words():
+    read = {"text_tokens": 200, "image_tokens": 800, "cached_tokens": 128}
+    usage = {
+        "total_tokens": 5160,
+        "input_tokens": 1000,
+        "output_tokens": 4160,
+        "input_tokens_details": read | {
+            "cached_tokens_details": {"text_tokens": 128, "image_tokens": 0}
+        },
+        "output_tokens_details": {"text_tokens": 0, "image_tokens": 4160},
+    }
+    body = {"created": 1, "data": [{"b64_json": "aGk="}], "usage": usage}
+    request = {"model": "gpt-image-1.5", "prompt": "a dot"}
+    found = row("openai", "/v1/images/generations", body, request)
+    assert found["cost_detail"] == {
+        "cache_read": 160_000,
+        "input_image": 6_400_000,
+        "output_image": 133_120_000,
+        "input": 360_000,
+    }
+    assert found["notes"] is None
+
+
+def test_images_of_a_tool_cost_what_images_cost_beside_cached_words():
+    made = {
+        "input_tokens": 1000,
+        "input_tokens_details": {"text_tokens": 200, "image_tokens": 800},
+        "output_tokens": 4160,
+        "output_tokens_details": {"text_tokens": 0, "image_tokens": 4160},
+        "cached_tokens": 128,
+        "cached_tokens_details": {"cached_text_tokens": 128, "cached_image_tokens": 0},
+    }
+    body = {
+        "id": "resp_1",
+        "status": "completed",
+        "model": "gpt-5",
+        "tools": [{"type": "image_generation", "model": "gpt-image-1.5"}],
+        "output": [{"type": "image_generation_call", "id": "i", "status": "completed"}],
+        "usage": {"input_tokens": 100, "output_tokens": 100, "total_tokens": 200},
+        "tool_usage": {"image_gen": made},
+    }
+    found = row("openai", RESPONSES, body)
+    assert found["cost_nano_usd"] == 140_040_000 + 1_125_000
+    assert found["notes"] is None
