@@ -120,14 +120,13 @@ def test_an_interaction_tells_its_cache_apart_too():
 
 
 def test_images_of_an_edit_cost_what_images_cost_beside_cached_words():
+    cached = {"text_tokens": 128, "image_tokens": 0}
     read = {"text_tokens": 200, "image_tokens": 800, "cached_tokens": 128}
     usage = {
         "total_tokens": 5160,
         "input_tokens": 1000,
         "output_tokens": 4160,
-        "input_tokens_details": read | {
-            "cached_tokens_details": {"text_tokens": 128, "image_tokens": 0}
-        },
+        "input_tokens_details": read | {"cached_tokens_details": cached},
         "output_tokens_details": {"text_tokens": 0, "image_tokens": 4160},
     }
     body = {"created": 1, "data": [{"b64_json": "aGk="}], "usage": usage}

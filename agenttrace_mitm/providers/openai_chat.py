@@ -131,6 +131,22 @@ class OpenAIChat:
         return text_of(body.get("service_tier"))
 
 
+class GeminiChat(OpenAIChat):
+    """`openai.chat` as Google speaks it.
+
+    Gemini's own host tells of thoughts by the total alone: 9 + 3 tokens are 105, without any
+    `reasoning_tokens` (seen 2025-06).  Vertex names them.
+    """
+
+    def matches(self, route: Route) -> bool:
+        """True for this path at Google."""
+        return route.provider == "google" and super().matches(route)
+
+    def read_usage(self, body: JsonObject, notes: list[str]) -> Usage:
+        """Chat usage with the thoughts that the total tells of."""
+        return usage_of(spent_in(body), notes, total_has_thoughts=True)
+
+
 def messages_of(values: Iterable[Json]) -> Iterable[Message]:
     """The messages of a chat request, in the shared words."""
     for value in values:
@@ -209,8 +225,11 @@ def _functions(functions: Json) -> tuple[str, ...]:
 _CACHED = ("prompt_cache_hit_tokens", "cached_tokens")
 
 
-def usage_of(raw: Json, notes: list[str]) -> Usage:
-    """Chat usage: counts that include what was cached and what was thought."""
+def usage_of(raw: Json, notes: list[str], *, total_has_thoughts: bool = False) -> Usage:
+    """Chat usage: counts that include what was cached and what was thought.
+
+    *total_has_thoughts* where what was thought is in the total and nowhere else.
+    """
     if not isinstance(raw, dict):
         return Usage()
     counts = Reader(raw, notes, "usage")
@@ -221,6 +240,11 @@ def usage_of(raw: Json, notes: list[str]) -> Usage:
     # xAI counts thoughts apart; the total tells.
     if thought and total == total_of(asked, answered, thought):
         answered = total_of(answered, thought)
+    if total_has_thoughts and thought is None and asked is not None and total is not None:
+        beyond = total - asked - (answered or 0)
+        if beyond > 0:
+            thought, answered = beyond, total - asked
+            notes.append("derived:reasoning_tokens")
     cached = read.count("cached_tokens")
     return usage(
         raw,
