@@ -16,7 +16,8 @@ REPORTED, LISTED, ESTIMATED = "reported", "listed", "estimated"
 
 # Notes that a price leaves, so that a new price takes the place of the old one's.
 _OF_A_PRICE = re.compile(
-    r"(upper_bound|fee_not_included|tier_price_dated_later|tier_by_rule|tier_at_standard_price|uplift):"
+    r"(upper_bound|fee_not_included|priced_as_text|uplift):"
+    r"|(tier_price_dated_later|tier_by_rule|tier_at_standard_price):"
     r"|(user_prices|free_model|modalities_ignored|iterations_unclear)$"
 )
 

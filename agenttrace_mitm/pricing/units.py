@@ -31,6 +31,10 @@ Where somebody gives a price they are charged, else the total stands without the
 """
 FEE_NOTE = "fee_not_included"
 
+SOUND = ("input_audio", "output_audio")
+"""Tokens that nearly everybody sells at a price of their own."""
+AS_TEXT_NOTE = "priced_as_text"
+
 OWN_DIMENSIONS: Mapping[str, Mapping[str, str]] = {
     "cache_write_12h_tokens": {
         "family": "tokens",
