@@ -162,3 +162,64 @@ def test_images_of_a_tool_cost_what_images_cost_beside_cached_words():
     found = row("openai", RESPONSES, body)
     assert found["cost_nano_usd"] == 140_040_000 + 1_125_000
     assert found["notes"] is None
+
+
+# --- Nothing, said and unsaid ------------------------------------------------------------------
+
+
+def answered(usage, provider="openai", model="gpt-5", **more):
+    message = {"role": "assistant", "content": "Hi"}
+    choice = {"index": 0, "finish_reason": "stop", "message": message}
+    body = {"id": "chatcmpl-1", "model": model, "choices": [choice], "usage": usage}
+    return row(provider, CHAT, body | more, {"model": model})
+
+
+@pytest.mark.parametrize(
+    ("billed", "nano_usd"),
+    [
+        ({"input_tokens": 0, "output_tokens": 0}, 0),
+        ({"input_tokens": 0, "output_tokens": 100}, 1_000_000),
+        ({}, 3_500_000),
+    ],
+)
+def test_what_cohere_bills_nothing_for_costs_nothing(billed, nano_usd):
+    """Whoever drops the zeros charges for what was processed."""
+    usage = {"billed_units": billed, "tokens": {"input_tokens": 1000, "output_tokens": 100}}
+    message = {"role": "assistant", "content": [{"type": "text", "text": "Hi"}]}
+    body = {"id": "1", "message": message, "finish_reason": "COMPLETE", "usage": usage}
+    found = row("cohere", "/v2/chat", body, {"model": "command-a-03-2025"})
+    assert (found["cost_nano_usd"], found["unpriced_reason"]) == (nano_usd, None)
+    assert (found["tokens_in"], found["tokens_out"]) == (1000, 100)
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ({"prompt_tokens": "10"}, "unreadable_usage"),
+        ({"prompt_tokens": -1}, "unreadable_usage"),
+        ({"completion_tokens": 5.5}, "unreadable_usage"),
+        ({"prompt_tokens": "10", "completion_tokens": None}, "no_usage"),
+        # What is a part of one that was read costs a little less or more, and is noted.
+        ({"prompt_tokens_details": {"cached_tokens": "4"}}, None),
+        ({"total_tokens": "15"}, None),
+    ],
+)
+def test_a_count_that_is_none_leaves_no_price_of_the_rest(said, reason):
+    usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15} | said
+    found = answered(usage)
+    assert found["unpriced_reason"] == reason
+    assert (found["cost_nano_usd"] is None) == (reason is not None)
+    assert [note for note in found["notes"] if note.endswith(": not a count")]
+
+
+def test_half_of_anthropics_input_is_not_its_price():
+    """Three counts make up the input; where one cannot be read, the sum is too small."""
+    usage = {"input_tokens": 10, "cache_read_input_tokens": "4000", "output_tokens": 5}
+    body = {"id": "msg_1", "type": "message", "model": "claude-sonnet-4-5", "content": []}
+    found = row("anthropic", "/v1/messages", body | {"usage": usage})
+    assert (found["cost_nano_usd"], found["unpriced_reason"]) == (None, "unreadable_usage")
+
+
+def test_a_price_that_the_provider_tells_stands_whatever_it_counted():
+    usage = {"prompt_tokens": "10", "completion_tokens": 5, "cost": 0.001}
+    assert answered(usage, "openrouter", "openai/gpt-5")["cost_nano_usd"] == 1_000_000

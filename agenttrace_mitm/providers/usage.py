@@ -13,6 +13,11 @@ def splits(**counts: int | float | None) -> dict[str, int | float]:
     return {name: count for name, count in counts.items() if count}
 
 
+def stated(**counts: int | float | None) -> dict[str, int | float]:
+    """The meters that the provider named, be it with a 0: then it charges nothing."""
+    return {name: count for name, count in counts.items() if count is not None}
+
+
 def cached_parts(details: Reader) -> dict[str, int | None]:
     """OpenAI's `cached_tokens_details` by modality, `{"text": 64, "audio": 0}`."""
     cached = details.object("cached_tokens_details")
