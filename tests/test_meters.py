@@ -223,3 +223,89 @@ def test_half_of_anthropics_input_is_not_its_price():
 def test_a_price_that_the_provider_tells_stands_whatever_it_counted():
     usage = {"prompt_tokens": "10", "completion_tokens": 5, "cost": 0.001}
     assert answered(usage, "openrouter", "openai/gpt-5")["cost_nano_usd"] == 1_000_000
+
+
+# --- Meters that stand elsewhere ---------------------------------------------------------------
+
+COUNTED = {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100}
+
+
+def test_deepinfra_tells_the_price_as_an_estimate():
+    found = answered(COUNTED | {"estimated_cost": 0.0000268}, "deepinfra", "m/llama-70b")
+    assert (found["cost_nano_usd"], found["price_source"]) == (26_800, "provider")
+    assert found["notes"] is None
+
+
+@pytest.mark.parametrize(
+    ("thoughts", "tokens_out", "notes"),
+    [(4000, 4100, ["usage_mismatch"]), (60, 100, None), (0, 100, None)],
+)
+def test_perplexity_names_its_thoughts_beside_its_counts(thoughts, tokens_out, notes):
+    """More thoughts than the answer has tokens cannot be among these."""
+    usage = COUNTED | {"reasoning_tokens": thoughts, "cost": {"total_cost": 0.5}}
+    found = answered(usage, "perplexity", "sonar-deep-research")
+    assert (found["reasoning_tokens"], found["tokens_out"]) == (thoughts, tokens_out)
+    assert (found["cost_nano_usd"], found["notes"]) == (500_000_000, notes)
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "nano_usd"),
+    [("openai", "whisper-1", 6_000_000), ("groq", "whisper-large-v3-turbo", 666_667)],
+)
+def test_a_verbose_transcription_is_paid_by_its_length(provider, model, nano_usd):
+    body = {"task": "transcribe", "language": "english", "duration": 60.0, "text": "Hi"}
+    found = row(provider, "/v1/audio/transcriptions", body, {"model": model})
+    assert (found["cost_nano_usd"], found["usage_source"]) == (nano_usd, "reported")
+    assert found["usage_detail"] == {"audio_seconds": 60.0}
+
+
+def test_no_seconds_cost_nothing():
+    body = {"text": "", "usage": {"type": "duration", "seconds": 0}}
+    found = row("openai", "/v1/audio/transcriptions", body, {"model": "whisper-1"})
+    assert (found["cost_nano_usd"], found["unpriced_reason"]) == (0, None)
+
+
+@pytest.mark.parametrize("target", [CHAT, "/v1/completions"])
+@pytest.mark.parametrize(
+    ("timings", "tokens"),
+    [
+        ({"cache_n": 236, "prompt_n": 1, "predicted_n": 35}, (237, 35, 236)),
+        ({"cache_n": 0, "prompt_n": 9, "predicted_n": 35}, (9, 35, 0)),
+        # What was cached is not told: how much was read is not known.
+        ({"prompt_n": 9, "predicted_n": 35}, (None, 35, None)),
+    ],
+)
+def test_llama_cpp_counts_in_its_timings(target, timings, tokens):
+    choice = {"index": 0, "finish_reason": "stop", "message": {"content": "Hi"}, "text": "Hi"}
+    body = {"id": "1", "model": "m", "choices": [choice], "timings": timings}
+    found = row("llamacpp", target, body, {"model": "m"})
+    assert (found["tokens_in"], found["tokens_out"], found["cache_read_tokens"]) == tokens
+    assert found["usage_source"] == "reported"
+
+
+def test_usage_comes_before_timings():
+    timings = {"cache_n": 7, "prompt_n": 1, "predicted_n": 3}
+    assert answered(COUNTED, "llamacpp", "m", timings=timings)["tokens_in"] == 1000
+
+
+TOOLS = {"x_search_calls": 2, "code_interpreter_calls": 1, "mcp_calls": 4}
+
+
+def test_tools_of_xai_are_said_to_be_left_out_unless_it_tells_the_price():
+    """Its price of the call has them in it, the lists have not."""
+    usage = COUNTED | {"server_side_tool_usage_details": TOOLS}
+    found = answered(usage, "xai", "grok-4")
+    assert found["usage_detail"] == {"server_tools": 3}
+    assert found["notes"] == ["fee_not_included:server_tools"]
+    assert found["cost_nano_usd"] == 4_500_000
+    told = answered(usage | {"cost_in_usd_ticks": 200_000_000}, "xai", "grok-4")
+    assert (told["cost_nano_usd"], told["notes"]) == (20_000_000, None)
+
+
+def test_tools_of_xai_are_counted_in_its_responses_too():
+    usage = {"input_tokens": 1000, "output_tokens": 100, "total_tokens": 1100}
+    usage |= {"server_side_tool_usage_details": TOOLS}
+    body = {"id": "resp_1", "status": "completed", "model": "grok-4", "output": [], "usage": usage}
+    found = row("xai", RESPONSES, body)
+    assert found["notes"] == ["fee_not_included:server_tools"]
+    assert found["cost_nano_usd"] == 4_500_000

@@ -24,9 +24,10 @@ NEEDS_A_PRICE = frozenset(
 )
 """Charged on top of tokens: without a price for one of these the total is unknown."""
 
-FEES = frozenset({"containers", "map_searches"})
+FEES = frozenset({"containers", "map_searches", "server_tools"})
 """Charged on top of tokens by what no single call shows, such as the hours of a container.
 
+xAI's `server_tools` have prices of several kinds, which its own price of the call has in it.
 Where somebody gives a price they are charged, else the total stands without them and says so.
 """
 FEE_NOTE = "fee_not_included"
@@ -46,6 +47,7 @@ OWN_DIMENSIONS: Mapping[str, Mapping[str, str]] = {
     "images_generated": {"family": "images", "direction": "output"},
     "containers": {"family": "containers"},
     "map_searches": {"family": "tool_calls", "tool_type": "map_search"},
+    "server_tools": {"family": "tool_calls", "tool_type": "server_tool"},
 }
 """Units that `genai-prices` does not have, described in its terms."""
 

@@ -18,6 +18,17 @@ def stated(**counts: int | float | None) -> dict[str, int | float]:
     return {name: count for name, count in counts.items() if count is not None}
 
 
+_BILLED_CALLS = ("web_search", "x_search", "code_interpreter", "file_search", "document_search")
+
+
+def server_tools(counts: Reader) -> int:
+    """Calls of xAI's own tools, which are charged beside the tokens; those of MCP are not."""
+    if "server_side_tool_usage_details" not in counts.value:
+        return 0
+    used = counts.object("server_side_tool_usage_details")
+    return sum(used.count(f"{tool}_calls") or 0 for tool in _BILLED_CALLS)
+
+
 def cached_parts(details: Reader) -> dict[str, int | None]:
     """OpenAI's `cached_tokens_details` by modality, `{"text": 64, "audio": 0}`."""
     cached = details.object("cached_tokens_details")
