@@ -328,7 +328,9 @@ def _notes(call: LlmCall, understood: Understood) -> list[str]:
     return list(dict.fromkeys((*again, *kept)))
 
 
-_OF_THE_BYTES = re.compile(r"^unknown |^usage_mismatch$|: not |: an element|: cut$|is not JSON$")
+_OF_THE_BYTES = re.compile(
+    r"^unknown |^derived:|^usage_mismatch$|: not |: an element|: cut$|is not JSON$"
+)
 
 
 def _headers(stored: Any) -> Headers:

@@ -13,7 +13,17 @@ from .image_tool import IMAGES, MODEL, images_of
 from .iterations import steps_of
 from .overrides import read_user_prices
 from .rates import Nano, Overlap, rounded
-from .units import FEE_NOTE, FEES, NEEDS_A_PRICE, Number, grounded, units, without_modalities
+from .units import (
+    AS_TEXT_NOTE,
+    FEE_NOTE,
+    FEES,
+    NEEDS_A_PRICE,
+    SOUND,
+    Number,
+    grounded,
+    units,
+    without_modalities,
+)
 
 __all__ = ["chat_models", "maker_of", "price", "read_user_prices", "use"]
 
@@ -23,6 +33,8 @@ NOT_BILLED = frozenset(
 """Operations that no provider charges for, unless they report usage all the same."""
 
 _FREE_MODERATION = frozenset({"openai"})
+# Google lists a price for sound where it is not that of text, and one alone for models that speak.
+_ONE_PRICE_FOR_ALL = frozenset({"google"})
 _APART = frozenset({"iterations", MODEL})
 """What a usage object has where a part of the call is billed by another model's prices."""
 _DEAREST_NANO_USD = 10**16
@@ -136,6 +148,8 @@ class _Bill:
         self._sources.append(prices.source(charged))
         unpriced_fees = [unit for unit in FEES if counted.get(unit) and unit not in prices.card]
         self._notes += [f"{FEE_NOTE}:{unit}" for unit in sorted(unpriced_fees)]
+        if charged and prices.provider not in _ONE_PRICE_FOR_ALL:
+            self._notes += _sold_as_text(prices, counted)
         if "web_searches" in charged and prices.provider == "google":
             # Free searches are counted per account and day, which the wire does not show.
             self._notes.append("upper_bound:web_searches")
@@ -160,13 +174,27 @@ class _Bill:
             return prices.card.charge(counted)
         except Overlap:
             pass
-        try:
-            charged = prices.card.charge(without_modalities(counted))
-        except Overlap:
-            self._problem = "overlap_error"
-            return {}
-        self._notes.append("modalities_ignored")
-        return charged
+        for read, written in ((True, False), (False, True), (True, True)):
+            try:
+                plainer = without_modalities(counted, read=read, written=written)
+                charged = prices.card.charge(plainer)
+            except Overlap:
+                continue
+            self._notes.append("modalities_ignored")
+            return charged
+        self._problem = "overlap_error"
+        return {}
+
+
+def _sold_as_text(prices: Listing, counted: Mapping[str, Number]) -> list[str]:
+    """Notes of the sound that has no price of its own, by the token or by the second."""
+    if "audio_seconds" in counted and "audio_seconds" in prices.card:
+        return []
+    return [
+        f"{AS_TEXT_NOTE}:{sound}"
+        for sound in SOUND
+        if counted.get(f"{sound}_tokens") and f"{sound}_tokens" not in prices.card
+    ]
 
 
 def _unpriced_unit(prices: Listing, counted: Mapping[str, Number]) -> str:

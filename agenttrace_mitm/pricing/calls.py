@@ -14,9 +14,18 @@ BILLED_KINDS = ("llm", "auxiliary")
 REPORTED, LISTED, ESTIMATED = "reported", "listed", "estimated"
 
 
+UNREADABLE = "unreadable_usage"
+# `usage.prompt_tokens: not a count`, `usageMetadata.candidatesTokenCount: not a count`, ...
+_UNREAD = re.compile(
+    r"^((?:.*\.)?\w*(?:prompt|input|completion|output|candidates|response|thoughts?)"
+    r"_?tokens?(?:_?count)?): not a count$",
+    re.IGNORECASE,
+)
+
 # Notes that a price leaves, so that a new price takes the place of the old one's.
 _OF_A_PRICE = re.compile(
-    r"(upper_bound|fee_not_included|tier_price_dated_later|tier_by_rule|tier_at_standard_price|uplift):"
+    r"(upper_bound|fee_not_included|priced_as_text|uplift):"
+    r"|(tier_price_dated_later|tier_by_rule|tier_at_standard_price):"
     r"|(user_prices|free_model|modalities_ignored|iterations_unclear)$"
 )
 
@@ -68,11 +77,25 @@ def cost_columns(call: LlmCall, reported_nano_usd: int | None = None) -> dict[st
         return {}
     notes = [note for note in call.notes or () if not _OF_A_PRICE.match(note)]
     found = price_call(call)
+    if isinstance(found, Cost) and _is_of_a_part(call, notes):
+        found = Unpriced(UNREADABLE)
     if reported_nano_usd is not None:
         listed = {LISTED: found.nano_usd} if isinstance(found, Cost) else {}
         found = Cost(reported_nano_usd, {REPORTED: reported_nano_usd, **listed}, "provider")
     update = columns_of(found, notes)
     return update | _estimate(call) if isinstance(found, Unpriced) else update
+
+
+def _is_of_a_part(call: LlmCall, notes: Sequence[str]) -> bool:
+    """True where a count of what was read or written is there, and is no count.
+
+    The price of the rest is not that of the call.  Cohere's `tokens` cost nothing: its billed
+    units do.
+    """
+    unread = [found[1] for note in notes if (found := _UNREAD.search(note))]
+    if call.provider == "cohere" and "billed_input_tokens" in (call.usage_detail or {}):
+        unread = [where for where in unread if "billed_units" in where]
+    return bool(unread)
 
 
 def columns_of(found: Cost | Unpriced, notes: Sequence[str] = ()) -> dict[str, Json]:

@@ -32,6 +32,9 @@ def images_of(usage: Usage) -> Step | None:
         return None
     cached = detail.get("image_tool_cached")
     parts = {name: detail[ours] for ours, name in _PARTS.items() if ours in detail}
+    if cached and detail.get("image_tool_cached_text") == cached:
+        # All that was cached was text, so that none of it was images.
+        parts["cache_read_image"] = 0
     made = Usage(
         int(read or 0),
         int(written or 0),

@@ -24,12 +24,17 @@ NEEDS_A_PRICE = frozenset(
 )
 """Charged on top of tokens: without a price for one of these the total is unknown."""
 
-FEES = frozenset({"containers", "map_searches"})
+FEES = frozenset({"containers", "map_searches", "server_tools"})
 """Charged on top of tokens by what no single call shows, such as the hours of a container.
 
+xAI's `server_tools` have prices of several kinds, which its own price of the call has in it.
 Where somebody gives a price they are charged, else the total stands without them and says so.
 """
 FEE_NOTE = "fee_not_included"
+
+SOUND = ("input_audio", "output_audio")
+"""Tokens that nearly everybody sells at a price of their own."""
+AS_TEXT_NOTE = "priced_as_text"
 
 OWN_DIMENSIONS: Mapping[str, Mapping[str, str]] = {
     "cache_write_12h_tokens": {
@@ -42,6 +47,7 @@ OWN_DIMENSIONS: Mapping[str, Mapping[str, str]] = {
     "images_generated": {"family": "images", "direction": "output"},
     "containers": {"family": "containers"},
     "map_searches": {"family": "tool_calls", "tool_type": "map_search"},
+    "server_tools": {"family": "tool_calls", "tool_type": "server_tool"},
 }
 """Units that `genai-prices` does not have, described in its terms."""
 
@@ -123,11 +129,17 @@ def grounded(found: dict[str, Number], provider: str, model: str) -> dict[str, N
     return found
 
 
-def without_modalities(found: Mapping[str, Number]) -> dict[str, Number]:
-    """*found* without the text/audio/image/video splits, when these contradict each other."""
-    return {
-        unit: value
-        for unit, value in found.items()
-        if not any(f"_{kind}_" in unit for kind in ("text", "audio", "image", "video"))
-        or not unit.endswith("_tokens")
-    }
+def without_modalities(
+    found: Mapping[str, Number], *, read: bool = False, written: bool = False
+) -> dict[str, Number]:
+    """*found* without the text/audio/image/video splits of what was *read*, *written* or both.
+
+    For splits that contradict each other; those of the other side are as good as ever.
+    """
+
+    def dropped(unit: str) -> bool:
+        side = written if unit.startswith("output_") else read
+        split = any(f"_{kind}_" in unit for kind in ("text", "audio", "image", "video"))
+        return side and split and unit.endswith("_tokens")
+
+    return {unit: value for unit, value in found.items() if not dropped(unit)}

@@ -15,7 +15,7 @@ from ..wire.jsonio import Reader, object_of, text_of
 from . import media
 from .adapter import ReplyStream, Route
 from .endpoint import Endpoint, LastEvent, answered, said_by_user
-from .usage import splits, usage
+from .usage import splits, stated, usage
 
 
 class OpenAITranscriptions(Endpoint):
@@ -165,7 +165,12 @@ class MistralSpeech(OpenAISpeech):
 def _heard(body: JsonObject, notes: list[str]) -> Usage:
     raw = body.get("usage")
     if not isinstance(raw, dict):
-        return Usage()
+        # Whisper's `verbose_json` says how long the recording is, and it is paid by the second.
+        seconds = Reader(body, notes).number("duration")
+        if seconds is None:
+            return Usage()
+        detail = stated(audio_seconds=seconds)
+        return Usage(detail=detail, raw={"duration": seconds}, source="reported")
     counts = Reader(raw, notes, "usage")
     read = counts.object("input_token_details")
     cached = counts.count("prompt_tokens_details", "cached_tokens")
@@ -180,6 +185,7 @@ def _heard(body: JsonObject, notes: list[str]) -> Usage:
         detail=splits(
             input_text=read.count("text_tokens"),
             input_audio=read.count("audio_tokens"),
-            audio_seconds=counts.number("seconds") or counts.number("prompt_audio_seconds"),
-        ),
+            audio_seconds=counts.number("prompt_audio_seconds"),
+        )
+        | stated(audio_seconds=counts.number("seconds")),
     )

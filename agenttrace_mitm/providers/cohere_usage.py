@@ -2,7 +2,7 @@
 
 from ..model import Json, Usage
 from ..wire.jsonio import Reader
-from .usage import splits, usage
+from .usage import splits, stated, usage
 
 
 def usage_of(raw: Json, notes: list[str]) -> Usage:
@@ -21,10 +21,13 @@ def usage_of(raw: Json, notes: list[str]) -> Usage:
         output_tokens=tokens.count("output_tokens"),
         cache_read_tokens=counts.count("cached_tokens"),
         reasoning_tokens=tokens.count("reasoning_tokens"),
-        detail=splits(
+        # Billed is nothing where a 0 says so, whatever was processed.
+        detail=stated(
             billed_input_tokens=billed.count("input_tokens"),
             billed_output_tokens=billed.count("output_tokens"),
             rerank_searches=billed.count("search_units"),
+        )
+        | splits(
             images=billed.count("images"),
             input_image=billed.count("image_tokens"),
             pages=billed.count("pages"),

@@ -14,7 +14,7 @@ from .finish import normalized
 from .gemini_content import field, messages_of, parts_of
 from .gemini_stream import GeminiStream, unwrapped
 from .params import chosen
-from .usage import splits, total_of, usage, with_thoughts
+from .usage import cached_splits, splits, total_of, usage, with_thoughts
 
 _METHOD = re.compile(
     r"(?:/models/(?P<model>[^/:]+)|/(?P<other>(?:tunedModels|dynamic|endpoints)/[^/:]+)|/v1internal)"
@@ -227,30 +227,31 @@ def _usage(body: JsonObject, candidates: list[JsonObject], notes: list[str]) -> 
     asked = total_of(counts.count("promptTokenCount"), tool)
     total = counts.count("totalTokenCount")
     read = by_modality(raw.get("promptTokensDetails"))
-    cached = by_modality(raw.get("cacheTokensDetails"))
+    cached = counts.count("cachedContentTokenCount")
     output = by_modality(raw.get("candidatesTokensDetails") or raw.get("responseTokensDetails"))
+    detail = splits(
+        input_audio=read.get("AUDIO"),
+        input_image=read.get("IMAGE"),
+        input_video=read.get("VIDEO"),
+        input_document=read.get("DOCUMENT"),
+        input_tool=tool,
+        output_audio=output.get("AUDIO"),
+        output_image=output.get("IMAGE"),
+        web_searches=_searches(candidates),
+        map_searches=int(any(map(_used_maps, candidates))),
+    )
+    if parts := by_modality(raw.get("cacheTokensDetails")):
+        by_kind = {kind.lower(): count for kind, count in parts.items()}
+        detail |= cached_splits(cached, by_kind, detail)
     return usage(
         raw,
         notes,
         input_tokens=asked,
         output_tokens=with_thoughts(asked, written, thoughts, total),
         total_tokens=total,
-        cache_read_tokens=counts.count("cachedContentTokenCount"),
+        cache_read_tokens=cached,
         reasoning_tokens=thoughts,
-        detail=splits(
-            input_audio=read.get("AUDIO"),
-            input_image=read.get("IMAGE"),
-            input_video=read.get("VIDEO"),
-            input_document=read.get("DOCUMENT"),
-            input_tool=tool,
-            cache_read_audio=cached.get("AUDIO"),
-            cache_read_image=cached.get("IMAGE"),
-            cache_read_video=cached.get("VIDEO"),
-            output_audio=output.get("AUDIO"),
-            output_image=output.get("IMAGE"),
-            web_searches=_searches(candidates),
-            map_searches=int(any(map(_used_maps, candidates))),
-        ),
+        detail=detail,
     )
 
 

@@ -9,7 +9,6 @@ import re
 
 from ..model import (
     Ask,
-    Json,
     JsonObject,
     Kind,
     Links,
@@ -26,7 +25,7 @@ from .finish import normalized
 from .gemini_interactions_stream import InteractionStream
 from .gemini_steps import messages_of, parts_of
 from .params import chosen
-from .usage import splits, total_of, usage, with_thoughts
+from .usage import cached_splits, splits, total_of, usage, with_thoughts
 
 _CREATE = re.compile(r"/interactions$")
 _ONE = re.compile(r"/interactions/[^/]+(/cancel)?$")
@@ -129,17 +128,20 @@ def usage_of(body: JsonObject, notes: list[str]) -> Usage:
     tools_used = list(counts.objects("grounding_tool_count"))
     searches = [tool.count("count") for tool in tools_used if tool.text("type") == "google_search"]
     maps = [tool.count("count") for tool in tools_used if tool.text("type") == "google_maps"]
+    cached = counts.count("total_cached_tokens")
+    read = _modalities(counts, "input")
     return usage(
         raw,
         notes,
         input_tokens=asked,
         output_tokens=with_thoughts(asked, written, thoughts, total),
         total_tokens=total,
-        cache_read_tokens=counts.count("total_cached_tokens"),
+        cache_read_tokens=cached,
         reasoning_tokens=thoughts,
         detail={
-            **_modalities(counts, "input"),
+            **read,
             **_modalities(counts, "output"),
+            **cached_splits(cached, _by_modality(counts, "cached"), read),
             **splits(
                 input_tool=tools,
                 web_searches=total_of(*searches),
@@ -150,9 +152,17 @@ def usage_of(body: JsonObject, notes: list[str]) -> Usage:
 
 
 def _modalities(counts: Reader, side: str) -> dict[str, int | float]:
-    found: dict[str, Json] = {}
+    return {
+        f"{side}_{modality}": tokens
+        for modality, tokens in _by_modality(counts, side).items()
+        if modality in ("text", "image", "audio", "video", "document") and tokens
+    }
+
+
+def _by_modality(counts: Reader, side: str) -> dict[str, int]:
+    found: dict[str, int] = {}
     for entry in counts.objects(f"{side}_tokens_by_modality"):
         modality, tokens = entry.text("modality").lower(), entry.count("tokens")
-        if modality in ("text", "image", "audio", "video", "document") and tokens:
-            found[f"{side}_{modality}"] = tokens
+        if tokens is not None:
+            found[modality] = found.get(modality, 0) + tokens
     return found

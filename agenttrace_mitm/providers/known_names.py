@@ -48,6 +48,13 @@ _CHAT_USAGE = """
     server_tool_use_details server_tool_use_details.tool_calls_requested
     server_tool_use_details.tool_calls_executed server_tool_use_details.web_search_requests
     prompt_cache_hit_tokens prompt_cache_miss_tokens num_sources_used cost_in_usd_ticks
+    estimated_cost num_server_side_tools_used server_side_tool_usage_details
+    server_side_tool_usage_details.web_search_calls server_side_tool_usage_details.x_search_calls
+    server_side_tool_usage_details.code_interpreter_calls
+    server_side_tool_usage_details.file_search_calls server_side_tool_usage_details.mcp_calls
+    server_side_tool_usage_details.document_search_calls
+    server_side_tool_usage_details.image_generation_calls
+    citation_tokens num_search_queries
     queue_time prompt_time completion_time total_time
     num_cached_tokens service_tier prompt_audio_seconds prompt_token_details
     prompt_token_details.cached_tokens prompt_token_details.audio_tokens request_count
@@ -76,7 +83,7 @@ _COHERE_USAGE = """
 _MEDIA_USAGE = """
     type seconds input_tokens output_tokens total_tokens
     input_tokens_details input_tokens_details.image_tokens input_tokens_details.text_tokens
-    input_tokens_details.cached_tokens
+    input_tokens_details.cached_tokens input_tokens_details.cached_tokens_details
     output_tokens_details output_tokens_details.image_tokens output_tokens_details.text_tokens
     output_tokens_details.reasoning_tokens
     input_token_details input_token_details.audio_tokens input_token_details.text_tokens

@@ -29,7 +29,7 @@ from .chat_content import parts_of, role_of, tool_calls_of, tool_names
 from .chat_stream import ChatStream, spent_in
 from .finish import normalized
 from .params import chosen
-from .usage import splits, total_of, usage
+from .usage import server_tools, splits, total_of, usage
 
 _PATH = re.compile(r"/chat/completions$")
 PARAMS = (
@@ -124,11 +124,28 @@ class OpenAIChat:
 
     def read_usage(self, body: JsonObject, notes: list[str]) -> Usage:
         """What the completion cost, all choices together."""
-        return usage_of(spent_in(body), notes)
+        spent = spent_in(body)
+        return usage_of(spent, notes) if spent else timed(body, notes)
 
     def read_tier(self, body: JsonObject) -> str:
         """The tier as served."""
         return text_of(body.get("service_tier"))
+
+
+class GeminiChat(OpenAIChat):
+    """`openai.chat` as Google speaks it.
+
+    Gemini's own host tells of thoughts by the total alone: 9 + 3 tokens are 105, without any
+    `reasoning_tokens` (seen 2025-06).  Vertex names them.
+    """
+
+    def matches(self, route: Route) -> bool:
+        """True for this path at Google."""
+        return route.provider == "google" and super().matches(route)
+
+    def read_usage(self, body: JsonObject, notes: list[str]) -> Usage:
+        """Chat usage with the thoughts that the total tells of."""
+        return usage_of(spent_in(body), notes, total_has_thoughts=True)
 
 
 def messages_of(values: Iterable[Json]) -> Iterable[Message]:
@@ -206,11 +223,33 @@ def _functions(functions: Json) -> tuple[str, ...]:
     return tuple(filter(None, names))
 
 
+def timed(body: JsonObject, notes: list[str]) -> Usage:
+    """The counts in llama.cpp's `timings`, for an answer without usage.
+
+    `prompt_n` leaves out what was cached; servers before 2025-09 do not say how much that was.
+    """
+    raw = body.get("timings")
+    if not isinstance(raw, dict):
+        return Usage()
+    counts = Reader(raw, notes, "timings")
+    read, cached = counts.count("prompt_n"), counts.count("cache_n")
+    return usage(
+        raw,
+        notes,
+        input_tokens=None if None in (read, cached) else total_of(read, cached),
+        output_tokens=counts.count("predicted_n"),
+        cache_read_tokens=cached,
+    )
+
+
 _CACHED = ("prompt_cache_hit_tokens", "cached_tokens")
 
 
-def usage_of(raw: Json, notes: list[str]) -> Usage:
-    """Chat usage: counts that include what was cached and what was thought."""
+def usage_of(raw: Json, notes: list[str], *, total_has_thoughts: bool = False) -> Usage:
+    """Chat usage: counts that include what was cached and what was thought.
+
+    *total_has_thoughts* where what was thought is in the total and nowhere else.
+    """
     if not isinstance(raw, dict):
         return Usage()
     counts = Reader(raw, notes, "usage")
@@ -218,9 +257,18 @@ def usage_of(raw: Json, notes: list[str]) -> Usage:
     written = counts.object("completion_tokens_details")
     asked, total = counts.count("prompt_tokens"), counts.count("total_tokens")
     answered, thought = counts.count("completion_tokens"), written.count("reasoning_tokens")
+    # Perplexity names them beside the counts, and has more of them than the answer has tokens.
+    beside = counts.count("reasoning_tokens") if thought is None else None
+    if beside is not None:
+        thought = beside
     # xAI counts thoughts apart; the total tells.
-    if thought and total == total_of(asked, answered, thought):
+    if thought and (total == total_of(asked, answered, thought) or (beside or 0) > (answered or 0)):
         answered = total_of(answered, thought)
+    if total_has_thoughts and thought is None and asked is not None and total is not None:
+        beyond = total - asked - (answered or 0)
+        if beyond > 0:
+            thought, answered = beyond, total - asked
+            notes.append("derived:reasoning_tokens")
     cached = read.count("cached_tokens")
     return usage(
         raw,
@@ -238,6 +286,7 @@ def usage_of(raw: Json, notes: list[str]) -> Usage:
             input_audio=read.count("audio_tokens"),
             input_image=read.count("image_tokens"),
             output_audio=written.count("audio_tokens"),
+            server_tools=server_tools(counts),
             prediction_accepted=written.count("accepted_prediction_tokens"),
             prediction_rejected=written.count("rejected_prediction_tokens"),
         ),

@@ -18,7 +18,7 @@ from ..model import (
 from ..wire.jsonio import Reader, list_of, object_of, text_of
 from .adapter import Framing, ReplyStream, Route
 from .finish import normalized
-from .openai_chat import PARAMS, usage_of
+from .openai_chat import PARAMS, timed, usage_of
 from .params import chosen
 
 _PATH = re.compile(r"(?<!/chat)(?<!/fim)(?<!/agents)/completions$|^/v1/edits$")
@@ -125,7 +125,9 @@ class OpenAICompletions:
             ),
             finish_reasons=words,
             finish_reason=normalized(words[0]) if words else "",
-            usage=usage_of(body.get("usage"), reply.notes),
+            usage=usage_of(body.get("usage"), reply.notes)
+            if body.get("usage")
+            else timed(body, reply.notes),
             notes=tuple(reply.notes),
         )
 

@@ -11,7 +11,7 @@ from ..wire.jsonio import Reader, list_of, object_of, text_of
 from . import media
 from .adapter import ReplyStream, Route
 from .endpoint import Endpoint, LastEvent
-from .usage import splits, usage
+from .usage import cached_parts, cached_splits, splits, usage
 
 
 class OpenAIImages(Endpoint):
@@ -90,21 +90,23 @@ def _usage(body: JsonObject, images: int, notes: list[str]) -> Usage:
         return Usage(detail=splits(output_images=images))
     counts = Reader(raw, notes, "usage")
     read, written = counts.object("input_tokens_details"), counts.object("output_tokens_details")
+    cached = read.count("cached_tokens")
+    detail = splits(
+        input_text=read.count("text_tokens"),
+        input_image=read.count("image_tokens"),
+        output_text=written.count("text_tokens"),
+        # Models before gpt-image-1.5 give no split: what an image model writes is images.
+        output_image=written.count("image_tokens")
+        if list_of(list(written.value))
+        else counts.count("output_tokens"),
+        output_images=images,
+    )
     return usage(
         raw,
         notes,
         input_tokens=counts.count("input_tokens"),
         output_tokens=counts.count("output_tokens"),
         total_tokens=counts.count("total_tokens"),
-        cache_read_tokens=read.count("cached_tokens"),
-        detail=splits(
-            input_text=read.count("text_tokens"),
-            input_image=read.count("image_tokens"),
-            output_text=written.count("text_tokens"),
-            # Models before gpt-image-1.5 give no split: what an image model writes is images.
-            output_image=written.count("image_tokens")
-            if list_of(list(written.value))
-            else counts.count("output_tokens"),
-            output_images=images,
-        ),
+        cache_read_tokens=cached,
+        detail=detail | cached_splits(cached, cached_parts(read), detail),
     )

@@ -27,7 +27,7 @@ from .adapter import Framing, ReplyStream, Route
 from .chat_content import parts_of, tool_names
 from .params import chosen
 from .realtime_stream import RealtimeStream
-from .usage import splits, usage
+from .usage import cached_parts, cached_splits, splits, usage
 
 _PARAMS = (
     "temperature",
@@ -160,20 +160,19 @@ def _usage(raw: Json, notes: list[str]) -> Usage:
         return Usage()
     counts = Reader(raw, notes, "usage")
     read, written = counts.object("input_token_details"), counts.object("output_token_details")
-    cached = read.object("cached_tokens_details")
+    cached = read.count("cached_tokens")
+    detail = splits(
+        input_audio=read.count("audio_tokens"),
+        input_image=read.count("image_tokens"),
+        output_audio=written.count("audio_tokens"),
+    )
     return usage(
         raw,
         notes,
         input_tokens=counts.count("input_tokens"),
         output_tokens=counts.count("output_tokens"),
         total_tokens=counts.count("total_tokens"),
-        cache_read_tokens=read.count("cached_tokens"),
+        cache_read_tokens=cached,
         reasoning_tokens=written.count("reasoning_tokens"),
-        detail=splits(
-            input_audio=read.count("audio_tokens"),
-            input_image=read.count("image_tokens"),
-            cache_read_audio=cached.count("audio_tokens"),
-            cache_read_image=cached.count("image_tokens"),
-            output_audio=written.count("audio_tokens"),
-        ),
+        detail=detail | cached_splits(cached, cached_parts(read), detail),
     )

@@ -24,7 +24,7 @@ from .params import chosen
 from .responses_items import finish_of, messages_of, output_parts
 from .responses_stream import ResponsesStream
 from .responses_tools import tool_meters
-from .usage import splits, usage
+from .usage import server_tools, splits, usage
 
 _CREATE = re.compile(r"/responses$")
 _RETRIEVE = re.compile(r"/responses/[^/]+$")
@@ -191,6 +191,7 @@ def usage_of(body: JsonObject, notes: list[str]) -> Usage:
             input_audio=read.count("audio_tokens"),
             input_image=read.count("image_tokens"),
             output_audio=written.count("audio_tokens"),
+            server_tools=server_tools(counts),
             **tools,
         ),
     )

@@ -11,13 +11,14 @@ _LARGEST_NANO_USD = 10**15
 def reported_nano_usd(usage: Json) -> int | None:
     """The price in a usage object: OpenRouter's `cost`, Perplexity's, xAI's ticks; None if none.
 
+    DeepInfra, which has no other name for it, calls it `estimated_cost`.
     A tick is a ten-billionth of a dollar.  None too where only a part of the price is told.
     """
     said = object_of(usage)
     ticks = said.get("cost_in_usd_ticks")
     if isinstance(ticks, int) and not isinstance(ticks, bool):
         return _sane(Decimal(ticks) / 10)
-    cost = said.get("cost")
+    cost = said.get("cost", said.get("estimated_cost"))
     if isinstance(cost, dict):
         cost = cost.get("total_cost")
     dollars = _dollars(cost)

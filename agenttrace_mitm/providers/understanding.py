@@ -54,7 +54,7 @@ from .mistral_realtime import MistralRealtime
 from .moderations import MistralModerations, OpenAIModerations
 from .ollama import OllamaChat, OllamaEmbed, OllamaGenerate
 from .openai_assistants import OpenAIAssistants
-from .openai_chat import OpenAIChat
+from .openai_chat import GeminiChat, OpenAIChat
 from .openai_completions import OpenAICompletions
 from .openai_embeddings import OpenAIEmbeddings
 from .openai_images import OpenAIImages
@@ -78,6 +78,7 @@ ADAPTERS: tuple[Adapter, ...] = (
     VertexMistral(),
     AnthropicMessages(),
     MistralChat(),
+    GeminiChat(),
     OpenAIChat(),
     OpenAIResponses(),
     GeminiGenerate(),

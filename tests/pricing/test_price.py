@@ -194,7 +194,7 @@ def test_cohere_pays_billed_units():
     usage = Usage(5000, 900, detail={"billed_input_tokens": 100, "billed_output_tokens": 10})
     assert cost("command-a-03-2025", "cohere", usage=usage).nano_usd == 350_000
     rerank = cost("rerank-v3.5", "cohere", usage=Usage(detail={"rerank_searches": 1}))
-    assert rerank == Cost(2_000_000, {"rerank_searches": 2_000_000}, "overrides 2026-11-20")
+    assert rerank == Cost(2_000_000, {"rerank_searches": 2_000_000}, "overrides 2026-11-30")
     embed = Usage(detail={"billed_input_tokens": 1000, "images": 2})
     assert cost("embed-english-v3.0", "cohere", usage=embed).nano_usd == 100_000 + 200_000
 
@@ -208,6 +208,60 @@ def test_contradicting_modalities_are_left_out():
     """Cached audio that is not told apart: the split is ignored, and that is said."""
     usage = Usage(1000, 10, cache_read_tokens=500, detail={"input_audio": 700})
     assert cost("gemini-2.5-flash", "google", usage=usage).notes == ("modalities_ignored",)
+
+
+@pytest.mark.parametrize(
+    ("detail", "charged"),
+    [
+        ({"input_audio": 700, "output_audio": 60}, {"output_audio": 3_840_000, "output": 640_000}),
+        ({"output_audio": 900}, {"output": 1_600_000}),
+        ({"input_audio": 700, "output_audio": 900}, {"output": 1_600_000}),
+    ],
+)
+def test_a_split_that_contradicts_itself_leaves_that_of_the_other_side(detail, charged):
+    """Sound that was read and may have been cached is no reason to sell spoken words as text."""
+    usage = Usage(1000, 100, cache_read_tokens=500, detail=detail)
+    got = cost("gpt-realtime", usage=usage)
+    assert got.detail == {"cache_read": 200_000, "input": 2_000_000, **charged}
+    assert got.notes == ("modalities_ignored",)
+
+
+@pytest.mark.parametrize(
+    ("model", "nano_usd"),
+    [("gpt-4o-audio-preview-2025-06-03", 65_500_000), ("gpt-4o-mini-audio-preview", 16_090_000)],
+)
+def test_audio_models_hear_and_speak_at_the_price_of_sound(model, nano_usd):
+    """Of 1,000 tokens 800 were heard, of 500 there were 400 spoken."""
+    usage = Usage(1000, 500, detail={"input_audio": 800, "output_audio": 400})
+    got = cost(model, usage=usage)
+    assert (got.nano_usd, got.notes) == (nano_usd, ())
+    assert "overrides" in got.source
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "usage", "notes"),
+    [
+        ("openai", "gpt-5", Usage(10, 5, detail={"input_audio": 7, "output_audio": 3}),
+            ("priced_as_text:input_audio", "priced_as_text:output_audio")),
+        ("openai", "gpt-4o-transcribe", Usage(10, 5, detail={"input_audio": 7}), ()),
+        # By the second, whatever else is counted.
+        ("mistral", "voxtral-small-latest",
+            Usage(10, 5, detail={"input_audio": 7, "audio_seconds": 2}), ()),
+        # Where Google lists one price, it is that of all that was read.
+        ("google", "gemini-2.5-pro", Usage(10, 5, detail={"input_audio": 7}), ()),
+    ],
+)  # fmt: skip
+def test_sound_without_a_price_is_said_to_be_sold_as_text(provider, model, usage, notes):
+    assert cost(model, provider, usage=usage).notes == notes
+
+
+def test_no_sound_in_the_cache_is_a_figure():
+    """With it cached words and fresh sound are told apart."""
+    detail = {"input_audio": 400, "cache_read_audio": 0}
+    usage = Usage(1000, 0, cache_read_tokens=500, detail=detail)
+    got = cost("gpt-realtime", usage=usage)
+    assert got.detail == {"cache_read": 200_000, "input_audio": 12_800_000, "input": 400_000}
+    assert got.notes == ()
 
 
 def test_gemini_searches_are_an_upper_bound():

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from agenttrace_mitm.model import MediaPart, TextPart, ToolCallPart, ToolResultPart
 
 from .exchanges import sse, told
@@ -249,6 +251,45 @@ def test_totals_that_do_not_add_up_are_noted():
     reply = told("openai", PATH, {"choices": [], "usage": usage}).reply
     assert reply.notes == ("usage_mismatch",)
     assert reply.usage.total_tokens == 40
+
+
+@pytest.mark.parametrize(
+    ("usage", "counted", "notes"),
+    [
+        ((9, 3, 105), (96, 93), ("derived:reasoning_tokens",)),
+        ((9, 0, 105), (96, 96), ("derived:reasoning_tokens",)),
+        ((9, None, 105), (96, 96), ("derived:reasoning_tokens",)),
+        ((9, 3, 12), (3, None), ()),
+        ((9, 3, None), (3, None), ()),
+        ((None, 3, 105), (3, None), ("usage_mismatch",)),
+        ((9, 3, 10), (3, None), ("usage_mismatch",)),
+    ],
+)
+def test_gemini_tells_of_thoughts_by_the_total_alone(usage, counted, notes):
+    """At its compatible endpoint; whose total holds what elsewhere is not ours to guess."""
+    names = ("prompt_tokens", "completion_tokens", "total_tokens")
+    body = {"choices": [], "usage": dict(zip(names, usage, strict=True))}
+    reply = told("google", "/v1beta/openai/chat/completions", body).reply
+    assert (reply.usage.output_tokens, reply.usage.reasoning_tokens) == counted
+    assert reply.notes == notes
+    other = told("openai", PATH, body).reply.usage
+    assert (other.output_tokens, other.reasoning_tokens) == (usage[1], None)
+
+
+def test_vertex_names_its_thoughts():
+    details = {"completion_tokens_details": {"reasoning_tokens": 93}}
+    usage = {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 105} | details
+    path = "/v1/projects/p/locations/l/endpoints/openapi/chat/completions"
+    reply = told("google", path, {"choices": [], "usage": usage}).reply
+    assert (reply.usage.output_tokens, reply.usage.reasoning_tokens) == (96, 93)
+    assert reply.notes == ()
+
+
+def test_gemini_s_stream_tells_of_thoughts_as_its_answer_does():
+    usage = {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 105}
+    stream = sse(chunk({"content": "Hi"}, "stop") | {"usage": usage}, "[DONE]")
+    reply = told("google", "/v1beta/openai/chat/completions", stream).reply
+    assert (reply.usage.output_tokens, reply.usage.reasoning_tokens) == (96, 93)
 
 
 def test_mistral_mixes_text_and_blocks():
