@@ -34,7 +34,10 @@ class MessageStream:
             case "content_block_delta":
                 return self._add_delta(event)
             case "content_block_start":
-                self._blocks[_index(event)] = dict(object_of(event.get("content_block")))
+                block = dict(object_of(event.get("content_block")))
+                self._blocks[_index(event)] = block
+                # A call's name is the first that the model makes of it, and may be all.
+                return bool(block.get("name"))
             case "message_start":
                 self._message = dict(object_of(event.get("message")))
                 self._usage = dict(object_of(self._message.get("usage")))

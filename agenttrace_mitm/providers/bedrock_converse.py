@@ -220,6 +220,7 @@ class ConverseStream:
             case "contentBlockStart":
                 start = object_of(event.get("start"))
                 self._blocks[index] = {k: dict(object_of(v)) for k, v in start.items()}
+                return "toolUse" in start
             case "contentBlockDelta":
                 return self._add_delta(index, object_of(event.get("delta")))
             case "messageStop":

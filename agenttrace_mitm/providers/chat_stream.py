@@ -32,13 +32,14 @@ class ChatStream:
             if key == "choices":
                 for choice in list_of(value):
                     generated |= self._add_choice(object_of(choice))
-            elif value is not None and key != "obfuscation":
+            # Azure's asynchronous filter ends streams with chunks whose `id` and `model` are "":
+            # like null that says nothing, and takes nothing back.
+            elif value is not None and value != "" and key != "obfuscation":
                 self._head[key] = value
         if spent := spent_in(event):
             self._head["usage"] = spent
             # Some servers count along: only what comes with or after the end is the whole.
-            ended = any(choice.has_ended for choice in self._choices.values())
-            self.usage_is_final = ended or not event.get("choices")
+            self.usage_is_final = self.has_ended or not event.get("choices")
         return generated
 
     def done(self) -> None:
@@ -76,6 +77,7 @@ class _Choice:
         self._audio: JsonObject = {}
         self._other: JsonObject = {}
         self._finish_reason: Json = None
+        self._error: Json = None
 
     @property
     def has_ended(self) -> bool:
@@ -85,6 +87,8 @@ class _Choice:
         # Where others say null some servers say "", also after a choice has ended.
         if choice.get("finish_reason"):
             self._finish_reason = choice["finish_reason"]
+        if "error" in choice:  # OpenRouter's, of the provider behind it
+            self._error = choice["error"] or self._error
         # Some compatible servers send a whole message in their only chunk.
         delta = object_of(choice.get("delta") or choice.get("message"))
         generated = False
@@ -110,7 +114,8 @@ class _Choice:
                 key: "".join(value) if isinstance(value, list) else value
                 for key, value in self._audio.items()
             }
-        return {"index": index, "message": message, "finish_reason": self._finish_reason}
+        choice = {"index": index, "message": message, "finish_reason": self._finish_reason}
+        return choice | {"error": self._error} if self._error else choice
 
     def _add_field(self, key: str, value: Json) -> None:
         match key:

@@ -4,6 +4,8 @@ Shared: `stop`, `length`, `tool_calls`, `content_filter`, `paused`, `error`, `ab
 have not met becomes `other`, and stands in `finish_reasons` as it came.
 """
 
+from collections.abc import Sequence
+
 _WORDS = {
     "stop": (
         "stop",
@@ -13,6 +15,9 @@ _WORDS = {
         "complete",
         "finish",
         "endoftext",
+        "eos",
+        "eos_token",
+        "end_of_turn",
     ),
     "length": (
         "length",
@@ -43,6 +48,7 @@ _WORDS = {
         "jailbreak",
         "language",
         "error_toxic",
+        "sensitive",
     ),
     "paused": (
         "pause_turn",
@@ -69,12 +75,20 @@ _WORDS = {
         "malformed_tool_use",
         "no_image",
         "escalation",
+        "network_error",
+        "insufficient_system_resource",
     ),
-    "aborted": ("user_cancel",),
+    "aborted": ("user_cancel", "abort"),
 }
 _NORMALIZED = {word: name for name, words in _WORDS.items() for word in words}
+_UNDER_WAY = frozenset(("queued", "in_progress"))
 
 
 def normalized(word: str) -> str:
     """The shared word for a provider's own; empty stays empty."""
     return _NORMALIZED.get(word.lower(), "other") if word else ""
+
+
+def is_under_way(words: Sequence[str]) -> bool:
+    """True where *words* are those of a response that has only begun: no reason why it ended."""
+    return bool(words) and _UNDER_WAY.issuperset(words)

@@ -1,7 +1,9 @@
 """Gemini Live: a socket cut into turns, and the turn read as generated content.
 
 A turn ends with `turnComplete`, or with a tool call, whose result begins the next one.  The
-socket remembers what was said, so every turn reads the setup and all contents before it.
+socket remembers what was said, so every turn reads the setup and all contents before it.  What a
+turn took nearly always comes with its end.  Where it does not, the turn waits for it: usage that
+comes in a message of its own begins no turn.
 """
 
 import re
@@ -28,6 +30,8 @@ from .turns import Draft, Turn, TurnReader
 
 _PATH = re.compile(r"\.(GenerativeService|LlmBidiService)[./]BidiGenerateContent")
 _UPPER = re.compile(r"(?<!^)([A-Z])")
+_USAGE_WITHIN_US = 2_000_000
+"""So long after its end a turn waits for its usage, until the next message that comes then."""
 
 
 def live_turns(route: Route) -> TurnReader | None:
@@ -42,6 +46,7 @@ class GeminiLiveTurns:
         self._setup: JsonObject = {}
         self._contents: list[Json] = []
         self._draft: Draft | None = None
+        self._uncounted: Turn | None = None
 
     def sent(self, message: SocketMessage, event: JsonObject) -> list[Turn]:
         """Take in the setup, contents, sound and tool results."""
@@ -59,14 +64,15 @@ class GeminiLiveTurns:
         if isinstance(words, str) and words:
             self._contents.append({"role": "user", "parts": [{"text": words}]})
             self._ask(message)
-        return []
+        return self._overdue(message)
 
     def received(self, message: SocketMessage, event: JsonObject) -> list[Turn]:
         """Take in what the model says; a turn ends with its last word or with a tool call."""
         content = object_of(event.get("serverContent"))
         called = isinstance(event.get("toolCall"), dict)
-        if not (content or called or "usageMetadata" in event):
-            return []
+        if not (content or called):
+            return self._count(message, event) or self._overdue(message)
+        ended = self._released()
         if self._draft is None:
             self._ask(message)
         draft = self._draft
@@ -74,16 +80,42 @@ class GeminiLiveTurns:
         draft.add(message, event)
         self._hear(content)
         if not called and content.get("turnComplete") is not True:
-            return []
-        return [self._end(draft, complete=True)]
+            return ended
+        turn = self._end(draft, complete=True)
+        if any(_counts(event) for _, event in turn.events):
+            return [*ended, turn]
+        self._uncounted = turn
+        return ended
 
     def open_number(self) -> int | None:
-        """The first message of the turn under way."""
-        return self._draft.number if self._draft else None
+        """The first message of the turns that have not been told."""
+        turns = (self._uncounted, self._draft)
+        return min((turn.number for turn in turns if turn), default=None)
 
     def close(self) -> list[Turn]:
-        """What was asked and not answered to the end."""
-        return [self._end(self._draft, complete=False)] if self._draft else []
+        """What waited for its usage, and what was asked and not answered to the end."""
+        asked = [self._end(self._draft, complete=False)] if self._draft else []
+        return [*self._released(), *asked]
+
+    def _count(self, message: SocketMessage, event: JsonObject) -> list[Turn]:
+        """The turn that has ended with the usage in *event*; of one under way it is a part."""
+        if not _counts(event):
+            return []
+        if turn := self._uncounted:
+            self._uncounted = None
+            return [replace(turn, events=(*turn.events, (turn.ended_us, event)))]
+        if self._draft:
+            self._draft.add(message, event)
+        return []
+
+    def _overdue(self, message: SocketMessage) -> list[Turn]:
+        turn = self._uncounted
+        late = turn is not None and message.at_us - turn.ended_us > _USAGE_WITHIN_US
+        return self._released() if late else []
+
+    def _released(self) -> list[Turn]:
+        turn, self._uncounted = self._uncounted, None
+        return [turn] if turn else []
 
     def _ask(self, message: SocketMessage) -> None:
         self._draft = self._draft or Draft(message.number, message.at_us, {})
@@ -109,6 +141,10 @@ class GeminiLiveTurns:
         if answer["parts"]:
             self._contents.append(answer)
         return draft.turn(complete=complete, request=request)
+
+
+def _counts(event: JsonObject) -> bool:
+    return isinstance(event.get("usageMetadata"), dict)
 
 
 def _spoken(words: str) -> JsonObject:

@@ -33,6 +33,7 @@ _CHAT_FIELDS = """
     timings time_info p error
     cost venice_parameters kv_transfer_params prompt_logprobs prompt_token_ids copilot_usage
     prompt latency_checkpoint sla_metrics
+    base_resp input_sensitive input_sensitive_type output_sensitive output_sensitive_type
 """
 _CHAT_USAGE = """
     prompt_tokens completion_tokens total_tokens
@@ -384,7 +385,7 @@ VOCABULARIES: Mapping[str, Vocabulary] = {
         tool.execution.started tool.execution.delta tool.execution.done
         agent.handoff.started agent.handoff.done
         """,
-        "conversation_id object outputs usage guardrails created_at",
+        "conversation_id object outputs usage guardrails created_at complete",
         """
         prompt_tokens completion_tokens total_tokens connector_tokens connectors
         connectors.web_search connectors.web_search_premium connectors.code_interpreter

@@ -72,10 +72,12 @@ class MistralConversations(Endpoint):
         parts = tuple(part for entry in entries for part in _parts(entry))
         called = any(isinstance(part, ToolCallPart) and not part.server for part in parts)
         models = [text_of(entry.get("model")) for entry in entries]
+        # Its entries do not tell whether a stream came to its end.
+        ended = bool(parts) and body.get("complete") is not False
         return Reply(
             model=next(filter(None, models), ""),
             messages=(Message("assistant", parts, entries),) if parts else (),
-            finish_reason=("tool_calls" if called else "stop") if parts else "",
+            finish_reason=("tool_calls" if called else "stop") if ended else "",
             usage=_usage(body, reply.notes),
             notes=tuple(reply.notes),
         )

@@ -50,7 +50,8 @@ class ConversationStream:
         """The response as far as it came."""
         if self._whole.get("outputs"):
             return dict(self._whole)
-        return self._whole | {"outputs": [self._entries[key] for key in sorted(self._entries)]}
+        entries = [self._entries[key] for key in sorted(self._entries)]
+        return self._whole | {"outputs": entries, "complete": self.complete}
 
     def _add_entry(self, kind: str, event: JsonObject) -> None:
         index = event.get("output_index")

@@ -5,7 +5,7 @@ import re
 from msgspec.structs import replace
 
 from ..model import Ask, Json, JsonObject, MediaPart, Message, Part, Reply, TextPart, Usage
-from ..wire.jsonio import Reader, object_of, text_of
+from ..wire.jsonio import Reader, list_of, object_of, text_of
 from . import media
 from .adapter import Route
 from .endpoint import Endpoint
@@ -41,7 +41,10 @@ class MistralOcr(Endpoint):
         pages: tuple[Part, ...] = tuple(
             TextPart(page.text("markdown"), "transcript") for page in reply.objects("pages")
         )
-        counted = splits(pages=reply.count("usage_info", "pages_processed"))
+        count = reply.count("usage_info", "pages_processed")
+        # A line of a batch has no request that would tell.
+        annotated = count if _is_annotated(body) else None
+        counted = splits(pages=count, annotated_pages=annotated)
         return Reply(
             model=reply.text("model"),
             messages=(Message("assistant", pages),) if pages else (),
@@ -56,6 +59,15 @@ class MistralOcr(Endpoint):
             return reply
         detail = {**reply.usage.detail, "annotated_pages": pages}
         return replace(reply, usage=replace(reply.usage, detail=detail))
+
+
+def _is_annotated(body: JsonObject) -> bool:
+    """True where the document, or a picture in it, was answered with an annotation."""
+    if body.get("document_annotation"):
+        return True
+    pages = map(object_of, list_of(body.get("pages")))
+    images = (object_of(image) for page in pages for image in list_of(page.get("images")))
+    return any(image.get("image_annotation") for image in images)
 
 
 def _medium(document: JsonObject) -> MediaPart:

@@ -46,14 +46,19 @@ class CompletionStream:
             if choice.get("finish_reason"):
                 self._ends[index] = choice["finish_reason"]
             generated |= bool(text)
-        self._head |= {k: v for k, v in event.items() if k != "choices" and v is not None}
+        self._head |= {
+            key: value
+            for key, value in event.items()
+            if key != "choices" and value is not None and value != ""
+        }
         if event.get("usage"):
-            self.usage_is_final = True
+            # As in a chat: servers that count along count the whole with or after the end.
+            self.usage_is_final = self.has_ended or not event.get("choices")
         return generated
 
     def done(self) -> None:
         """The stream said `[DONE]`."""
-        self.complete = True
+        self.complete = self.usage_is_final = True
 
     @property
     def has_ended(self) -> bool:

@@ -41,11 +41,11 @@ class RealtimeStream(ResponsesStream):
         ]
         return response
 
-    def _add_item(self, kind: str, event: JsonObject) -> None:
+    def _add_item(self, kind: str, event: JsonObject) -> bool:
         item = object_of(event.get("item"))
         # xAI's finished items are as empty as its open ones: their pieces are all there is.
         said = item.get("content") or item.get("arguments")
-        super()._add_item(kind if said else "response.output_item.added", event)
+        return super()._add_item(kind if said else "response.output_item.added", event)
 
     @staticmethod
     def _putters() -> Mapping[str, Callable[[JsonObject, str], None]]:

@@ -48,6 +48,8 @@ _SERVER_RESULTS = {
     "code_interpreter_call": "outputs",
     "mcp_call": "output",
 }
+# Why Realtime cancels a response: somebody spoke in between, or the client stopped it.
+_INTERRUPTED = ("turn_detected", "client_cancelled")
 # How Codex words what one agent of a team tells another (0.171.0, November 2026).
 _TASK = "Message Type: NEW_TASK"
 _PAYLOAD = "\nPayload:\n"
@@ -76,6 +78,8 @@ def finish_of(status: str, detail: str, parts: Iterable[Part]) -> str:
     """Why a response ended, in the shared words: its status, the detail of it, what it held."""
     if status == "incomplete":
         return normalized(detail) or "length"
+    if status == "cancelled" and detail in _INTERRUPTED:
+        return "aborted"
     if status == "completed":
         parts = tuple(parts)
         if any(isinstance(part, TextPart) and part.kind == "refusal" for part in parts):

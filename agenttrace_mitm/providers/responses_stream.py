@@ -31,7 +31,7 @@ class ResponsesStream:
             return self._add_delta(kind, event)
         match kind:
             case "response.output_item.added" | "response.output_item.done":
-                self._add_item(kind, event)
+                return self._add_item(kind, event)
             case "error":
                 # The error stands in the event itself, or, as on WebSockets, in its `error`.
                 fields = {k: event.get(k) for k in ("code", "message", "param")}
@@ -61,7 +61,8 @@ class ResponsesStream:
             response["status"] = "failed"
         return response
 
-    def _add_item(self, kind: str, event: JsonObject) -> None:
+    def _add_item(self, kind: str, event: JsonObject) -> bool:
+        """Takes an item in; true for a call, whose name the model has made."""
         item = object_of(event.get("item"))
         index = self._index(event, item)
         self._items[index] = item
@@ -71,6 +72,7 @@ class ResponsesStream:
         if kind.endswith(".done"):
             for key in [key for key in self._pieces if key[0] == index]:
                 del self._pieces[key]
+        return bool(item.get("name"))
 
     def _add_delta(self, kind: str, event: JsonObject) -> bool:
         delta = event.get("delta")

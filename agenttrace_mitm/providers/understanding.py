@@ -39,6 +39,7 @@ from .cohere_v2_chat import CohereV2Chat
 from .decisions import GeminiDecisions, OpenAIDecisions
 from .estimates import with_estimates
 from .failures import failure_at_end, failure_in, failure_in_text, failure_of, with_type
+from .finish import is_under_way
 from .gemini_embeddings import GeminiEmbeddings
 from .gemini_generate import GeminiGenerate
 from .gemini_grpc import GeminiGrpc, GeminiGrpcDecoder, is_streamed, with_status
@@ -433,6 +434,7 @@ def _finished(reply: Reply, failure: Failure | None) -> Reply:
         said = replace(said, type=ended.type)
     if said or ended:
         return replace(reply, failure=said or ended, finish_reason="error")
-    if reply.streamed and not reply.complete and not reply.finish_reason:
+    cut = reply.streamed and not reply.complete
+    if cut and (not reply.finish_reason or is_under_way(reply.finish_reasons)):
         return replace(reply, finish_reason="aborted")
     return reply

@@ -27,7 +27,18 @@ _ENDPOINTS = {
     "response": "/v1/responses",
     "text_completion": "/v1/completions",
     "list": "/v1/embeddings",
+    "conversation.response": "/v1/conversations",
 }
+# Without an `object`, by a field that only such a body has.
+_ENDPOINTS_BY_FIELD = {
+    "choices": "/v1/chat/completions",
+    "pages": "/v1/ocr",
+    "results": "/v1/moderations",
+    "outputs": "/v1/conversations",
+    "text": "/v1/audio/transcriptions",
+    "data": "/v1/images/generations",
+}
+_UNTOLD = "/v1/chat/completions"
 _NO_MODEL = "v1internal"
 """Where Gemini's methods stand in a path that names no model."""
 
@@ -131,20 +142,42 @@ def _batch_file(data: bytes) -> Iterator[_Held]:
         yield from _answered(line)
 
 
-def _answered(line: JsonObject) -> Iterator[_Held]:
-    """`{custom_id, response: {status_code, request_id, body}, error}`; other lines hold nothing."""
+def _job_outputs(data: bytes) -> Iterator[_Held]:
+    """Mistral: a job that was asked for `inline` has in `outputs` what its file has in lines."""
+    try:
+        job = object_of(decode(data))
+    except NotJson:
+        return
+    told = text_of(job.get("endpoint"))
+    endpoint = told if told.startswith("/v1/") else ""
+    for line in list_of(job.get("outputs")):
+        yield from _answered(object_of(line), endpoint)
+
+
+def _answered(line: JsonObject, endpoint: str = "") -> Iterator[_Held]:
+    """`{custom_id, response: {status_code, request_id, body}, error}`; other lines hold nothing.
+
+    *endpoint* is what the batch was for, where that is told; else the body's shape tells.
+    """
     response = object_of(line.get("response"))
     body = object_of(response.get("body"))
-    if "custom_id" not in line or not body:
+    if not body or not (endpoint or "custom_id" in line):
         return
     status = response.get("status_code")
     yield _Held(
-        _ENDPOINTS.get(text_of(body.get("object")), "/v1/chat/completions"),
+        endpoint or _endpoint_of(body),
         body,
         status if isinstance(status, int) else 200,
         text_of(line.get("custom_id")),
         text_of(response.get("request_id")),
     )
+
+
+def _endpoint_of(body: JsonObject) -> str:
+    """Where such an answer comes from; an error comes from anywhere."""
+    if known := _ENDPOINTS.get(text_of(body.get("object"))):
+        return known
+    return next((path for field, path in _ENDPOINTS_BY_FIELD.items() if field in body), _UNTOLD)
 
 
 def _generated_file(data: bytes) -> Iterator[_Held]:
@@ -238,6 +271,7 @@ def _carrier(families: str, path: str, read: Callable[[bytes], Iterator[_Held]])
 _CARRIERS = (
     # Whoever has batches in OpenAI's way has its files.
     _carrier("", r"/(files/[^/]+)/content$", _batch_file),
+    _carrier("", r"/v1/(batch/jobs/[^/]+)$", _job_outputs),
     _carrier("anthropic", r"/v1/(messages/batches/[^/]+)/results$", _message_results),
     _carrier("anthropic", r"/v1/(sessions/[^/]+)/events(?:/stream)?$", _session_events),
     _carrier("google", r"/v1\w*/(batches/[^/:]+)$", _inlined_responses),

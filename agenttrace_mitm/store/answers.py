@@ -2,9 +2,9 @@
 
 Comes in: a call that read an answer.  Goes out: the same call, counted or not.  An answer is the
 same only where everything says so: provider, response id, token counts, and a request that names
-the answer (or what carries it) in its path.  Ids alone repeat between unrelated conversations.
-A carried call without such an id, or without counts, is the same where its own id has the same
-name in it: that of the line in its file.
+the answer in its path.  Ids alone repeat between unrelated conversations, and some servers give
+all their answers one: a carried call is the same where its own id has the same name in it as well,
+that of the line in its file.  So lines of one file are never the same.
 """
 
 import sqlite3
@@ -28,23 +28,25 @@ _COUNTS = (
 )
 # The plus keeps SQLite from the index by provider, which finds a thousand times as many.
 _BY_RESPONSE = """
-    select id, path, tokens_in, tokens_out from llm_calls
+    select id, response_id, tokens_in, tokens_out from llm_calls
     where response_id = :key and +provider = :provider
         and duplicate_of is null and coalesce(tokens_in, tokens_out) is not null
     order by started_us
 """
 _BY_LINE = f"""
-    select id, path, tokens_in, tokens_out from llm_calls
+    select id, response_id, tokens_in, tokens_out from llm_calls
     where {NAME_IN_ID} = :key and {CARRIED} and +provider = :provider and duplicate_of is null
     order by started_us
 """
+# Of answers with the same id the last ones are remembered: some servers give all of them one.
+_ALIKE = 20
 
 
 class Answer(NamedTuple):
     """An answer that a call has counted."""
 
     call_id: str
-    path: str
+    response_id: str | None
     tokens_in: int | None
     tokens_out: int | None
 
@@ -77,14 +79,15 @@ class Answers:
         ones have nothing to count and are calls once all the same.  A retrieve that is the first
         to show what an answer took is where that is counted.
         """
-        key = _key(call, carried)
-        if not key:
+        keys = _keys(call, carried)
+        if not keys:
             return call
         reads = carried or (call.kind == "admin" and _names(call))
-        if reads and (earlier := self._earlier(call, key, carried)):
+        if reads and (earlier := self._earlier(call, keys[0])):
             uncounted = dict.fromkeys((*_COUNTS, "billing"))
             return call.model_copy(update=uncounted | {"kind": "admin", "duplicate_of": earlier})
-        self._remember(call, key)
+        for key in keys:
+            self._remember(call, key)
         if not reads or carried:
             return call
         return call.model_copy(update={"kind": "auxiliary", "billing": "metered"})
@@ -97,13 +100,10 @@ class Answers:
             else:
                 del self._answers[key]
 
-    def _earlier(self, call: LlmCall, key: _Key, carried: bool) -> str | None:
-        for answer in self._found(key):
-            same = (answer.tokens_in, answer.tokens_out) == (call.tokens_in, call.tokens_out)
-            from_here = key.is_line or not carried or _carrier(answer.path) == _carrier(call.path)
-            if same and from_here and answer.call_id != call.id:
-                return answer.call_id
-        return None
+    def _earlier(self, call: LlmCall, key: _Key) -> str | None:
+        said = _said(call)
+        same = (answer for answer in self._found(key) if answer[1:] == said[1:])
+        return next((answer.call_id for answer in same if answer.call_id != call.id), None)
 
     def _found(self, key: _Key) -> list[Answer]:
         remembered = self._answers.get(key, [])
@@ -114,23 +114,23 @@ class Answers:
         return [Answer(*row) for row in rows]
 
     def _remember(self, call: LlmCall, key: _Key) -> None:
-        answer = Answer(call.id, call.path, call.tokens_in, call.tokens_out)
         others = [a for a in self._answers.pop(key, []) if a.call_id != call.id]
-        self._answers[key] = [*others, answer]
+        self._answers[key] = [*others[-_ALIKE:], _said(call)]
         while len(self._answers) > self._remembered:
             self._answers.popitem(last=False)
 
 
-def _key(call: LlmCall, carried: bool) -> _Key | None:
-    if call.response_id and not (call.tokens_in is None and call.tokens_out is None):
-        return _Key(call.provider, call.response_id, is_line=False)
-    return _Key(call.provider, name_in(call.id), is_line=True) if carried else None
+def _keys(call: LlmCall, carried: bool) -> list[_Key]:
+    """By what the answer of *call* is known; the first is how to look for an earlier one."""
+    line = [_Key(call.provider, name_in(call.id), is_line=True)] if carried else []
+    counted = not (call.tokens_in is None and call.tokens_out is None)
+    named = call.response_id if counted else None
+    return [*line, _Key(call.provider, named, is_line=False)] if named else line
+
+
+def _said(call: LlmCall) -> Answer:
+    return Answer(call.id, call.response_id, call.tokens_in, call.tokens_out)
 
 
 def _names(call: LlmCall) -> bool:
     return call.response_id in call.path.partition("?")[0].split("/")
-
-
-def _carrier(path: str) -> str:
-    """A path without what only says how it was read."""
-    return path.partition("?")[0].rstrip("/").removesuffix("/stream")

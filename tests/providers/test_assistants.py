@@ -62,6 +62,7 @@ def test_a_run_that_was_cut_keeps_its_words():
     reply = told("openai", PATH, body, complete=False).reply
     assert (reply.text, reply.complete, reply.response_id) == ("Hel", False, "run_1")
     assert reply.usage.input_tokens is None
+    assert reply.finish_reason == "aborted"
 
 
 def test_a_run_waits_for_its_tools_and_is_given_their_results():

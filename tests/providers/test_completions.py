@@ -4,7 +4,7 @@ import pytest
 
 from agenttrace_mitm.model import TextPart
 
-from .exchanges import told
+from .exchanges import sse, told
 
 
 def test_an_edit_is_a_completion_of_a_text_and_what_to_do_with_it():
@@ -28,3 +28,28 @@ def test_an_edit_is_a_completion_of_a_text_and_what_to_do_with_it():
 @pytest.mark.parametrize("path", ["images/edits", "videos/edits"])
 def test_edits_of_media_are_not_completions(path):
     assert told("openai", f"/v1/{path}", {}, {}).dialect != "openai.completions"
+
+
+def piece(text, written, finish=None, **more):
+    choice = {"index": 0, "text": text, "finish_reason": finish}
+    counted = {"prompt_tokens": 5, "completion_tokens": written, "total_tokens": 5 + written}
+    return {"id": "cmpl-1", "model": "m", "choices": [choice], "usage": counted, **more}
+
+
+def test_counts_that_run_along_are_partial_until_the_end():
+    begun, ended = piece("a", 1), piece("b", 2, "stop")
+    last = {"id": "cmpl-1", "model": "m", "choices": [], "usage": begun["usage"]}
+    for events, source in [
+        ((begun,), "partial"),
+        ((begun, ended), "reported"),
+        ((begun, last), "reported"),
+        ((begun, "[DONE]"), "reported"),
+    ]:
+        told_of = told("vllm", "/v1/completions", sse(*events), complete=False)
+        assert told_of.reply.usage.source == source
+
+
+def test_an_empty_name_in_a_later_chunk_takes_none_back():
+    stream = sse(piece("a", 1, "stop"), {"id": "", "model": "", "choices": []}, "[DONE]")
+    reply = told("azure", "/v1/completions", stream).reply
+    assert (reply.response_id, reply.model) == ("cmpl-1", "m")

@@ -110,6 +110,33 @@ def test_a_word_that_says_error_is_one(provider, target, response, word):
     assert reply.finish_reasons == (word,)
 
 
+@pytest.mark.parametrize("word", ["network_error", "insufficient_system_resource"])
+def test_words_of_compatible_servers_that_say_error(word):
+    for answer in (
+        {"choices": [{"message": {"content": "The m"}, "finish_reason": word}]},
+        sse(chunk("The m"), chunk(finish=word), "[DONE]"),
+    ):
+        reply, how = ended("deepseek", CHAT, answer)
+        assert (how, reply.failure.type, reply.finish_reason) == ("error", word, "error")
+
+
+@pytest.mark.parametrize(
+    ("word", "shared"),
+    [
+        ("eos", "stop"),
+        ("eos_token", "stop"),
+        ("end_of_turn", "stop"),
+        ("sensitive", "content_filter"),
+        ("abort", "aborted"),
+    ],
+)
+def test_words_of_compatible_servers_have_a_shared_one(word, shared):
+    answer = {"choices": [{"message": {"content": "x"}, "finish_reason": word}]}
+    reply, how = ended("together", CHAT, answer)
+    assert (how, reply.finish_reason, reply.finish_reasons) == ("ok", shared, (word,))
+    assert reply.notes == ()
+
+
 def test_an_error_in_words_alone_is_of_the_type_that_the_end_says():
     delta = {"finish_reason": "TIMEOUT", "error": "The model took too long."}
     stream = sse({"type": "message-end", "delta": delta}, named=True)
@@ -151,3 +178,48 @@ def test_aws_names_its_errors_in_a_header(key):
     assert failure(b"", 429, headers=named).type == "ThrottlingException"
     own = {"error": {"type": "overloaded_error", "message": "Busy."}}
     assert failure(own, 529, headers=named).type == "overloaded_error"
+
+
+# --- Errors in an answer with status 200 -------------------------------------------------------
+
+
+def test_openrouter_s_choice_says_what_went_wrong_behind_it():
+    error = {"code": 502, "message": "The provider is gone."}
+    choice = {"index": 0, "finish_reason": "error", "error": error}
+    whole = {"choices": [choice | {"message": {"content": "The m"}}]}
+    stream = sse(chunk("The m"), {"choices": [choice | {"delta": {}}]}, "[DONE]")
+    for answer in (whole, stream):
+        reply, how = ended("openrouter", CHAT, answer)
+        said = reply.failure
+        assert (how, said.type, said.code) == ("error", "error", "502")
+        assert (said.message, reply.text) == ("The provider is gone.", "The m")
+
+
+def test_groq_says_in_a_chunk_that_it_stopped():
+    stopped = chunk() | {"x_groq": {"id": "req", "error": "over capacity"}}
+    reply, how = ended("groq", CHAT, sse(chunk("The m"), stopped, "[DONE]"))
+    assert (how, reply.failure.message) == ("error", "over capacity")
+    assert (reply.finish_reason, reply.text) == ("error", "The m")
+    named = chunk("Hi", "stop") | {"x_groq": {"id": "req"}}
+    assert ended("groq", CHAT, sse(named, "[DONE]"))[1] == "ok"
+
+
+def test_minimax_s_status_stands_in_the_body():
+    refused = {"choices": None, "base_resp": {"status_code": 1004, "status_msg": "login fail"}}
+    for answer in (refused, sse(refused)):
+        reply, how = ended("minimax", CHAT, answer)
+        assert (how, reply.failure.code, reply.failure.message) == ("error", "1004", "login fail")
+    fine = {"choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}]}
+    fine["base_resp"] = {"status_code": 0, "status_msg": ""}
+    reply, how = ended("minimax", CHAT, fine)
+    assert (how, reply.failure, reply.notes) == ("ok", None, ())
+
+
+def test_an_error_in_words_has_a_code_or_a_type_beside_it():
+    said = failure({"code": "Client specified an invalid argument", "error": "Bad key."})
+    assert (said.type, said.code) == ("", "Client specified an invalid argument")
+    assert said.message == "Bad key."
+    said = failure({"error": "Input validation error", "error_type": "validation"}, 422)
+    assert (said.type, said.message) == ("validation", "Input validation error")
+    said = failure({"error": "invalid_grant", "error_description": "Expired."})
+    assert (said.type, said.message) == ("invalid_grant", "Expired.")

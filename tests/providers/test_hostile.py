@@ -10,7 +10,7 @@ import zstandard
 
 from agenttrace_mitm.providers import understand
 
-from .exchanges import exchange, sse, told
+from .exchanges import exchange, frame, sse, told
 
 ENDPOINTS = [
     ("openai", "/v1/chat/completions"),
@@ -353,6 +353,59 @@ def test_first_content_is_when_the_first_words_came():
     stream = opening + thought + sse(chunk({"content": "Hi"}), "[DONE]")
     reply = told("openai", "/v1/chat/completions", stream, chunk=1).reply
     assert reply.first_content_us == len(opening + thought)
+
+
+def delta(**delta):
+    return {"type": "", "choices": [{"index": 0, "delta": delta}]}
+
+
+FUNCTION = {"id": "c", "function": {"name": "now"}}
+ITEM = {"type": "function_call", "id": "i", "call_id": "c", "name": "now", "arguments": ""}
+BLOCK = {"type": "tool_use", "id": "c", "name": "now", "input": {}}
+NAMED = [
+    ("openai", "/v1/chat/completions", delta(role="assistant"), delta(tool_calls=[FUNCTION])),
+    (
+        "openai",
+        "/v1/responses",
+        {"type": "response.created", "response": {"status": "in_progress"}},
+        {"type": "response.output_item.added", "output_index": 0, "item": ITEM},
+    ),
+    (
+        "anthropic",
+        "/v1/messages",
+        {"type": "message_start", "message": {"id": "m"}},
+        {"type": "content_block_start", "index": 0, "content_block": BLOCK},
+    ),
+    (
+        "cohere",
+        "/v2/chat",
+        {"type": "message-start", "id": "i"},
+        {
+            "type": "tool-call-start",
+            "index": 0,
+            "delta": {"message": {"tool_calls": FUNCTION}},
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize(("provider", "path", "opening", "named"), NAMED)
+def test_the_name_of_a_tool_is_first_content(provider, path, opening, named):
+    """Of a call without arguments it is all that the model makes."""
+    before, whole = sse(opening, named=True), sse(opening, named, named=True)
+    reply = told(provider, path, whole, {"stream": True}, chunk=1).reply
+    assert len(before) < reply.first_content_us <= len(whole)
+    assert [call.name for call in reply.tool_calls] == ["now"]
+
+
+def test_the_name_of_a_tool_is_first_content_at_bedrock():
+    begun = frame("messageStart", {"role": "assistant"})
+    start = {"toolUse": {"toolUseId": "c", "name": "now"}}
+    named = frame("contentBlockStart", {"contentBlockIndex": 0, "start": start})
+    headers = {"content-type": "application/vnd.amazon.eventstream"}
+    path = "/model/m/converse-stream"
+    reply = told("bedrock", path, begun + named, headers=headers, chunk=1).reply
+    assert reply.first_content_us == len(begun + named)
 
 
 def test_unknown_events_are_passed_over():

@@ -101,6 +101,7 @@ def test_a_stream_is_what_it_stands_for():
 def test_a_stream_that_was_cut_keeps_what_came():
     reply = told("google", PATH, sse(*events()[:9]), complete=False).reply
     assert (reply.text, reply.complete, reply.usage.source) == ("Hel", False, "estimated")
+    assert reply.finish_reason == "aborted"
 
 
 def test_an_error_inside_a_stream_is_a_failure():

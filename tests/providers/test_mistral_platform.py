@@ -70,7 +70,15 @@ def test_a_streamed_conversation_is_what_it_stands_for():
     assert reply.complete
     assert reply.text == "Hello"
     assert [call.arguments for call in reply.tool_calls] == ["{}"]
-    assert reply.usage.total_tokens == 150
+    assert (reply.usage.total_tokens, reply.finish_reason) == (150, "tool_calls")
+    assert reply.notes == ()
+
+
+def test_a_streamed_conversation_that_was_cut_is_aborted():
+    for cut in (4, 7):
+        stream = sse(*events()[:cut], named=True)
+        reply = told("mistral", PATH, stream, {"stream": True}, complete=False).reply
+        assert (reply.finish_reason, reply.complete, reply.notes) == ("aborted", False, ())
 
 
 def test_a_conversation_may_break_off():

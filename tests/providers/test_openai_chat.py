@@ -52,6 +52,28 @@ def test_counts_that_run_along_are_partial_until_the_end():
     )
 
 
+def test_an_empty_name_in_a_later_chunk_takes_none_back():
+    """Azure's asynchronous filter: its last chunks are of no completion and no model."""
+    filtered = {"index": 0, "delta": {}, "content_filter_offsets": {"check_offset": 44}}
+    empty = {"id": "", "model": "", "object": "", "created": 0, "choices": [filtered]}
+    stream = sse(chunk({"content": "Hi"}, "stop"), end(), empty, "[DONE]")
+    reply = told("azure", PATH, stream).reply
+    assert (reply.response_id, reply.model, reply.text) == ("chatcmpl-7", "gpt-x", "Hi")
+    assert (reply.finish_reason, reply.usage.input_tokens) == ("stop", 51)
+
+
+def test_counts_that_run_along_are_partial_until_every_choice_has_ended():
+    def along(index, finish, written):
+        counted = {"prompt_tokens": 5, "completion_tokens": written}
+        choice = {"index": index, "delta": {"content": "x"}, "finish_reason": finish}
+        return {"choices": [choice], "usage": counted}
+
+    one = sse(along(0, None, 1), along(1, None, 2), along(0, "stop", 3))
+    assert told("vllm", PATH, one).reply.usage.source == "partial"
+    both = one + sse(along(1, "stop", 4))
+    assert told("vllm", PATH, both, complete=False).reply.usage.source == "reported"
+
+
 def test_a_stream_that_stops_without_an_end_is_aborted():
     reply = told("openai", PATH, sse(chunk({"content": "Hi"}))).reply
     assert (reply.finish_reason, reply.complete, reply.finish_reasons) == ("aborted", False, ())

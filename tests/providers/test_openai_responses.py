@@ -111,6 +111,14 @@ def test_a_cut_stream_tells_from_its_deltas():
     reply = told("openai", PATH, sse(*opening(), *arguments, named=True)).reply
     assert (reply.text, reply.complete, reply.usage.source) == ("Hel", False, "estimated")
     assert reply.tool_calls == (ToolCallPart("call_1", "f", '{"a":', "fc_1"),)
+    assert (reply.finish_reason, reply.finish_reasons) == ("aborted", ("in_progress",))
+
+
+def test_what_works_in_the_background_is_paused_and_a_cut_stream_of_it_aborted():
+    queued = response("queued", ()) | {"usage": None}
+    assert told("openai", PATH, queued, {"background": True}).reply.finish_reason == "paused"
+    stream = sse({"type": "response.queued", "response": queued}, named=True)
+    assert told("openai", PATH, stream, complete=False).reply.finish_reason == "aborted"
 
 
 def test_an_error_event_is_the_failure():

@@ -169,6 +169,7 @@ def test_strange_bodies_carry_nothing(strange):
         ("anthropic", "/v1/sessions/s/events/stream"),
         ("google", "/v1beta/batches/b"),
         ("google", "/v1beta/files/f:download"),
+        ("mistral", "/v1/batch/jobs/j"),
     ]:
         assert held(provider, target, strange) == []
 
@@ -249,6 +250,80 @@ def test_whoever_has_batches_as_openai_has_them_has_its_files(provider, target):
 def test_a_file_of_somebody_who_has_other_batches_carries_nothing():
     for provider in ("anthropic", "google"):
         assert held(provider, FILE, lines(line("a", CHAT))) == []
+
+
+ENTRY = {"type": "message.output", "model": "m", "content": "4"}
+COUNTS = {"prompt_tokens": 10, "completion_tokens": 1, "total_tokens": 11}
+SHAPES = [
+    ({"model": "m", "pages": [{"index": 0}], "usage_info": {"pages_processed": 7}}, "ocr"),
+    ({"id": "1", "model": "m", "results": [{"categories": {}}]}, "moderations"),
+    ({"conversation_id": "c", "outputs": [ENTRY], "usage": COUNTS}, "conversations"),
+    ({"object": "conversation.response", "outputs": [], "usage": COUNTS}, "conversations"),
+    ({"model": "m", "text": "four", "language": None, "usage": COUNTS}, "audio"),
+    ({"object": "list", "model": "m", "data": [], "usage": COUNTS}, "embeddings"),
+    ({"model": "m", "choices": CHAT["choices"], "usage": COUNTS}, "chat"),
+    ({"message": "No such model", "type": "invalid_request"}, "chat"),
+]
+
+
+@pytest.mark.parametrize(("body", "dialect"), SHAPES)
+def test_a_line_s_shape_tells_where_it_was_answered(body, dialect):
+    [(_, told)] = held("mistral", FILE, lines(line("a", body)))
+    assert (told.dialect, told.reply.service_tier) == (f"mistral.{dialect}", "batch")
+
+
+def test_pages_read_in_a_batch_are_counted():
+    [(_, told)] = held("mistral", FILE, lines(line("a", SHAPES[0][0])))
+    assert (told.reply.usage.detail, told.reply.usage.source) == ({"pages": 7}, "reported")
+    picture = {"index": 0, "images": [{"id": "i", "image_annotation": '{"kind": "map"}'}]}
+    for more in ({"document_annotation": '{"title": "x"}'}, {"pages": [picture]}):
+        [(_, told)] = held("mistral", FILE, lines(line("a", SHAPES[0][0] | more)))
+        assert told.reply.usage.detail == {"pages": 7, "annotated_pages": 7}
+
+
+def test_images_made_in_a_batch_are_no_chat():
+    spent = {"input_tokens": 50, "output_tokens": 4160, "total_tokens": 4210}
+    body = {"created": 1, "data": [{"b64_json": "AAAA"}], "usage": spent}
+    [(_, told)] = held("openai", FILE, lines(line("a", body)))
+    assert (told.dialect, told.reply.usage.output_tokens) == ("openai.images", 4160)
+
+
+JOB = "/v1/batch/jobs/job-1?inline=true"
+
+
+def job(*outputs, endpoint="/v1/chat/completions"):
+    return json.dumps({"id": "job-1", "endpoint": endpoint, "outputs": [*outputs]}).encode()
+
+
+def test_a_job_may_hold_its_outputs():
+    error = {"message": "No such model", "type": "invalid_request"}
+    outputs = (line("a", CHAT), line("b", error, 400))
+    calls = held("mistral", JOB, job(*outputs, endpoint="/v1/fim/completions"))
+    assert [told.dialect for _, told in calls] == ["mistral.fim"] * 2
+    (first, told), (_, failed) = calls
+    assert (told.reply.usage.input_tokens, told.reply.service_tier) == (10, "batch")
+    assert first.request_headers.get("x-client-request-id") == "a"
+    assert failed.reply.failure.message == "No such model"
+    again = calls_within(replace(got("mistral", JOB, job(*outputs)), started_us=9_000_000))
+    assert [name_in(call.id) for call in again] == [name_in(call.id) for call, _ in calls]
+
+
+def test_requests_of_a_job_need_no_name():
+    unnamed = {key: value for key, value in line("", CHAT).items() if key != "custom_id"}
+    calls = held("mistral", JOB, job(unnamed, unnamed))
+    assert [told.dialect for _, told in calls] == ["mistral.chat"] * 2
+
+
+def test_a_job_that_is_not_done_holds_nothing():
+    for body in (job(), b'{"id":"job-1","outputs":null}', b"[]", b"\xff"):
+        assert held("mistral", JOB, body) == []
+    assert held("mistral", "/v1/batch/jobs", job(line("a", CHAT))) == []
+
+
+@pytest.mark.parametrize("endpoint", ["", "https://elsewhere.example/v1/ocr", 1, None])
+def test_of_a_job_without_an_endpoint_the_shape_tells(endpoint):
+    [(_, told)] = held("mistral", JOB, job(line("a", SHAPES[0][0]), endpoint=endpoint))
+    assert told.dialect == "mistral.ocr"
 
 
 def ids(target, body, at_us=0):

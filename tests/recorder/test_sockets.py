@@ -199,6 +199,95 @@ def test_a_live_session_counts_its_last_seconds():
     assert understood.reply.usage.detail == {"session_seconds": 25}
 
 
+LIVE = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent"
+CALLED = {"toolCall": {"functionCalls": [{"id": "1", "name": "f", "args": {}}]}}
+ANSWERED = {"toolResponse": {"functionResponses": [{"id": "1", "name": "f", "response": {}}]}}
+SPOKEN = {"serverContent": {"modelTurn": {"parts": [{"text": "It is 4."}]}}}
+OVER = {"serverContent": {"turnComplete": True}}
+
+
+def counted(asked):
+    return {"usageMetadata": {"promptTokenCount": asked, "totalTokenCount": asked}}
+
+
+def live(*events, every_us=1_000):
+    """Turns of a Live socket, each with the number of the message that told them."""
+    asked = {"clientContent": {"turns": [{"role": "user", "parts": [{"text": "2 + 2?"}]}]}}
+    assembly = Assembly()
+    turns_of(assembly, [opened(LIVE, "google")])
+    found = []
+    for number, event in enumerate(({"setup": {"model": "models/gemini-x"}}, asked, *events)):
+        from_client = event.keys().isdisjoint(("serverContent", "toolCall", "usageMetadata"))
+        data = json.dumps(event).encode()
+        message = Message(ID, number, every_us * (number + 2), from_client, True, data)
+        found += [(number, turn) for turn in turns_of(assembly, [message])]
+    return found, turns_of(assembly, [ended()])
+
+
+def test_usage_in_a_message_of_its_own_is_that_of_the_turn_that_ended():
+    """It opens none, and takes no longer than the turn did."""
+    found, left = live(CALLED, counted(10), ANSWERED, SPOKEN, OVER, counted(20))
+    assert ([number for number, _ in found], left) == ([3, 7], [])
+    told = [understand(turn).reply for _, turn in found]
+    assert [reply.usage.input_tokens for reply in told] == [10, 20]
+    assert [reply.usage.source for reply in told] == ["reported", "reported"]
+    assert [reply.finish_reason for reply in told] == ["tool_calls", "stop"]
+    assert [turn.ended_us - turn.started_us for _, turn in found] == [1_000, 2_000]
+
+
+def test_a_live_turn_whose_end_counts_is_told_with_it():
+    found, left = live(SPOKEN, OVER | counted(20), counted(20))
+    assert ([number for number, _ in found], left) == ([3], [])
+    assert understand(found[0][1]).reply.usage.input_tokens == 20
+
+
+def test_usage_while_a_live_turn_is_under_way_is_its_own():
+    found, left = live(SPOKEN, counted(5), SPOKEN, OVER | counted(20))
+    assert ([number for number, _ in found], left) == ([5], [])
+    assert understand(found[0][1]).reply.usage.input_tokens == 20
+
+
+def test_a_live_turn_that_nobody_counts_is_told_all_the_same():
+    """By the answer that follows, by a message two seconds later, or when the socket ends."""
+    sound = {"realtimeInput": {"audio": {"data": "UklGRg"}}}
+    [(number, turn)], [other] = live(CALLED, ANSWERED, SPOKEN)
+    assert (number, understand(turn).reply.usage.source) == (4, "estimated")
+    assert understand(other).reply.finish_reason == "aborted"
+    [(number, turn)], left = live(SPOKEN, OVER, sound, sound, sound, every_us=900_000)
+    assert (number, turn.ended_us, left) == (6, 900_000 * 5, [])
+    found, [turn] = live(SPOKEN, OVER, sound)
+    assert (found, understand(turn).reply.finish_reason) == ([], "stop")
+
+
+def test_a_live_turn_that_waits_for_its_usage_keeps_its_messages():
+    assembly = Assembly()
+    events = [{"setup": {}}, {"clientContent": {"turns": []}}, SPOKEN, OVER]
+    sent = [said(n, n < 2, **event) for n, event in enumerate(events)]
+    assert turns_of(assembly, [opened(LIVE, "google"), *sent]) == []
+    assert assembly.settled(ID) == 1
+    assert len(turns_of(assembly, [said(4, False, **counted(7))])) == 1
+    assert assembly.settled(ID) == 5
+
+
+@pytest.mark.parametrize(
+    ("reason", "finish"),
+    [("turn_detected", "aborted"), ("client_cancelled", "aborted"), ("", "error")],
+)
+def test_a_realtime_response_that_somebody_spoke_into_is_aborted(reason, finish):
+    details = {"type": "cancelled", "reason": reason}
+    response = {"id": "r", "status": "cancelled", "status_details": details, "output": []}
+    [turn] = turns_of(
+        Assembly(),
+        [
+            opened("/v1/realtime?model=gpt-realtime"),
+            said(0, False, type="response.created", response={"id": "r"}),
+            said(1, False, type="response.done", response=response),
+        ],
+    )
+    reply = understand(turn).reply
+    assert (reply.finish_reason, reply.finish_reasons) == (finish, ("cancelled",))
+
+
 def translated(*, closed):
     """A translation session: what the server says, and the sound it is said about."""
     session = {"model": "gpt-translate-1", "audio": {"output": {"language": "pt"}}, "id": "s"}

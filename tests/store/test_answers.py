@@ -106,9 +106,9 @@ def test_a_repeated_frame_does_not_duplicate_itself(recording):
     assert row(recording, "2")["tokens_in"] == 5
 
 
-def batch_line(id_):
+def batch_line(id_, custom_id=""):
     body = response(id_=id_) | {"service_tier": "default"}
-    written = {"custom_id": id_, "response": {"status_code": 200, "body": body}}
+    written = {"custom_id": custom_id or id_, "response": {"status_code": 200, "body": body}}
     return json.dumps(written).encode() + b"\n"
 
 
@@ -146,6 +146,36 @@ def test_a_batch_that_is_downloaded_twice_is_counted_once(recording):
     assert len(counted) == 2
     assert {one["duplicate_of"] for one in again} == {one["id"] for one in counted}
     assert {one["kind"] for one in again} == {"admin"}
+
+
+@pytest.mark.parametrize("restarted", [False, True], ids=["", "restarted"])
+def test_lines_of_one_file_are_never_one_answer(recording, restarted):
+    """Some servers give all their answers one id: the lines are calls all the same."""
+    whole = b"".join(batch_line("resp_1", custom_id=f"c{n}") for n in range(3))
+    recording.take(_exchange("/v1/files/file-1/content", whole, "2", "GET"))
+    assert [one["duplicate_of"] for one in recording.rows(LINES)] == [None] * 3
+    recording = recording.restarted() if restarted else recording
+    more = whole + batch_line("resp_1", custom_id="c3")
+    recording.take(_exchange("/v1/files/file-1/content", more, "3", "GET"))
+    found = recording.rows(LINES)
+    first = {one["client_request_id"]: one["id"] for one in found if not one["duplicate_of"]}
+    assert first.keys() == {"c0", "c1", "c2", "c3"}
+    again = {one["client_request_id"]: one["duplicate_of"] for one in found if one["duplicate_of"]}
+    assert again == {name: id_ for name, id_ in first.items() if name != "c3"}
+
+
+def test_a_line_that_is_retrieved_as_well_is_counted_once(recording):
+    download(recording, "2")
+    get(recording, "3", response())
+    [line] = [one for one in recording.rows(LINES) if one["client_request_id"] == "resp_1"]
+    assert row(recording, "3")["duplicate_of"] == line["id"]
+
+
+def test_an_answer_with_another_id_in_the_same_line_is_another_one(recording):
+    for id_, name in (("2", "resp_1"), ("3", "resp_2")):
+        line = batch_line(name, custom_id="c")
+        recording.take(_exchange("/v1/files/file-1/content", line, id_, "GET"))
+    assert [one["duplicate_of"] for one in recording.rows(LINES)] == [None, None]
 
 
 def test_another_file_with_the_same_ids_is_another_batch(recording):

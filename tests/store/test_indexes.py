@@ -77,30 +77,34 @@ def test_people_find_rows_by_an_index(db: sqlite3.Connection, sql: str) -> None:
     assert not [row for row in db.execute("explain query plan " + sql) if "SCAN" in row[-1]]
 
 
+COUNTED: dict[str, Any] = {"response_id": "r", "tokens_in": 1, "tokens_out": 1}
+
+
 @pytest.mark.parametrize(
-    ("told", "index"),
+    ("told", "carried", "index"),
     [
-        ({}, "llm_calls_lines"),
-        ({"response_id": "r", "tokens_in": 1, "tokens_out": 1}, "idx_llm_calls_response_id"),
+        ({}, True, "llm_calls_lines"),
+        (COUNTED, True, "llm_calls_lines"),
+        (COUNTED | {"kind": "admin"}, False, "idx_llm_calls_response_id"),
     ],
 )
-def test_a_line_of_a_batch_is_found_by_its_index(
-    db: sqlite3.Connection, told: dict[str, Any], index: str
+def test_an_earlier_answer_is_found_by_its_index(
+    db: sqlite3.Connection, told: dict[str, Any], carried: bool, index: str
 ) -> None:
     """By what is read, or the answer's id: what one provider has is nearly all of a database."""
-    line = LlmCall(
+    call = LlmCall(
         id=new_id(),
         started_us=1,
         provider="openai",
         host="h",
         method="GET",
-        path="/",
+        path="/v1/responses/r",
         outcome="ok",
         **told,
     )
     seen: list[str] = []
     db.set_trace_callback(seen.append)
-    assert Answers(db).once(line, carried=True) == line
+    assert Answers(db).once(call, carried=carried).duplicate_of is None
     db.set_trace_callback(None)
     [sql] = seen
     [step, *_] = [row[-1] for row in db.execute("explain query plan " + sql)]
