@@ -93,6 +93,9 @@ MORE = {
         "?outcome=tool_failed&tool=Bash",
         "?q=cache&agent=claude-code&sort=slowest",
         "?q=session-0001&sort=dearest",
+        "?prompt=p",
+        "?prompt=p&model=gpt-5.1&provider=openai",
+        "?prompt=p&sort=dearest",
     ),
     "costs": (
         *(f"?by={by}" for by in ("provider", "agent", "project", "session", "prompt")),

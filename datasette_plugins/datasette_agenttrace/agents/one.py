@@ -73,6 +73,8 @@ class OneAgent(Value):
     failures_are_all: bool
     """Whether every failed call of the time was looked at; else the newest were."""
     prompts: tuple[Version, ...]
+    prompts_are_sampled: bool
+    """Whether medians and failed tools of a version are of its newest calls alone."""
     sessions: tuple[Session, ...]
     network: Network
 
@@ -81,6 +83,7 @@ def load(db: sqlite3.Connection, asked: Asked, now_us: int) -> OneAgent:
     """Everything the page of one agent shows."""
     tools, calls = _tools(db, asked)
     failures, failures_are_all = _failures(db, asked)
+    told = versions(db, asked)
     return OneAgent(
         agent=asked.agent,
         costs=costs_queries.load(db, asked),
@@ -89,7 +92,8 @@ def load(db: sqlite3.Connection, asked: Asked, now_us: int) -> OneAgent:
         tools_are_all=calls < MOST_OF_TOOLS,
         failures=failures,
         failures_are_all=failures_are_all,
-        prompts=versions(db, asked),
+        prompts=told,
+        prompts_are_sampled=any(one.n_newest < one.calls for one in told),
         sessions=_sessions(db, asked),
         network=queries.network(db, asked, []),
         **queries.health(db, asked.agent, now_us),

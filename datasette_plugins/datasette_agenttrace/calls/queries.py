@@ -26,8 +26,10 @@ from ..asking import (
     rows_of,
     with_notes,
 )
+from ..prompt_names import PromptName, named
 from .beginnings import are_many, newest
 from .ids import MOST, calls_of_session, calls_with_id
+from .of_prompt import OF_PROMPT, in_use
 from .snippets import Snippet, snippets
 from .spelling import spelled
 from .terms import Term, query_of, terms_of
@@ -60,7 +62,7 @@ ORDERS = {
 _NOT_WELL = " and outcome in ('error', 'cancelled', 'interrupted', 'in_flight')"  # as an index says
 
 
-OWN = ("outcome", "session", "tool", "kind", "q", "sort")
+OWN = ("outcome", "session", "prompt", "tool", "kind", "q", "sort")
 
 
 class CallsAsked(Asked):
@@ -68,6 +70,8 @@ class CallsAsked(Asked):
 
     outcome: str = ""
     session: str = ""
+    prompt: str = ""
+    """The id of a version of an agent's prompt."""
     tool: str = ""
     kind: str = ""
     q: str = ""
@@ -151,6 +155,8 @@ class Calls(Value):
     looked_since_us: int | None
     has_id: bool = False
     """Whether what was searched for is an id of these calls, whatever their time."""
+    prompt: PromptName | None = None
+    """Which version was asked for, if that is known."""
     choices: Choices
     anything_recorded: bool
 
@@ -166,6 +172,7 @@ def calls_asked(arguments: Mapping[str, str], today: int) -> CallsAsked:
         **with_notes(common, no_outcome, no_kind, no_order),
         outcome=outcome,
         session=arguments.get("session", "").strip(),
+        prompt=arguments.get("prompt", "").strip(),
         tool=arguments.get("tool", "").strip(),
         kind=kind,
         q=arguments.get("q", "").replace("\0", "").strip(),
@@ -179,19 +186,19 @@ def load(db: sqlite3.Connection, asked: CallsAsked) -> Calls:
     rows: list[dict[str, Any]] = []
     searched_all, looked_since = True, None
     terms = terms_of(asked.q)
-    named = calls_with_id(db, asked.q, asked.since_us, asked.until_us)
-    if terms and not named:
+    with_id = calls_with_id(db, asked.q, asked.since_us, asked.until_us)
+    if terms and not with_id:
         rows, searched_all = _search(db, asked, terms)
-        named = None if rows else calls_of_session(db, asked.q)
-    if named:
-        terms, searched_all = [], len(named) < MOST
-        given = _parameters(asked) | {"ids": json.dumps(named)}
+        with_id = None if rows else calls_of_session(db, asked.q)
+    if with_id:
+        terms, searched_all = [], len(with_id) < MOST
+        given = _parameters(asked) | {"ids": json.dumps(with_id)}
         rows = rows_of(db.execute(_of_ids(asked), given))
     elif not asked.q:
-        given = _parameters(asked)
+        given = _given(db, asked)
         if asked.is_bounded:
-            looked_since = _looked_since(db, asked)
-            given["since"] = max(asked.since_us, looked_since or 0)
+            looked_since = _looked_since(db, asked, given)
+            given["since"] = max(int(given["since"]), looked_since or 0)
         rows = rows_of(db.execute(_list(asked), given))
     older = _end(rows[PAGE_SIZE - 1]) if len(rows) > PAGE_SIZE else None
     return Calls(
@@ -200,7 +207,8 @@ def load(db: sqlite3.Connection, asked: CallsAsked) -> Calls:
         older=older,
         searched_all=searched_all,
         looked_since_us=looked_since,
-        has_id=named is not None,
+        has_id=with_id is not None,
+        prompt=named(db, [asked.prompt]).get(asked.prompt) if asked.prompt else None,
         choices=choices(db),
         anything_recorded=bool(db.execute("select 1 from llm_calls limit 1").fetchone()),
     )
@@ -298,7 +306,7 @@ def _matches(db: sqlite3.Connection, terms: Sequence[Term], last: int | None = N
 
 
 def _list(asked: CallsAsked) -> str:
-    index = f"indexed by {_narrowest(asked)[0]}" if asked.is_bounded else ""
+    index = f"indexed by {_narrowest(asked)[0]}" if asked.is_bounded or asked.prompt else ""
     return _LIST.format(calls=_conditions(asked), order=asked.order, index=index)
 
 
@@ -312,9 +320,11 @@ def _of_ids(asked: CallsAsked) -> str:
     return _OF_IDS.format(place=place, further=further)
 
 
-def _looked_since(db: sqlite3.Connection, asked: CallsAsked) -> int | None:
+def _looked_since(
+    db: sqlite3.Connection, asked: CallsAsked, given: Mapping[str, int | str]
+) -> int | None:
     """When the oldest of the newest calls began that are looked at; None: all of them are."""
-    found = db.execute(_looked_since_sql(asked), _parameters(asked)).fetchone()
+    found = db.execute(_looked_since_sql(asked), given).fetchone()
     return found[0] if found else None
 
 
@@ -332,6 +342,7 @@ def _narrowest(asked: CallsAsked) -> tuple[str, str, str]:
     indexes = (
         (asked.session, "idx_llm_calls_session_id_started_us", " and session_id = :session",
          " of this session"),
+        (asked.prompt, "idx_llm_calls_agent_id_started_us", OF_PROMPT, " of this version"),
         (asked.agent, "idx_llm_calls_agent_id_started_us", " and agent_id = :agent",
          " of this agent"),
         (_is_not_well(asked), "llm_calls_failed", _NOT_WELL, " that did not go well"),
@@ -354,6 +365,8 @@ def _conditions(asked: CallsAsked) -> str:
         conditions += " and kind in ('llm', 'auxiliary')"
     if asked.session:
         conditions += " and session_id = :session"
+    if asked.prompt:
+        conditions += OF_PROMPT
     if asked.outcome in OUTCOMES:
         conditions += f" and outcome in {OUTCOMES[asked.outcome]}"
         if _is_not_well(asked):
@@ -411,6 +424,7 @@ def as_table(asked: CallsAsked) -> list[tuple[str, str]]:
     said = [
         ("started_us__gte", str(asked.since_us)), ("started_us__lt", str(asked.until_us)),
         ("provider", asked.provider), ("agent_id", asked.agent), ("session_id", asked.session),
+        ("_where", asked.prompt and _in_words(OF_PROMPT, asked.prompt)),
         ("kind__in", "" if asked.kind == "all" else "llm,auxiliary"),
         ("_where", asked.model and f"{NAMED['model']} = {_quoted(asked.model)}"),
         ("_where", f"outcome in {OUTCOMES[asked.outcome]}" if asked.outcome else ""),
@@ -418,6 +432,10 @@ def as_table(asked: CallsAsked) -> list[tuple[str, str]]:
         ("_sort_desc", "started_us"), ("_nofacet", "1"), ("_nocount", "1"),
     ]  # fmt: skip
     return [(name, value) for name, value in said if value]
+
+
+def _in_words(condition: str, prompt: str) -> str:
+    return condition.removeprefix(" and ").replace(":prompt", _quoted(prompt))
 
 
 def _quoted(text: str) -> str:
@@ -430,12 +448,22 @@ def _parameters(asked: CallsAsked) -> dict[str, int | str]:
         "since": asked.since_us,
         "until": asked.until_us,
         "session": asked.session,
+        "prompt": asked.prompt,
         "tool": asked.tool,
         "before_place": before_place,
         "before_id": before_id,
         "limit": PAGE_SIZE + 1,
         **{name: getattr(asked, name) for name in FILTERS},
     }
+
+
+def _given(db: sqlite3.Connection, asked: CallsAsked) -> dict[str, int | str]:
+    """The parameters, with a time no longer than calls can be of what was asked for."""
+    given = _parameters(asked)
+    if asked.prompt:
+        since, until = in_use(db, asked.prompt, asked.since_us, asked.until_us)
+        given |= {"since": since, "until": until}
+    return given
 
 
 def _told(
