@@ -163,7 +163,8 @@ class Calls(Value):
 
 def calls_asked(arguments: Mapping[str, str], today: int) -> CallsAsked:
     """What a query string asks for."""
-    common = asked_of(arguments, today).model_dump(exclude={"first_date", "last_date"})
+    asked = asked_of(arguments, today, own=(*OWN, "before"))
+    common = asked.model_dump(exclude={"first_date", "last_date"})
     outcome, no_outcome = choice_of(arguments, "outcome", OUTCOME_LABELS)
     kind, no_kind = choice_of(arguments, "kind", ("all",))
     sort, no_order = choice_of(arguments, "sort", ORDERS)

@@ -54,7 +54,8 @@ class Sessions(Value):
 
 def sessions_asked(arguments: Mapping[str, str], today: int) -> SessionsAsked:
     """What a query string asks for."""
-    common = asked_of(arguments, today).model_dump(exclude={"first_date", "last_date"})
+    asked = asked_of(arguments, today, own=("before",))
+    common = asked.model_dump(exclude={"first_date", "last_date"})
     before = arguments.get("before", "")
     return SessionsAsked(**common, before=before if CURSOR.fullmatch(before) else "")
 
