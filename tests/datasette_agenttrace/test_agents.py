@@ -1,5 +1,7 @@
 """The Agents page: its sums, health, tools, and who calls whom."""
 
+import html
+import re
 import sqlite3
 
 import pytest
@@ -135,6 +137,40 @@ async def test_failures_have_the_status_of_errors_alone(database, ask):
     page = " ".join((await ask(database, "?agent=a")).text.split())
     for said in ("overloaded_error in the stream", "overloaded_error 529", "interrupted"):
         assert f'<th scope="row">{said}</th>' in page
+
+
+async def test_failures_say_what_the_last_said_and_lead_to_their_calls(database, ask, get):
+    """As many calls as the count says; words only where the tier of the call keeps them."""
+    failed = {"agent_id": "a", "outcome": "error", "status_code": 429}
+    fill(
+        database,
+        *(call(n, **failed, error_type="rate_limit_error", error_message=f"Slow {HOSTILE} {n}")
+          for n in (1, 2, 3)),
+        call(4, **failed, error_type="secret", error_message="Not to be told", privacy_tier=1),
+        call(5, agent_id="a", outcome="interrupted"), call(6, agent_id="a"),
+        call(7, **failed | {"agent_id": "b"}, error_type="rate_limit_error"),
+    )  # fmt: skip
+    found = (await ask(database, ".json?agent=a")).json()["failures"]
+    assert [(one["calls"], one["last_message"]) for one in found] == [
+        (3, f"Slow {HOSTILE} 3"), (1, None), (1, None),
+    ]  # fmt: skip
+    page = (await ask(database, "?agent=a")).text
+    assert "<bdi>Slow &lt;/script&gt;" in page and "<img" not in page
+    assert "Not to be told" not in page
+    part = page[page.index('id="failures"') : page.index('id="sessions"')]
+    links = re.findall(r'<a href="(/-/agenttrace/calls\?[^"]+)">(\d+)</a>', html.unescape(part))
+    assert [number for _, number in links[:3]] == ["3", "1", "1"]
+    for link, number in links[:3]:
+        listed = (await get(link.replace("/calls?", "/calls.json?"))).json()["calls"]
+        assert len(listed) == int(number)
+        assert {one["agent_id"] for one in listed} == {"a"}
+
+
+async def test_the_head_of_an_agents_page_names_it_once(busy, ask):
+    page = (await ask(busy, "?agent=coder-search&provider=openai")).text
+    head = page[page.index('<div class="at-title">') : page.index('<div class="at-filters">')]
+    assert head.count("coder-search") == 1
+    assert "days in UTC · openai" in head
 
 
 async def test_failures_say_that_the_newest_are_meant(busy, ask, monkeypatch):

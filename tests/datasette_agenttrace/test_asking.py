@@ -9,7 +9,7 @@ import pytest
 
 from datasette_agenttrace import figures
 from datasette_agenttrace.asking import asked_of
-from datasette_agenttrace.calls.queries import calls_asked
+from datasette_agenttrace.calls.asked import OWN, calls_asked
 from datasette_agenttrace.costs.queries import costs_asked
 from datasette_agenttrace.costs.savings import savings_asked
 from datasette_agenttrace.pages import PAGES
@@ -84,7 +84,7 @@ def test_what_an_address_says_in_vain_is_noted(ask, name, said):
     [
         (asked_of, []), (costs_asked, ["by"]), (savings_asked, ["instead"]),
         (sessions_asked, ["before"]), (traces_asked, ["status", "session", "before"]),
-        (calls_asked, ["outcome", "session", "prompt", "tool", "kind", "q", "sort", "before"]),
+        (calls_asked, [*OWN, "before"]),
     ],
 )  # fmt: skip
 def test_names_that_a_page_does_not_know_are_noted(ask, own):

@@ -13,7 +13,8 @@ from agenttrace_mitm.model import (
 )  # fmt: skip
 from datasette_agenttrace.asking import DAY_US
 from datasette_agenttrace.calls import one, queries
-from datasette_agenttrace.calls.queries import calls_asked, load
+from datasette_agenttrace.calls.asked import calls_asked
+from datasette_agenttrace.calls.queries import load
 from tests.datasette_agenttrace.listed import CALLS, call, ids, store, words
 from tests.datasette_agenttrace.scene import NOON, TODAY
 
@@ -44,6 +45,9 @@ async def test_pages_show_every_call_once_newest_first(database, get, monkeypatc
         ("outcome=in_flight", {3}), ("outcome=nonsense", {0, 1, 2, 3, 4}), ("session=s", {1}),
         ("kind=all", {0, 1, 2, 3, 4, 5}), ("agent=a&provider=mistral", set()),
         ("from=2020-01-01&to=2020-01-02", set()), ("range=today", {0, 1, 2, 3, 4}),
+        ("error=rate_limit_error", {4}), ("status=429", {4}), ("status=(none)", {6}),
+        ("error=(none)&status=(none)&outcome=interrupted", {6}), ("error=(none)&status=429", set()),
+        ("error=rate_limit_error&outcome=ok", set()), ("error=%27", set()),
         ("before=nonsense", {0, 1, 2, 3, 4}), ("before=1.%27", set()), ("session=%00", set()),
     ],
 )  # fmt: skip
@@ -56,6 +60,7 @@ async def test_filters(database, get, query, found):
         Record(call=call(3, provider="mistral", outcome="in_flight", latency_ms=None)),
         Record(call=call(4, outcome="error", status_code=429, error_type="rate_limit_error")),
         Record(call=call(5, kind="telemetry")),
+        *([Record(call=call(6, outcome="interrupted"))] if "(none)" in query else ()),
     )
     assert await ids(get, query) == [f"call-{n:03d}" for n in sorted(found)]
 
@@ -80,6 +85,8 @@ async def test_no_page_passes_over_all_calls(database):
         {"sort": "slowest", "outcome": "failed"}, {"q": "word", "sort": "dearest"},
         {"q": "call-00001"}, {"q": "nothing-0001"}, {"prompt": "p"}, {"prompt": "p", "model": "m"},
         {"prompt": "p", "sort": "slowest"}, {"prompt": "p", "session": "s"},
+        {"error": "e"}, {"error": "e", "status": "429", "agent": "a", "sort": "slowest"},
+        {"error": "e", "prompt": "p"}, {"status": "429", "session": "s"},
     ]  # fmt: skip
     store(database, Record(call=call(1), messages=(words("user", "a word"),)))
     seen = []
@@ -104,7 +111,7 @@ async def test_no_page_passes_over_all_calls(database):
 @pytest.mark.parametrize(
     "query",
     ["", "provider=openai&model=m1", "outcome=failed&agent=bot&kind=all", "session=s1",
-     "prompt=p%271", "prompt=p%271&sort=slowest"],
+     "prompt=p%271", "prompt=p%271&sort=slowest", "error=(none)&sort=slowest", "status=(none)"],
 )  # fmt: skip
 async def test_the_list_as_sql_is_the_list(database, get, query):
     """Datasette's page of the query finds the same calls, filters filled in."""
@@ -188,7 +195,8 @@ def several(**odd) -> list[Record]:
 @pytest.mark.parametrize(
     "query",
     ["", "provider=openai&model=m%272", "outcome=failed&agent=bot&kind=all", "session=s1",
-     "model=m1&range=today", "outcome=ok", "prompt=p%271", "from=2020-01-01&to=2020-01-02"],
+     "model=m1&range=today", "outcome=ok", "prompt=p%271",
+     "prompt=p%271&error=(none)&status=(none)", "status=429", "from=2020-01-01&to=2020-01-02"],
 )  # fmt: skip
 async def test_the_table_is_the_list(database, get, query):
     """Datasette's page of the table has the same calls in the same order, and no others."""

@@ -60,6 +60,8 @@ async def view(datasette: Datasette, request: Any) -> Response:
     template = "agenttrace_agent.html" if asked.agent else "agenttrace_agents.html"
     context: dict[str, Any] = {
         "asked": asked,
+        # Of the agent, which is the page's title, no more.
+        "words": asked.model_copy(update={"agent": ""}).words,
         "ranges": [(label, name, asked.address(range=name)) for name, label in LABELS.items()],
         "figures": figures,
         "cells": cells,
