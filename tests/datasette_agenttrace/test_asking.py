@@ -68,7 +68,8 @@ def test_the_first_and_the_last_dates_are_dates():
     [
         (asked_of, "range", "fortnight"), (calls_asked, "outcome", "bad"),
         (calls_asked, "sort", "cheapest"), (calls_asked, "kind", "llm"),
-        (traces_asked, "status", "bad"), (costs_asked, "by", "colour"),
+        (traces_asked, "status", "bad"), (sessions_asked, "sort", "slowest"),
+        (sessions_asked, "status", "bad"), (costs_asked, "by", "colour"),
     ],
 )  # fmt: skip
 def test_what_an_address_says_in_vain_is_noted(ask, name, said):
@@ -83,8 +84,8 @@ def test_what_an_address_says_in_vain_is_noted(ask, name, said):
     "ask, own",
     [
         (asked_of, []), (costs_asked, ["by"]), (savings_asked, ["instead"]),
-        (sessions_asked, ["before"]), (traces_asked, ["status", "session", "before"]),
-        (calls_asked, [*OWN, "before"]),
+        (sessions_asked, ["status", "sort", "before"]),
+        (traces_asked, ["status", "session", "before"]), (calls_asked, [*OWN, "before"]),
     ],
 )  # fmt: skip
 def test_names_that_a_page_does_not_know_are_noted(ask, own):

@@ -96,7 +96,9 @@ MORE = {
         "?prompt=p",
         "?prompt=p&model=gpt-5.1&provider=openai",
         "?prompt=p&sort=dearest",
+        "?error=e&status=429&agent=claude-code",
     ),
+    "sessions": ("?sort=dearest", "?sort=dearest&agent=claude-code&status=failed", "?status=ok"),
     "costs": (
         *(f"?by={by}" for by in ("provider", "agent", "project", "session", "prompt")),
         "/savings",
