@@ -23,6 +23,10 @@ LONGEST_DAYS = 732
 FIRST_DAY = 1 - figures.EPOCH  # 0001-01-01: there is no date before it
 MOST_CHOICES = 200
 FILTERS = ("provider", "model", "agent")
+TIME = ("range", "from", "to")
+SCRIPTS = ("nolive",)
+"""What an address says to our scripts."""
+MOST_NOTED = 3  # names that a page does not know
 NAMED: Mapping[str, str] = MappingProxyType(
     {"provider": "provider", "model": "coalesce(response_model, model)", "agent": "agent_id"}
 )
@@ -132,10 +136,16 @@ def arguments_of(request: Any) -> dict[str, str]:
     return {name: request.args[name] for name in request.args}
 
 
-def asked_of(arguments: Mapping[str, str], today: int, preset: str = DEFAULT_RANGE) -> Asked:
-    """What a query string asks for; *preset* is the time when it names none."""
+def asked_of(
+    arguments: Mapping[str, str], today: int, preset: str = DEFAULT_RANGE, own: Iterable[str] = ()
+) -> Asked:
+    """What a query string asks for; *preset* is the time when it names none.
+
+    *own* are the names that a page knows besides those of every page; others are noted.
+    """
     filters = {name: arguments.get(name, "") for name in FILTERS}  # names may begin with a blank
     first, last, chosen, note = _time(arguments, today, preset)
+    note = " ".join(filter(None, (note, _unknown(arguments, own))))
     return Asked(range=chosen, first_day=first, last_day=last, note=note, **filters)
 
 
@@ -193,6 +203,16 @@ def _time(arguments: Mapping[str, str], today: int, preset: str) -> tuple[int, i
     chosen, unknown = choice_of(arguments, "range", PRESETS, preset)
     note = " ".join(filter(None, (note, unknown)))
     return today - PRESETS[chosen] + 1, today, chosen, note
+
+
+def _unknown(arguments: Mapping[str, str], own: Iterable[str]) -> str:
+    """A note on names that the page does not know; those with `_` before are Datasette's."""
+    known = {*TIME, *FILTERS, *SCRIPTS, *own}
+    names = [name for name in arguments if name not in known and not name.startswith("_")]
+    return " ".join(
+        f"“{name[:40]}={arguments[name][:40]}” is left out: this page has no “{name[:40]}”."
+        for name in names[:MOST_NOTED]
+    )
 
 
 def _values(db: sqlite3.Connection, column: str) -> tuple[str, ...]:

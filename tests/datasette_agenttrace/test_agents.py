@@ -1,5 +1,7 @@
 """The Agents page: its sums, health, tools, and who calls whom."""
 
+import html
+import re
 import sqlite3
 
 import pytest
@@ -137,6 +139,40 @@ async def test_failures_have_the_status_of_errors_alone(database, ask):
         assert f'<th scope="row">{said}</th>' in page
 
 
+async def test_failures_say_what_the_last_said_and_lead_to_their_calls(database, ask, get):
+    """As many calls as the count says; words only where the tier of the call keeps them."""
+    failed = {"agent_id": "a", "outcome": "error", "status_code": 429}
+    fill(
+        database,
+        *(call(n, **failed, error_type="rate_limit_error", error_message=f"Slow {HOSTILE} {n}")
+          for n in (1, 2, 3)),
+        call(4, **failed, error_type="secret", error_message="Not to be told", privacy_tier=1),
+        call(5, agent_id="a", outcome="interrupted"), call(6, agent_id="a"),
+        call(7, **failed | {"agent_id": "b"}, error_type="rate_limit_error"),
+    )  # fmt: skip
+    found = (await ask(database, ".json?agent=a")).json()["failures"]
+    assert [(one["calls"], one["last_message"]) for one in found] == [
+        (3, f"Slow {HOSTILE} 3"), (1, None), (1, None),
+    ]  # fmt: skip
+    page = (await ask(database, "?agent=a")).text
+    assert "<bdi>Slow &lt;/script&gt;" in page and "<img" not in page
+    assert "Not to be told" not in page
+    part = page[page.index('id="failures"') : page.index('id="sessions"')]
+    links = re.findall(r'<a href="(/-/agenttrace/calls\?[^"]+)">(\d+)</a>', html.unescape(part))
+    assert [number for _, number in links[:3]] == ["3", "1", "1"]
+    for link, number in links[:3]:
+        listed = (await get(link.replace("/calls?", "/calls.json?"))).json()["calls"]
+        assert len(listed) == int(number)
+        assert {one["agent_id"] for one in listed} == {"a"}
+
+
+async def test_the_head_of_an_agents_page_names_it_once(busy, ask):
+    page = (await ask(busy, "?agent=coder-search&provider=openai")).text
+    head = page[page.index('<div class="at-title">') : page.index('<div class="at-filters">')]
+    assert head.count("coder-search") == 1
+    assert "days in UTC · openai" in head
+
+
 async def test_failures_say_that_the_newest_are_meant(busy, ask, monkeypatch):
     page = (await ask(busy, "?range=90d&agent=coder-search")).text
     assert "newest 2,000 failed calls" not in page
@@ -250,6 +286,18 @@ create table if not exists prompts (
 """
 
 
+def tell_of_prompts(database, *told):
+    """Versions of the prompt of a, each by its id, system prompt and print, a microsecond apart."""
+    db = sqlite3.connect(database)
+    db.execute(PROMPTS)
+    for number, (id_, system, print_) in enumerate(told):
+        db.execute(
+            "insert into prompts values (?, 'a', ?, ?, 't', ?, null, 9, 0, 0, 3, null)",
+            (id_, NOON + number, print_, system),
+        )
+    db.commit()
+
+
 async def test_versions_of_a_prompt_show_their_calls_and_what_changed(database, ask):
     fill(
         database,
@@ -258,22 +306,14 @@ async def test_versions_of_a_prompt_show_their_calls_and_what_changed(database, 
         call(3, agent_id="a", prompt_id="p2", outcome="error"),
         call(4, agent_id="b", prompt_id="p2", cost_nano_usd=5, days_ago=1),
     )  # fmt: skip
-    db = sqlite3.connect(database)
-    db.execute(PROMPTS)
-    for number, (id_, system, print_) in enumerate(
-        (
-            ("p1", "You help.\nBe brief.", "x"),
-            ("p2", f"You help.\n{HOSTILE}", "y"),
-            ("p3", None, "z"),
-        )
-    ):
-        db.execute(
-            "insert into prompts values (?, 'a', ?, ?, 't', ?, null, 9, 0, 0, 3, null)",
-            (id_, NOON + number, print_, system),
-        )
-    db.commit()
+    tell_of_prompts(
+        database,
+        ("p1", "You help.\nBe brief.", "x"),
+        ("p2", f"You help.\n{HOSTILE}", "y"),
+        ("p3", None, "z"),
+    )
     page = (await ask(database, "?range=7d&agent=a")).text
-    assert all(f'href="/data/prompts/{id_}"' in page for id_ in ("p1", "p2", "p3"))
+    assert all(f'href="{AGENTS}/prompts/{id_}"' in page for id_ in ("p1", "p2", "p3"))
     third, second, first = (await ask(database, ".json?range=7d&agent=a")).json()["prompts"]
     assert [one["version"] for one in (first, second, third)] == [1, 2, 3]
     assert (first["calls"], first["cost_nano_usd"], first["tokens_in"]) == (1, 10_000_000, 100)
@@ -286,6 +326,86 @@ async def test_versions_of_a_prompt_show_their_calls_and_what_changed(database, 
     page = (await ask(database, "?range=7d&agent=a")).text
     assert "What version 2 changed" in page and "are not kept" in page
     assert "<img" not in page
+
+
+async def test_versions_say_how_long_their_calls_took_and_which_tools_failed(busy, ask, get):
+    """So that the next one can be told from the last: and each count leads to its calls."""
+    found = (await ask(busy, ".json?range=90d&agent=coder-search")).json()
+    db = sqlite3.connect(busy)
+    of_it = "from llm_calls c where c.prompt_id = :id"
+    used = [one for one in found["prompts"] if one["calls"]]
+    assert len(used) > 3
+    assert not found["prompts_are_sampled"]
+    for one in used:
+        given = {"id": one["prompt_id"]}
+        times = sorted(
+            ms for (ms,) in db.execute(f"select latency_ms {of_it}", given) if ms is not None
+        )
+        assert one["p50_ms"] == times[(len(times) - 1) // 2]
+        tools = db.execute(
+            f"select count(*), coalesce(sum(is_error), 0) from tool_calls where call_id in"
+            f" (select id {of_it})", given,
+        ).fetchone()  # fmt: skip
+        assert (one["tool_calls"], one["tools_failed"]) == tools
+        (out,) = db.execute(f"select sum(tokens_out) {of_it}", given).fetchone()
+        assert one["tokens_out"] == out
+    assert sum(one["tools_failed"] for one in used) > 0
+    page = (await ask(busy, "?range=90d&agent=coder-search")).text
+    for one in used:
+        calls = f"range=90d&agent=coder-search&prompt={one['prompt_id'].replace('@', '%40')}"
+        address = f"/-/agenttrace/calls?{calls}".replace("&", "&amp;")
+        assert f'<a href="{address}">{one["calls"]:,}</a>' in page
+        listed = (await get(f"/-/agenttrace/calls.json?{calls}")).json()
+        assert len(listed["calls"]) == min(one["calls"], 50)
+
+
+async def test_of_many_calls_of_a_version_the_newest_are_looked_at(busy, ask, monkeypatch):
+    """And the page says so; calls of other versions between them do not hide them."""
+    monkeypatch.setattr("datasette_agenttrace.agents.prompts.NEWEST", 2)
+    found = (await ask(busy, ".json?range=90d&agent=coder-search")).json()
+    assert found["prompts_are_sampled"]
+    assert {one["n_newest"] for one in found["prompts"] if one["calls"] > 2} == {2}
+    assert "of its newest 2 at most" in (await ask(busy, "?range=90d&agent=coder-search")).text
+
+
+async def test_figures_of_versions_know_the_filters(database, ask):
+    """As all else on the page, and the calls that they lead to."""
+    told = {"agent_id": "a", "prompt_id": "p1"}
+    fill(database, call(1, **told), call(2, **told, provider="mistral", latency_ms=7.0))
+    tell_of_prompts(database, ("p1", "You help.", "x"))
+    [one] = (await ask(database, ".json?agent=a&provider=mistral")).json()["prompts"]
+    assert (one["calls"], one["p50_ms"]) == (1, 7.0)
+
+
+async def test_a_version_shows_its_words_and_what_it_changed(database, ask, get):
+    tell_of_prompts(
+        database, ("p1", "You help.\nBe brief.", "x"), ("p/2", f"You help.\n{HOSTILE}", "y"),
+        ("p3", None, "z"),
+    )  # fmt: skip
+    db = sqlite3.connect(database)
+    db.execute(
+        "update prompts set tools = ?, n_tools = 1 where prompt_id = 'p/2'",
+        ('[{"name": "lookup", "description": "<b>Find</b>"}]',),
+    )
+    db.commit()
+    first, second, third = [
+        (await get(f"{AGENTS}/prompts/{id_}.json")).json() for id_ in ("p1", "p~2F2", "p3")
+    ]
+    assert [one["version"] for one in (first, second, third)] == [1, 2, 3]
+    assert (second["before"], second["after"], second["latest"]) == ("p1", "p3", 3)
+    assert second["system"] == f"You help.\n{HOSTILE}" and '"lookup"' in second["tools"][0]
+    assert first["changed"] == [] and second["changed"] == ["system"]
+    assert not third["is_kept"] and third["difference"] is None
+    page = (await get(f"{AGENTS}/prompts/p~2F2")).text
+    assert "<img" not in page and "<b>Find" not in page
+    for said in (
+        "Prompt version 2", "-Be brief.", "&#34;lookup&#34;", f'href="{AGENTS}/prompts/p1"',
+        f'href="{AGENTS}/prompts/p3"', 'href="/-/agenttrace/calls?range=90d&amp;prompt=p/2"',
+        'href="/data/prompts/p~2F2"',
+    ):  # fmt: skip
+        assert said in page, said
+    assert "9 characters, not kept" in (await get(f"{AGENTS}/prompts/p3")).text
+    assert (await get(f"{AGENTS}/prompts/nothing")).status_code == 404
 
 
 async def test_the_dearest_of_many_are_listed(database, ask, monkeypatch):

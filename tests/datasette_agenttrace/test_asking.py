@@ -1,13 +1,19 @@
 """Times, counts and names: as they are asked for and as they are written."""
 
 import datetime
+import html
+import re
+from urllib.parse import urljoin
 
 import pytest
 
 from datasette_agenttrace import figures
 from datasette_agenttrace.asking import asked_of
-from datasette_agenttrace.calls.queries import calls_asked
+from datasette_agenttrace.calls.asked import OWN, calls_asked
 from datasette_agenttrace.costs.queries import costs_asked
+from datasette_agenttrace.costs.savings import savings_asked
+from datasette_agenttrace.pages import PAGES
+from datasette_agenttrace.sessions.queries import sessions_asked
 from datasette_agenttrace.traces.queries import traces_asked
 from tests.datasette_agenttrace.scene import TODAY
 
@@ -62,7 +68,8 @@ def test_the_first_and_the_last_dates_are_dates():
     [
         (asked_of, "range", "fortnight"), (calls_asked, "outcome", "bad"),
         (calls_asked, "sort", "cheapest"), (calls_asked, "kind", "llm"),
-        (traces_asked, "status", "bad"), (costs_asked, "by", "colour"),
+        (traces_asked, "status", "bad"), (sessions_asked, "sort", "slowest"),
+        (sessions_asked, "status", "bad"), (costs_asked, "by", "colour"),
     ],
 )  # fmt: skip
 def test_what_an_address_says_in_vain_is_noted(ask, name, said):
@@ -71,6 +78,40 @@ def test_what_an_address_says_in_vain_is_noted(ask, name, said):
     noted = ask({name: said, "from": "abc"}, TODAY).note
     assert "Dates are written like" in noted and said in noted
     assert ask({name: ""}, TODAY).note == ask({}, TODAY).note == ""
+
+
+@pytest.mark.parametrize(
+    "ask, own",
+    [
+        (asked_of, []), (costs_asked, ["by"]), (savings_asked, ["instead"]),
+        (sessions_asked, ["status", "sort", "before"]),
+        (traces_asked, ["status", "session", "before"]), (calls_asked, [*OWN, "before"]),
+    ],
+)  # fmt: skip
+def test_names_that_a_page_does_not_know_are_noted(ask, own):
+    """A misspelt filter would show all calls as if they were those that it wants."""
+    noted = "“prompt_id=x” is left out: this page has no “prompt_id”."
+    assert ask({"prompt_id": "x"}, TODAY).note == noted
+    assert "cheapest" in ask({"range": "cheapest", "prompt_id": "x"}, TODAY).note
+    known = ["range", "from", "to", "provider", "model", "agent", "nolive", "_nocount", *own]
+    assert ask(dict.fromkeys(known, ""), TODAY).note == ""
+    assert ask({str(n) * 99: "v" * 99 for n in range(9)}, TODAY).note.count("is left out") == 3
+
+
+@pytest.mark.parametrize("path", [*(page.path for page in PAGES if page.filtered)])
+async def test_pages_note_what_they_do_not_know_and_lead_to_nothing_else(ask, path):
+    """And none of their links says what the other page does not know."""
+    page = (await ask(f"{path}?colour=%3Cred%3E")).text
+    assert "“colour=&lt;red&gt;” is left out" in page
+    page = (await ask(f"{path}?range=90d&agent=a")).text
+    links = {html.unescape(link) for link in re.findall(r'href="([^"#]*)', page)}
+    here = {urljoin(path, link) for link in links}
+    ours = {link for link in here if link.startswith("/-/agenttrace") and "?" in link}
+    assert len(ours) > 5
+    for link in ours:
+        answer = await ask(link)
+        assert answer.status_code == 200, link
+        assert "is left out" not in answer.text, link
 
 
 def test_names_are_taken_as_they_are():

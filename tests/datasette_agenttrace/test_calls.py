@@ -13,7 +13,8 @@ from agenttrace_mitm.model import (
 )  # fmt: skip
 from datasette_agenttrace.asking import DAY_US
 from datasette_agenttrace.calls import one, queries
-from datasette_agenttrace.calls.queries import calls_asked, load
+from datasette_agenttrace.calls.asked import calls_asked
+from datasette_agenttrace.calls.queries import load
 from tests.datasette_agenttrace.listed import CALLS, call, ids, store, words
 from tests.datasette_agenttrace.scene import NOON, TODAY
 
@@ -44,6 +45,9 @@ async def test_pages_show_every_call_once_newest_first(database, get, monkeypatc
         ("outcome=in_flight", {3}), ("outcome=nonsense", {0, 1, 2, 3, 4}), ("session=s", {1}),
         ("kind=all", {0, 1, 2, 3, 4, 5}), ("agent=a&provider=mistral", set()),
         ("from=2020-01-01&to=2020-01-02", set()), ("range=today", {0, 1, 2, 3, 4}),
+        ("error=rate_limit_error", {4}), ("status=429", {4}), ("status=(none)", {6}),
+        ("error=(none)&status=(none)&outcome=interrupted", {6}), ("error=(none)&status=429", set()),
+        ("error=rate_limit_error&outcome=ok", set()), ("error=%27", set()),
         ("before=nonsense", {0, 1, 2, 3, 4}), ("before=1.%27", set()), ("session=%00", set()),
     ],
 )  # fmt: skip
@@ -56,6 +60,7 @@ async def test_filters(database, get, query, found):
         Record(call=call(3, provider="mistral", outcome="in_flight", latency_ms=None)),
         Record(call=call(4, outcome="error", status_code=429, error_type="rate_limit_error")),
         Record(call=call(5, kind="telemetry")),
+        *([Record(call=call(6, outcome="interrupted"))] if "(none)" in query else ()),
     )
     assert await ids(get, query) == [f"call-{n:03d}" for n in sorted(found)]
 
@@ -78,7 +83,10 @@ async def test_no_page_passes_over_all_calls(database):
         {"outcome": "tool_failed", "tool": "t"}, {"sort": "slowest", "before": "5.x"},
         *({"sort": "dearest", name: "x"} for name in ("agent", "provider", "model", "session")),
         {"sort": "slowest", "outcome": "failed"}, {"q": "word", "sort": "dearest"},
-        {"q": "call-00001"}, {"q": "nothing-0001"},
+        {"q": "call-00001"}, {"q": "nothing-0001"}, {"prompt": "p"}, {"prompt": "p", "model": "m"},
+        {"prompt": "p", "sort": "slowest"}, {"prompt": "p", "session": "s"},
+        {"error": "e"}, {"error": "e", "status": "429", "agent": "a", "sort": "slowest"},
+        {"error": "e", "prompt": "p"}, {"status": "429", "session": "s"},
     ]  # fmt: skip
     store(database, Record(call=call(1), messages=(words("user", "a word"),)))
     seen = []
@@ -101,17 +109,78 @@ async def test_no_page_passes_over_all_calls(database):
 
 
 @pytest.mark.parametrize(
-    "query", ["", "provider=openai&model=m1", "outcome=failed&agent=bot&kind=all", "session=s1"]
-)
+    "query",
+    ["", "provider=openai&model=m1", "outcome=failed&agent=bot&kind=all", "session=s1",
+     "prompt=p%271", "prompt=p%271&sort=slowest", "error=(none)&sort=slowest", "status=(none)"],
+)  # fmt: skip
 async def test_the_list_as_sql_is_the_list(database, get, query):
     """Datasette's page of the query finds the same calls, filters filled in."""
-    given = {"session_id": "s1", "agent_id": "bot", "outcome": "error"}
+    given = {"session_id": "s1", "outcome": "error", **WITH_PROMPT}
     several = (call(n, **(given if n % 2 else {})) for n in range(1, 9))
     store(database, *(Record(call=one) for one in several))
     page = (await get(f"{CALLS}?{query}")).text
     link = html.unescape(re.search(r'as <a href="([^"]+)">SQL</a>', page)[1]).partition("#")[0]
     answer = await get(link.replace("/data?", "/data.json?_shape=array&"))
     assert [row["call_id"] for row in answer.json()] == await ids(get, query)
+
+
+WITH_PROMPT = {"agent_id": "bot", "prompt_id": "p'1"}
+
+
+async def test_calls_of_a_version_of_a_prompt(database, get):
+    """Those that run too; the version is said, kept by every link, and can be left out."""
+    running = {"outcome": "in_flight", "latency_ms": None}
+    store(
+        database,
+        *(Record(call=call(n, agent_id="bot")) for n in (0, 2, 4)),
+        *(Record(call=call(n, **WITH_PROMPT)) for n in (1, 3, 5)),
+        Record(call=call(8, **WITH_PROMPT, outcome="error")),
+        Record(call=call(9, **WITH_PROMPT, **running, started_us=NOON - 5 * DAY_US)),
+        Record(call=call(10, **WITH_PROMPT, started_us=NOON - 50 * DAY_US)),
+    )
+    db = sqlite3.connect(database)
+    db.execute(
+        "insert into prompts select ?, 'bot', ?, '', '', 'x', null, 1, 0, 0, 3, null"
+        " union all select 'p2', 'bot', ?, '', '', 'x', null, 1, 0, 0, 3, null",
+        (WITH_PROMPT["prompt_id"], NOON, NOON - 1),
+    )
+    db.commit()
+    asked = "prompt=p%271"
+    for query, numbers in (
+        ("", (1, 3, 5, 8, 9)), ("&range=90d", (1, 3, 5, 8, 9, 10)), ("&outcome=failed", (8,)),
+        ("&sort=slowest&range=today", (8, 5, 3, 1)),
+    ):  # fmt: skip
+        assert await ids(get, asked + query) == [f"call-{n:03d}" for n in numbers]
+    assert await ids(get, "prompt=p2") == await ids(get, "prompt=nobody") == []
+    found = (await get(f"{CALLS}.json?{asked}")).json()["prompt"]
+    assert found == {"prompt_id": "p'1", "agent": "bot", "version": 2}
+    page = (await get(f"{CALLS}?{asked}&outcome=ok")).text
+    assert "Calls with version 2 of the prompt of <bdi>bot</bdi>" in page
+    assert 'href="/-/agenttrace/agents/prompts/p~271"' in page
+    assert '<a href="?range=30d&amp;outcome=ok">All versions</a>' in page
+    assert 'name="prompt" value="p&#39;1"' in page
+    assert 'href="?range=30d&amp;outcome=ok&amp;prompt=p%271&amp;sort=dearest"' in page
+
+
+async def test_calls_of_a_version_that_is_not_kept(database, get):
+    """An agent may have more versions than are numbered; its calls know theirs all the same."""
+    store(database, *(Record(call=call(n, **WITH_PROMPT)) for n in range(3)))
+    assert await ids(get, "prompt=p%271") == ["call-000", "call-001", "call-002"]
+    assert (await get(f"{CALLS}.json?prompt=p%271")).json()["prompt"] is None
+
+
+async def test_pages_of_a_version_continue_one_another(database, get, monkeypatch):
+    monkeypatch.setattr(queries, "PAGE_SIZE", 2)
+    store(database, *(Record(call=call(n, **WITH_PROMPT if n % 2 else {})) for n in range(10)))
+    for sort in ("", "slowest"):
+        seen, before = [], ""
+        while len(seen) < 9:
+            page = (await get(f"{CALLS}.json?prompt=p%271&sort={sort}&before={before}")).json()
+            seen += [one["id"] for one in page["calls"]]
+            before = page["older"]
+            if not before:
+                break
+        assert sorted(seen) == [f"call-{n:03d}" for n in (1, 3, 5, 7, 9)]
 
 
 def several(**odd) -> list[Record]:
@@ -126,11 +195,12 @@ def several(**odd) -> list[Record]:
 @pytest.mark.parametrize(
     "query",
     ["", "provider=openai&model=m%272", "outcome=failed&agent=bot&kind=all", "session=s1",
-     "model=m1&range=today", "outcome=ok", "from=2020-01-01&to=2020-01-02"],
+     "model=m1&range=today", "outcome=ok", "prompt=p%271",
+     "prompt=p%271&error=(none)&status=(none)", "status=429", "from=2020-01-01&to=2020-01-02"],
 )  # fmt: skip
 async def test_the_table_is_the_list(database, get, query):
     """Datasette's page of the table has the same calls in the same order, and no others."""
-    odd = {"session_id": "s1", "agent_id": "bot", "outcome": "error"}
+    odd = {"session_id": "s1", "outcome": "error", **WITH_PROMPT}
     old = Record(call=call(20, started_us=NOON - 100 * DAY_US))
     store(database, *several(**odd), Record(call=call(9, kind="telemetry")), old)
     page = (await get(f"{CALLS}?{query}")).text

@@ -287,3 +287,8 @@ async def test_too_slow_is_said(recorded, headers, serve, monkeypatch):
     assert page.status_code == 503
     assert "took longer" in page.text
     assert (await served.client.get(f"{COSTS}.json", headers=headers)).status_code == 503
+
+
+async def test_failures_are_coloured_as_on_the_other_pages(ask):
+    assert re.search(r'<dt>Failed</dt><dd class="at-warn">', (await ask(COSTS)).text)
+    assert "<dt>Failed</dt><dd>" in (await ask(f"{COSTS}?provider=mistral")).text

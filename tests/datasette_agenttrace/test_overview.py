@@ -63,6 +63,22 @@ async def test_spend_windows_know_the_filters(database, headers, serve, filters)
     assert (said["windows"][2]["cost_nano_usd"] > 0) is (filters != "agent=nobody")
 
 
+@pytest.mark.parametrize(
+    "time, said",
+    [
+        ("from=2026-11-17&to=2026-11-17", "Spend, 2026-11-17</dt><dd>$0.0040</dd>"),
+        ("from=2026-11-13&to=2026-11-17", "Spend, 5 days</dt><dd>$0.0690</dd>"),
+        ("range=90d", "Spend, 90 days</dt><dd>$0.0732</dd>"),
+    ],
+)
+async def test_spend_of_a_time_without_a_window_of_its_own_is_said(ask, time, said):
+    page = (await ask(f"{HOME}?{time}")).text
+    totals = page[page.index('id="live-totals"') :]
+    assert said in totals, totals[:400]
+    for range_, window in (("today", "today"), ("7d", "7 days"), ("30d", "30 days")):
+        assert (await ask(f"{HOME}?range={range_}")).text.count(f"Spend, {window}<") == 1
+
+
 def test_spend_knows_the_last_minutes(database):
     """Whole days and hours are read from rollups, the rest from calls; nothing twice."""
     fill(

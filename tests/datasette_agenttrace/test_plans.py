@@ -93,7 +93,12 @@ MORE = {
         "?outcome=tool_failed&tool=Bash",
         "?q=cache&agent=claude-code&sort=slowest",
         "?q=session-0001&sort=dearest",
+        "?prompt=p",
+        "?prompt=p&model=gpt-5.1&provider=openai",
+        "?prompt=p&sort=dearest",
+        "?error=e&status=429&agent=claude-code",
     ),
+    "sessions": ("?sort=dearest", "?sort=dearest&agent=claude-code&status=failed", "?status=ok"),
     "costs": (
         *(f"?by={by}" for by in ("provider", "agent", "project", "session", "prompt")),
         "/savings",

@@ -10,7 +10,8 @@ from agenttrace_mitm.model import (
 )  # fmt: skip
 from datasette_agenttrace.asking import DAY_US
 from datasette_agenttrace.calls import queries, snippets
-from datasette_agenttrace.calls.queries import calls_asked, load
+from datasette_agenttrace.calls.asked import calls_asked
+from datasette_agenttrace.calls.queries import load
 from datasette_agenttrace.calls.terms import terms_of
 from tests.datasette_agenttrace.listed import CALLS, call, ids, store, words
 from tests.datasette_agenttrace.scene import NOON, TODAY

@@ -1,5 +1,6 @@
 """The Sessions page and the replay of one session: figures, words by tier, pages, and plans."""
 
+import html
 import json
 import re
 from urllib.parse import quote, urlencode
@@ -10,6 +11,7 @@ from agenttrace_mitm import clock
 from agenttrace_mitm.model import Placement, Record, StoredSession, StoredTrace
 from agenttrace_mitm.store import open_database
 from agenttrace_mitm.store.sessions import story
+from datasette_agenttrace.asking import DAY_US
 from datasette_agenttrace.sessions import memory, queries, replay
 from datasette_agenttrace.sessions import outcome as outcomes
 from datasette_agenttrace.sessions import outline as outlines
@@ -371,6 +373,85 @@ async def test_pages_show_every_session_once_newest_first(database, get, monkeyp
     assert seen == sorted(seen, reverse=True)
 
 
+def some_sessions(database, *told) -> None:
+    """Sessions of a call each: what it cost, and what else it was; a minute apart, newest last."""
+    db = open_database(database)
+    for n, (session, cost, said) in enumerate(told):
+        at = {"started_us": NOON - (len(told) - n) * 60_000_000, "cost_nano_usd": cost}
+        store(database, Record(call=call(n, session_id=session, **at | said)))
+        row = StoredSession(
+            session_id=session, started_us=NOON - (len(told) - n) * 60_000_000, ended_us=NOON
+        )
+        db.table("sessions").insert(row.__dict__)
+    db.close()
+
+
+async def listed(get, query: str) -> list[str]:
+    answer = await get(f"{SESSIONS}.json?{query}")
+    assert answer.status_code == 200, answer.text
+    assert (await get(f"{SESSIONS}?{query}")).status_code == 200
+    return [one["session_id"] for one in answer.json()["sessions"]]
+
+
+async def test_the_dearest_sessions_come_first_a_page_at_a_time(database, get, monkeypatch):
+    """By what they cost within the time, of the calls that the filters are about."""
+    monkeypatch.setattr(queries, "PAGE_SIZE", 2)
+    some_sessions(
+        database, ("a", 5, {}), ("b", 9, {}), ("c", None, {}), ("d", 5, {}),
+        ("e", 7, {"billing": "subscription"}),
+    )  # fmt: skip
+    store(
+        database,
+        Record(call=call(11, session_id="a", cost_nano_usd=2, provider="mistral")),
+        Record(call=call(12, session_id="d", cost_nano_usd=1, provider="mistral")),
+        Record(call=call(13, session_id="d", cost_nano_usd=99, started_us=NOON - 9 * DAY_US)),
+    )
+    assert await listed(get, "range=today") == ["e", "d"]
+    for query, wanted in (
+        ("sort=dearest&range=today", ["b", "a", "d"]),
+        ("sort=dearest&range=30d", ["d", "b", "a"]),
+        ("sort=dearest&range=today&provider=mistral", ["a", "d"]),
+    ):
+        seen, before = [], ""
+        while True:
+            address = f"{query}&{urlencode({'before': before})}"
+            seen += await listed(get, address)
+            before = (await get(f"{SESSIONS}.json?{address}")).json()["older"]
+            if not before:
+                break
+            older = urlencode({"before": before})
+            assert f"sort=dearest&amp;{older}" in (await get(f"{SESSIONS}?{address}")).text
+        assert seen == wanted, query
+    page = (await get(f"{SESSIONS}?sort=dearest&range=today")).text
+    assert "Sessions, dearest first" in page and "those without a price are left out" in page
+    assert 'href="?range=today&amp;sort=dearest" aria-current="true">Dearest' in page
+
+
+async def test_sessions_in_which_a_call_failed(database, get):
+    some_sessions(
+        database, ("a", 1, {}), ("b", 3, {"outcome": "error"}),
+        ("c", 2, {"outcome": "interrupted", "provider": "mistral"}),
+        ("d", 4, {"outcome": "cancelled"}),
+    )  # fmt: skip
+    assert await listed(get, "status=failed") == ["c", "b"]
+    assert await listed(get, "status=ok") == ["d", "a"]
+    assert await listed(get, "status=failed&sort=dearest") == ["b", "c"]
+    assert await listed(get, "status=failed&provider=mistral") == ["c"]
+    assert await listed(get, "status=failed&from=2026-11-01&to=2026-11-02") == []
+    assert len(await listed(get, "status=nonsense")) == 4
+    page = (await get(f"{SESSIONS}?status=failed")).text
+    assert '<option value="failed" selected>a call failed</option>' in page
+
+
+@pytest.mark.parametrize("query", ["", "sort=dearest", "sort=dearest&provider=openai&status=ok"])
+async def test_the_list_as_sql_is_the_list(database, get, query):
+    some_sessions(database, ("a", 1, {}), ("b", 3, {"outcome": "error"}), ("c", 2, {}))
+    page = (await get(f"{SESSIONS}?{query}")).text
+    link = html.unescape(re.search(r'<a href="([^"]+)">as SQL</a>', page)[1])
+    answer = await get(link.replace("/data?", "/data.json?_shape=array&"))
+    assert [row["session_id"] for row in answer.json()] == await listed(get, query)
+
+
 @pytest.mark.parametrize("few", [0, 1_000])
 def test_no_page_passes_over_all_calls(talk, monkeypatch, few):
     monkeypatch.setattr("datasette_agenttrace.bills.FEW", few)
@@ -381,7 +462,8 @@ def test_no_page_passes_over_all_calls(talk, monkeypatch, few):
     seen: list[str] = []
     db.set_trace_callback(seen.append)
     for ask in ({}, {"provider": "provider 1"}, {"model": "m1"}, {"agent": "agent 1"},
-                {"before": "5.x"}):  # fmt: skip
+                {"before": "5.x"}, {"sort": "dearest"}, {"sort": "dearest", "agent": "agent 1"},
+                {"status": "failed"}, {"status": "ok", "before": "5.x"}):  # fmt: skip
         load(db, sessions_asked(ask, TODAY))
     replay.load(db, session)
     db.set_trace_callback(None)

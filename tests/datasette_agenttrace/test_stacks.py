@@ -1,5 +1,6 @@
 """What spend is stacked by: every part of it is there, under any name."""
 
+import json
 import sqlite3
 
 import pytest
@@ -49,6 +50,34 @@ async def test_an_unknown_stack_is_that_of_models(ask):
     assert [one["cost_usd"] for one in costs["stack"]["pieces"]] == [
         one["cost_usd"] for one in costs["spent"]
     ]
+
+
+async def test_prompts_are_named_by_agent_and_version(database, headers, serve):
+    """Their ids are prints; both the version and its calls are led to."""
+    bulk.build(database, 900, days=3, end_us=NOON)
+    fill(database, call(1, agent_id="a", prompt_id="not-kept", cost_nano_usd=10**12))
+    client = serve(database).client
+    costs = (await client.get(f"{COSTS}.json?by=prompt", headers=headers)).json()
+    ordered = sqlite3.connect(database).execute(
+        "select agent_id, prompt_id from prompts order by agent_id, first_seen_us, prompt_id"
+    )
+    numbers: dict[str, str] = {}
+    counted: dict[str, int] = {}
+    for agent, prompt in ordered:
+        counted[agent] = counted.get(agent, 0) + 1
+        numbers[prompt] = f"{agent}, version {counted[agent]}"
+    groups = costs["stack"]["groups"]
+    assert len(groups) > 10 and groups[0]["label"] == "not-kept"
+    assert [one["label"] for one in groups[1:]] == [numbers[one["name"]] for one in groups[1:]]
+    page = (await client.get(f"{COSTS}?by=prompt", headers=headers)).text
+    for one in groups[1:]:
+        version = one["name"].replace("@", "~40")
+        assert f'href="/-/agenttrace/agents/prompts/{version}"' in page
+        assert f">{one['label']}</a>" in page
+    assert "range=30d&amp;prompt=not-kept" in page
+    drawn = json.loads(page.split('id="costs-data">')[1].split("</script>")[0])
+    assert drawn["models"][:2] == ["not-kept", groups[1]["label"]]
+    assert {one["model"] for one in drawn["spent"]} <= set(drawn["models"])
 
 
 @pytest.mark.parametrize("name", ["a\0b", "\ufffe'\"<b>", "ü" * 300])

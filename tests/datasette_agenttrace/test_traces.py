@@ -141,6 +141,29 @@ async def test_attempts_stand_below_their_operation(talk, get):
     assert "2 tries" in (await get(f"{TRACES}/{trace_id}")).text
 
 
+@pytest.mark.parametrize("ends_well", [True, False])
+async def test_each_try_that_failed_is_open_and_led_to(talk, get, ends_well):
+    """As many as the cards of both pages count; the operation is not one more of them."""
+    session, asked = {"x_claude_code_session_id": "s-1"}, [user("Is the server there?")]
+    talk.call(asked, {}, status=429, **session)
+    last = talk.call(
+        asked, says("Yes.") if ends_well else {}, status=200 if ends_well else 529,
+        x_stainless_retry_count="1", **session,
+    )  # fmt: skip
+    address = f"{TRACES}/{talk.of(last, 'trace_id')}"
+    found = (await get(f"{address}.json")).json()
+    failed = [s["span"] for s in found["steps"] if s["span"]["span_id"] in found["failed"]]
+    assert [span["kind"] for span in failed] == ["attempt"] * (1 if ends_well else 2)
+    assert len(failed) == found["bill"]["failed"]
+    told = (await get("/-/agenttrace/sessions/s-1.json")).json()
+    assert len(told["errors"]) == len(failed)
+    page = (await get(address)).text
+    assert f"{len(failed)} failed:" in page
+    for number, span in enumerate(failed, 1):
+        assert f'<a href="#s-{span["span_id"]}">{number}</a>' in page
+        assert f'id="s-{span["span_id"]}" open>' in page
+
+
 async def test_pauses_between_tries_are_told_from_idle_on_both_pages(talk, get):
     """A try of a second, a pause of a second, a try of a second."""
     session, asked = {"x_claude_code_session_id": "s-1"}, [user("Is the server there?")]

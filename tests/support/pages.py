@@ -40,6 +40,7 @@ THINGS = {
     ("calls", "sha256"): MEDIA,
     ("sessions", "id"): SESSIONS,
     ("traces", "id"): "select trace_id from traces order by ended_us - started_us desc limit 3",
+    ("agents", "id"): "select prompt_id from prompts order by first_seen_us desc limit 2",
     ("alerts", "what"): "values ('ack'), ('silence'), ('toggle')",
 }
 # What pages are asked besides their plain address.

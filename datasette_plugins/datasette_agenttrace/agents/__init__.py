@@ -9,11 +9,24 @@ from agenttrace_mitm import clock
 from .. import charts, figures
 from ..asking import LABELS, Asked, arguments_of, asked_of, clauses
 from ..costs import drawings
-from ..page import PREFIX, NoAnswer, Page, as_json, query_address, reading, render, site_of, today
+from ..page import (
+    PREFIX,
+    NoAnswer,
+    Page,
+    as_json,
+    from_path,
+    in_path,
+    one_of,
+    query_address,
+    reading,
+    render,
+    site_of,
+    today,
+)
 from ..site import Datasette
 from ..sum_cells import cells
 from ..sums import ROLLED
-from . import one, queries
+from . import one, prompts, queries, version
 from .drawing import drawing
 from .one import OneAgent
 from .queries import Agents
@@ -47,6 +60,8 @@ async def view(datasette: Datasette, request: Any) -> Response:
     template = "agenttrace_agent.html" if asked.agent else "agenttrace_agents.html"
     context: dict[str, Any] = {
         "asked": asked,
+        # Of the agent, which is the page's title, no more.
+        "words": asked.model_copy(update={"agent": ""}).words,
         "ranges": [(label, name, asked.address(range=name)) for name, label in LABELS.items()],
         "figures": figures,
         "cells": cells,
@@ -55,6 +70,8 @@ async def view(datasette: Datasette, request: Any) -> Response:
         "sql_address": _sql_address(datasette, site.database, asked),
         "everybody": asked.address(agent=""),
         "calls_at": datasette.urls.path(f"{PREFIX}/calls"),
+        "prompts_at": datasette.urls.path(f"{PREFIX}/agents/prompts"),
+        "newest": prompts.NEWEST,
     }
     try:
         found = await _load(datasette, asked)
@@ -72,6 +89,24 @@ async def view(datasette: Datasette, request: Any) -> Response:
 async def data(datasette: Datasette, request: Any) -> Response:
     """What the page shows, as JSON."""
     return await as_json(_load(datasette, asked_of(arguments_of(request), today())))
+
+
+async def view_version(datasette: Datasette, request: Any) -> Response:
+    """A version of an agent's prompt."""
+    found = await _version(datasette, request)
+    row = datasette.urls.row(site_of(datasette).database, "prompts", in_path(found.prompt_id))
+    context = {"found": found, "figures": figures, "row_address": row}
+    return await render(datasette, request, "agenttrace_prompt.html", context)
+
+
+async def data_version(datasette: Datasette, request: Any) -> Response:
+    """A version as JSON."""
+    return await as_json(_version(datasette, request))
+
+
+async def _version(datasette: Datasette, request: Any) -> version.OneVersion:
+    prompt_id = from_path(request.url_vars["id"])
+    return await one_of(datasette, lambda db: version.load(db, prompt_id), "prompt version")
 
 
 async def _load(datasette: Datasette, asked: Asked) -> Agents | OneAgent:
@@ -92,4 +127,11 @@ def _calls(value: float) -> str:
     return f"{value:,.0f} call" + ("" if value == 1 else "s")
 
 
-PAGE = Page("agents", "Agents", view, data)
+VERSION = rf"{PREFIX}/agents/prompts/(?P<id>[^/]+?)"
+PAGE = Page(
+    "agents",
+    "Agents",
+    view,
+    data,
+    more=((rf"{VERSION}\.json", data_version), (VERSION, view_version)),
+)

@@ -5,6 +5,7 @@ from collections import defaultdict
 
 from .. import sums
 from ..asking import Asked, Value, clauses, rows_of
+from ..calls.asked import NONE
 from ..costs import queries as costs_queries
 from ..costs.queries import Costs
 from ..sessions.queries import prompts
@@ -15,6 +16,7 @@ from .queries import Health, Network
 MOST_CALLS = 2_000
 MOST_OF_TOOLS = 1_000  # calls with tool calls: three pages of the file each
 SHOWN = 12
+MESSAGE = 200  # characters of what a failed call said
 
 
 class FailedTool(Value):
@@ -46,6 +48,17 @@ class Failure(Value):
     calls: int
     last_us: int
     last_call_id: str
+    last_message: str | None
+    """The beginning of what the last of them said, where its tier keeps that."""
+
+    @property
+    def condition(self) -> dict[str, str]:
+        """These calls, as the Calls page is asked for them."""
+        return {
+            "outcome": self.outcome,
+            "error": NONE if self.error_type is None else self.error_type,
+            "status": NONE if self.status_code is None else str(self.status_code),
+        }
 
 
 class Session(Value):
@@ -73,6 +86,8 @@ class OneAgent(Value):
     failures_are_all: bool
     """Whether every failed call of the time was looked at; else the newest were."""
     prompts: tuple[Version, ...]
+    prompts_are_sampled: bool
+    """Whether medians and failed tools of a version are of its newest calls alone."""
     sessions: tuple[Session, ...]
     network: Network
 
@@ -81,6 +96,7 @@ def load(db: sqlite3.Connection, asked: Asked, now_us: int) -> OneAgent:
     """Everything the page of one agent shows."""
     tools, calls = _tools(db, asked)
     failures, failures_are_all = _failures(db, asked)
+    told = versions(db, asked)
     return OneAgent(
         agent=asked.agent,
         costs=costs_queries.load(db, asked),
@@ -89,7 +105,8 @@ def load(db: sqlite3.Connection, asked: Asked, now_us: int) -> OneAgent:
         tools_are_all=calls < MOST_OF_TOOLS,
         failures=failures,
         failures_are_all=failures_are_all,
-        prompts=versions(db, asked),
+        prompts=told,
+        prompts_are_sampled=any(one.n_newest < one.calls for one in told),
         sessions=_sessions(db, asked),
         network=queries.network(db, asked, []),
         **queries.health(db, asked.agent, now_us),
@@ -147,11 +164,17 @@ def _failures(db: sqlite3.Connection, asked: Asked) -> tuple[tuple[Failure, ...]
               and outcome in ('error', 'interrupted')
               and kind in ('llm', 'auxiliary') {clauses(asked)}
             order by started_us desc limit :most
+        ),
+        shown as materialized (
+            select status_code, error_type, outcome, count(*) as calls, max(started_us) as last_us,
+                   id as last_call_id, (select count(*) from failed) < :most as whole
+            from failed group by status_code, error_type, outcome
+            order by calls desc limit {SHOWN}
         )
-        select status_code, error_type, outcome, count(*) as calls, max(started_us) as last_us,
-               id as last_call_id, (select count(*) from failed) < :most as whole
-        from failed group by status_code, error_type, outcome
-        order by calls desc limit {SHOWN}
+        select s.*, case when c.privacy_tier > 1 then substr(c.error_message, 1, {MESSAGE}) end
+               as last_message
+        from shown s join llm_calls c on c.id = s.last_call_id
+        order by s.calls desc
     """
     given = sums.parameters(asked) | {"most": MOST_CALLS}
     rows = rows_of(db.execute(sql, given))

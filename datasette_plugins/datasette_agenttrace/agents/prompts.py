@@ -1,25 +1,35 @@
 """The versions of an agent's prompt: how calls with each fared, and what changed between them.
 
-Read from the table `prompts` where there is one, with the sums of `rollup_session`.
+Read from the table `prompts` where there is one, with the sums of `rollup_session`.  No sums have
+how long calls took and which tools failed: that is told of each version's newest calls.
 """
 
 import json
 import sqlite3
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
-from agenttrace_mitm.model.json import Json
 from agenttrace_mitm.store.prompts import tools_of
 
-from ..asking import Asked, Value, rows_of
+from .. import sums
+from ..asking import DAY_US, Asked, Value, clauses, rows_of
 from ..differences import Line, differences
+from ..prompt_names import are_kept
 
 SHOWN = 20
 MOST_LINES = 400
+NEWEST = 200
+"""Calls of a version of which is asked how long they took, and whether their tools failed."""
+LOOKED_AT = 1_000
+"""The agent's calls among which they are looked for: versions may take turns."""
 
 
 class Version(Value):
-    """A system prompt with a set of tools; sums are of the calls with it in the time asked for."""
+    """A system prompt with a set of tools; sums are of the calls with it in the time asked for.
+
+    `p50_ms` and the tool calls are of its newest `n_newest` calls alone.
+    """
 
     prompt_id: str
     version: int
@@ -31,6 +41,10 @@ class Version(Value):
     cost_nano_usd: int | None
     tokens_in: int | None
     tokens_out: int | None
+    n_newest: int = 0
+    p50_ms: float | None = None
+    tool_calls: int = 0
+    tools_failed: int = 0
     changed: tuple[str, ...] = ()
     """What is new since the version before: system, tools."""
     difference: tuple[Line, ...] | None = None
@@ -47,14 +61,13 @@ _VERSIONS = """
     summed as (
         select prompt_id, sum(calls) as calls, sum(failed) as failed, sum(tokens_in) as tokens_in,
                sum(case when billing in ('metered', '') then cost_nano_usd end) as cost_nano_usd,
-               sum(tokens_out) as tokens_out
+               sum(tokens_out) as tokens_out, max(day) as last_day
         from rollup_session
-        where day >= :first and day <= :last and agent_id = :agent
-          and kind in ('llm', 'auxiliary')
+        where day >= :first and day <= :last and kind in ('llm', 'auxiliary') {filters}
         group by prompt_id
     )
     select n.*, coalesce(s.calls, 0) as calls, coalesce(s.failed, 0) as failed, s.cost_nano_usd,
-           s.tokens_in, s.tokens_out
+           s.tokens_in, s.tokens_out, s.last_day
     from shown n left join summed s on s.prompt_id = n.prompt_id
     order by version desc
 """
@@ -62,36 +75,84 @@ _VERSIONS = """
 
 def versions(db: sqlite3.Connection, asked: Asked) -> tuple[Version, ...]:
     """The latest versions of the agent asked for, latest first."""
-    known = "select 1 from sqlite_master where type = 'table' and name = 'prompts'"
-    if not db.execute(known).fetchone():
+    if not are_kept(db):
         return ()
-    given = {
-        "agent": asked.agent, "first": asked.first_day, "last": asked.last_day,
-        "most": SHOWN + 1,
+    given = sums.parameters(asked) | {
+        "first": asked.first_day, "last": asked.last_day, "most": SHOWN + 1,
     }  # fmt: skip
-    rows = rows_of(db.execute(_VERSIONS, given))
-    found = [_version(row, before) for row, before in pairwise([*rows, None]) if row]
+    rows = rows_of(db.execute(_VERSIONS.format(filters=sums.of_rollups(asked)), given))
+    newest = _newest(db, asked, rows[:SHOWN])
+    found = [
+        _version(row | newest.get(row["prompt_id"], {}), before)
+        for row, before in pairwise([*rows, None])
+        if row
+    ]
     return tuple(found[:SHOWN])
 
 
-def _version(row: dict[str, Json], before: dict[str, Json] | None) -> Version:
-    changed: list[str] = []
-    if before:
-        names = ("system", "tools")
-        changed = [name for name in names if row[f"{name}_print"] != before[f"{name}_print"]]
+_NEWEST = """
+    with recent as materialized (
+        select id, prompt_id, latency_ms, n_tool_calls
+        from llm_calls indexed by idx_llm_calls_agent_id_started_us
+        where agent_id = :agent and started_us >= :since and started_us < :until
+          and kind in ('llm', 'auxiliary') and outcome <> 'in_flight' {filters}
+        order by started_us desc limit :looked_at
+    )
+    select id, latency_ms, coalesce(n_tool_calls, 0) from recent
+    where prompt_id = :prompt limit :newest
+"""
+_TOOLS = """
+    select count(*), coalesce(sum(is_error), 0) from tool_calls
+    where call_id in (select value from json_each(?))
+"""
+
+
+def _newest(
+    db: sqlite3.Connection, asked: Asked, rows: list[dict[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """What is told of the newest calls of each version, from its last day in the time on."""
+    sql = _NEWEST.format(filters=clauses(asked))
+    given = sums.parameters(asked) | {"looked_at": LOOKED_AT, "newest": NEWEST}
+    found: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        if row["last_day"] is None:
+            continue
+        given |= {"prompt": row["prompt_id"], "until": (row["last_day"] + 1) * DAY_US}
+        calls = db.execute(sql, given).fetchall()
+        with_tools = [id_ for id_, _, tools in calls if tools]
+        made, failed = db.execute(_TOOLS, (json.dumps(with_tools),)).fetchone()
+        found[row["prompt_id"]] = {
+            "n_newest": len(calls),
+            "p50_ms": sums.quantile([(ms, 1) for _, ms, _ in calls if ms is not None], 0.5),
+            "tool_calls": made,
+            "tools_failed": failed,
+        }
+    return found
+
+
+def _version(row: dict[str, Any], before: dict[str, Any] | None) -> Version:
+    changed, difference = news(row, before or {})
     fields = {name: row[name] for name in Version.model_fields if name in row}
-    difference = _difference(before, row) if before else None
-    return Version(**fields, changed=tuple(changed), difference=difference)
+    return Version(**fields, changed=changed, difference=difference)
 
 
-def _difference(before: dict[str, Json], after: dict[str, Json]) -> tuple[Line, ...] | None:
-    old, new = _text(before), _text(after)
+def news(
+    row: Mapping[str, Any], before: Mapping[str, Any]
+) -> tuple[tuple[str, ...], tuple[Line, ...] | None]:
+    """What is new in the version of *row* since the one *before*, and line by line.
+
+    None as lines where the words of one are not kept; nothing is new in the first version.
+    """
+    if not before:
+        return (), None
+    changed = [one for one in ("system", "tools") if row[f"{one}_print"] != before[f"{one}_print"]]
+    old, new = _text(before), _text(row)
     if old is None or new is None:
-        return None
-    return differences(old.splitlines(), new.splitlines(), MOST_LINES)
+        return tuple(changed), None
+    return tuple(changed), differences(old.splitlines(), new.splitlines(), MOST_LINES)
 
 
-def _text(row: dict[str, Any]) -> str | None:
+def _text(row: Mapping[str, Any]) -> str | None:
     """System prompt and tools as lines; None where they are not kept."""
     if row["system"] is None and row["tools"] is None:
         return None

@@ -17,9 +17,9 @@ from ..page import PREFIX, Page, as_json, one_of, query_address, reading, render
 from ..share import shared, sliced, tier_of
 from ..site import Datasette
 from . import changes, ids, media, one, queries
+from .asked import OUTCOME_LABELS, calls_asked
 from .curl import curl
 from .program import program
-from .queries import OUTCOME_LABELS, calls_asked
 from .timing import timing
 
 ORDER_LABELS = {"": "Newest", "slowest": "Slowest", "dearest": "Dearest"}

@@ -13,21 +13,12 @@ from typing import Any
 
 from agenttrace_mitm.model.call import Outcome
 
-from ..asking import (
-    FILTERS,
-    NAMED,
-    Asked,
-    Choices,
-    Value,
-    asked_of,
-    choice_of,
-    choices,
-    clauses,
-    rows_of,
-    with_notes,
-)
+from ..asking import FILTERS, NAMED, Choices, Value, choices, clauses, rows_of
+from ..prompt_names import PromptName, named
+from .asked import NEWEST_FIRST, NONE, OUTCOMES, TOOL_FAILED, CallsAsked
 from .beginnings import are_many, newest
 from .ids import MOST, calls_of_session, calls_with_id
+from .of_prompt import OF_PROMPT, in_use
 from .snippets import Snippet, snippets
 from .spelling import spelled
 from .terms import Term, query_of, terms_of
@@ -38,67 +29,8 @@ LOOKED_AT = 10_000  # calls, for what no index has
 SNIPPET = 160
 LONG = 500_000  # characters beyond which a message is not opened for a snippet
 HOUR_US = 3_600_000_000
-OUTCOMES = {
-    "failed": "('error', 'interrupted')",
-    "ok": "('ok')",
-    "error": "('error')",
-    "interrupted": "('interrupted')",
-    "cancelled": "('cancelled')",
-    "in_flight": "('in_flight')",
-}
-TOOL_FAILED = "tool_failed"
-OUTCOME_LABELS = {
-    "failed": "failed", "ok": "ok", "error": "error", "interrupted": "cut short",
-    "cancelled": "cancelled by the client", "in_flight": "running", TOOL_FAILED: "a tool failed",
-}  # fmt: skip
-NEWEST_FIRST = "started_us"
-ORDERS = {
-    "slowest": "cast(round(latency_ms * 1000) as integer)",
-    "dearest": "cost_nano_usd",
-}
-"""What calls are sorted by, the most first; whole numbers, so that a page ends at one of them."""
 _NOT_WELL = " and outcome in ('error', 'cancelled', 'interrupted', 'in_flight')"  # as an index says
-
-
-OWN = ("outcome", "session", "tool", "kind", "q", "sort")
-
-
-class CallsAsked(Asked):
-    """Which calls to list, in which order; `before` is where the page before ended."""
-
-    outcome: str = ""
-    session: str = ""
-    tool: str = ""
-    kind: str = ""
-    q: str = ""
-    sort: str = ""
-    before: str = ""
-
-    @property
-    def filters(self) -> dict[str, str]:
-        """Those of every page, and those of this one."""
-        return super().filters | {name: said for name in OWN if (said := self[name])}
-
-    @property
-    def order(self) -> str:
-        """What they are sorted by."""
-        return ORDERS.get(self.sort, NEWEST_FIRST)
-
-    @property
-    def end(self) -> tuple[int, str] | None:
-        """What the last call of the page before was sorted by, and its id."""
-        place, dot, id_ = self.before.partition(".")
-        return (int(place), id_) if dot else None
-
-    @property
-    def is_bounded(self) -> bool:
-        """Whether only the newest calls are looked at; a search has its own bounds."""
-        unindexed = self.sort or self.tool or self.outcome == TOOL_FAILED
-        return bool(unindexed) and not terms_of(self.q)
-
-    def __getitem__(self, name: str) -> str:
-        said: str = getattr(self, name)
-        return said
+_REFUSED = " and outcome in ('error', 'interrupted')"  # as an index says
 
 
 class ListedCall(Value):
@@ -151,27 +83,10 @@ class Calls(Value):
     looked_since_us: int | None
     has_id: bool = False
     """Whether what was searched for is an id of these calls, whatever their time."""
+    prompt: PromptName | None = None
+    """Which version was asked for, if that is known."""
     choices: Choices
     anything_recorded: bool
-
-
-def calls_asked(arguments: Mapping[str, str], today: int) -> CallsAsked:
-    """What a query string asks for."""
-    common = asked_of(arguments, today).model_dump(exclude={"first_date", "last_date"})
-    outcome, no_outcome = choice_of(arguments, "outcome", OUTCOME_LABELS)
-    kind, no_kind = choice_of(arguments, "kind", ("all",))
-    sort, no_order = choice_of(arguments, "sort", ORDERS)
-    before = arguments.get("before", "")
-    return CallsAsked(
-        **with_notes(common, no_outcome, no_kind, no_order),
-        outcome=outcome,
-        session=arguments.get("session", "").strip(),
-        tool=arguments.get("tool", "").strip(),
-        kind=kind,
-        q=arguments.get("q", "").replace("\0", "").strip(),
-        sort=sort,
-        before=before if re.fullmatch(r"\d{1,18}\.[^.]{1,80}", before, re.ASCII) else "",
-    )
 
 
 def load(db: sqlite3.Connection, asked: CallsAsked) -> Calls:
@@ -179,19 +94,19 @@ def load(db: sqlite3.Connection, asked: CallsAsked) -> Calls:
     rows: list[dict[str, Any]] = []
     searched_all, looked_since = True, None
     terms = terms_of(asked.q)
-    named = calls_with_id(db, asked.q, asked.since_us, asked.until_us)
-    if terms and not named:
+    with_id = calls_with_id(db, asked.q, asked.since_us, asked.until_us)
+    if terms and not with_id:
         rows, searched_all = _search(db, asked, terms)
-        named = None if rows else calls_of_session(db, asked.q)
-    if named:
-        terms, searched_all = [], len(named) < MOST
-        given = _parameters(asked) | {"ids": json.dumps(named)}
+        with_id = None if rows else calls_of_session(db, asked.q)
+    if with_id:
+        terms, searched_all = [], len(with_id) < MOST
+        given = _parameters(asked) | {"ids": json.dumps(with_id)}
         rows = rows_of(db.execute(_of_ids(asked), given))
     elif not asked.q:
-        given = _parameters(asked)
+        given = _given(db, asked)
         if asked.is_bounded:
-            looked_since = _looked_since(db, asked)
-            given["since"] = max(asked.since_us, looked_since or 0)
+            looked_since = _looked_since(db, asked, given)
+            given["since"] = max(int(given["since"]), looked_since or 0)
         rows = rows_of(db.execute(_list(asked), given))
     older = _end(rows[PAGE_SIZE - 1]) if len(rows) > PAGE_SIZE else None
     return Calls(
@@ -200,7 +115,8 @@ def load(db: sqlite3.Connection, asked: CallsAsked) -> Calls:
         older=older,
         searched_all=searched_all,
         looked_since_us=looked_since,
-        has_id=named is not None,
+        has_id=with_id is not None,
+        prompt=named(db, [asked.prompt]).get(asked.prompt) if asked.prompt else None,
         choices=choices(db),
         anything_recorded=bool(db.execute("select 1 from llm_calls limit 1").fetchone()),
     )
@@ -298,7 +214,7 @@ def _matches(db: sqlite3.Connection, terms: Sequence[Term], last: int | None = N
 
 
 def _list(asked: CallsAsked) -> str:
-    index = f"indexed by {_narrowest(asked)[0]}" if asked.is_bounded else ""
+    index = f"indexed by {_narrowest(asked)[0]}" if asked.is_bounded or _is_of_some(asked) else ""
     return _LIST.format(calls=_conditions(asked), order=asked.order, index=index)
 
 
@@ -312,9 +228,11 @@ def _of_ids(asked: CallsAsked) -> str:
     return _OF_IDS.format(place=place, further=further)
 
 
-def _looked_since(db: sqlite3.Connection, asked: CallsAsked) -> int | None:
+def _looked_since(
+    db: sqlite3.Connection, asked: CallsAsked, given: Mapping[str, int | str]
+) -> int | None:
     """When the oldest of the newest calls began that are looked at; None: all of them are."""
-    found = db.execute(_looked_since_sql(asked), _parameters(asked)).fetchone()
+    found = db.execute(_looked_since_sql(asked), given).fetchone()
     return found[0] if found else None
 
 
@@ -332,6 +250,9 @@ def _narrowest(asked: CallsAsked) -> tuple[str, str, str]:
     indexes = (
         (asked.session, "idx_llm_calls_session_id_started_us", " and session_id = :session",
          " of this session"),
+        (_failed_so(asked), "llm_calls_refused", _REFUSED + _failed_so(asked),
+         " that failed in this way"),
+        (asked.prompt, "idx_llm_calls_agent_id_started_us", OF_PROMPT, " of this version"),
         (asked.agent, "idx_llm_calls_agent_id_started_us", " and agent_id = :agent",
          " of this agent"),
         (_is_not_well(asked), "llm_calls_failed", _NOT_WELL, " that did not go well"),
@@ -344,6 +265,21 @@ def _narrowest(asked: CallsAsked) -> tuple[str, str, str]:
     return next((index, where, whose) for is_set, index, where, whose in indexes if is_set)
 
 
+def _is_of_some(asked: CallsAsked) -> bool:
+    """Whether one index finds what is asked for, and the planner may choose another."""
+    return bool(asked.prompt or _failed_so(asked))
+
+
+def _failed_so(asked: CallsAsked) -> str:
+    """Conditions on the way in which calls failed: the index of failed calls has both columns."""
+    columns = (("error", "error_type"), ("status", "status_code"))
+    return "".join(
+        f" and coalesce(cast({column} as text), '{NONE}') = :{name}"
+        for name, column in columns
+        if asked[name]
+    )
+
+
 def _is_not_well(asked: CallsAsked) -> bool:
     return asked.outcome in OUTCOMES and asked.outcome != "ok"
 
@@ -354,6 +290,10 @@ def _conditions(asked: CallsAsked) -> str:
         conditions += " and kind in ('llm', 'auxiliary')"
     if asked.session:
         conditions += " and session_id = :session"
+    if asked.prompt:
+        conditions += OF_PROMPT
+    if _failed_so(asked):
+        conditions += _REFUSED + _failed_so(asked)
     if asked.outcome in OUTCOMES:
         conditions += f" and outcome in {OUTCOMES[asked.outcome]}"
         if _is_not_well(asked):
@@ -411,6 +351,9 @@ def as_table(asked: CallsAsked) -> list[tuple[str, str]]:
     said = [
         ("started_us__gte", str(asked.since_us)), ("started_us__lt", str(asked.until_us)),
         ("provider", asked.provider), ("agent_id", asked.agent), ("session_id", asked.session),
+        ("_where", asked.prompt and _in_words(OF_PROMPT, prompt=asked.prompt)),
+        ("_where", _failed_so(asked) and _in_words(
+            _REFUSED + _failed_so(asked), error=asked.error, status=asked.status)),
         ("kind__in", "" if asked.kind == "all" else "llm,auxiliary"),
         ("_where", asked.model and f"{NAMED['model']} = {_quoted(asked.model)}"),
         ("_where", f"outcome in {OUTCOMES[asked.outcome]}" if asked.outcome else ""),
@@ -418,6 +361,12 @@ def as_table(asked: CallsAsked) -> list[tuple[str, str]]:
         ("_sort_desc", "started_us"), ("_nofacet", "1"), ("_nocount", "1"),
     ]  # fmt: skip
     return [(name, value) for name, value in said if value]
+
+
+def _in_words(condition: str, **given: str) -> str:
+    """*condition* with its parameters filled in."""
+    parts = re.split(r":(\w+)", condition.removeprefix(" and "))
+    return "".join(_quoted(given[one]) if n % 2 else one for n, one in enumerate(parts))
 
 
 def _quoted(text: str) -> str:
@@ -430,12 +379,24 @@ def _parameters(asked: CallsAsked) -> dict[str, int | str]:
         "since": asked.since_us,
         "until": asked.until_us,
         "session": asked.session,
+        "prompt": asked.prompt,
+        "error": asked.error,
+        "status": asked.status,
         "tool": asked.tool,
         "before_place": before_place,
         "before_id": before_id,
         "limit": PAGE_SIZE + 1,
         **{name: getattr(asked, name) for name in FILTERS},
     }
+
+
+def _given(db: sqlite3.Connection, asked: CallsAsked) -> dict[str, int | str]:
+    """The parameters, with a time no longer than calls can be of what was asked for."""
+    given = _parameters(asked)
+    if asked.prompt:
+        since, until = in_use(db, asked.prompt, asked.since_us, asked.until_us)
+        given |= {"since": since, "until": until}
+    return given
 
 
 def _told(

@@ -125,7 +125,7 @@ def _spending(costs: Costs) -> list[charts.Series]:
     spent = {(one.at, one.name): one.cost_usd for one in costs.stack.pieces}
     return [
         charts.Series(
-            name,
+            costs.stack.label(name),
             colour,
             [spent.get((step.at, name)) for step in costs.steps],
         )
@@ -178,10 +178,10 @@ def _drawn(costs: Costs) -> dict[str, Any]:
     return {
         "step": costs.step,
         "steps": steps,
-        "models": costs.stack.names,
+        "models": [costs.stack.label(name) for name in costs.stack.names],
         "colours": _colours(costs),
         "spent": [
-            {"at": one.at, "model": one.name, "cost_usd": one.cost_usd}
+            {"at": one.at, "model": costs.stack.label(one.name), "cost_usd": one.cost_usd}
             for one in costs.stack.pieces
         ],
     }

@@ -68,7 +68,8 @@ class Costs(Value):
 
 def costs_asked(arguments: Mapping[str, str], today: int) -> CostsAsked:
     """What a query string asks for."""
-    common = asked_of(arguments, today).model_dump(exclude={"first_date", "last_date"})
+    asked = asked_of(arguments, today, own=("by",))
+    common = asked.model_dump(exclude={"first_date", "last_date"})
     by, nothing = choice_of(arguments, "by", ("model", *stack.COLUMNS), "model")
     return CostsAsked(**with_notes(common, nothing), by=by)
 

@@ -138,7 +138,8 @@ def _sum(numbers: Iterable[int | None]) -> int | None:
 
 def savings_asked(arguments: Mapping[str, str], today: int) -> SavingsAsked:
     """What a query string asks for."""
-    common = asked_of(arguments, today).model_dump(exclude={"first_date", "last_date"})
+    asked = asked_of(arguments, today, own=("instead",))
+    common = asked.model_dump(exclude={"first_date", "last_date"})
     return SavingsAsked(**common, instead=arguments.get("instead", "").strip()[:200])
 
 

@@ -15,6 +15,7 @@ from agenttrace_mitm.store.rollups import OF_A_CALL
 
 from .. import figures, sums
 from ..asking import Asked, Value
+from ..prompt_names import named as named_prompts
 from ..sums import Figures
 
 NAMED = 7  # in the stacked chart; the others are one
@@ -36,6 +37,8 @@ class Group(Figures):
     """The calls of one name; without latencies."""
 
     name: str
+    label: str
+    """The name, for people: a prompt's id tells nobody which it is."""
 
 
 class Piece(Value):
@@ -55,6 +58,10 @@ class Stack(Value):
     groups: tuple[Group, ...] = ()
     more: int = 0
     """How many names there are besides the listed ones."""
+
+    def label(self, name: str) -> str:
+        """One of the names, for people."""
+        return next((one.label for one in self.groups if one.name == name), name)
 
 
 _SPENT = "sum(case when billing in ('metered', '') then cost_nano_usd end)"
@@ -104,7 +111,7 @@ def load(db: sqlite3.Connection, asked: Asked, by: str, totals: Mapping[int, int
             *((f"other {by}s",) if _rest(shown, totals) else ()),
         ),
         pieces=_pieces(asked, by, named, shown, totals),
-        groups=tuple(one.model_copy(update={"name": one.name or NONE}) for one in groups),
+        groups=_labelled(db, groups, by),
         more=max((names or len(added)) - LISTED, 0),
     )
 
@@ -132,7 +139,19 @@ def _of(names: list[str], asked: Asked, given: dict[str, Any]) -> str:
 
 def _group(name: str, sums_: list[Any]) -> Group:
     cost, *more = sums_
-    return Group(name=name, cost_nano_usd=cost, **dict(zip(_SUMS, more, strict=True)))
+    return Group(name=name, label=name, cost_nano_usd=cost, **dict(zip(_SUMS, more, strict=True)))
+
+
+def _labelled(db: sqlite3.Connection, groups: list[Group], by: str) -> tuple[Group, ...]:
+    """The groups as they are shown; versions of prompts by their agents and numbers."""
+    known = named_prompts(db, [one.name for one in groups]) if by == "prompt" else {}
+    labels = {one.name: known[one.name].label for one in groups if one.name in known}
+    return tuple(
+        one.model_copy(
+            update={"name": one.name or NONE, "label": labels.get(one.name, one.name) or NONE}
+        )
+        for one in groups
+    )
 
 
 def _rank(one: tuple[str, list[Any]]) -> tuple[bool, int, int, str]:

@@ -50,6 +50,8 @@ async def view(datasette: Datasette, request: Any) -> Response:
         "sessions",
         asked,
         queries.load,
+        statuses=queries.STATUS_LABELS,
+        orders={"": "Newest", "dearest": "Dearest"},
         sql_address=partial(query_address, datasette, site_of(datasette).database),
     )
 

@@ -1,4 +1,7 @@
-"""The list of sessions: newest first, filtered, a page at a time, with what each left behind."""
+"""The list of sessions, the newest or dearest first, a page at a time, with what each left behind.
+
+What a session cost within the time, and whether a call of it failed, is known by the sums of days.
+"""
 
 import json
 import sqlite3
@@ -7,19 +10,34 @@ from typing import Any
 
 from pydantic import Field
 
-from ..asking import Asked, Choices, Value, asked_of, choices, rows_of
+from .. import sums
+from ..asking import Asked, Choices, Value, asked_of, choice_of, choices, rows_of, with_notes
 from ..bills import SUMS_FOR_PEOPLE, Bill, as_sql, bills, holding, parameters, under_way
 from ..traces.queries import CURSOR
 from .outcome import Outcome, known_outcome, stamp_of
 
 PAGE_SIZE = 30
 ASKED_CHARS = 160
+STATUS_LABELS = {"failed": "a call failed", "ok": "no call failed"}
 
 
 class SessionsAsked(Asked):
     """Which sessions to list; `before` is where the page before ended."""
 
+    status: str = ""
+    sort: str = ""
     before: str = ""
+
+    @property
+    def filters(self) -> dict[str, str]:
+        """Those of every page, and those of this one."""
+        own = {"status": self.status, "sort": self.sort}
+        return super().filters | {name: said for name, said in own.items() if said}
+
+    @property
+    def calls(self) -> Asked:
+        """The part that is about calls."""
+        return Asked(**{name: getattr(self, name) for name in Asked.model_fields})
 
 
 class ListedSession(Value):
@@ -54,56 +72,109 @@ class Sessions(Value):
 
 def sessions_asked(arguments: Mapping[str, str], today: int) -> SessionsAsked:
     """What a query string asks for."""
-    common = asked_of(arguments, today).model_dump(exclude={"first_date", "last_date"})
+    asked = asked_of(arguments, today, own=("status", "sort", "before"))
+    common = asked.model_dump(exclude={"first_date", "last_date"})
+    status, no_status = choice_of(arguments, "status", STATUS_LABELS)
+    sort, no_order = choice_of(arguments, "sort", ("dearest",))
     before = arguments.get("before", "")
-    return SessionsAsked(**common, before=before if CURSOR.fullmatch(before) else "")
+    return SessionsAsked(
+        **with_notes(common, no_status, no_order),
+        status=status,
+        sort=sort,
+        before=before if CURSOR.fullmatch(before) else "",
+    )
 
 
 def load(db: sqlite3.Connection, asked: SessionsAsked) -> Sessions:
     """A page of the list."""
-    time, _, id_ = asked.before.partition(".")
-    conditions = holding(db, asked, "session_id", "s.session_id")
-    if asked.before:
-        conditions += " and (s.started_us, s.session_id) < (:before_us, :before_id)"
-    given = parameters(asked) | {
-        "before_us": int(time or 0), "before_id": id_, "limit": PAGE_SIZE + 1,
+    place, _, id_ = asked.before.partition(".")
+    order = _DEAREST if asked.sort else _NEWEST
+    conditions = _conditions(db, asked)
+    given = sums.parameters(asked.calls) | parameters(asked) | {
+        "first": asked.first_day, "last": asked.last_day,
+        "before_place": int(place or 0), "before_id": id_, "limit": PAGE_SIZE + 1,
     }  # fmt: skip
-    rows = rows_of(db.execute(_LIST.format(conditions=conditions), given))
+    said = {name: text.format(spent=_spent(asked)) for name, text in order.items()}
+    rows = rows_of(db.execute(_LIST.format(conditions=conditions, **said), given))
     found, more = rows[:PAGE_SIZE], len(rows) > PAGE_SIZE
-    last = found[-1] if found else None
+    places = [row.pop("place") for row in found]
     return Sessions(
         asked=asked,
         sessions=_lines(db, found),
-        older=f"{last['started_us']}.{last['session_id']}" if last and more else None,
+        older=f"{places[-1]}.{found[-1]['session_id']}" if more else None,
         choices=choices(db),
         anything_recorded=bool(db.execute("select 1 from llm_calls limit 1").fetchone()),
         any_sessions=bool(db.execute("select 1 from sessions limit 1").fetchone()),
-        as_sql=as_sql(_AS_SQL, conditions, given),
+        as_sql=as_sql(_AS_SQL.format(conditions="{conditions}", **said), conditions, given),
     )
 
 
 _UNDER_WAY = under_way("s", days=7)
+_NEWEST = {"sessions": "sessions s", "place": "s.started_us", "shown": "", "order": "started_us"}
+# What each took within the time, from the sums of days; of unknown cost are none of these.
+_DEAREST = {
+    "sessions": "({spent}) d join sessions s on s.session_id = d.session_id",
+    "place": "d.spent_nano_usd",
+    "shown": ", d.spent_nano_usd",
+    "order": "spent_nano_usd",
+}
+"""The orders: what is listed, and by what."""
 _LIST = f"""
-    select s.session_id, s.started_us, s.ended_us, s.client, s.cwd,
+    select s.session_id, s.started_us, s.ended_us, s.client, s.cwd, {{place}} as place,
            coalesce(s.agent_id, s.client, s.process, '') as agent
-    from sessions s
+    from {{sessions}}
     where {_UNDER_WAY} {{conditions}}
-    order by s.started_us desc, s.session_id desc limit :limit
+    order by {{place}} desc, s.session_id desc limit :limit
 """
 _AS_SQL = f"""\
 with listed as (
     select s.session_id, s.started_us, coalesce(s.agent_id, s.client, s.process) as agent,
-           (s.ended_us - s.started_us) * 0.001 as duration_ms
-    from sessions s
+           (s.ended_us - s.started_us) * 0.001 as duration_ms{{shown}}
+    from {{sessions}}
     where {_UNDER_WAY}{{conditions}}
-    order by s.started_us desc, s.session_id desc
+    order by {{place}} desc, s.session_id desc
     limit {PAGE_SIZE}
 )
 select l.*, {SUMS_FOR_PEOPLE}
 from listed l
 left join llm_calls c on c.session_id = l.session_id and c.kind in ('llm', 'auxiliary')
 group by l.session_id
-order by l.started_us desc, l.session_id desc"""
+order by l.{{order}} desc, l.session_id desc"""
+_OF_TIME = "day >= :first and day <= :last"
+_OF_CALLS = "kind in ('llm', 'auxiliary')"
+_FAILED_IN = f"""\
+select session_id from rollup_session
+where {_OF_TIME} and {_OF_CALLS} and failed > 0"""
+
+
+def _spent(asked: SessionsAsked) -> str:
+    """What the calls of each session within the time cost, those that the filters are about."""
+    calls = asked.calls
+    if not calls.filters:
+        return (
+            "select session_id, sum(cost_nano_usd) as spent_nano_usd from rollup_spend"
+            f" where {_OF_TIME} group by session_id"
+        )
+    return (
+        "select session_id, sum(cost_nano_usd) as spent_nano_usd from rollup_session"
+        f" where {_OF_TIME} and {_OF_CALLS} and billing in ('metered', '')"
+        f"{sums.of_rollups(calls)} group by session_id"
+    )
+
+
+def _conditions(db: sqlite3.Connection, asked: SessionsAsked) -> str:
+    conditions = holding(db, asked.calls, "session_id", "s.session_id")
+    if asked.status:
+        whether = "in" if asked.status == "failed" else "not in"
+        conditions += f" and s.session_id {whether} ({_FAILED_IN}{sums.of_rollups(asked.calls)})"
+    if asked.sort:
+        conditions += " and d.spent_nano_usd is not null"
+    if asked.before:
+        place = (_DEAREST if asked.sort else _NEWEST)["place"]
+        conditions += f" and ({place}, s.session_id) < (:before_place, :before_id)"
+    return conditions
+
+
 # With min(), SQLite takes the other columns from its row.
 _PROMPTS = f"""
     select t.session_id, count(*) as prompts, min(t.started_us),

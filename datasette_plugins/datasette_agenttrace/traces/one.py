@@ -84,8 +84,8 @@ class Span(Value):
 
     @property
     def is_own_failure(self) -> bool:
-        """A failure where it happened: not the agents above, nor attempts of what went well."""
-        return self.failed and self.kind in ("llm", "tool")
+        """A failure where it happened: each try by itself, not what stands above."""
+        return self.failed and self.kind != "agent" and not self.tries
 
 
 class Step(Value):

@@ -80,7 +80,8 @@ class Traces(Value):
 
 def traces_asked(arguments: Mapping[str, str], today: int) -> TracesAsked:
     """What a query string asks for."""
-    common = asked_of(arguments, today).model_dump(exclude={"first_date", "last_date"})
+    asked = asked_of(arguments, today, own=("status", "session", "before"))
+    common = asked.model_dump(exclude={"first_date", "last_date"})
     status, no_status = choice_of(arguments, "status", STATUS)
     before = arguments.get("before", "")
     return TracesAsked(
