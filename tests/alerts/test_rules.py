@@ -425,9 +425,7 @@ def test_a_provider_that_cannot_be_reached(scene):
     assert scene.firing() == []
     failed("api.openai.com: refused (127.0.0.1 curl, and 11 more since the last line)")
     assert scene.firing() == ["api.openai.com"]
-    assert scene.history[0].message == (
-        "13 connections in 15 min failed: refused (127.0.0.1 curl)"
-    )
+    assert scene.history[0].message == ("13 connections in 15 min failed: refused (127.0.0.1 curl)")
     failed("127.0.0.1:8000: refused (curl, 3)")
     failed("api.mistral.ai: no such name, and so on (curl)")
     assert scene.firing() == ["api.mistral.ai", "api.mistral.ai", "api.openai.com"]
