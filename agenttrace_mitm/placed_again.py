@@ -19,6 +19,7 @@ from .model import (
     Message,
     Reply,
     StoredPrompt,
+    StoredSession,
     ToolResultPart,
     Understood,
 )
@@ -31,6 +32,7 @@ from .traces.identity import Identity, TraceContext, agent_of
 from .traces.placing import Finding, Place, Places, Stored
 from .traces.prompts import Prompt, prompt_id
 from .traces.subagents import Parent
+from .traces.submitted import as_told, is_submitted
 from .traces.threads import History, Link
 from .traces.tools import Answer
 
@@ -63,6 +65,8 @@ class PlacedAgain:
     def placed(self, talk: StoredTalk) -> Placing:
         """The place of the next call."""
         call = talk.call
+        if is_submitted(call):
+            return Placing(*as_told(call, _told_session(talk)), talk.told, [])
         finding = self._finding(talk)
         stored = finding.stored or Stored()
         place = self._places.place(finding)
@@ -258,6 +262,21 @@ def _identity(talk: StoredTalk) -> Identity:
         agent_id=(own if found else call.agent_id) or "",
         agent_is_explicit=named,
         client=client,
+    )
+
+
+def _told_session(talk: StoredTalk) -> StoredSession | None:
+    """The session of a call that a program told of."""
+    call = talk.call
+    if not call.session_id:
+        return None
+    return StoredSession(
+        session_id=call.session_id,
+        agent_id=call.agent_id,
+        how=talk.session_how or "client",
+        confidence=talk.session_confidence,
+        started_us=call.started_us,
+        ended_us=call.ended_us or call.started_us,
     )
 
 

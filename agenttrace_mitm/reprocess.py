@@ -283,6 +283,8 @@ def exchange_of(call: LlmCall, wire: StoredWire) -> Exchange:
         response_headers=_headers(wire.response_headers),
         response=_body(wire.response or b"", complete=ending == "complete", cut=cut),
         ending=ending,
+        # Where nothing came back, this is what was said of it.
+        ending_note=(call.error_message or "") if call.status_code is None else "",
         source=call.source,
         speaks=_speaks(call),
         trailers=_trailers(call),

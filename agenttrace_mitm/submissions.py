@@ -23,6 +23,7 @@ from .model import (
 from .privacy import Redactor, keep, keep_event
 from .scheduling import give_way
 from .stored import without_secrets
+from .traces.submitted import as_told
 
 AT_ONCE = 25
 """Calls of which the whole rows are made before others may have the processor."""
@@ -57,6 +58,8 @@ def events_told(said: bytes, tier: Literal[1, 2, 3]) -> list[StoredEvent]:
 def _record(
     call: LlmCall, placement: Placement, tier: Literal[1, 2, 3], *, is_clean: bool
 ) -> Record:
+    if call.trace_id:
+        call, placement = as_told(call, placement.session)
     record = row_of(Record, call=call, placement=placement)
     return keep(record if is_clean else without_secrets(record, Redactor()), tier)
 

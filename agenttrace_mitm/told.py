@@ -4,13 +4,16 @@ Comes in: an exchange and what was understood of it.  Goes out: columns by name,
 ended.  Where it belongs, what it cost and what may be kept of it is decided elsewhere.
 """
 
-from .model import Exchange, Json, Outcome, Reply, Understood
+from .model import Exchange, Failure, Json, Outcome, Reply, Understood
+
+UNREACHED = "connection_error"
+"""The error type of a call to which no provider answered."""
 
 
 def told_by(exchange: Exchange, understood: Understood) -> dict[str, Json]:
     """Columns of `llm_calls` that the bytes alone decide."""
     ask, reply, usage = understood.ask, understood.reply, understood.reply.usage
-    failure = reply.failure
+    failure = reply.failure or _unanswered(exchange)
     return {
         "dialect": understood.dialect,
         "operation": understood.operation,
@@ -58,6 +61,13 @@ def outcome(exchange: Exchange, reply: Reply) -> Outcome:
     if exchange.ending != "complete" or exchange.status is None or not reply.complete:
         return "interrupted"
     return "ok"
+
+
+def _unanswered(exchange: Exchange) -> Failure | None:
+    """Why nothing was answered, in the proxy's words: no such name, a connection that was lost."""
+    if exchange.status is None and exchange.ending == "upstream_left" and exchange.ending_note:
+        return Failure(UNREACHED, message=exchange.ending_note)
+    return None
 
 
 def _finish_reason(exchange: Exchange, understood: Understood) -> str | None:

@@ -56,6 +56,22 @@ def _exchange(reply: list[bytes], *said: dict[str, Any], **values: Any) -> Excha
     return replace(exchange, **values)
 
 
+def test_a_call_that_nobody_answered_says_why() -> None:
+    """The reason is the proxy's; where an answer had begun there is none to add."""
+    left: Any = {"ending": "upstream_left", "ending_note": "[Errno 111] Connect call failed"}
+    unanswered = _exchange([], status=None, first_byte_us=None, response=Body(complete=False))
+    call = _pipeline().record(replace(unanswered, **left)).call
+    assert (call.outcome, call.status_code, call.error_type) == (
+        "interrupted", None, "connection_error",
+    )  # fmt: skip
+    assert call.error_message == "[Errno 111] Connect call failed"
+    assert _pipeline(tier=1).record(replace(unanswered, **left)).call.error_message is None
+    begun = _pipeline().record(replace(_exchange([b"data: {}\n\n"]), **left)).call
+    assert (begun.outcome, begun.error_type) == ("interrupted", None)
+    gone = replace(unanswered, ending="client_left", ending_note="Client disconnected.")
+    assert _pipeline().record(gone).call.error_type is None
+
+
 def test_times_are_told_apart() -> None:
     """First byte, first generated content, the end."""
     call = _pipeline().record(_exchange(wire.openai_chat_stream())).call

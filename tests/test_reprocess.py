@@ -155,6 +155,23 @@ def test_a_secret_in_an_error_is_redacted_again(database):
     assert secret.encode() not in read(database, one.id).error_message.encode()
 
 
+@pytest.mark.parametrize("answer", [None, b""])
+def test_why_nobody_answered_stays(database, answer):
+    """No byte tells it: what the proxy said is in the columns alone."""
+    one = call(
+        outcome="interrupted", status_code=None, error_type="connection_error",
+        error_message="no such name",
+    )  # fmt: skip
+    payload = Payload(
+        request_headers=[], request_body=json.dumps(ASKED).encode(), response_body=answer
+    )
+    stored = record().model_copy(update={"call": one, "payload": payload})
+    write_record(open_database(database).conn, stored)
+    assert again(database).read == 1
+    after = read(database, one.id)
+    assert (after.error_type, after.error_message) == ("connection_error", "no such name")
+
+
 def test_calls_without_bytes_are_left_alone(database):
     db = open_database(database)
     write_record(db.conn, record())

@@ -4,6 +4,7 @@ Hooks never wait and never raise; bodies flow through callables that return what
 whatever happens to the copy.  Works in our own master and under `mitmdump -s`.
 """
 
+import asyncio
 from pathlib import Path
 
 from mitmproxy import connection, http, tcp, tls
@@ -19,7 +20,7 @@ from .heads import login_of, pairs, take_ours
 from .peers import NoRuns, Peers, Runs
 from .process import Lookup
 from .taps import Watch
-from .unreached import Unreached
+from .unreached import TELL_EVERY_S, Unreached
 
 
 class AgentTrace:
@@ -52,6 +53,7 @@ class AgentTrace:
         self._peers = Peers(runs or NoRuns(), lookup, token_file)
         self._exchanges = Exchanges(handover)
         self._unreached = Unreached()
+        self._telling: asyncio.TimerHandle | None = None
         self._original: dict[str, tuple[str, int]] = {}
 
     @property
@@ -282,6 +284,21 @@ class AgentTrace:
         who = f"{peer.address} {peer.process_name}".strip()
         if note := self._unreached.failed(name, server.error or "connection failed", who):
             self._handover.report(note)
+        elif self._telling is None:
+            self._tell_later()
+
+    def _tell_later(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._telling = loop.call_later(TELL_EVERY_S, self._tell_unreached)
+
+    @harmless
+    def _tell_unreached(self) -> None:
+        """Tell of connections that were only counted."""
+        self._telling = None
+        for note in self._unreached.due():
+            self._handover.report(note)
+        if self._unreached.waits:
+            self._tell_later()
 
     def _restore(self, server: connection.Server) -> None:
         address = self._original.pop(server.id, None)

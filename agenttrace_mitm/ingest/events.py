@@ -81,8 +81,12 @@ class Event(BaseModel):
     source: Short = Field("sdk", description="sdk, or what else sent it")
     session_id: Short | None = None
     trace_id: Short | None = Field(None, description="32 hex digits, a UUID, or any text")
-    span_id: Short | None = Field(None, description="16 hex digits, or any text")
-    parent_span_id: Short | None = Field(None, description="16 hex digits, or any text")
+    span_id: Short | None = Field(
+        None, description="16 hex digits, or any text: of the call itself, another one each"
+    )
+    parent_span_id: Short | None = Field(
+        None, description="16 hex digits, or any text: of what it is a step of"
+    )
 
     @model_validator(mode="after")
     def _can_be_told_apart(self) -> "Event":
@@ -198,6 +202,7 @@ def _call(event: Event, id_: str, at_us: int) -> SubmittedCall:
     if isinstance(found, Unpriced) and event.cost_usd is not None:
         nano_usd = round(event.cost_usd * 1e9)
         found = Cost(nano_usd, {"reported": nano_usd}, "client")
+    trace_id = _hex_id(event.trace_id, 32)
     return SubmittedCall(
         id=id_,
         started_us=at_us,
@@ -220,9 +225,9 @@ def _call(event: Event, id_: str, at_us: int) -> SubmittedCall:
         latency_ms=event.latency_ms,
         ttft_ms=event.ttft_ms,
         client_request_id=event.id,
-        trace_id=_hex_id(event.trace_id, 32),
-        span_id=_hex_id(event.span_id, 16),
-        parent_span_id=_hex_id(event.parent_span_id, 16),
+        trace_id=trace_id,
+        span_id=_hex_id(event.span_id, 16, trace_id),
+        parent_span_id=_hex_id(event.parent_span_id, 16, trace_id),
         session_id=event.session_id,
         agent_id=event.agent_id,
         source=event.source,
@@ -232,6 +237,7 @@ def _call(event: Event, id_: str, at_us: int) -> SubmittedCall:
 
 
 def _event(event: Event, id_: str, at_us: int, now_us: int) -> JsonObject:
+    trace_id = _hex_id(event.trace_id, 32)
     values: JsonObject = {
         "id": id_,
         "at_us": at_us,
@@ -241,8 +247,8 @@ def _event(event: Event, id_: str, at_us: int, now_us: int) -> JsonObject:
         "severity": event.severity,
         "message": event.message or event.error_message,
         "tags": event.tags,
-        "trace_id": _hex_id(event.trace_id, 32),
-        "span_id": _hex_id(event.span_id, 16),
+        "trace_id": trace_id,
+        "span_id": _hex_id(event.span_id, 16, trace_id),
         "session_id": event.session_id,
         "received_us": now_us,
     }
@@ -254,14 +260,18 @@ def _known(values: JsonObject) -> JsonObject:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _hex_id(said: str | None, digits: int) -> str | None:
-    """*said* as an id of our form: as it is, a UUID without its dashes, else made from it."""
+def _hex_id(said: str | None, digits: int, within: str | None = None) -> str | None:
+    """*said* as an id of our form: as it is, a UUID without its dashes, else made from it.
+
+    Words such as `step 1` name another span in each trace: they count *within* theirs.
+    """
     if not said:
         return None
     plain = said.lower().replace("-", "")
     if len(plain) == digits and _HEX.fullmatch(plain):
         return plain
-    return hashlib.sha256(said.encode()).hexdigest()[:digits]
+    words = f"{within} {said}" if within else said
+    return hashlib.sha256(words.encode()).hexdigest()[:digits]
 
 
 def _told(error: ValidationError) -> str:

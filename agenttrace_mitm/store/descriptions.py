@@ -30,7 +30,8 @@ CALL_COLUMNS = {
     "streamed": "1 when the reply was a stream, or should have been one and was none at all",
     "status_code": "HTTP status; NULL when no response came",
     "outcome": "ok, error, cancelled (the client left), interrupted (cut short), in_flight",
-    "error_type": "the provider's error type, also from inside a stream",
+    "error_type": "the provider's error type, also from inside a stream; `connection_error` where"
+    " nothing was answered",
     "error_code": "the provider's error code",
     "error_message": "the provider's words",
     "finish_reason": "normalized: stop, length, tool_calls, content_filter, paused, error, aborted",

@@ -309,7 +309,7 @@ class Places:
         understood = finding.understood
         return row_of(
             StoredSpan,
-            span_id=_span_of(finding.operation_id or finding.call_id),
+            span_id=span_of(finding.operation_id or finding.call_id),
             trace_id=trace_id,
             parent_span_id=above or None,
             kind="llm",
@@ -368,7 +368,7 @@ class Places:
             StoredSpan,
             span_id=tool_span_id(self._prints, tool),
             trace_id=maker.trace_id,
-            parent_span_id=_span_of(maker.operation_id or maker.call_id),
+            parent_span_id=span_of(maker.operation_id or maker.call_id),
             kind="tool",
             name=tool.name,
             call_id=tool.call_id,
@@ -422,12 +422,13 @@ def tool_span_id(prints: Fingerprinter, tool: MadeTool) -> str:
     return prints.id("tool span", tool.call_id, str(tool.position))[:16]
 
 
-def _span_of(call_id: str) -> str:
+def span_of(call_id: str) -> str:
+    """The span of a call, or of the operation that it began."""
     return call_id.replace("-", "")[-16:]
 
 
 def _own_span(finding: Finding) -> str:
-    return _span_of(finding.call_id)
+    return span_of(finding.call_id)
 
 
 def _span_outcome(outcome: str) -> Literal["ok", "error"]:

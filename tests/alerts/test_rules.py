@@ -410,6 +410,29 @@ def test_blind_spots_by_host(scene):
     assert scene.firing(61) == []
 
 
+def test_a_provider_that_cannot_be_reached(scene):
+    """A line may stand for more connections than one; the newest says why."""
+    scene.rule("provider_unreachable", min_connections=3)
+    scene.rule("provider_unreachable", name="other", host="api.mistral.ai", min_connections=1)
+    scene.rule("provider_unreachable", name="theirs", provider="mistral", min_connections=1)
+    event = "insert into recorder_events (at_us, kind, detail) values (?, ?, ?)"
+
+    def failed(detail, kind="provider_unreachable", ago_us=1):
+        scene.db.execute(event, (scene.now_us - ago_us, kind, detail))
+
+    failed("api.openai.com: no such name (127.0.0.1 curl)", ago_us=2)
+    failed("api.openai.com: was dropped (x, and 7 more)", kind="calls_lost")
+    assert scene.firing() == []
+    failed("api.openai.com: refused (127.0.0.1 curl, and 11 more since the last line)")
+    assert scene.firing() == ["api.openai.com"]
+    assert scene.history[0].message == ("13 connections in 15 min failed: refused (127.0.0.1 curl)")
+    failed("127.0.0.1:8000: refused (curl, 3)")
+    failed("api.mistral.ai: no such name, and so on (curl)")
+    assert scene.firing() == ["api.mistral.ai", "api.mistral.ai", "api.openai.com"]
+    assert scene.firing(16) == []
+    assert scene.history[-1].resolution == "no connection failed any more"
+
+
 def test_an_unhealthy_recorder(scene):
     scene.rule("recorder_unhealthy", ignore=["spool_replayed"])
     event = "insert into recorder_events (at_us, kind, detail) values (?, ?, 'two calls')"

@@ -17,7 +17,7 @@ from datasette_agenttrace import site
 from datasette_agenttrace.api import ENDPOINTS
 from datasette_agenttrace.api.openapi import described
 from tests.datasette_agenttrace.asked import Api
-from tests.datasette_agenttrace.scene import CALLS, NOON, fill
+from tests.datasette_agenttrace.scene import CALLS, NOON, call, fill
 from tests.ingest.test_events import CALL
 from tests.support import records
 from tests.support.records import message
@@ -127,10 +127,44 @@ async def test_rules_through_the_api(api, database):
         ("/calls?cursor=W10=", 400, "GET"), ("/events?from=soon", 400, "GET"),
         ("/health?x=1", 400, "GET"), ("/health", 405, "POST"), ("/alerts/x", 405, "POST"),
         ("/stats/timeseries?range=90d&bucket=minute", 400, "GET"),
+        ("/stats/nobody", 404, "GET"), ("/stats/overview", 404, "GET"),
+        ("/stats/summary?agent_id=a&agent_id=b", 400, "GET"),
+        ("/events?limit=1&limit=2", 400, "GET"),
+        ("/health?x=1&x=2", 400, "GET"),
     ],
 )  # fmt: skip
 async def test_mistakes_are_told(api, path, status, method):
     assert (await api(path, status, method))["error"]
+
+
+async def test_names_that_are_not_known_are_told_with_what_lacks(api):
+    body = {"agent_id": "a", "rule_type": "budget", "config": {}, "webhook_url": "x"}
+    said = (await api("/alerts", 400, "POST", json=body))["error"]
+    assert said == (
+        "name: Field required; agent_id, rule_type, config, webhook_url: not known here"
+    )
+    many = {f"x{n}": 1 for n in range(12)} | {"score": 1}
+    said = (await api("/traces/t/feedback", 400, "POST", json=many))["error"]
+    assert said.startswith("x0, x1,")
+    assert said.endswith(" and 2 more: not known here")
+
+
+async def test_sums_of_an_agent(database, api):
+    """Also of one that is called as another address is, or whose calls are gone."""
+    fill(database, call(1, agent_id="summary"), call(2, agent_id="b"), call(3, agent_id="gone"))
+    db = sqlite3.connect(database)
+    db.execute(
+        "insert into events (id, at_us, agent_id, type) values ('h', 1, 'beats', 'heartbeat')"
+    )
+    db.execute("delete from llm_calls where agent_id = 'gone'")
+    db.commit()
+    day = "from=2026-11-20&to=2026-11-20"
+    assert (await api(f"/stats/summary?{day}"))["calls"] > 1
+    assert (await api(f"/stats/summary?{day}&agent_id=summary"))["calls"] == 1
+    assert (await api(f"/stats/b?{day}&agent_id=b"))["calls"] == 1
+    assert (await api("/stats/beats"))["calls"] == 0
+    await api("/stats/gone")
+    await api("/stats/b?agent_id=summary", 400)
 
 
 async def test_the_description_is_served_and_readable(api, database, headers, serve):

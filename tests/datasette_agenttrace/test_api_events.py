@@ -41,6 +41,20 @@ async def test_events_come_back_as_calls_with_a_price(recording, database):
     assert event["timestamp"] == "2026-11-20T10:00:00.000Z"
 
 
+async def test_events_with_a_trace_make_one_that_can_be_read(recording):
+    named = {"trace_id": "0af7651916cd43dd8448eb211c80319c", "session_id": "s"}
+    said = await recording("/events", method="POST", json=CALL | named)
+    trace = await recording(f"/traces/{named['trace_id']}")
+    assert (trace["session_id"], trace["how"]) == ("s", "client")
+    [span] = (await recording(f"/spans?trace_id={named['trace_id']}"))["spans"]
+    assert [span["call_id"]] == said["event_ids"]
+    assert trace["root_span_id"] == span["span_id"]
+    for page in (f"/-/agenttrace/traces/{named['trace_id']}", "/-/agenttrace/sessions/s"):
+        answer = await recording.client.get(page, headers=recording.headers)
+        assert answer.status_code == 200
+        assert "Nothing to replay" not in answer.text
+
+
 async def test_partial_and_wrong_batches(recording):
     bad = CALL | {"tokens_in": "many"}
     said = await recording("/events", 207, "POST", json=[CALL, bad])

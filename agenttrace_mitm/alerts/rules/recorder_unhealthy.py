@@ -2,12 +2,13 @@
 
 from pydantic import Field
 
+from ...frames import UNREACHED
 from .. import words
 from ..moments import MINUTE_US
 from ..rule_type import At, Params, Question, Row, RuleType, Verdict
 
-_NOT_OURS = ("provider_unreachable",)
-"""Reports of what is not the recorder's fault, nor loses anything."""
+_NOT_OURS = (UNREACHED,)
+"""Reports of what is not the recorder's fault, nor loses anything, and has a rule of its own."""
 
 
 class RecorderUnhealthy(Params):

@@ -49,6 +49,20 @@ AGENTS = """
 """
 
 
+_KNOWN = """
+    select exists (select 1 from llm_calls where agent_id = :agent)
+        or exists (select 1 from rollup_day where agent_id = :agent)
+        or exists (select 1 from events where agent_id = :agent)
+"""
+
+
+async def must_be_known(call: Call, agent: str) -> None:
+    """404 for an agent that never was; one whose calls are gone is in the sums."""
+    [known] = await call.reading(lambda db: db.execute(_KNOWN, {"agent": agent}).fetchone())
+    if not known:
+        raise Refused(404, "There is no such agent")
+
+
 class Agent(Answer):
     """An agent.  `status` goes by the last ten minutes and the failures of the last hour."""
 

@@ -5,7 +5,7 @@ import contextlib
 import json
 import re
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -22,6 +22,8 @@ from ..page import View, site_of
 from ..site import Datasette
 from .endpoint import Call, Endpoint, Refused
 
+MOST_NAMED = 10
+"""Unknown names that are told."""
 LARGEST_BODY = 5 * 1024 * 1024
 HEADERS = {"cache-control": "no-store"}
 
@@ -95,6 +97,9 @@ def _permit(actor: dict[str, Any], endpoint: Endpoint) -> None:
 
 
 async def _call(datasette: Datasette, request: Any, endpoint: Endpoint, who: str) -> Call:
+    for name in request.args:
+        if len(request.args.getlist(name)) > 1:
+            raise Refused(400, f"{name}: given more than once")
     query = _judged(endpoint.query, arguments_of(request)) if endpoint.query else None
     if endpoint.query is None and request.args:
         raise Refused(400, f"{next(iter(request.args))}: not known here")
@@ -110,9 +115,28 @@ def _judged(model: Any, value: Any) -> Any:
     try:
         return TypeAdapter(model).validate_python(value)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise Refused(400, f"{where}: {first['msg']}" if where else str(first["msg"])) from None
+        raise Refused(400, _mistakes(error)) from None
+
+
+def _mistakes(error: ValidationError) -> str:
+    """The first mistake, and which names are not known here: a wrong name may be why one lacks."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    told = [one for one in found if one["type"] == "extra_forbidden"]
+    first = next((one for one in found if one not in told), None)
+    said = (
+        [f"{_place(first)}: {first['msg']}" if _place(first) else str(first["msg"])]
+        if first
+        else []
+    )
+    if told:
+        names = ", ".join(_place(one)[:100] for one in told[:MOST_NAMED])
+        more = f" and {len(told) - MOST_NAMED} more" if len(told) > MOST_NAMED else ""
+        said.append(f"{names}{more}: not known here")
+    return "; ".join(said)
+
+
+def _place(mistake: Mapping[str, Any]) -> str:
+    return ".".join(str(part) for part in mistake["loc"])
 
 
 async def _sent(request: Any) -> Any:

@@ -16,6 +16,7 @@ from agenttrace_mitm.store.counting import MODEL_CALLS
 
 from .. import sums
 from ..asking import rows_of
+from .agents import must_be_known
 from .counted import calls_of, counted
 from .endpoint import Answer, Call, Endpoint, Refused, Said
 from .events import moment
@@ -36,7 +37,7 @@ class StatsAsked(Said):
         "", alias="from", description="day or moment, ISO 8601; included; else the first call"
     )
     to: str = Field("", description="day or moment, ISO 8601; a day is included whole")
-    agent_id: str = ""
+    agent_id: str = Field("", description="of this agent, whatever it is called")
     provider: str = ""
     model: str = Field("", description="as answered, else as asked")
 
@@ -125,7 +126,11 @@ async def _summary(call: Call) -> Stats:
 
 
 async def _of_agent(call: Call) -> Stats:
-    return await _stats(call, call.query.model_copy(update={"agent_id": call.path["agent"]}))
+    agent, also = call.path["agent"], call.query.agent_id
+    if also and also != agent:
+        raise Refused(400, f"agent_id: the path says {agent}", "Leave one of them out")
+    await must_be_known(call, agent)
+    return await _stats(call, call.query.model_copy(update={"agent_id": agent}))
 
 
 async def _stats(call: Call, asked: StatsAsked) -> Stats:
