@@ -12,13 +12,17 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from sqlite_utils import Database
+
 from ..errors import StoreError, no_database
 from . import rollups
 from .commits import link_again
+from .known import KnownContent
 from .opening import open_database
 from .places import write_placements
 from .prompts import UNUSED, write_prompt
 from .rows import result_text
+from .schema import migrations
 from .talks import Placing, StoredTalk, Talks
 
 BATCH = 500
@@ -202,6 +206,13 @@ def retracing(database: Path) -> Iterator[Retracing]:
         raise StoreError(f"{database} cannot be used ({error})", "Try again") from error
     finally:
         db.close()
+
+
+def nothing_known(remembered: int) -> KnownContent:
+    """What is known of no calls at all, and then of the last *remembered* that are placed."""
+    empty = Database(memory=True)
+    migrations.apply(empty)
+    return KnownContent(empty.conn, remembered)
 
 
 def _put_in(db: sqlite3.Connection, scratch: Path) -> int:
