@@ -24,6 +24,7 @@ from .prompts import UNUSED, write_prompt
 from .rows import result_text
 from .schema import migrations
 from .talks import Placing, StoredTalk, Talks
+from .transactions import writing
 
 BATCH = 500
 ROUNDS = 2
@@ -218,20 +219,15 @@ def nothing_known(remembered: int) -> KnownContent:
 def _put_in(db: sqlite3.Connection, scratch: Path) -> int:
     """Let the new places take effect; how many calls have another one."""
     db.execute("attach ? as scratch", (str(scratch),))
-    db.execute("begin immediate")
     try:
-        hours = {row[0] for row in db.execute(_HOURS)}
-        [[changed]] = db.execute(f"select count(*) from ({_CHANGED})")
-        for sql in _PUT:
-            db.execute(sql)
-        link_again(db)
-        if hours:
-            rollups.recount(db, hours)
-        db.execute("commit")
-    except BaseException:  # Ctrl-C as well: nothing is half written
-        if db.in_transaction:
-            db.rollback()
-        raise
+        with writing(db):
+            hours = {row[0] for row in db.execute(_HOURS)}
+            [[changed]] = db.execute(f"select count(*) from ({_CHANGED})")
+            for sql in _PUT:
+                db.execute(sql)
+            link_again(db)
+            if hours:
+                rollups.recount(db, hours)
     finally:
         db.execute("detach scratch")
     return int(changed)
