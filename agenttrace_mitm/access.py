@@ -10,17 +10,12 @@ import hashlib
 import hmac
 import os
 import secrets
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from .errors import AgentTraceError, SettingsError
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+from .files import alone, put
 
 CODE_LIFETIME_S = 120
 TOKEN_BYTES = 32
@@ -36,7 +31,7 @@ def read_or_create_token(path: Path) -> str:
         token = _read(path)
         if token:
             return token
-        with _alone(path.parent):
+        with alone(path.parent):
             if not _read(path):  # another process may have been first
                 _write_token(path)
         return _read(path)  # where there are no locks: what is in the file counts
@@ -47,9 +42,9 @@ def read_or_create_token(path: Path) -> str:
 def fingerprint_key(path: Path) -> bytes:
     """The key of the message fingerprints in *path*, made on first use: for who records."""
     if not _has_content(path):
-        with _alone(path.parent):
+        with alone(path.parent):
             if not _has_content(path):
-                _write(path, secrets.token_bytes(32))
+                put(path, secrets.token_bytes(32))
     return path.read_bytes()
 
 
@@ -70,7 +65,7 @@ def old_fingerprint_key(path: Path) -> bytes:
 def reset_token(path: Path) -> str:
     """A new token in *path*.  Every cookie, login code and configured client is out at once."""
     try:
-        with _alone(path.parent):
+        with alone(path.parent):
             return _write_token(path)
     except OSError as error:
         raise SettingsError(
@@ -172,32 +167,5 @@ def _has_content(path: Path) -> bool:
 
 def _write_token(path: Path) -> str:
     token = secrets.token_urlsafe(TOKEN_BYTES)
-    _write(path, f"{token}\n".encode("ascii"))
+    put(path, f"{token}\n".encode("ascii"))
     return token
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Put *content* in *path* whole: nobody ever reads half of it."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")  # 0600
-    draft = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Keep whoever else makes a secret out of *folder*, which is made; where there are locks."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with contextlib.ExitStack() as stack:
-        if fcntl is not None:
-            descriptor = os.open(folder, os.O_RDONLY)
-            stack.callback(os.close, descriptor)
-            with contextlib.suppress(OSError):  # some network file systems know no locks
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield

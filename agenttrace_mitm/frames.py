@@ -215,25 +215,7 @@ type AnyFrame = (
 PROTOCOL = 1
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(
-    Hello
-    | Opened
-    | RequestData
-    | RequestEnded
-    | RequestTail
-    | Responded
-    | ResponseData
-    | ResponseTail
-    | Message
-    | Ended
-    | Blind
-    | Note
-    | Submitted
-    | Remove
-    | Removed
-    | Settled
-    | Ack
-)
+_decoder = msgspec.msgpack.Decoder(AnyFrame)
 
 
 def encode(frame: Frame) -> bytes:

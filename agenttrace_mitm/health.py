@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import clock
+from .files import put
 
 EVERY_S = 2.0
 STALE_US = 10_000_000
@@ -67,11 +68,7 @@ def say(
     file = folder(run_folder) / f"{name}.json"
     try:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        draft = file.with_suffix(".new")
-        draft.write_bytes(b"")
-        draft.chmod(0o600)
-        draft.write_bytes(text)
-        draft.replace(file)
+        put(file, text, durable=False)
     except OSError:
         # A full disk takes no new file, and still what fits into the old one: now above all.
         with contextlib.suppress(OSError):

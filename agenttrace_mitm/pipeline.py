@@ -38,9 +38,10 @@ from .stored import stored_message, stored_prompt, stored_tool_calls, without_se
 from .told import is_reserved, outcome, told_by
 from .traces import Fingerprinter, Known, Placed
 from .traces.attempts import Attempt, Attempts
+from .traces.finding import Finding
 from .traces.identity import Identities, trace_context
 from .traces.late import Waiting
-from .traces.placing import Finding, Place, Places
+from .traces.placing import Place, Places
 from .traces.prompts import Prompt, Prompts
 
 log = logging.getLogger(__name__)

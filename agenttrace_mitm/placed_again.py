@@ -28,10 +28,10 @@ from .store.talks import Placing, StoredMade, StoredTalk, ToolAnswer
 from .stored import stored_prompt
 from .traces import Fingerprinter, Known, MadeTool, Placed
 from .traces.content import parsed
+from .traces.finding import Finding, Parent, Stored
 from .traces.identity import Identity, TraceContext, agent_of
-from .traces.placing import Finding, Place, Places, Stored
+from .traces.placing import Place, Places
 from .traces.prompts import Prompt, prompt_id
-from .traces.subagents import Parent
 from .traces.submitted import as_told, is_submitted
 from .traces.threads import History, Link
 from .traces.tools import Answer

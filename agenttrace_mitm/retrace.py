@@ -6,19 +6,14 @@ changes nothing.  What a client said of itself stays, and so do the links of cal
 is not kept (tiers 1 and 2, old content): nothing is left to infer them from.
 """
 
-import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlite_utils import Database
-
 from . import providers
 from .placed_again import PlacedAgain
 from .reprocess import whole_exchange_of
-from .store import KnownContent
-from .store.retraced import retracing
-from .store.schema import migrations
+from .store.retraced import nothing_known, retracing
 from .store.talks import StoredTalk
 from .traces import Fingerprinter
 from .traces.prompts import Prompt, Prompts
@@ -42,7 +37,7 @@ def retrace(
     """Place every stored call anew; *progress* hears how many are done, of how many."""
     with retracing(database) as stored:
         total = stored.count()
-        known = KnownContent(_nothing(), 2 * total + STEP)
+        known = nothing_known(2 * total + STEP)
         again = PlacedAgain(prints, known, _Unversioned(prints).prompt)
         done = 0
         for done, talk in enumerate(stored.talks(), 1):
@@ -51,13 +46,6 @@ def retrace(
                 progress(done, total)
         progress(done, done)
     return Retraced(done, stored.changed)
-
-
-def _nothing() -> sqlite3.Connection:
-    """An empty database: what is known is what was placed before."""
-    empty = Database(memory=True)
-    migrations.apply(empty)
-    return empty.conn
 
 
 class _Unversioned:

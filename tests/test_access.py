@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from agenttrace_mitm import access
+from agenttrace_mitm import access, files
 from agenttrace_mitm.errors import AgentTraceError, SettingsError
 
 TOKEN = "a-token-that-is-long-enough"
@@ -87,9 +87,9 @@ def _no_flock(*_: object) -> None:
 @pytest.mark.parametrize("locks", ["none", "refused"])
 def test_without_locks_what_is_in_the_file_counts(tmp_path, monkeypatch, locks):
     if locks == "none":
-        monkeypatch.setattr(access, "fcntl", None)
+        monkeypatch.setattr(files, "fcntl", None)
     else:
-        monkeypatch.setattr(access.fcntl, "flock", _no_flock)
+        monkeypatch.setattr(files.fcntl, "flock", _no_flock)
     token = access.read_or_create_token(tmp_path / "token")
     assert token == (tmp_path / "token").read_text().strip()
     key = access.fingerprint_key(tmp_path / "key")

@@ -12,6 +12,7 @@ from agenttrace_mitm.cli import COMMANDS
 from agenttrace_mitm.cli.options import OPTIONS
 from agenttrace_mitm.settings import described
 from agenttrace_mitm.store.descriptions import TABLES, VIEWS
+from benchmarks.__main__ import BENCHMARKS
 from datasette_agenttrace.pages import PAGES
 
 ROOT = Path(__file__).parent.parent
@@ -91,3 +92,21 @@ def test_every_dependency_says_why_it_is_there():
     for line in project["dependencies"]:
         name = line.split(">")[0].split("<")[0].split("=")[0]
         assert f"`{name}`" in text, name
+
+
+SCRIPTS = [path for path in (ROOT / "scripts").iterdir() if "/bin/python" in path.read_text()]
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
+def test_a_script_sets_up_what_it_runs(script):
+    """On a fresh clone there is no `.venv`."""
+    assert re.search(r"^setup\b|^setup\(\) {$", script.read_text(), re.MULTILINE)
+    assert ".venv/bin/python" not in script.read_text()
+
+
+def test_bench_names_its_benchmarks():
+    """In the words at its top, and in the page on speed."""
+    head = (ROOT / "scripts/bench").read_text().partition("\nset -eu\n")[0]
+    assert re.findall(r"\[(\w+)\]", head) == [*BENCHMARKS]
+    one_of = re.search(r"# one of: (.+)", (DOCS / "performance.md").read_text())
+    assert one_of and one_of[1].split() == [*BENCHMARKS]

@@ -18,7 +18,6 @@ from .moments import local
 from .targets import TIMEOUT_S, NotDelivered
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-VARIABLES = ("SMTP_HOST", "SMTP_PORT", "SMTP_USER", "SMTP_PASS", "SMTP_FROM", "SMTP_SECURE")
 
 
 class Server(NamedTuple):

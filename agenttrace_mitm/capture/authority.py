@@ -15,7 +15,6 @@ import os
 import re
 import ssl
 import stat
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,11 +27,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ..errors import CaptureError
-
-try:
-    import fcntl
-except ImportError:  # pragma: no cover - Windows: creation there is not guarded against a twin
-    fcntl = None  # type: ignore[assignment]
+from ..files import alone, put
 
 VALID_FOR = datetime.timedelta(days=365)
 RENEW_BEFORE = datetime.timedelta(days=30)
@@ -318,7 +313,7 @@ def _complete(folder: Path, pair: _Pair) -> None:
     path = folder / ROOT_FILE
     root = pair.root.public_bytes(_PEM)
     if not path.exists():
-        _place(path, root, 0o644)
+        put(path, root, 0o644)
     elif path.read_bytes().strip() != root.strip():
         raise CaptureError(f"{path} does not belong to the authority beside it", ROTATE)
     if os.name == "posix" and (folder / KEY_FILE).stat().st_mode & 0o077:
@@ -326,48 +321,30 @@ def _complete(folder: Path, pair: _Pair) -> None:
 
 
 def _write(folder: Path, pair: _Pair) -> None:
-    _place(folder / KEY_FILE, pair.pem(), 0o600)
-    _place(folder / ROOT_FILE, pair.root.public_bytes(_PEM), 0o644)
+    put(folder / KEY_FILE, pair.pem())
+    put(folder / ROOT_FILE, pair.root.public_bytes(_PEM), 0o644)
 
 
 def _keep(target: Path, content: bytes, mode: int) -> None:
-    """Like `_place`, where it is not there already: each start would wait for the disk."""
+    """Like `put`, where it is not there already: each start would wait for the disk."""
     with contextlib.suppress(OSError):
         if stat.S_IMODE(target.stat().st_mode) == mode and target.read_bytes() == content:
             return
-    _place(target, content, mode)
-
-
-def _place(target: Path, content: bytes, mode: int) -> None:
-    """Put *content* in *target* at once: nobody ever reads half of it."""
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")  # 0600
-    draft = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.chmod(mode)
-        draft.replace(target)
-    finally:
-        draft.unlink(missing_ok=True)
+    put(target, content, mode)
 
 
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Keep other processes out of *folder*, made if it is not there, private in any case."""
+    held = contextlib.ExitStack()
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         folder.chmod(0o700)
-        lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+        held.enter_context(alone(folder))
     except OSError as error:
         raise CaptureError(
             f"The folder {folder} cannot be used ({error.strerror})", "Check its owner and mode"
         ) from None
-    try:
-        if fcntl is not None:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    with held:
         yield
-    finally:
-        os.close(lock)

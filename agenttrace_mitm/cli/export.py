@@ -113,14 +113,10 @@ def _file_of(output: Path) -> Path | None:
 
 def _write_file(export: "Export", pieces: "Iterator[bytes]", file: Path) -> None:
     """Whole or not at all, readable by its owner only: there are prompts in it."""
-    draft = file.with_name(f".{file.name}.part")
-    handle = os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            _with_progress(export, pieces, stream)
-        draft.replace(file)
-    finally:
-        draft.unlink(missing_ok=True)
+    from ..files import replacing
+
+    with replacing(file) as stream:
+        _with_progress(export, pieces, stream)
 
 
 def _with_progress(export: "Export", pieces: "Iterator[bytes]", stream: BinaryIO) -> None:

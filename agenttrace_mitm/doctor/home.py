@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from ..files import drafts_of
 from ..launch import control
 from ..launch.transparent import FOLDER_PREFIX
 from .finding import Finding, Patient
@@ -60,7 +61,8 @@ def leftovers(patient: Patient) -> Iterator[Finding]:
 def _of_an_instance(run: Path) -> list[Path]:
     if not run.is_dir() or _is_locked(run / "daemon.lock"):
         return []
-    files = [run / name for name in ("daemon.json", "daemon.json.new")]
+    daemon = run / "daemon.json"
+    files = [daemon, *drafts_of(daemon)]
     sockets = [control.path(run), run / "recorder.sock"]
     return [
         *(file for file in files if file.exists()),

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ..errors import AgentTraceError
+from ..files import put
 from ..settings import Settings
 
 
@@ -114,11 +115,8 @@ def already_running(daemon: Daemon | None) -> TakenError:
 
 def write(run_folder: Path, daemon: Daemon) -> None:
     """Replace `daemon.json` at once, readable by the owner only."""
-    draft = run_folder / "daemon.json.new"
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as stream:
-        json.dump(asdict(daemon), stream, indent=1)
-    draft.replace(run_folder / "daemon.json")
+    told = json.dumps(asdict(daemon), indent=1).encode()
+    put(run_folder / "daemon.json", told, durable=False)
 
 
 @contextlib.contextmanager

@@ -6,9 +6,10 @@ runs share them, and nothing has to be rewritten.
 """
 
 import hashlib
-import os
 import ssl
 from pathlib import Path
+
+from ..files import put
 
 # Where systems keep their roots, when OpenSSL's own default does not exist.
 SYSTEM_BUNDLES = (
@@ -54,6 +55,4 @@ def kept(folder: Path, content: bytes, suffix: str) -> Path:
 def placed(target: Path, content: bytes) -> Path:
     """*target*, after it was written at once: no reader sees half of it."""
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = target.with_name(f"{target.name}.{os.getpid()}")
-    draft.write_bytes(content)
-    return draft.replace(target)
+    return put(target, content, 0o644, durable=False)

@@ -15,6 +15,7 @@ from typing import Any
 
 from ..errors import StoreError, no_database
 from ..model import AlertRow, AlertRule, Delivery, Firing
+from .transactions import joining
 
 BUSY_S = 15.0
 ASK_S = 10.0
@@ -269,19 +270,8 @@ class AlertStore:
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         """A transaction; one inside another is part of it."""
-        db = self._db
-        if _is_writing(db):
-            yield db
-            return
-        with _explained(self._path):
-            db.execute("begin immediate")
-            try:
-                yield db
-                db.execute("commit")
-            except BaseException:  # Ctrl-C as well: nothing is half written
-                if _is_writing(db):  # SQLite may have rolled back by itself
-                    db.rollback()
-                raise
+        with _explained(self._path), joining(self._db):
+            yield self._db
 
     def _reader(self) -> sqlite3.Connection:
         if self._reading is None:
@@ -291,10 +281,6 @@ class AlertStore:
                 self._reading.execute("pragma query_only = 1")
                 self._reading.set_authorizer(_only_reads)
         return self._reading
-
-
-def _is_writing(db: sqlite3.Connection) -> bool:
-    return db.in_transaction
 
 
 _READING = {

@@ -20,6 +20,7 @@ from .opening import open_database
 from .payloads import headers_of, pack, pack_headers
 from .prompts import UNUSED, tools_of
 from .spool import Spool
+from .transactions import writing
 
 FORGOTTEN = "[forgotten]"
 SHORTEST_TEXT = 4
@@ -370,14 +371,8 @@ def _forget(database: Path, work: Callable[[sqlite3.Connection], dict[str, int]]
     try:
         with contextlib.closing(open_database(database).conn) as db:
             db.execute("pragma secure_delete = on")
-            db.execute("begin exclusive")
-            try:
+            with writing(db, "exclusive"):
                 counted = work(db)
-                db.execute("commit")
-            except BaseException:  # Ctrl-C as well: nothing is half written
-                if db.in_transaction:
-                    db.rollback()
-                raise
             # The index keeps the words of deleted texts until its pieces are merged.
             db.execute("insert into messages_fts (messages_fts) values ('optimize')")
             db.execute("vacuum")

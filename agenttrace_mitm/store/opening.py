@@ -10,6 +10,7 @@ from sqlite_utils import Database
 
 from ..errors import StoreError
 from .schema import migrations
+from .transactions import writing
 
 APPLICATION_ID = 0x41547263  # "ATrc", in the file header: tells our file from other programs'
 BUSY_TIMEOUT_MS = 20_000
@@ -154,11 +155,6 @@ def _migrate(db: Database) -> None:
     # for the lock, then finds nothing left to do.
     if not migrations.pending(db):
         return
-    db.execute("begin immediate")
-    try:
+    with writing(db.conn):
         migrations.apply(db)
         db.execute(f"pragma application_id = {APPLICATION_ID}")
-        db.execute("commit")
-    except BaseException:  # Ctrl-C as well: half a schema is none
-        db.execute("rollback")
-        raise

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from .log import bring_home
 from .read_ahead import map_and_end
+from .transactions import writing
 
 LONG_S = 0.03
 SHORT_S = 0.012
@@ -67,7 +68,7 @@ def locked(db: sqlite3.Connection, pace: Pace) -> Iterator[None]:
     (pages,) = db.execute("pragma wal_autocheckpoint").fetchone()
     db.execute("pragma wal_autocheckpoint = 0")
     try:
-        with _writing(db):
+        with writing(db):
             began = pace.clock()
             yield
         pace.took(pace.clock() - began)
@@ -88,15 +89,3 @@ def give_back(db: sqlite3.Connection, pace: Pace) -> None:
     if free or pace.idle >= IDLE:
         pace.idle = 0
         bring_home(db)
-
-
-@contextlib.contextmanager
-def _writing(db: sqlite3.Connection) -> Iterator[None]:
-    db.execute("begin immediate")
-    try:
-        yield
-        db.execute("commit")
-    except BaseException:  # Ctrl-C as well
-        if db.in_transaction:
-            db.rollback()
-        raise

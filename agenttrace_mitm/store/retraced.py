@@ -12,14 +12,19 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from sqlite_utils import Database
+
 from ..errors import StoreError, no_database
 from . import rollups
 from .commits import link_again
+from .known import KnownContent
 from .opening import open_database
 from .places import write_placements
 from .prompts import UNUSED, write_prompt
 from .rows import result_text
+from .schema import migrations
 from .talks import Placing, StoredTalk, Talks
+from .transactions import writing
 
 BATCH = 500
 ROUNDS = 2
@@ -204,23 +209,25 @@ def retracing(database: Path) -> Iterator[Retracing]:
         db.close()
 
 
+def nothing_known(remembered: int) -> KnownContent:
+    """What is known of no calls at all, and then of the last *remembered* that are placed."""
+    empty = Database(memory=True)
+    migrations.apply(empty)
+    return KnownContent(empty.conn, remembered)
+
+
 def _put_in(db: sqlite3.Connection, scratch: Path) -> int:
     """Let the new places take effect; how many calls have another one."""
     db.execute("attach ? as scratch", (str(scratch),))
-    db.execute("begin immediate")
     try:
-        hours = {row[0] for row in db.execute(_HOURS)}
-        [[changed]] = db.execute(f"select count(*) from ({_CHANGED})")
-        for sql in _PUT:
-            db.execute(sql)
-        link_again(db)
-        if hours:
-            rollups.recount(db, hours)
-        db.execute("commit")
-    except BaseException:  # Ctrl-C as well: nothing is half written
-        if db.in_transaction:
-            db.rollback()
-        raise
+        with writing(db):
+            hours = {row[0] for row in db.execute(_HOURS)}
+            [[changed]] = db.execute(f"select count(*) from ({_CHANGED})")
+            for sql in _PUT:
+                db.execute(sql)
+            link_again(db)
+            if hours:
+                rollups.recount(db, hours)
     finally:
         db.execute("detach scratch")
     return int(changed)

@@ -24,6 +24,7 @@ from .opening import BUSY_TIMEOUT_MS, open_database
 from .payloads import headers_of
 from .rows import call_of, call_values
 from .search import index_new
+from .transactions import writing
 
 BATCH = 200
 NO_MODEL = "(no model)"
@@ -115,7 +116,7 @@ def _healed(
 ) -> list[Change]:
     """Heal the records of a batch in one transaction; what changed."""
     changes = []
-    with _transaction(db, keep=not dry_run):
+    with writing(db, keep=not dry_run):
         for call, again in read:
             row = db.execute(_NOW, (call.id,)).fetchone()
             if row is None or call_of(row) != call:
@@ -128,18 +129,6 @@ def _healed(
         rollups.recount(db, {one.before.started_us // rollups.HOUR_US for one in changes})
         index_new(db)
     return changes
-
-
-@contextlib.contextmanager
-def _transaction(db: sqlite3.Connection, *, keep: bool) -> Iterator[None]:
-    db.execute("begin immediate")
-    try:
-        yield
-        db.execute("commit" if keep else "rollback")
-    except BaseException:  # Ctrl-C as well: nothing is half written
-        if db.in_transaction:
-            db.rollback()
-        raise
 
 
 def wire_of(db: sqlite3.Connection, call: LlmCall) -> StoredWire | None:
@@ -173,7 +162,7 @@ def write(
     if not changes:
         return []
     written = []
-    with _transaction(db, keep=True):
+    with writing(db):
         for call, again in changes:
             row = db.execute(_NOW, (call.id,)).fetchone()
             if row and call_of(row) == call:

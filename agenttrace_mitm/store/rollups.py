@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from ..model import LlmCall
 from . import histograms, spent
 from .counting import FAILED, UNPRICED
+from .transactions import joining
 
 HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US
@@ -243,10 +244,7 @@ def can_add_histograms(db: sqlite3.Connection) -> None:
 
 def rebuild(db: sqlite3.Connection) -> None:
     """Count every call again, in one transaction; for calls that were changed by hand."""
-    outer = db.in_transaction
-    if not outer:
-        db.execute("begin immediate")
-    try:
+    with joining(db):
         since = _kept_since(db)
         counting = {"hour": _count_hours, "day": _count_days}
         later = {"session": _count_sessions, "model": _count_models}
@@ -258,12 +256,6 @@ def rebuild(db: sqlite3.Connection) -> None:
             count(db, given)
         if _has(db, "spend"):
             spent.tell_again(db, since // DAY_HOURS, _LAST_HOUR)
-        if not outer:
-            db.execute("commit")
-    except BaseException:
-        if not outer and db.in_transaction:
-            db.rollback()
-        raise
 
 
 def _kept_since(db: sqlite3.Connection) -> int:

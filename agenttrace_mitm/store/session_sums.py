@@ -1,5 +1,6 @@
 """What one session took: the figures that a gate in CI judges."""
 
+import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,23 +48,26 @@ _SUMS = f"""
            coalesce((select coalesce(s.agent_id, s.client, s.process) from sessions s
                      where s.session_id = :session),
                     (select c.agent_id from llm_calls c where c.session_id = :session
-                     and {MODEL_CALLS} order by c.started_us limit 1)),
-           min(started_us),
-           (max(coalesce(ended_us, started_us)) - min(started_us)) / 1e6, count(*),
-           sum({FAILED}), sum(outcome = 'in_flight'),
-           sum(tokens_in), sum(tokens_out), sum({WITHOUT_USAGE}),
-           {known_sum(of=METERED)},
-           sum({UNPRICED} and {METERED}),
+                     and {MODEL_CALLS} order by c.started_us limit 1)) as agent_id,
+           min(started_us) as started_us,
+           (max(coalesce(ended_us, started_us)) - min(started_us)) / 1e6 as duration_s,
+           count(*) as calls, sum({FAILED}) as errors, sum(outcome = 'in_flight') as running,
+           sum(tokens_in) as tokens_in, sum(tokens_out) as tokens_out,
+           sum({WITHOUT_USAGE}) as without_usage,
+           {known_sum(of=METERED)} as cost_nano_usd,
+           sum({UNPRICED} and {METERED}) as unpriced,
            coalesce(sum(case when not {METERED} then cost_nano_usd end), 0)
+               as unmetered_nano_usd
     from llm_calls where session_id = :session and {MODEL_CALLS}
 """
 _TOOLS = """
-    select count(*), coalesce(sum(is_error = 1), 0)
+    select count(*) as tool_calls, coalesce(sum(is_error = 1), 0) as tool_failures
     from llm_calls c join tool_calls t on t.call_id = c.id where c.session_id = ?
 """
 _COMMITS = """
-    select count(*), case when count(*) then sum(lines_added) else 0 end,
-           case when count(*) then sum(lines_removed) else 0 end
+    select count(*) as commits,
+           case when count(*) then sum(lines_added) else 0 end as commit_lines_added,
+           case when count(*) then sum(lines_removed) else 0 end as commit_lines_removed
     from commits where session_id = ? and call_id is not null and not replaced
 """
 
@@ -71,6 +75,7 @@ _COMMITS = """
 def sums(database: Path, session: str | None) -> SessionSums:
     """The figures of *session*, the last one when None.  Raises `StoreError` without it."""
     with reading(database) as db:
+        db.row_factory = sqlite3.Row
         if session is None:
             found = db.execute(_LAST).fetchone()
             session = found[0] if found else ""
@@ -82,4 +87,4 @@ def sums(database: Path, session: str | None) -> SessionSums:
             f"There is no session {session!r}" if session else "No session was recorded",
             "See: agenttrace-mitm sessions list",
         )
-    return SessionSums(*row, *tools, *commits)
+    return SessionSums(**dict(row), **dict(tools), **dict(commits))

@@ -30,6 +30,7 @@ from .opening import BUSY_TIMEOUT_MS, Identity, identity, open_database
 from .outages import is_outage, why
 from .rows import Batch, json_text
 from .spool import Spool, ended
+from .transactions import writing
 from .waiting import Waiting, weight
 
 log = logging.getLogger(__name__)
@@ -309,28 +310,25 @@ class Writer:
         # Most of the log is the keeper's then, who brings it home: nobody waits for that.
         pages = 0 if self._keeper.at_work else LONG_PAGES
         db.execute(f"pragma wal_autocheckpoint = {pages}")
-        db.execute("begin immediate")
-        self._notice_others(db)
-        records = Batch(db, self._recent)
         removed: list[tuple[Removal, Gone]] = []
         try:
-            for item in batch:
-                _write(db, item, records)
+            with writing(db):
+                self._notice_others(db)
+                records = Batch(db, self._recent)
+                for item in batch:
+                    _write(db, item, records)
+                    give_way()
+                records.finish()
                 give_way()
-            records.finish()
-            give_way()
-            for item in batch:
-                if isinstance(item, Relink):
-                    self._place_again(db, item)
-                elif isinstance(item, Removal):
-                    removed.append((item, self._remove(db, item)))
-            db.execute("commit")
-            give_way()
+                for item in batch:
+                    if isinstance(item, Relink):
+                        self._place_again(db, item)
+                    elif isinstance(item, Removal):
+                        removed.append((item, self._remove(db, item)))
         except BaseException:
             self._recent.forget()  # it may hold what now is not there
-            if db.in_transaction:  # SQLite may have rolled back by itself
-                db.rollback()
             raise
+        give_way()
         for removal, gone in removed:
             removal.gone[:] = [gone]
         if records.missed:

@@ -10,9 +10,7 @@ from typing import Literal
 import msgspec
 
 from ..model import (
-    Exchange,
     Message,
-    Outcome,
     Placement,
     StoredSession,
     StoredSpan,
@@ -22,66 +20,15 @@ from ..model import (
     Understood,
     row_of,
 )
+from .finding import Finding, Parent, Stored
 from .fingerprints import Fingerprinter, Placed
-from .identity import Identity, TraceContext
-from .known import Known, MadeTool, Seen, style_of
+from .known import Known, MadeTool, Seen
 from .spoken import is_task, said, user_text
-from .subagents import Parent, SubAgents
+from .subagents import SubAgents
 from .threads import Link, Request, Threads, reply_print, turn_print
 from .tools import Answer, Dropped, Pairing, made_tools, server_answers
 
 NAME_LENGTH = 120
-
-
-class Stored(msgspec.Struct, frozen=True):
-    """What a stored call tells of itself: prints and tool calls of its reply, taken once.
-
-    With *fixed*, its history is not kept and its links stay what they were.
-    """
-
-    turn_print: str = ""
-    reply_print: str = ""
-    made: tuple[MadeTool, ...] = ()
-    answers: tuple[Answer, ...] = ()
-    """The tool results it brought: all of them when *fixed*, else those of its own reply."""
-    link: Link | None = None
-    trace_id: str = ""
-    parent: Parent | None = None
-    fixed: bool = False
-
-
-class Finding(msgspec.Struct, frozen=True):
-    """A call before it is placed: what crossed, what it meant, who made it, how it ended."""
-
-    exchange: Exchange
-    understood: Understood
-    asked: Sequence[Placed]
-    identity: Identity
-    context: TraceContext
-    outcome: Outcome
-    operation_id: str = ""
-    stored: Stored | None = None
-
-    @property
-    def call_id(self) -> str:
-        """The call's id."""
-        return self.exchange.id
-
-    @property
-    def style(self) -> str:
-        """The manner of the caller."""
-        ask, headers = self.understood.ask, self.exchange.request_headers
-        return style_of(
-            self.understood.dialect,
-            ask.model,
-            self.understood.streamed,
-            headers.get("user-agent"),
-        )
-
-    @property
-    def in_story(self) -> bool:
-        """True for what belongs to a conversation; side calls and counts do not."""
-        return self.understood.kind == "llm" and not self.exchange.within
 
 
 class Place(msgspec.Struct, frozen=True):

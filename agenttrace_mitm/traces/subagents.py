@@ -7,27 +7,11 @@ its parent; the tool call is then looked for among those of the session.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-import msgspec
-
+from .finding import Finding, Parent
 from .fingerprints import Fingerprinter, Placed
 from .known import Known, MadeTool
 from .spoken import PROMPT, task_text, user_text
-
-if TYPE_CHECKING:
-    from .placing import Finding
-
-
-class Parent(msgspec.Struct, frozen=True):
-    """The tool span below which a sub-agent works, and how that is known."""
-
-    trace_id: str
-    thread_id: str
-    span_id: str
-    agent_id: str
-    how: str
-    confidence: float
 
 
 class SubAgents:
@@ -37,7 +21,7 @@ class SubAgents:
         self._known = known
         self._prints = prints
 
-    def parent(self, asked: Sequence[Placed], finding: "Finding") -> Parent | None:
+    def parent(self, asked: Sequence[Placed], finding: Finding) -> Parent | None:
         """The parent of the thread that *asked* begins, or None when it is nobody's."""
         text = _first_words(asked)
         found = self._known.with_prompt(self._prints.of("prompt", text)) if text else ()
@@ -58,7 +42,7 @@ class SubAgents:
         text = _first_words(asked)
         return [f"prompt {self._prints.of('prompt', text)}"] if text else []
 
-    def _is_open(self, tool: MadeTool, finding: "Finding") -> bool:
+    def _is_open(self, tool: MadeTool, finding: Finding) -> bool:
         answered = self._known.answered_us(tool)
         # A reply may be complete to the program some time before its connection ends.
         return answered is None or answered >= finding.exchange.started_us

@@ -1,6 +1,6 @@
 """How Datasette shows our tables: descriptions, order, facets; and `metadata.yml` made of them.
 
-    scripts/metadata > metadata.yml
+    scripts/metadata        writes that file
 
 The hook gives all of it to a database of any name, so the file is there for people to copy and
 change; a test says so when it differs from the code.

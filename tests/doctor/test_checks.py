@@ -117,6 +117,7 @@ def test_a_home_that_cannot_be_written(patient, monkeypatch):
 def test_what_a_crash_left(patient):
     run = patient.settings.run_folder
     (run / "daemon.json").write_text("{}")
+    (run / ".daemon.json-killed.draft").touch()
     (run / "daemon.lock").touch()
     temporary = Path(tempfile.gettempdir())
     (temporary / "agenttrace-doctor-killed").mkdir()
@@ -124,7 +125,8 @@ def test_what_a_crash_left(patient):
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(run / "control.sock"))
     said = mended(home.leftovers, patient).said
-    assert "daemon.json" in said
+    assert "run/daemon.json" in said
+    assert ".daemon.json-killed.draft" in said
     assert "control.sock" in said
     assert "agenttrace-doctor-killed" in said
     assert not list(temporary.iterdir())

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from ...files import put
 from .change import Change, Facts, Values
 
 CERTIFICATE = "certificate.pem"
@@ -118,12 +119,7 @@ class Journal:
 
     def _write(self, entry: Entry) -> None:
         target = self._folder / entry.id / "entry.json"
-        draft = target.with_suffix(".new")
-        with draft.open("w", encoding="utf-8") as file:
-            json.dump(asdict(entry), file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(target)
+        put(target, json.dumps(asdict(entry), indent=1).encode())
 
     def _give_away(self, folder: Path) -> None:
         """Under sudo, what root writes into somebody's home is to stay theirs."""
@@ -149,9 +145,7 @@ def put_back(saved: Saved, copy: Path) -> None:
         target.unlink(missing_ok=True)
         return
     if digest(target) != digest(copy):
-        draft = target.with_name(f".{target.name}.agenttrace")
-        shutil.copyfile(copy, draft)
-        draft.replace(target)
+        put(target, copy.read_bytes(), saved.mode)
     target.chmod(saved.mode)
     with contextlib.suppress(PermissionError):
         os.chown(target, saved.uid, saved.gid)
