@@ -26,6 +26,7 @@ from ..asking import (
     rows_of,
     with_notes,
 )
+from ..dated import CALLS, dated, dates
 from .beginnings import are_many, newest
 from .ids import MOST, calls_of_session, calls_with_id
 from .snippets import Snippet, snippets
@@ -395,9 +396,9 @@ def as_sql(asked: CallsAsked) -> tuple[str, dict[str, int | str]]:
     if asked.is_bounded:
         newest = _looked_since_sql(asked).replace("\n", "\n    ")
         conditions += f"\n  and started_us >= coalesce(({newest}), 0)"
-    sql = _AS_SQL.format(conditions=conditions, order=asked.order)
-    used = {name: value for name, value in _parameters(asked).items() if f":{name}" in sql}
-    return sql, used
+    sql = dated(_AS_SQL.format(conditions=conditions, order=asked.order))
+    given = _parameters(asked) | dates(asked)
+    return sql, {name: value for name, value in given.items() if f":{name}" in sql}
 
 
 def as_table(asked: CallsAsked) -> list[tuple[str, str]]:
@@ -409,7 +410,7 @@ def as_table(asked: CallsAsked) -> list[tuple[str, str]]:
     if asked.model_copy(update={"q": ""}).is_bounded:
         return []
     said = [
-        ("started_us__gte", str(asked.since_us)), ("started_us__lt", str(asked.until_us)),
+        ("_where", _at_dates(asked)),
         ("provider", asked.provider), ("agent_id", asked.agent), ("session_id", asked.session),
         ("kind__in", "" if asked.kind == "all" else "llm,auxiliary"),
         ("_where", asked.model and f"{NAMED['model']} = {_quoted(asked.model)}"),
@@ -418,6 +419,14 @@ def as_table(asked: CallsAsked) -> list[tuple[str, str]]:
         ("_sort_desc", "started_us"), ("_nofacet", "1"), ("_nocount", "1"),
     ]  # fmt: skip
     return [(name, value) for name, value in said if value]
+
+
+def _at_dates(asked: CallsAsked) -> str:
+    """The time as a condition that says its dates: a page of a table takes no parameters."""
+    said = CALLS
+    for name, date in dates(asked).items():
+        said = said.replace(f":{name}", _quoted(date))
+    return said
 
 
 def _quoted(text: str) -> str:
