@@ -128,7 +128,7 @@ async def test_savings(database, ask, query):
     ]
     cost = sum(one["cost_nano_usd"] or 0 for one in found["models"]) / 1e9
     assert sum(row["cost_usd"] or 0 for row in rows) == pytest.approx(cost)
-    for part, tile in (("retried", "Failed attempts"), ("cancelled", "Cancelled or")):
+    for part, tile in (("retried", "Retried attempts"), ("cancelled", "Cancelled or")):
         said = found[part]
         words = f"{said['calls']:,} call{'' if said['calls'] == 1 else 's'}"
         if said["calls"]:
