@@ -76,7 +76,9 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class RuleType[P: Params]:
-    """A kind of rule.  *calls* asks for the ids of the calls behind a firing, those that matter first.
+    """A kind of rule.  *calls* asks for the ids of the calls behind a firing, newest first.
+
+    Or dearest first, where it is about spend.
 
     *gone* is the recovery message of a subject that the question no longer finds.
     """

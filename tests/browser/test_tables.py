@@ -79,7 +79,8 @@ def test_rules_fit_with_their_buttons(tmp_path: Path) -> None:
 LINES = """() => [...document.querySelectorAll(".CodeMirror pre")]
   .filter((one) => getComputedStyle(one).borderTopWidth !== "0px").length"""
 ALIGNED = """() => [...document.querySelectorAll(".rows-and-columns :is(th, td)")]
-  .filter((one) => one.textContent.trim()).slice(0, 15).map((one) => getComputedStyle(one).textAlign)"""
+  .filter((one) => one.textContent.trim()).slice(0, 15)
+  .map((one) => getComputedStyle(one).textAlign)"""
 
 
 def test_sql_is_no_ledger_and_its_figures_stand_right(tmp_path: Path) -> None:
