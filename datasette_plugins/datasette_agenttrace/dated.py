@@ -4,9 +4,12 @@
 works each out once, so that indexes serve as they do for numbers.
 """
 
+from datetime import date
+
 from . import figures
 from .asking import Asked
 
+_LAST_DAY = date.max.toordinal() - figures.EPOCH  # there is no date after it
 _SINCE_US = "unixepoch(:since) * 1000000"
 _UNTIL_US = "unixepoch(:until) * 1000000"
 CALLS = f"started_us >= {_SINCE_US} and started_us < {_UNTIL_US}"
@@ -22,4 +25,5 @@ def dated(sql: str) -> str:
 
 def dates(asked: Asked) -> dict[str, str]:
     """The parameters; the time that a page is asked for is whole days."""
-    return {"since": asked.first_date, "until": figures.date_of(asked.last_day + 1)}
+    after = min(asked.last_day + 1, _LAST_DAY)
+    return {"since": asked.first_date, "until": figures.date_of(after)}

@@ -242,6 +242,29 @@ def test_every_list_fits_every_window(tmp_path: Path) -> None:
                 assert page.evaluate(CUT_OFF) == [], (path, width)
 
 
+def test_a_card_says_what_its_figures_are(tmp_path: Path) -> None:
+    """Two dates in a row are told apart, and so are percentiles."""
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    bulk.build(home / "data.db", 300, days=3, end_us=clock.now_us())
+    named = "(one) => getComputedStyle(one, '::before').content"
+    with web(home) as server, browser() as opened:
+        page = signed_in(opened, server, False).new_page()
+        page.set_viewport_size({"width": 360, "height": 900})
+        page.goto(f"{server.url}/-/agenttrace/agents?agent=eval-search")
+        assert page.locator("td[data-label='First seen']").first.evaluate(named) == '"First seen "'
+        page.goto(f"{server.url}/-/agenttrace/latency")
+        cells = page.locator("#models ~ .at-scroll tbody tr").first.locator("td")
+        labels = [cells.nth(n).evaluate(named) for n in range(cells.count())]
+        assert '"First content, 95th pct. "' in labels
+        assert len(set(labels)) == len(labels) == 9
+        page.set_viewport_size({"width": 1440, "height": 900})
+        heads = page.locator("#models ~ .at-scroll th[scope=col]").all_inner_texts()
+        assert heads[3:8] == [
+            "90th pct.", "95th pct.", "99th pct.", "First content", "First content, 95th pct.",
+        ]  # fmt: skip
+
+
 def test_what_goes_on_aside_shows_it(tmp_path: Path) -> None:
     """A drawing wider than its box has a shadow there, and none once one is at its end."""
     home = tmp_path / "home"
