@@ -32,6 +32,10 @@ SUBJECTS = {
 }
 
 
+MOST_CALLS = 10  # that a firing names
+LOOKED_AT = 10_000
+
+
 class Params(BaseModel):
     """Settings that every rule type has: which calls it is about."""
 
@@ -74,6 +78,8 @@ class Verdict:
 class RuleType[P: Params]:
     """A kind of rule.  *calls* asks for the ids of the calls behind a firing, newest first.
 
+    Or dearest first, where it is about spend.
+
     *gone* is the recovery message of a subject that the question no longer finds.
     """
 
@@ -95,14 +101,26 @@ def filters(params: Params) -> tuple[str, dict[str, str]]:
 
 
 def calls_behind(
-    condition: str, params: Params, per: str, subject: str, *, since_us: int, until_us: int
+    condition: str,
+    params: Params,
+    per: str,
+    subject: str,
+    *,
+    since_us: int,
+    until_us: int,
+    dearest: bool = False,
 ) -> Question:
-    """The newest calls since *since_us* that *condition* holds for, of one subject."""
+    """The newest calls since *since_us* that *condition* holds for, of one subject.
+
+    Or the dearest, of the newest 10,000: no index has what calls cost.
+    """
     clauses, given = filters(params)
     sql = f"""
-        select id from llm_calls
+        select id, cost_nano_usd from llm_calls
         where started_us >= :since_us and started_us < :until_us and {MODEL_CALLS}
           and {condition}{clauses} and {SUBJECTS[per]} = :subject
-        order by started_us desc limit 10
+        order by started_us desc limit {LOOKED_AT if dearest else MOST_CALLS}
     """
+    if dearest:
+        sql = f"select id from ({sql}) order by cost_nano_usd desc limit {MOST_CALLS}"
     return Question(sql, given | {"since_us": since_us, "until_us": until_us, "subject": subject})

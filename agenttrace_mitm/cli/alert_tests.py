@@ -65,7 +65,8 @@ def past(settings: "Settings", name: str, days: int, *, as_json: bool) -> str:
     if as_json:
         return json.dumps([one.model_dump(mode="json") for one in firings], indent=1)
     if not firings:
-        return f"It would not have fired in the last {days} days."
+        time = "day" if days == 1 else f"{days} days"
+        return f"It would not have fired in the last {time}."
     rows = [
         (moment(one.started_us), moment(one.resolved_us) if one.resolved_us else "now",
          one.subject, one.message[:90])

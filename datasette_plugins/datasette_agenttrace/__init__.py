@@ -149,7 +149,7 @@ def render_cell(  # noqa: PLR0917  # the hook's
 ) -> Any:
     """Times, money, JSON and messages as people read them; calls, traces and sessions as links."""
     # Asked for every cell of every page: the cheap question first.
-    if not cells.is_ours(column, value) or database not in databases(datasette):
+    if not cells.is_ours(column, value, table) or database not in databases(datasette):
         return None
     return cells.render(datasette, database, table, column, value, row=row)
 

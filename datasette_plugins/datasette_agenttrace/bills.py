@@ -12,6 +12,7 @@ from typing import Any, Literal
 from agenttrace_mitm.store.counting import FAILED, UNPRICED
 
 from .asking import DAY_US, FILTERS, NAMED, Asked, Value, rows_of
+from .dated import dated, dates
 
 FEW = 2_000  # calls that a filter finds, up to which one looks at these instead of at the list
 
@@ -121,11 +122,12 @@ def _are_few(db: sqlite3.Connection, calls: str, given: Mapping[str, int | str])
 
 
 def as_sql(
-    template: str, conditions: str, given: Mapping[str, int | str]
+    template: str, conditions: str, asked: Asked, given: Mapping[str, int | str]
 ) -> tuple[str, dict[str, int | str]]:
     """*template* with {conditions} as a query for people, and the parameters that are in it."""
-    sql = template.format(conditions=conditions.replace(" and ", "\n      and "))
-    return sql, {name: value for name, value in given.items() if f":{name}" in sql}
+    sql = dated(template.format(conditions=conditions.replace(" and ", "\n      and ")))
+    told = {**given, **dates(asked)}
+    return sql, {name: value for name, value in told.items() if f":{name}" in sql}
 
 
 def parameters(asked: Asked) -> dict[str, int | str]:

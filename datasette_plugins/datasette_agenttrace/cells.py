@@ -51,8 +51,10 @@ _OUR_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0
 _IN_ADDRESS = re.compile(r"[^/.]{1,100}")  # what the addresses of calls and traces hold
 
 
-def is_ours(column: str, value: Any) -> bool:
-    """Whether a cell may be one that is shown in another way here."""
+def is_ours(column: str, value: Any, table: str | None) -> bool:
+    """Whether a cell may be one that is shown in another way here; a query has no *table*."""
+    if table is None and isinstance(value, int | float):
+        return True
     if isinstance(value, int):
         return column.endswith(("_us", "_nano_usd", "_ms"))
     if isinstance(value, float):
@@ -83,6 +85,8 @@ def render(
             return _exactly(figures.duration(value), f"{value!r} ms")
         case {"value": str(call_id), "label": label} if column in CALL_LINKS:
             return _call(datasette, database, call_id, label)
+        case int() | float() if table is None:  # results of queries say no types
+            return Markup('<span class="at-num">{}</span>').format(value)
         case str() if column in CALL_LINKS or (column == "id" and _is_of_call(table, value, row)):
             return _call(datasette, database, value)
         case str() if column in PLACES:

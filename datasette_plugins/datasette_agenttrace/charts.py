@@ -114,6 +114,8 @@ def stacked(
             height = HEIGHT * value / top
             ground -= height
             title = f"{label} · {one.name}: {words(value)}"
+            if value != sums[i]:
+                title += f" of {words(sums[i])}"
             bars.append(Bar(left, _r(ground), width, _r(height), one.colour, title))
     return _chart(labels, series, top, words, bars=tuple(bars))
 

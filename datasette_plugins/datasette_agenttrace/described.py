@@ -19,6 +19,8 @@ type Metadata = dict[str, Any]
 
 TITLE = "AgentTrace"
 DESCRIPTION = "What AI agents do, cost and break, recorded on the wire on this machine."
+BOOKKEEPING = ("_sqlite_migrations", "content_mark", "content_waiting", "holds", "horizon")
+"""Tables of which only the recorder makes sense."""
 SHOWN: Metadata = {
     "llm_calls": {
         "sort_desc": "started_us",
@@ -31,7 +33,7 @@ SHOWN: Metadata = {
     "media": {"sort_desc": "first_seen_us", "label_column": "mime_type"},
     "blind_spots": {"sort_desc": "id"},
     "recorder_events": {"sort_desc": "id"},
-    "_sqlite_migrations": {"hidden": True},
+    **{name: {"hidden": True} for name in BOOKKEEPING},
 }
 
 

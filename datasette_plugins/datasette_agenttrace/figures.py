@@ -8,6 +8,7 @@ NANO = 1_000_000_000
 MICRO = 1_000_000
 EPOCH = date(1970, 1, 1).toordinal()
 UNKNOWN = "\N{EN DASH}"
+MINUS = "\N{MINUS SIGN}"
 
 
 def named(text: str) -> str:
@@ -22,7 +23,7 @@ def usd(nano_usd: int | None) -> str:
     dollars = nano_usd / NANO
     if dollars == 0:
         return "$0"
-    sign, size = ("-" if dollars < 0 else ""), abs(dollars)
+    sign, size = (MINUS if dollars < 0 else ""), abs(dollars)
     if size < 0.0001:
         return f"{sign}<$0.0001"
     if size < 0.09995:
@@ -36,7 +37,7 @@ def exact_usd(nano_usd: int) -> str:
     """Dollars to the last digit that there is: $0.00000638, $0.0042, $12.30."""
     whole, rest = divmod(abs(nano_usd), NANO)
     cents, more = divmod(rest, NANO // 100)
-    sign = "-" if nano_usd < 0 else ""
+    sign = MINUS if nano_usd < 0 else ""
     return f"{sign}${whole:,}.{cents:02d}" + f"{more:07d}".rstrip("0")
 
 

@@ -26,6 +26,7 @@ def replies(db: sqlite3.Connection, calls: Sequence[str], cap: int, most: int) -
     rows = db.execute(
         f"""
         select u.call_id, m.role, min(c.privacy_tier, :cap) as tier, coalesce(m.size, 0) as size,
+               c.reply_chars,
                case when length(m.content) <= {OPENED_CHARS} then m.content end as content,
                case when length(m.content) > {OPENED_CHARS}
                     then substr(m.text, 1, {most}) end as beginning
@@ -48,7 +49,10 @@ def _and(before: Words, row: Mapping[str, Any], most: int) -> Words:
     if row["tier"] == 3 and row["beginning"] is not None:
         parts = [Part(type="text", text=row["beginning"], cut=True)]
     elif row["tier"] == 1 or row["content"] is None:
-        return before.model_copy(update={"withheld": (before.withheld or 0) + row["size"]})
+        # A message's size counts the arguments of tool calls too, which are no words of a reply.
+        chars = row["reply_chars"]
+        withheld = (before.withheld or 0) + row["size"] if chars is None else chars or None
+        return before.model_copy(update={"withheld": withheld})
     else:
         parts = [shortened(one, most) for one in parts_of(row["content"], row["role"], row["tier"])]
     cut = before.cut or any(part.cut for part in parts)

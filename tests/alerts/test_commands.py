@@ -274,7 +274,8 @@ def test_what_export_prints_can_be_applied(user, tmp_path):
 
 def test_a_rule_is_tried_out_against_the_past(user):
     user.types("add", "errors", "--type", "error_rate", "--set", "min_calls=1")
-    assert "would not have fired" in user.types("test", "errors", "--days", "3")
+    assert "not have fired in the last 3 days." in user.types("test", "errors", "--days", "3")
+    assert "not have fired in the last day." in user.types("test", "errors", "--days", "1")
     user.scene.calls(1, minutes_ago=1440, outcome="error")
     (one,) = json.loads(user.types("test", "errors", "--days", "3", "--json"))
     assert one["resolved_us"]

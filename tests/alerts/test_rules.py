@@ -121,6 +121,17 @@ def test_a_budget_warns_fires_and_begins_anew(scene):
     assert scene.told == ["fired", "escalated", "resolved"]
 
 
+def test_a_budget_names_the_calls_that_cost_most(scene):
+    """Not the newest: what was dear may be long past, and many cheap calls come after it."""
+    scene.rule("budget", limit_usd=1)
+    dear = [scene.calls(minutes_ago=50 - n, cost_nano_usd=n * DOLLAR)[0] for n in range(1, 9)]
+    scene.calls(20, minutes_ago=1, cost_nano_usd=200_000)
+    assert scene.firing() == ["all"]
+    named = scene.history[0].evidence["calls"]
+    assert named[:8] == dear[::-1]
+    assert len(named) == 10
+
+
 @pytest.mark.parametrize(
     ("spent_at", "looked_at", "fires"),
     [

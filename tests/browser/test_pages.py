@@ -192,6 +192,9 @@ def test_a_narrow_window_begins_with_figures(tmp_path: Path) -> None:
 
 OVER = """() => [...document.querySelectorAll(".at-scroll")]
   .filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.scrollWidth)"""
+CUT_OFF = """() => [...document.querySelectorAll(".at-scroll:has(.at-cards)")]
+  .filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.getAttribute("aria-label")
+    ?? one.getAttribute("aria-labelledby"))"""
 BROKEN = """() => [...document.querySelectorAll(".at-span > summary > .at-num")]
   .filter((one) => one.getBoundingClientRect().height > 30 || one.scrollWidth > one.clientWidth)
   .map((one) => one.textContent)"""
@@ -219,6 +222,64 @@ def test_lists_fit_their_windows(tmp_path: Path) -> None:
             page.goto(f"{server.url}/-/agenttrace/traces/{trace}")
             assert page.locator(".at-span").count() > 20
             assert page.evaluate(BROKEN) == [], width
+
+
+def test_every_list_fits_every_window(tmp_path: Path) -> None:
+    """From a phone on, figures are whole: where a table has no room, its rows are cards."""
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    bulk.build(home / "data.db", 1_500, days=20, end_us=clock.now_us())
+    lists = (
+        "", "calls", "costs", "costs?by=session", "costs/savings?instead=gpt-5-mini",
+        "costs/caches", "agents", "agents?agent=eval-search", "latency", "traces", "sessions",
+    )  # fmt: skip
+    with web(home) as server, browser() as opened:
+        page = signed_in(opened, server, False).new_page()
+        for path in lists:
+            page.goto(f"{server.url}/-/agenttrace/{path}")
+            for width in (360, 577, 768, 1000, 1001, 1024, 1100, 1280, 1440):
+                page.set_viewport_size({"width": width, "height": 900})
+                assert page.evaluate(CUT_OFF) == [], (path, width)
+
+
+def test_a_card_says_what_its_figures_are(tmp_path: Path) -> None:
+    """Two dates in a row are told apart, and so are percentiles."""
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    bulk.build(home / "data.db", 300, days=3, end_us=clock.now_us())
+    named = "(one) => getComputedStyle(one, '::before').content"
+    with web(home) as server, browser() as opened:
+        page = signed_in(opened, server, False).new_page()
+        page.set_viewport_size({"width": 360, "height": 900})
+        page.goto(f"{server.url}/-/agenttrace/agents?agent=eval-search")
+        assert page.locator("td[data-label='First seen']").first.evaluate(named) == '"First seen "'
+        page.goto(f"{server.url}/-/agenttrace/latency")
+        cells = page.locator("#models ~ .at-scroll tbody tr").first.locator("td")
+        labels = [cells.nth(n).evaluate(named) for n in range(cells.count())]
+        assert '"First content, 95th pct. "' in labels
+        assert len(set(labels)) == len(labels) == 9
+        page.set_viewport_size({"width": 1440, "height": 900})
+        heads = page.locator("#models ~ .at-scroll th[scope=col]").all_inner_texts()
+        assert heads[3:8] == [
+            "90th pct.", "95th pct.", "99th pct.", "First content", "First content, 95th pct.",
+        ]  # fmt: skip
+
+
+def test_what_goes_on_aside_shows_it(tmp_path: Path) -> None:
+    """A drawing wider than its box has a shadow there, and none once one is at its end."""
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    bulk.build(home / "data.db", 300, days=3, end_us=clock.now_us())
+    with web(home) as server, browser() as opened:
+        page = signed_in(opened, server, False).new_page()
+        page.set_viewport_size({"width": 360, "height": 900})
+        page.goto(f"{server.url}/-/agenttrace/agents")
+        drawing = page.locator(".at-scroll:has(.at-network)")
+        assert drawing.evaluate("one => one.scrollWidth > one.clientWidth")
+        drawing.evaluate("one => { one.firstElementChild.style.visibility = 'hidden' }")
+        ahead = drawing.screenshot()
+        drawing.evaluate("one => { one.scrollLeft = one.scrollWidth }")
+        assert drawing.screenshot() != ahead
 
 
 def test_what_failed_is_open_where_a_link_leads(tmp_path: Path) -> None:

@@ -76,6 +76,26 @@ def test_rules_fit_with_their_buttons(tmp_path: Path) -> None:
             assert settings and settings["width"] > 200
 
 
+LINES = """() => [...document.querySelectorAll(".CodeMirror pre")]
+  .filter((one) => getComputedStyle(one).borderTopWidth !== "0px").length"""
+ALIGNED = """() => [...document.querySelectorAll(".rows-and-columns :is(th, td)")]
+  .filter((one) => one.textContent.trim()).slice(0, 15)
+  .map((one) => getComputedStyle(one).textAlign)"""
+
+
+def test_sql_is_no_ledger_and_its_figures_stand_right(tmp_path: Path) -> None:
+    """No line of the editor has a box; a column of figures is aligned, its head too."""
+    with web(_filled(tmp_path / "home")) as server, browser() as opened:
+        page = signed_in(opened, server).new_page()
+        page.goto(f"{server.url}/-/agenttrace/costs?by=agent")
+        page.click("p.at-more a:text-is('agent')")
+        page.locator(".CodeMirror-line").nth(5).wait_for()
+        assert page.evaluate(LINES) == 0
+        # agent_id, then cost_usd, calls, failed, unpriced and tokens
+        heads, row = ["left", *["right"] * 7], ["left", *["right"] * 6]  # no tokens from a cache
+        assert page.evaluate(ALIGNED) == [*heads, *row]
+
+
 def test_calls_fit_and_counts_stay_whole(tmp_path: Path) -> None:
     """No scrolling aside for a call, no count in two lines, no cut choice in a narrow window."""
     with web(_filled(tmp_path / "home")) as server, browser() as opened:

@@ -1,8 +1,10 @@
 """The Alerts page, its forms, and the checks of the running server."""
 
+import html
 import re
 import sqlite3
 import time
+from urllib.parse import urlencode
 
 import httpx
 import pytest
@@ -10,6 +12,8 @@ import pytest
 from agenttrace_mitm import clock
 from agenttrace_mitm.alerts.checking import check
 from agenttrace_mitm.alerts.making import made
+from agenttrace_mitm.alerts.rule_type import At
+from agenttrace_mitm.alerts.rules import RULE_TYPES
 from agenttrace_mitm.store import tokens
 from agenttrace_mitm.store.alerting import AlertStore
 from tests.datasette_agenttrace.scene import HOSTILE, NOON, Page, call, fill
@@ -47,6 +51,36 @@ async def test_the_page_says_what_fires_and_why(database, store, noon, headers, 
     assert "secret" not in page
     tags = [tag for tag, _ in Page(page).tags]
     assert tags.count("h1") == tags.count("main") == 1
+
+
+async def test_a_firing_shows_what_its_calls_cost_and_its_question(
+    database, store, noon, headers, serve
+):
+    """Dearest first, each with its figure; what was asked can be run; how to add a rule is said."""
+    prices = (2_000_000_000, 200_000, 3_000_000_000)
+    fill(database, *(call(n, cost_nano_usd=price) for n, price in enumerate(prices, 1)))
+    store.put_rule(made(NOON - 10**6, name="b", type="budget", params={"limit_usd": 5}))
+    check(store, NOON + 1000, None, "")
+    client = serve(database).client
+    page = (await client.get(ALERTS, headers=headers)).text
+    shown = re.findall(r'<a class="at-nowrap" href="[^"]+/calls/(call-\d)">([^<]+)</a>', page)
+    assert shown == [("call-3", "$3.00"), ("call-1", "$2.00"), ("call-2", "$0.0002")]
+    assert "alerts add daily --type budget" in page
+    [asked] = re.findall('href="(/data[?]sql=[^"]+)"', page)
+    address = html.unescape(asked).replace("?", ".json?", 1) + "&_shape=array"
+    rows = (await client.get(address, headers=headers)).json()
+    assert [row["spent"] for row in rows] == [sum(prices)]
+
+
+async def test_what_a_rule_type_asks_can_be_run(database, store, noon, headers, serve):
+    """The question of each type, with its parameters, on the page of SQL."""
+    fill(database, call(1))
+    client = serve(database).client
+    for kind in RULE_TYPES:
+        question = kind.ask(kind.params.model_validate(kind.example), At(NOON))
+        query = urlencode({"sql": question.sql, **question.parameters})
+        answer = await client.get(f"/data.json?{query}", headers=headers)
+        assert answer.status_code == 200, (kind.name, answer.text)
 
 
 ADDRESS = "https://hooks.slack.com/services/T0/B0/s3cr3t"

@@ -47,3 +47,12 @@ async def test_a_model_has_one_colour_on_all_pages_and_in_all_times(database, he
                 found.setdefault(name, set()).add(colour)
     assert len(found) > 3
     assert {name: len(colours) for name, colours in found.items()} == dict.fromkeys(found, 1)
+
+
+def test_a_piece_of_a_bar_says_what_it_is_a_piece_of():
+    both = charts.stacked(
+        ["mon", "tue"],
+        [charts.Series("a", "c0", [1, 2]), charts.Series("b", "c1", [3, None])],
+        "{:.0f}".format,
+    )
+    assert [bar.title for bar in both.bars] == ["mon · a: 1 of 4", "mon · b: 3 of 4", "tue · a: 2"]

@@ -5,6 +5,7 @@ import re
 import shutil
 import sqlite3
 from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
@@ -127,7 +128,7 @@ async def test_savings(database, ask, query):
     ]
     cost = sum(one["cost_nano_usd"] or 0 for one in found["models"]) / 1e9
     assert sum(row["cost_usd"] or 0 for row in rows) == pytest.approx(cost)
-    for part, tile in (("retried", "Failed attempts"), ("cancelled", "Cancelled or")):
+    for part, tile in (("retried", "Retried attempts"), ("cancelled", "Cancelled or")):
         said = found[part]
         words = f"{said['calls']:,} call{'' if said['calls'] == 1 else 's'}"
         if said["calls"]:
@@ -145,3 +146,65 @@ async def test_broken_caches(ask, query):
     assert [(row["call_id"], row["tokens_lost"]) for row in rows] == [
         (one["call_id"], one["tokens_lost"]) for one in broken
     ]
+
+
+PAGES = (
+    "", "/costs?by=agent", "/costs?by=session", "/costs/savings", "/costs/caches", "/calls",
+    "/traces", "/sessions", "/agents", "/latency",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("page", PAGES)
+async def test_the_time_is_said_in_dates(ask, page):
+    """Whoever reads an address can change it: no page leads to SQL with a number for a moment."""
+    time = "from=2026-11-12&to=2026-11-13"
+    shown = (await ask(f"{HOME}{page}{'&' if '?' in page else '?'}{time}")).text
+    links = [urlsplit(html.unescape(one)) for one in re.findall('href="([^"]+sql=[^"]+)"', shown)]
+    assert links
+    for link in links:
+        given = {name: said for name, [said] in parse_qs(link.query).items()}
+        assert given["until"] == "2026-11-14"
+        assert given.get("since", "2026-11-12") == "2026-11-12"
+        later = {"since": "2026-11-13 00:00", "until": "2026-11-13T12:30:00.5Z"}
+        moved = urlencode(given | {name: said for name, said in later.items() if name in given})
+        rows = (await ask(f"{link.path}.json?{moved}&_shape=array")).json()
+        told = [row["started_at"][:16] for row in rows if "started_at" in row]
+        assert all("2026-11-13T00:00" <= one < "2026-11-13T12:31" for one in told)
+
+
+async def test_dates_changed_by_hand_are_the_other_page(ask):
+    """Days and hours count where they begin in the time, as calls do."""
+    for page, words in (("costs", "agent"), ("agents", "SQL"), ("latency", "SQL")):
+        wide, narrow = [
+            html.unescape(
+                re.search(
+                    f'href="([^"]+sql=[^"]+)">{words}</a>',
+                    (await ask(f"{HOME}/{page}?by=agent&from=2026-11-{day}&to=2026-11-13")).text,
+                )[1]
+            )
+            for day in ("08", "12")
+        ]
+        assert wide.replace("since=2026-11-08", "since=2026-11-12") == narrow
+        assert wide != narrow
+    day, hour = [
+        html.unescape(
+            re.search(
+                f'href="([^"]+sql=[^"]+)">{step}</a>',
+                (await ask(f"{COSTS}?from=2026-11-{first}&to=2026-11-13")).text,
+            )[1]
+        ).replace("?", ".json?", 1)
+        + "&_shape=array"
+        for step, first in (("day", "12"), ("hour", "13"))
+    ]
+    half = day.replace("since=2026-11-12", "since=2026-11-12T08:00")
+    assert [row["day_utc"] for row in (await ask(half)).json()] == ["2026-11-13"]
+    hours = (await ask(hour.replace("since=2026-11-13", "since=2026-11-13+21:30"))).json()
+    assert {row["hour_utc"][11:13] for row in hours} == {"22", "23"}
+
+
+async def test_the_table_says_the_time_in_dates(ask):
+    page = (await ask(f"{HOME}/calls?from=2026-11-12&to=2026-11-13")).text
+    address = html.unescape(re.search('href="(/data/llm_calls[?][^"]+)"', page)[1])
+    assert not re.search(r"\d{12}", address)
+    rows = (await ask(address.replace("?", ".json?", 1) + "&_shape=array&_size=max")).json()
+    assert {row["started_at"][:10] for row in rows} == {"2026-11-12", "2026-11-13"}

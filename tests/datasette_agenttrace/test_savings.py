@@ -65,6 +65,18 @@ async def test_failed_attempts_and_cancelled_calls_are_added_up(database, ask):
     assert (await ask(".json?range=today&agent=nobody")).json()["retried"]["calls"] == 0
 
 
+async def test_caches_that_cost_more_say_so(database, ask):
+    """What was written to a cache and never read is no saving of less than nothing."""
+    wrote = {"provider": "anthropic", "model": "claude-haiku-4-5", "cache_write_tokens": 1_000_000}
+    fill(database, call(1, cost_nano_usd=9, tokens_in=1_000_000, tokens_out=1, **wrote))
+    assert (await ask(".json?range=today")).json()["saved_nano_usd"] < 0
+    page = (await ask("?range=today")).text
+    assert "<dt>Caches cost more</dt>" in page
+    assert "Saved by caches" not in page
+    assert "-$" not in page
+    assert "that failed and had another attempt" in page
+
+
 async def test_one_call_is_no_calls(database, ask):
     fill(database, call(1, outcome="cancelled", cost_nano_usd=40), call(2, cost_nano_usd=4, **MINI))
     page = (await ask("?range=today")).text

@@ -12,7 +12,7 @@ from datasette_agenttrace import share
 from tests.datasette_agenttrace.scene import Page
 from tests.datasette_agenttrace.test_traces import BAD
 from tests.store.test_sessions import _task
-from tests.traces.talks import Recording
+from tests.traces.talks import Recording, says, tool_use, user
 
 pytestmark = pytest.mark.usefixtures("noon")
 
@@ -151,3 +151,31 @@ async def test_pages_offer_what_is_stored(talk, database, headers, serve):
         talk.db.execute("update llm_calls set privacy_tier = ?", (tier,))
         page = (await served.client.get(path, headers=headers)).text
         assert [f"/share?tier={n}" in page for n in (1, 2, 3)] == [n <= tier for n in (1, 2, 3)]
+
+
+async def test_a_reply_is_as_long_at_every_tier(database, headers, serve):
+    """As `reply_chars` says: the arguments of its tool calls are no words of it."""
+    db = open_database(database)
+    recording = Recording(db.conn)
+    spoken = says("Let me see first.")
+    spoken["content"] += tool_use("toolu_1", "Bash", command="pytest -q --maxfail=1")["content"]
+    recording.call([user("Mend it.")], spoken, x_claude_code_session_id="s-2")
+    db.conn.commit()
+    chars = recording.row("select reply_chars from llm_calls")[0]
+    assert chars == len("Let me see first.")
+    client = serve(database).client
+    for tier in (1, 2):
+        address = f"/-/agenttrace/sessions/s-2/share?tier={tier}"
+        page = (await client.get(address, headers=headers)).text
+        assert re.findall(r"reply, (\d+) characters", page) == [str(chars)]
+    db.close()
+
+
+async def test_whoever_shares_is_told_to_read_it_first(talk, database, headers, serve):
+    page = (await serve(database).client.get("/-/agenttrace/sessions/s-1", headers=headers)).text
+    assert "read it before you send it" in page
+    talk.db.execute("update llm_calls set privacy_tier = 1")
+    talk.db.commit()
+    page = (await serve(database).client.get("/-/agenttrace/sessions/s-1", headers=headers)).text
+    assert "Share it as one HTML file" in page
+    assert "read it before" not in page

@@ -471,3 +471,20 @@ async def test_everything_wants_the_token(talk, database, serve):
     served = serve(database)
     for path in (TRACES, f"{TRACES}.json", f"{TRACES}/{trace_id}", f"{TRACES}/{trace_id}.json"):
         assert (await served.client.get(path)).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("took_us", "marks"), [(1_000, ["0", "", "1 ms"]), (4_000, ["0", "2 ms", "4 ms"])]
+)
+async def test_a_ruler_says_no_time_twice(talk, get, took_us, marks):
+    """Half of a millisecond is not another one."""
+    talk.call([user("Quick.")], says("Yes."))
+    trace_id = talk.row("select trace_id from traces")[0]
+    talk.db.execute("update traces set ended_us = started_us + ?", (took_us,))
+    talk.db.execute("update spans set ended_us = started_us + ?", (took_us,))
+    talk.db.execute("update llm_calls set ended_us = started_us + ?", (took_us,))
+    talk.db.commit()
+    page = (await get(f"{TRACES}/{trace_id}")).text
+    head = page[page.index("at-span-head") :]
+    found = re.findall(r"<span>([^<]*)</span>", head[head.index("at-ends") :])[:3]
+    assert [one.replace("\N{NO-BREAK SPACE}", " ") for one in found] == marks

@@ -57,11 +57,12 @@ def judge(row: Row, p: Budget, at: At) -> Verdict:
 
 
 def calls(p: Budget, at: At, subject: str) -> Question:
-    """The newest calls that cost something."""
+    """The calls that cost most."""
     since_us = start_of(p.period, at.now_us, _zone(p, at))
     return calls_behind(
-        f"cost_nano_usd > 0 and {METERED}", p, p.per, subject, since_us=since_us, until_us=at.now_us
-    )
+        f"cost_nano_usd > 0 and {METERED}", p, p.per, subject,
+        since_us=since_us, until_us=at.now_us, dearest=True,
+    )  # fmt: skip
 
 
 RULE = RuleType(

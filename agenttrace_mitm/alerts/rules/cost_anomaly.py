@@ -84,7 +84,7 @@ def judge(row: Row, p: CostAnomaly, at: At) -> Verdict:
 
 
 def calls(p: CostAnomaly, at: At, subject: str) -> Question:
-    """The newest calls that cost something."""
+    """The calls that cost most."""
     return calls_behind(
         f"cost_nano_usd > 0 and {METERED}",
         p,
@@ -92,6 +92,7 @@ def calls(p: CostAnomaly, at: At, subject: str) -> Question:
         subject,
         since_us=at.now_us - HOUR_US,
         until_us=at.now_us,
+        dearest=True,
     )
 
 

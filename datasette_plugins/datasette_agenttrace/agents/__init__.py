@@ -9,6 +9,7 @@ from agenttrace_mitm import clock
 from .. import charts, figures
 from ..asking import LABELS, Asked, arguments_of, asked_of, clauses
 from ..costs import drawings
+from ..dated import CALLS, DAYS, dates
 from ..page import (
     PREFIX,
     NoAnswer,
@@ -31,19 +32,19 @@ from .drawing import drawing
 from .one import OneAgent
 from .queries import Agents
 
-SQL = """\
+SQL = f"""\
 with found as (
     select agent_id, calls, failed, tokens_in, tokens_out,
            case when billing in ('metered', '') then cost_nano_usd end as cost_nano_usd
     from rollup_day
-    where kind in ('llm', 'auxiliary') and day >= :first_day and day <= :last_day{rolled}
+    where {DAYS}
+      and kind in ('llm', 'auxiliary'){{rolled}}
     union all
     -- Rollups are of calls that have ended.
     select coalesce(agent_id, ''), 1, 0, null, null, null
     from llm_calls
     where outcome = 'in_flight' and kind in ('llm', 'auxiliary')
-      and started_us >= :first_day * 86400000000
-      and started_us < (:last_day + 1) * 86400000000{running}
+      and {CALLS}{{running}}
 )
 select agent_id, sum(calls) as calls, sum(failed) as failed,
        sum(cost_nano_usd) * 1e-9 as cost_usd, sum(tokens_in) as tokens_in,
@@ -119,8 +120,7 @@ def _sql_address(datasette: Datasette, database: str, asked: Asked) -> str:
         rolled="".join(f"\n      and {ROLLED[name]} = :{name}" for name in asked.filters),
         running=clauses(asked).replace(" and ", "\n      and "),
     )
-    given = {"first_day": asked.first_day, "last_day": asked.last_day}
-    return query_address(datasette, database, sql, **given, **asked.filters)
+    return query_address(datasette, database, sql, **dates(asked), **asked.filters)
 
 
 def _calls(value: float) -> str:

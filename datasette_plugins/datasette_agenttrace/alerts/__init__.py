@@ -3,6 +3,7 @@
 What changes something is a POST of a form on the page; rules are made by command, file or API.
 """
 
+from functools import partial
 from typing import Any
 
 from datasette.utils.asgi import NotFound, Response
@@ -15,7 +16,7 @@ from agenttrace_mitm.store.alerting import AlertStore
 
 from .. import figures
 from ..asking import arguments_of
-from ..page import PREFIX, Page, render, site_of
+from ..page import PREFIX, Page, query_address, render, site_of
 from ..site import Datasette
 from .loading import DAYS, Alerts, load, using
 
@@ -29,6 +30,7 @@ async def view(datasette: Datasette, request: Any) -> Response:
     context: dict[str, Any] = {
         "figures": figures,
         "database": site.database,
+        "sql_address": partial(query_address, datasette, site.database),
         "days": DAYS,
         "asked_rule": arguments.get("rule", ""),
         "asked_days": arguments.get("days", "7"),

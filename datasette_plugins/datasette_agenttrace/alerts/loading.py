@@ -66,6 +66,8 @@ class ShownFiring(Value):
     resolved_us: int | None
     acknowledged: bool
     calls: tuple[str, ...]
+    costs: dict[str, int]
+    """Nano-dollars of those of `calls` that have a price."""
     evidence: dict[str, Any] | None
     deliveries: tuple[ShownDelivery, ...]
 
@@ -146,9 +148,10 @@ def _rule(rule: AlertRule, firing: list[Firing], now_us: int, *, late: bool) -> 
     )
 
 
-def _firing(store: AlertStore | None, firing: Firing) -> ShownFiring:
+def _firing(store: AlertStore, firing: Firing, *, told: bool = True) -> ShownFiring:
     evidence = firing.evidence if isinstance(firing.evidence, dict) else None
-    messages = store.deliveries(firing_id=firing.id)[::-1] if store else []
+    calls = tuple((evidence or {}).get("calls", ()))
+    messages = store.deliveries(firing_id=firing.id)[::-1] if told else []
     return ShownFiring(
         id=firing.id,
         rule=firing.rule_name,
@@ -159,7 +162,8 @@ def _firing(store: AlertStore | None, firing: Firing) -> ShownFiring:
         started_us=firing.started_us,
         resolved_us=firing.resolved_us,
         acknowledged=firing.acknowledged_us is not None,
-        calls=tuple((evidence or {}).get("calls", ())),
+        calls=calls,
+        costs=_costs(store, calls) if calls else {},
         evidence=evidence,
         deliveries=tuple(
             ShownDelivery(
@@ -172,6 +176,14 @@ def _firing(store: AlertStore | None, firing: Firing) -> ShownFiring:
             for one in messages
         ),
     )
+
+
+def _costs(store: AlertStore, calls: tuple[str, ...]) -> dict[str, int]:
+    given = {f"call_{n}": call for n, call in enumerate(calls)}  # a rule's reader has no json_each
+    names = ", ".join(f":{name}" for name in given)
+    priced = "cost_nano_usd is not null"
+    sql = f"select id, cost_nano_usd from llm_calls where id in ({names}) and {priced}"
+    return {row["id"]: row["cost_nano_usd"] for row in store.ask(sql, given)}
 
 
 def _try_out(store: AlertStore, rule: AlertRule, arguments: Mapping[str, str], at: At) -> TryOut:
@@ -192,5 +204,5 @@ def _try_out(store: AlertStore, rule: AlertRule, arguments: Mapping[str, str], a
     except AgentTraceError as error:
         return TryOut(rule=rule.name, days=days, every_minutes=every, problem=str(error))
     newest = firings[::-1][:SHOWN]
-    told = tuple(_firing(None, one) for one in newest)
+    told = tuple(_firing(store, one, told=False) for one in newest)
     return TryOut(rule=rule.name, days=days, every_minutes=every, firings=told)

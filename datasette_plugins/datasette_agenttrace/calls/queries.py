@@ -14,6 +14,7 @@ from typing import Any
 from agenttrace_mitm.model.call import Outcome
 
 from ..asking import FILTERS, NAMED, Choices, Value, choices, clauses, rows_of
+from ..dated import CALLS, dated, dates
 from ..prompt_names import PromptName, named
 from .asked import NEWEST_FIRST, NONE, OUTCOMES, TOOL_FAILED, CallsAsked
 from .beginnings import are_many, newest
@@ -335,9 +336,9 @@ def as_sql(asked: CallsAsked) -> tuple[str, dict[str, int | str]]:
     if asked.is_bounded:
         newest = _looked_since_sql(asked).replace("\n", "\n    ")
         conditions += f"\n  and started_us >= coalesce(({newest}), 0)"
-    sql = _AS_SQL.format(conditions=conditions, order=asked.order)
-    used = {name: value for name, value in _parameters(asked).items() if f":{name}" in sql}
-    return sql, used
+    sql = dated(_AS_SQL.format(conditions=conditions, order=asked.order))
+    given = _parameters(asked) | dates(asked)
+    return sql, {name: value for name, value in given.items() if f":{name}" in sql}
 
 
 def as_table(asked: CallsAsked) -> list[tuple[str, str]]:
@@ -349,7 +350,7 @@ def as_table(asked: CallsAsked) -> list[tuple[str, str]]:
     if asked.model_copy(update={"q": ""}).is_bounded:
         return []
     said = [
-        ("started_us__gte", str(asked.since_us)), ("started_us__lt", str(asked.until_us)),
+        ("_where", _at_dates(asked)),
         ("provider", asked.provider), ("agent_id", asked.agent), ("session_id", asked.session),
         ("_where", asked.prompt and _in_words(OF_PROMPT, prompt=asked.prompt)),
         ("_where", _failed_so(asked) and _in_words(
@@ -367,6 +368,14 @@ def _in_words(condition: str, **given: str) -> str:
     """*condition* with its parameters filled in."""
     parts = re.split(r":(\w+)", condition.removeprefix(" and "))
     return "".join(_quoted(given[one]) if n % 2 else one for n, one in enumerate(parts))
+
+
+def _at_dates(asked: CallsAsked) -> str:
+    """The time as a condition that says its dates: a page of a table takes no parameters."""
+    said = CALLS
+    for name, date in dates(asked).items():
+        said = said.replace(f":{name}", _quoted(date))
+    return said
 
 
 def _quoted(text: str) -> str:

@@ -3,7 +3,8 @@
 Datasette 0.65's `base.html` has neither a language nor a main landmark, and no hook adds them.
 So its place is taken, but only where our database is shown and the user has not got a version of
 their own; `base.html` here is a copy of Datasette 0.65.5's with those, our header, and a link to a
-call's page on its row.  So is that of `error.html`, which says what there is not, and leads back.
+call's page on its row.  So is that of `error.html`, which says what there is not, and leads back,
+and of `database.html`, which extends Datasette's.
 """
 
 from collections.abc import Callable
@@ -24,7 +25,7 @@ FOLDER = Path(__file__).parent
 STYLE = "agenttrace.css"
 """The look of every page, in `static/`."""
 COPIED_FROM = "0.65."
-FRAMES = ("base.html", "error.html")
+FRAMES = ("base.html", "database.html", "error.html")
 
 
 @dataclass(frozen=True, slots=True)

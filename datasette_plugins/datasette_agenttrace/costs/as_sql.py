@@ -1,7 +1,7 @@
 """The figures of Costs, Savings and Caches as queries for people, about what the page was asked.
 
-Each function gives a statement and its parameters: the time and the filters are filled in, and its
-sums are the page's.  Days are numbers since the epoch, as the rollups have them.
+Each function gives a statement and its parameters: the time, as dates, and the filters are filled
+in, and its sums are the page's.
 """
 
 from collections.abc import Mapping
@@ -10,16 +10,13 @@ from types import MappingProxyType
 
 from agenttrace_mitm.store.caches import NEWEST
 
-from .. import sums
+from .. import dated, sums
 from ..asking import NAMED, Asked, clauses
 from . import caches, savings, stack
 
 type Query = tuple[str, dict[str, int | str]]
 
 SLOWEST_OF = 10_000  # calls, the newest: no index has latencies
-_DAYS = "day >= :first_day and day <= :last_day"
-_HOURS = "hour >= :first_day * 24 and hour < (:last_day + 1) * 24"
-_TIME = "started_us >= :since_us and started_us < :until_us"
 _SUMS = """\
        sum(case when billing in ('metered', '') then cost_nano_usd end) * 1e-9 as cost_usd,
        sum(calls) as calls, sum(failed) as failed, sum(unpriced) as unpriced,
@@ -44,7 +41,7 @@ with counted as (  -- calls that ended, as they were summed up, and those that s
     union all
     select {{names_of_calls}}, '', 1, 0, 0, null, null, null, null
     from llm_calls indexed by llm_calls_running
-    where outcome = 'in_flight' and {_TIME}
+    where outcome = 'in_flight' and {dated.CALLS}
       and kind in ('llm', 'auxiliary'){{filters_of_calls}}
 )
 select {{label}},
@@ -56,7 +53,7 @@ _ENDED = f"""\
 select {{column}},
 {_SUMS}
 from rollup_{{table}}
-where {_DAYS}
+where {dated.DAYS}
   and kind in ('llm', 'auxiliary'){{filters}}
 group by {{column}}
 order by cost_usd desc, calls desc"""
@@ -64,18 +61,18 @@ order by cost_usd desc, calls desc"""
 
 def costs(asked: Asked, by: str) -> Query:
     """The sums of Costs by `model`, `day` or `hour`, or by one of `stack.COLUMNS`."""
-    table, given = _table(asked, by), _days(asked)
+    table, given = _table(asked, by), _given(asked)
     if by not in _LABELS:
         column = stack.COLUMNS[by]
         return _ENDED.format(column=column, table=table, filters=_rolled(asked)), given
     names, label, order = _LABELS[by]
     sql = _WITH_RUNNING.format(
         names=names, label=label, order=order, table=table,
-        place=_HOURS if by == "hour" else _DAYS, filters=_rolled(asked, "      "),
+        place=dated.HOURS if by == "hour" else dated.DAYS, filters=_rolled(asked, "      "),
         names_of_calls=names.replace("model", "coalesce(response_model, model, '')"),
         filters_of_calls=_called(asked, "      "),
     )  # fmt: skip
-    return sql, given | _moments(asked)
+    return sql, given
 
 
 _UNPRICED = f"""\
@@ -85,14 +82,14 @@ select provider, coalesce(response_model, model) as model, unpriced_reason,
 from llm_calls indexed by llm_calls_unpriced
 where cost_nano_usd is null and duplicate_of is null
   and kind in ('llm', 'auxiliary') and outcome not in ('error', 'in_flight')
-  and {_TIME}{{filters}}
+  and {dated.CALLS}{{filters}}
 group by provider, coalesce(response_model, model), unpriced_reason
 order by calls desc"""
 
 
 def unpriced(asked: Asked) -> Query:
     """Which calls have no price, and why."""
-    return _UNPRICED.format(filters=_called(asked)), _moments(asked) | asked.filters
+    return _UNPRICED.format(filters=_called(asked)), _given(asked)
 
 
 _SLOWEST = f"""\
@@ -101,7 +98,7 @@ with newest as (
            coalesce(response_model, model) as model, latency_ms, ttft_ms, tokens_out, agent_id,
            session_id
     from llm_calls
-    where {_TIME}
+    where {dated.CALLS}
       and kind in ('llm', 'auxiliary'){{filters}}
     order by started_us desc
     limit {SLOWEST_OF}
@@ -114,7 +111,7 @@ limit 100"""
 
 def slowest(asked: Asked) -> Query:
     """The calls that took longest, of the newest."""
-    return _SLOWEST.format(filters=_called(asked, "      ")), _moments(asked) | asked.filters
+    return _SLOWEST.format(filters=_called(asked, "      ")), _given(asked)
 
 
 _METERED = f"""\
@@ -123,7 +120,7 @@ select provider, model,
        sum(tokens_in) as tokens_in, sum(cache_read_tokens) as cache_read_tokens,
        sum(cache_write_tokens) as cache_write_tokens, sum(tokens_out) as tokens_out
 from rollup_{{table}}
-where {_DAYS}
+where {dated.DAYS}
   and kind in ('llm', 'auxiliary') and billing in ('metered', ''){{filters}}
 group by provider, model
 order by cost_usd desc, calls desc"""
@@ -131,7 +128,7 @@ order by cost_usd desc, calls desc"""
 
 def metered(asked: Asked) -> Query:
     """What Savings reckons with: the metered calls of each model."""
-    return _METERED.format(table=_table(asked, "model"), filters=_rolled(asked)), _days(asked)
+    return _METERED.format(table=_table(asked, "model"), filters=_rolled(asked)), _given(asked)
 
 
 _OF_A_CALL = """c.id as call_id, c.started_at, c.provider,
@@ -142,9 +139,8 @@ _OF_A_CALL = """c.id as call_id, c.started_at, c.provider,
 def failed_attempts(asked: Asked) -> Query:
     """The attempts that another one followed."""
     sql = savings.RETRIED.format(columns=_OF_A_CALL, filters=clauses(asked))
-    given = sums.parameters(asked) | {"most": savings.MOST}
-    sql = f"{dedent(sql).strip()}\norder by c.started_us desc"
-    return sql, {name: value for name, value in given.items() if f":{name}" in sql}
+    sql = dated.dated(f"{dedent(sql).strip()}\norder by c.started_us desc")
+    return sql, _given(asked) | {"most": savings.MOST}
 
 
 _CUT = f"""\
@@ -152,7 +148,7 @@ select id as call_id, started_at, provider, coalesce(response_model, model) as m
        usage_source, tokens_in, tokens_out, cost_usd, latency_ms, agent_id
 from llm_calls indexed by llm_calls_cut
 where outcome in ('cancelled', 'interrupted')
-  and {_TIME}
+  and {dated.CALLS}
   and kind in ('llm', 'auxiliary') and coalesce(billing, '') in ('metered', ''){{filters}}
 order by started_us desc
 limit {savings.MOST}"""
@@ -160,17 +156,18 @@ limit {savings.MOST}"""
 
 def cut_short(asked: Asked) -> Query:
     """The calls that were cancelled or cut short."""
-    return _CUT.format(filters=_called(asked)), _moments(asked) | asked.filters
+    return _CUT.format(filters=_called(asked)), _given(asked)
 
 
 _BROKEN = f"""\
 select started_at, id as call_id, after_call_id, provider, model, agent_id, session_id, changed,
        tokens_lost, pause_ms
 from broken_caches
-where {_TIME}
+where {dated.CALLS}
   and started_us >= coalesce((  -- among the newest calls
       select started_us from llm_calls
-      where started_us < :until_us order by started_us desc limit 1 offset {NEWEST - 1}
+      where started_us < unixepoch(:until) * 1000000
+      order by started_us desc limit 1 offset {NEWEST - 1}
   ), 0){{filters}}
 order by started_us desc
 limit {caches.MOST}"""
@@ -180,7 +177,7 @@ def broken_caches(asked: Asked) -> Query:
     """The calls that missed what a cache had, as the page lists them; without what that cost."""
     columns = {"provider": "provider", "model": "model", "agent": "agent_id"}
     filters = "".join(f"\n  and {columns[name]} = :{name}" for name in asked.filters)
-    return _BROKEN.format(filters=filters), _moments(asked) | asked.filters
+    return _BROKEN.format(filters=filters), _given(asked)
 
 
 def _table(asked: Asked, by: str) -> str:
@@ -202,9 +199,5 @@ def _called(asked: Asked, indent: str = "  ") -> str:
     return "".join(f"\n{indent}and {NAMED[name]} = :{name}" for name in asked.filters)
 
 
-def _days(asked: Asked) -> dict[str, int | str]:
-    return {"first_day": asked.first_day, "last_day": asked.last_day, **asked.filters}
-
-
-def _moments(asked: Asked) -> dict[str, int | str]:
-    return {"since_us": asked.since_us, "until_us": asked.until_us}
+def _given(asked: Asked) -> dict[str, int | str]:
+    return {**dated.dates(asked), **asked.filters}

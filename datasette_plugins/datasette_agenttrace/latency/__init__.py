@@ -8,18 +8,19 @@ from agenttrace_mitm import clock
 
 from .. import charts, figures
 from ..asking import LABELS, Asked, arguments_of, asked_of, clauses
+from ..dated import CALLS, dates
 from ..page import PREFIX, NoAnswer, Page, as_json, query_address, reading, render, site_of, today
 from ..site import Datasette
 from .queries import Latency, Trouble, load
 
 COLOURS: dict[Trouble, str] = {"rate limited": "c1", "overloaded": "c3", "server error": "bad"}
-SQL = """\
+SQL = f"""\
 select id, started_at, provider, coalesce(response_model, model) as model, agent_id,
        latency_ms, ttft_ms, tokens_out,
        tokens_out * 1000.0 * (1 / nullif(latency_ms - coalesce(ttft_ms, 0), 0)) as tokens_per_second
 from llm_calls
 where kind in ('llm', 'auxiliary') and outcome = 'ok'
-  and started_us >= :since_us and started_us < :until_us{conditions}
+  and {CALLS}{{conditions}}
 order by started_us desc limit 1000"""
 CHART = (
     "#g.mark=circle&g.x_column=started_at&g.x_type=temporal"
@@ -59,9 +60,8 @@ async def _load(datasette: Datasette, asked: Asked) -> Latency:
 
 
 def _sql_address(datasette: Datasette, database: str, asked: Asked) -> str:
-    given = {"since_us": asked.since_us, "until_us": asked.until_us} | asked.filters
     sql = SQL.format(conditions=clauses(asked).replace(" and ", "\n  and "))
-    return query_address(datasette, database, sql, **given) + CHART
+    return query_address(datasette, database, sql, **dates(asked), **asked.filters) + CHART
 
 
 def _charts(found: Latency) -> dict[str, charts.Chart]:

@@ -105,7 +105,7 @@ def load(db: sqlite3.Connection, asked: SessionsAsked) -> Sessions:
         choices=choices(db),
         anything_recorded=bool(db.execute("select 1 from llm_calls limit 1").fetchone()),
         any_sessions=bool(db.execute("select 1 from sessions limit 1").fetchone()),
-        as_sql=as_sql(_AS_SQL.format(conditions="{conditions}", **said), conditions, given),
+        as_sql=as_sql(_AS_SQL.format(conditions="{conditions}", **said), conditions, asked, given),
     )
 
 

@@ -39,15 +39,21 @@
     .map(([field, name], order) => ({ at: step.at, name, order, value: step[field] })));
   const scale = (names, colours) => ({ domain: names, range: colours.map(colour) });
 
+  // A piece says what all of its hour or day come to.
+  const withWhole = (values) => {
+    const sums = {};
+    for (const one of values) sums[one.at] = (sums[one.at] ?? 0) + one.value;
+    return values.map((one) => ({ ...one, whole: sums[one.at] }));
+  };
   const stack = (values, names, colours, axis, title, format) => ({
-    data: { values },
+    data: { values: withWhole(values) },
     mark: { type: "bar", tooltip: true },
     encoding: {
       x: when,
       y: { field: "value", type: "quantitative", title: null, axis, scale: height(values, 0.05) },
       color: { field: "name", type: "nominal", scale: scale(names, colours), legend: null },
       order: { field: "order", type: "quantitative" },
-      tooltip: [told, { field: "name", type: "nominal", title: "what" }, { field: "value", type: "quantitative", title, format }],
+      tooltip: [told, { field: "name", type: "nominal", title: "what" }, { field: "value", type: "quantitative", title, format }, { field: "whole", type: "quantitative", title: "in all", format }],
     },
   });
   const lines = (values, names, colours, axis, title, format) => ({

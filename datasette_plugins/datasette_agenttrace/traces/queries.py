@@ -118,7 +118,7 @@ def load(db: sqlite3.Connection, asked: TracesAsked) -> Traces:
         choices=choices(db),
         anything_recorded=bool(db.execute("select 1 from llm_calls limit 1").fetchone()),
         anything_traced=bool(db.execute("select 1 from traces limit 1").fetchone()),
-        as_sql=as_sql(_AS_SQL, conditions, given),
+        as_sql=as_sql(_AS_SQL, conditions, asked, given),
     )
 
 
