@@ -37,7 +37,7 @@ def stored(path, request, response=None):
     return request_of(recording.db, "x"), response_of(recording.db, "x")
 
 
-@pytest.mark.parametrize("secret", [SHORT, "word", "x y+/=&\"\\", "hunter2!"])
+@pytest.mark.parametrize("secret", [SHORT, "word", 'x y+/=&"\\', "hunter2!"])
 @pytest.mark.parametrize("write", WAYS)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_grant_s_secrets_go_by_name(name, write, secret):
