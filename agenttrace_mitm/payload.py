@@ -5,7 +5,7 @@ an image sent with every turn is stored once.  `redacted` takes the secrets out 
 """
 
 from .model import Exchange, Payload, StoredMedium, Understood, row_of
-from .privacy import Redactor, keep_headers
+from .privacy import Redactor, is_grant, keep_headers, without_grant
 from .providers.media_tokens import audio_tokens, image_tokens
 from .wire.media import Medium, replaced, set_aside
 from .wire.multipart import files_in
@@ -17,12 +17,18 @@ _REDACTED = b"[redacted:"
 
 
 def payload_of(exchange: Exchange, understood: Understood) -> Payload | None:
-    """The bytes of *exchange* that may be stored, not yet redacted."""
+    """The bytes of *exchange* that may be stored.
+
+    Not yet redacted, but for what OAuth is asked and answers: that is told by the exchange.
+    """
     if understood.kind == "telemetry" or exchange.within:  # the carrier's payload has it
         return None
     form, files = _without_files(exchange, understood.request_body)
     request, sent = _without_media(form)
     response, made = _without_media(understood.response_body)
+    if understood.kind == "admin" and is_grant(exchange.path, request):
+        request = without_grant(request, answered=False)
+        response = without_grant(response, answered=True)
     media = {medium.sha256: medium for medium in (*files, *sent, *made)}
     model = understood.reply.model or understood.ask.model
     arrivals = exchange.response.arrivals[:ARRIVALS_LIMIT]

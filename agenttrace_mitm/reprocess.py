@@ -121,8 +121,8 @@ def _call(call: LlmCall, wire: StoredWire, exchange: Exchange, understood: Under
     if call.duplicate_of:
         kept -= COUNTED
     kept -= _hidden(call, wire, understood)
-    if {call.kind, understood.kind} == {"llm", "auxiliary"}:
-        kept -= {"kind"}  # a header that is not stored tells the two apart
+    if (call.kind, understood.kind) == ("auxiliary", "llm"):
+        kept -= {"kind"}  # a header that is not stored may have told the two apart
     if call.kind == "auxiliary" and understood.kind == "admin":
         kept -= {"kind"}  # a retrieve that was the first to show what its answer took
     told = Redactor().json({name: value for name, value in told.items() if name in kept})

@@ -179,6 +179,23 @@ def test_calls_without_bytes_are_left_alone(database):
     assert again(database).read == 0
 
 
+@pytest.mark.parametrize(
+    ("system", "kind"),
+    [
+        ("You are a title generator. You output ONLY a thread title.", "auxiliary"),
+        ("You are an agent.", "llm"),
+    ],
+)
+def test_a_side_call_is_known_by_its_bytes_later_as_well(database, system, kind):
+    """But not a turn by them alone: the header that told may not be stored."""
+    asked = {**ASKED, "messages": [{"role": "system", "content": system}, *ASKED["messages"]]}
+    taken = keep(database, call(kind="llm"), asked=asked)
+    aside = keep(database, call(kind="auxiliary"), asked=asked)
+    again(database)
+    assert read(database, taken.id).kind == kind
+    assert read(database, aside.id).kind == "auxiliary"
+
+
 def test_a_retrieve_that_was_counted_stays_counted(database):
     """It is administration by its path, and in the bill because nobody showed the counts before."""
     answer = {"id": "resp_1", "object": "response", "model": "gpt-5.5", "status": "completed"}

@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from ..store.revise import Difference
 
 _since = click.option("--since", metavar="DATE", help="Only calls from this UTC day on.")
+_NAMES = {
+    "agent": "See: agenttrace-mitm stats --by agent",
+    "session": "See: agenttrace-mitm sessions list",
+    "trace": "See the column trace_id of llm_calls",
+}
+"""Where the names are that `forget` is given."""
 _dry_run = click.option("--dry-run", is_flag=True, help="Say what would change, write nothing.")
 
 
@@ -185,7 +191,10 @@ def forget(
 
     \b
     agenttrace-mitm db forget --session 0f3c...
+
+    Exit code 1 when nothing has that name.
     """
+    from ..errors import StoreError
     from ..store import Spool, damage, forgetting, recorders
 
     all_ = (("agent", agent), ("session", session), ("trace", trace), ("text", text))
@@ -206,9 +215,14 @@ def forget(
             counted = forgetting.forget_calls(settings.database, spool, what, name)
     for table, number in counted.items():
         click.echo(f"{table:<18} {number:>8,}")
-    click.echo("Forgotten." if counted else "There was nothing of it.")
+    if counted:
+        click.echo("Forgotten.")
+    elif what == "text":
+        click.echo("It stands nowhere.")
     for file in damage.set_aside_of(settings.database):
         click.echo(f"{file} was set aside as damaged and not looked at: delete it.")
+    if not counted and what != "text":
+        raise StoreError(f"There is no {what} {name!r}: nothing was forgotten", _NAMES[what])
 
 
 @command.command()

@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from ..store.exporting import Export
 
 
-DAY_US = 86_400_000_000
-
-
 @click.command()
 @click.argument("format_", metavar="FORMAT", type=click.Choice(["csv", "json", "jsonl", "har", "parquet"]))  # noqa: E501  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File; else standard output.")
@@ -47,12 +44,9 @@ def command(
     """
     from ..export import BY_NAME
     from ..store.exporting import Chosen, Export
-    from .written import day_us
+    from .written import days_us
 
-    since_us = day_us(since, "--from") if since else None
-    until_us = day_us(until, "--to") + DAY_US if until else None
-    if since_us is not None and until_us is not None and since_us >= until_us:
-        raise click.UsageError(f"--from {since} is later than --to {until}.")
+    since_us, until_us = days_us(since, until)
     chosen = Chosen(
         agent=agent, provider=provider, model=model, session=session,
         since_us=since_us, until_us=until_us,

@@ -32,21 +32,30 @@ def command() -> None:
 @click.option(
     "--most", type=options.MOST, default=20, show_default=True, help="How many, the latest first."
 )
+@click.option("--from", "since", metavar="DATE", help="Begun on this UTC day or later.")
+@click.option("--to", "until", metavar="DATE", help="Begun until this UTC day, included.")
+@click.option("--agent", help="Only this agent's, as the list names it.")
 @options.settings("db")
-def list_(most: int, **given: str | None) -> None:
+def list_(
+    most: int, since: str | None, until: str | None, agent: str | None, **given: str | None
+) -> None:
     """List sessions, the latest first.
 
     \b
-    agenttrace-mitm sessions list --most 5
+    agenttrace-mitm sessions list --agent claude-code --from 2026-11-01
     """
     from ..store.queries import reading
     from ..store.sessions import sessions
-    from .text import bill, count, duration, moment, table
+    from .text import bill, count, duration, moment, printable, table
+    from .written import days_us
 
+    since_us, until_us = days_us(since, until)
     with reading(options.load(given).database) as db:
-        found = sessions(db, most=most)
+        found = sessions(db, since_us or 0, most, until_us=until_us, agent=agent)
     if not found:
-        click.echo("No sessions yet.")
+        asked = {"--from": since, "--to": until, "--agent": agent}
+        filters = " ".join(f"{option} {said}" for option, said in asked.items() if said is not None)
+        click.echo(printable(f"No session fits {filters}.") if filters else "No sessions yet.")
         return
     rows = [
         (

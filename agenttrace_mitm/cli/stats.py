@@ -18,7 +18,7 @@ DAY_US = 86_400_000_000
 @click.option("--days", type=options.PAST_DAYS, default=7, show_default=True, help="How far back.")
 @click.option(
     "--by",
-    type=click.Choice(["model", "provider", "agent"]),
+    type=click.Choice(["model", "provider", "agent", "project", "session"]),
     default="model",
     show_default=True,
     help="One line for each.",

@@ -10,18 +10,25 @@ from . import options
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def command(as_json: bool) -> None:
-    """Say what is running.  Exit code 1 when nothing is.
+    """Say what is running.  Exit code 1 when nothing is; `running` says so with --json.
 
     \b
     agenttrace-mitm status --json
     """
-    from .instance import running
+    from ..launch import control
+    from .instance import not_running
     from .text import moment, printable, recording, table
 
-    with running(options.load({})) as client:
+    settings = options.load({})
+    client = control.connect(settings.run_folder)
+    if client is None:
+        if as_json:
+            click.echo(json.dumps({"running": False}))
+        raise not_running(settings)
+    with client:
         facts = client.ask(op="status")
     if as_json:
-        click.echo(json.dumps(facts, indent=1))
+        click.echo(json.dumps({"running": True, **facts}, indent=1))
         return
     click.echo(
         f"AgentTrace {facts['version']}, pid {facts['pid']}, since {moment(facts['started_us'])}"

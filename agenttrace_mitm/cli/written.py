@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import click
 
+DAY_US = 86_400_000_000
 LONGEST_S = 10 * 366 * 86_400
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -16,6 +17,15 @@ def day_us(said: str, option: str) -> int:
     except ValueError:
         raise click.BadParameter("a day is written like 2026-11-20", param_hint=option) from None
     return int(day.timestamp()) * 1_000_000
+
+
+def days_us(since: str | None, until: str | None) -> tuple[int | None, int | None]:
+    """From the first moment of `--from` to that after the day `--to`; None where not given."""
+    since_us = day_us(since, "--from") if since else None
+    until_us = day_us(until, "--to") + DAY_US if until else None
+    if since_us is not None and until_us is not None and since_us >= until_us:
+        raise click.UsageError(f"--from {since} is later than --to {until}.")
+    return since_us, until_us
 
 
 def seconds(said: str, option: str, unit: str) -> float:

@@ -32,6 +32,7 @@ from .runtimes import RUNTIMES, Runtime
 HOST = "api.openai.com"
 PATH = "/v1/models/agenttrace-doctor-"
 ANSWER = json.dumps({"id": "agenttrace-doctor", "object": "model", "owned_by": "doctor"})
+BLIND = "you are blind here"
 AT_ONCE = 3
 ROWS_WITHIN_S = 10.0
 
@@ -69,7 +70,17 @@ async def _rehearse(patient: Patient, runtimes: list[Runtime]) -> list[Finding]:
 
         findings = await asyncio.gather(*map(one, runtimes))
         good = sum(finding.state == "ok" for finding in findings)
-        return [*findings, await _recorded(stage, good)] if good else findings
+        seen = [await _recorded(stage, good)] if good else []
+        return [*findings, *seen, *_in_order(findings)]
+
+
+def _in_order(findings: list[Finding]) -> list[Finding]:
+    """What to try, said once, where a runtime goes unseen."""
+    blind = [finding.check for finding in findings if finding.said.startswith(BLIND)]
+    if not blind:
+        return []
+    said = f"{', '.join(blind)}: try in this order, and look with `tail` whether calls come"
+    return [Finding("unseen", "note", said, roots.in_order(sys.platform))]
 
 
 @contextlib.asynccontextmanager
@@ -161,9 +172,9 @@ def _judged(stage: _Stage, runtime: Runtime, program: str, out: str, err: bytes)
         said = f"{program} does not show the answer that it got: {last.strip()}"
         return Finding(runtime.name, "wrong", said)
     if roots.is_about_trust(complaint):
-        said = f"you are blind here: {program} does not trust our root: {last.strip()}"
+        said = f"{BLIND}: {program} does not trust our root: {last.strip()}"
         return Finding(runtime.name, "wrong", said, roots.distrust(runtime.name, "", sys.platform))
-    said = f"you are blind here: {program} does not use the proxy: {last.strip()}"
+    said = f"{BLIND}: {program} does not use the proxy: {last.strip()}"
     return Finding(runtime.name, "wrong", said, roots.unproxied(sys.platform))
 
 

@@ -6,6 +6,7 @@ each way was seen with the program that is named beside it.
 
 import re
 
+RUN = "agenttrace-mitm run -- CMD"
 TRANSPARENT = "agenttrace-mitm run --transparent -- CMD"
 LOCAL = "mitmdump -s addons/agenttrace.py --mode local:NAME"
 OWN_ROOTS = (
@@ -46,6 +47,12 @@ def unproxied(system: str) -> str:
     if system == "linux":
         return f"Try: {TRANSPARENT}; or set its base URL (docs/capture.md)"
     return f"Set its base URL, or let mitmproxy redirect it: {LOCAL} (docs/capture.md)"
+
+
+def in_order(system: str) -> str:
+    """What to try for a program that goes unseen, the least trouble first."""
+    transparent = TRANSPARENT if system == "linux" else LOCAL
+    return f"1. {RUN}  2. {transparent}  3. its base URL (docs/capture.md)"
 
 
 def is_about_trust(complaint: str) -> bool:

@@ -17,7 +17,7 @@ import msgspec
 
 from ..model import Json
 from ..secret_names import is_credential_parameter
-from . import members
+from . import lines, members
 from .shapes import (
     AWS_SECRET,
     AWS_SECRET_NAMES,
@@ -64,9 +64,12 @@ _JOINTS = frozenset({b".", b"~", b"+", b"/", b"="})
 _PATHS = frozenset({b"+", b"/"})
 _ENCODED_JOINTS = frozenset({b"%2b", b"%2f"})
 _EQUALS = frozenset({b"=", b"%", b"\\"})
-_DOT = ord(".")
+_DOT, _SLASH = ord("."), ord("/")
 _EY = frozenset({b"ey", b"EY"})
 """How the names of AWS's secret keys end."""
+_BEFORE_QUOTE = b" \"'=:>\\\t,"
+_BYTES = frozenset({b" b", b":b", b",b", b"=b"})
+"""Before the quote of Python's bytes."""
 _BEFORE_VALUE = b" \"'=:>\\\t+/%"
 
 _VALUE = re.compile(rb"(?:[A-Za-z0-9._~+/-]|%2[BbFf])+(?:=|%3[Dd]){0,2}")
@@ -187,6 +190,7 @@ class Redactor:
         if clean is value and (bare or SECRET_NAME.fullmatch(name)):
             data = value.encode("utf-8", "surrogatepass")
             looks = members.is_random(value) if bare else _is_value(data, quoted=True)
+            looks = looks or (name.lower().endswith("password") and lines.is_password(data))
             if b" " not in data and looks:
                 self.found["named_secret"] += 1
                 return "[redacted:named_secret]"
@@ -196,6 +200,7 @@ class Redactor:
         """All secrets of *data*, in order, without overlaps."""
         found = [*_blocks(data), *self._in_runs(data), *self._short_credentials(data)]
         found += [Found(*span, "named_secret") for span in members.in_bytes(data)]
+        found += [Found(*marked) for marked in lines.in_bytes(data)]
         if len(found) < 2:
             return found
         found.sort(key=lambda one: (one.start, -one.end))
@@ -211,7 +216,7 @@ class Redactor:
     def _in_runs(self, data: bytes) -> Iterator[Found]:
         classes = data.translate(_CLASSES)
         wide: list[bytes] = []
-        in_paths = any(word in data for word in PATH_WORDS)
+        in_paths: bool | None = None
         start = classes.find(_LONG)
         while start >= 0:
             end = classes.find(b" ", start)
@@ -229,7 +234,9 @@ class Redactor:
                 if joined or end - start in self._digests:
                     found = self._credential(data, wide, start, end)
             if found is None and before in _BEFORE_VALUE:
-                found = _named(data, start, end, in_paths=in_paths)
+                if in_paths is None and before == _SLASH:  # looking costs more than most runs do
+                    in_paths = any(word in data for word in PATH_WORDS)
+                found = _named(data, start, end, in_paths=bool(in_paths))
             if found is not None:
                 yield found
                 end = max(end, found.end)
@@ -372,7 +379,9 @@ def _named(data: bytes, start: int, end: int, *, in_paths: bool) -> Found | None
             return None
         start = first + space + 1
     before = data[max(0, start - 64) : start]
-    name = before.rstrip(b" \"'=:>\\\t")
+    name = before.rstrip(_BEFORE_QUOTE)
+    if name[-2:] in _BYTES:
+        name = name[:-1].rstrip(_BEFORE_QUOTE)
     if name.endswith((b"3D", b"3d")):
         name = _ENCODED_EQUALS.sub(b"", name)
     ending = name[-3:].lower()
@@ -381,17 +390,27 @@ def _named(data: bytes, start: int, end: int, *, in_paths: bool) -> Found | None
             return None
         if not _is_value(data[start:end], quoted=True):
             return None
-        if (said := NAMED.search(before)) and _is_value(data[start:end], bool(said["quote"])):
-            if said["bare"] and not members.is_random(data[start:end].decode("latin-1")):
+        if (said := NAMED.search(before)) and _is_value(data[start:end], _is_quoted(said)):
+            lone = said["bare"] or said["line"] or said["paired"]
+            if lone and not members.is_random(data[start:end].decode("latin-1")):
                 return None
             return Found(start, _value_end(data, start), "named_secret")
     elif ending in (b"rer", b"sic") and (said := BEARER.search(before)):
-        value = data[start : _value_end(data, start)]
-        if said[1].lower() == b"basic":
-            return Found(start, start + len(value), "basic_auth") if _is_basic(value) else None
-        if _DIGIT.search(value):
-            return Found(start, start + len(value), "bearer_token")
+        return _authorizing(data, start, said[1].lower())
     return None
+
+
+def _authorizing(data: bytes, start: int, scheme: bytes) -> Found | None:
+    """What stands behind the *scheme* of an Authorization header, where it is no word."""
+    end = _value_end(data, start)
+    value = data[start:end]
+    if scheme == b"basic":
+        return Found(start, end, "basic_auth") if _is_basic(value) else None
+    return Found(start, end, "bearer_token") if _DIGIT.search(value) else None
+
+
+def _is_quoted(said: re.Match[bytes]) -> bool:
+    return bool(said["quote"] or said["paired"])
 
 
 def _value_end(data: bytes, start: int) -> int:

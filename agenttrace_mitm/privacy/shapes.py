@@ -128,10 +128,17 @@ _AND = r"(?:[?&]|&amp;|\\+u0026|%(?:25)*(?:3[Ff]|26))"
 
 _IS = r"(?:=|\\+u003[Dd]|%(?:25)*3[Dd])"
 
+_LINE = r"(?:\A|[\n\r\t\"']|\\+[nrt]|→|\\+u2192)[ \t+-]{0,24}"
+"""Where a line begins, numbered or of a difference as well."""
+
+_HEADER = r"(?:x-)?(?:goog-)?api-key|(?:proxy-)?authorization|x-auth-token"
+
 NAMED = re.compile(
     rf"(?:(?i:{NAMES})|{_SHOUTED}|{_AND}(?i:key|token|sig|signature|secret|auth|ek|jwt)"
     r"|[\"'](?P<bare>(?i:token|secret))(?=\\*[\"']))"
-    rf"(?:\\*[\"']?\s{{0,4}}[:=]>?\s{{0,4}}\\*(?P<quote>[\"'])|{_IS}|\\*[\"']?:\s?)\Z"
+    rf"(?:\\*[\"']?\s{{0,4}}[:=]>?\s{{0,4}}b?\\*(?P<quote>[\"'])|{_IS}|\\*[\"']?:\s?)\Z"
+    rf"|{_LINE}(?P<line>token|secret):\s{{1,4}}\\*[\"']?\Z"
+    rf"|[\"'](?i:{_HEADER})\\*[\"'],\s?b?\\*(?P<paired>[\"'])\Z"
     r"|(?i:authorization\\*[\"']?\s{0,4}[:=]\s{0,4}\\*[\"']?(?:token|api-?key)\s)\Z".encode()
 )
 """What stands before a named secret's value; ends where the value begins."""

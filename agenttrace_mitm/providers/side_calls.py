@@ -1,11 +1,75 @@
-"""Side calls of coding agents: titles, probes, monitors, warm-ups.
+"""Side calls of coding agents: titles, topics, probes, monitors, routing, warm-ups.
 
-In the bill, but no turn of the story.  Headers tell them best; where a base URL is not the
-provider's own, Claude Code leaves most of those out, and what the call says has to tell.
+In the bill, but no turn of the story.  Headers tell them best; where there are none, or a base
+URL that is not the provider's own made Claude Code leave them out, what the call says has to tell.
 """
 
-from ..model import Ask, Headers, TextPart
+from collections.abc import Iterable
+from itertools import takewhile
+from typing import Literal, NamedTuple
+
+from ..model import Ask, Headers, Message, TextPart
 from .headers import codex_turn
+
+
+class Aside(NamedTuple):
+    """How a side call begins: what says so, in the system prompt or in the last user message."""
+
+    says: Literal["system", "user"]
+    begins: str
+    source: str
+
+
+_BASH_PREFIX = "Your task is to process Bash commands that an AI coding agent wants to run."
+_SUMMARY = "Summarize the user's primary intent or goal in this conversation in ONE sentence"
+_CODEX_TITLE = (
+    "You are a helpful assistant. You will be presented with a user prompt, and your job is to "
+    "provide a short title for a task that will be created from that prompt."
+)
+_TITLES = "You are a helpful AI assistant that generates concise, descriptive titles for"
+
+# None of these offers tools.  The beginnings are long enough that nobody asks so by chance.
+ASIDES = (
+    Aside("system", "You are a title generator. You output ONLY a", "OpenCode, title.txt"),
+    Aside("system", "Analyze if this message indicates a new conversation topic.", "Claude Code"),
+    Aside("system", "Summarize this coding conversation in under 50 characters.", "Claude Code"),
+    Aside("system", "Generate a concise, sentence-case title (3-7 words)", "Claude Code"),
+    Aside("system", "Extract any file paths that this command reads or modifies.", "Claude Code"),
+    Aside("system", _BASH_PREFIX, "Claude Code"),
+    Aside("user", "<policy_spec>\n# Claude Code", "Claude Code"),
+    Aside("system", "You are a security monitor for autonomous AI coding agents.", "Claude Code"),
+    Aside("system", "You are judging one planned coding-agent action.", "Codex, guardian"),
+    Aside("user", _CODEX_TITLE, "Codex app"),
+    Aside("system", "You are a specialized Task Routing AI.", "Gemini CLI, classifierStrategy.ts"),
+    Aside(
+        "system",
+        "You are a sophisticated AI diagnostic agent specializing in identifying when a"
+        " conversational AI is stuck",
+        "Gemini CLI, loopDetectionService.ts",
+    ),
+    Aside(
+        "system",
+        "You are an expert code-editing assistant specializing in debugging and correcting failed"
+        " search-and-replace",
+        "Gemini CLI, llm-edit-fixer.ts",
+    ),
+    Aside(
+        "user",
+        "Analyze *only* the content and structure of your immediately preceding response",
+        "Gemini CLI, nextSpeakerChecker.ts",
+    ),
+    Aside("user", _SUMMARY, "Gemini CLI, sessionSummaryService.ts"),
+    Aside("system", _TITLES, "docker/cagent, recorded"),
+)
+_SYSTEM, _USER = (
+    tuple(aside.begins for aside in ASIDES if aside.says == says) for says in ("system", "user")
+)
+
+_LONGEST = 512
+"""Characters of a text that are looked at; more than any beginning has."""
+
+# Claude Code guesses what comes next in a fork of the conversation, its tools with it.
+_SUGGESTION = ("[SUGGESTION MODE: Suggest what the user might naturally type next",)
 
 
 def is_side_call(headers: Headers, ask: Ask) -> bool:
@@ -13,7 +77,7 @@ def is_side_call(headers: Headers, ask: Ask) -> bool:
     marked = any(_marks(name, value) for name, value in headers.items())
     # Over a WebSocket, Codex warms a conversation up without having anything generated.
     warms_up = ask.params.get("generate") is False
-    says_so = _is_quota_probe(ask) or _is_security_monitor(ask) or _is_title(headers, ask)
+    says_so = _is_quota_probe(ask) or _begins_so(ask) or _is_title(headers, ask)
     return marked or warms_up or says_so
 
 
@@ -40,15 +104,21 @@ def _is_quota_probe(ask: Ask) -> bool:
     )
 
 
-_MONITOR = "You are a security monitor for autonomous AI coding agents."
+def _begins_so(ask: Ask) -> bool:
+    """True for what begins as side calls do; what is quoted further on is a prompt's own."""
+    asked = [message for message in ask.messages[-1:] if message.role == "user"]
+    if _begin(asked, _SUGGESTION):
+        return True
+    if ask.tool_names:
+        return False
+    told = takewhile(lambda message: message.role == "system", ask.messages)
+    return _begin(told, _SYSTEM) or _begin(asked, _USER)
 
 
-def _is_security_monitor(ask: Ask) -> bool:
-    """Claude Code has a model judge each step in its automatic mode; that call offers no tools."""
-    return not ask.tool_names and any(
-        isinstance(part, TextPart) and part.text.startswith(_MONITOR)
-        for message in ask.messages[:1]
-        if message.role == "system"
+def _begin(messages: Iterable[Message], beginnings: tuple[str, ...]) -> bool:
+    return any(
+        isinstance(part, TextPart) and part.text[:_LONGEST].lstrip().startswith(beginnings)
+        for message in messages
         for part in message.parts
     )
 

@@ -135,6 +135,13 @@ _OTHER = Other()
 # To ask an object whether it has a protocol's methods takes longer than most that is asked here.
 _METERS: Mapping[Adapter, Meters] = {one: one for one in ADAPTERS if isinstance(one, Meters)}
 
+_ASKS = frozenset(
+    (
+        *("anthropic_version", "max_tokens", "messages", "model"),
+        *("output_config", "stream", "system", "tools"),
+    )
+)
+"""One of these is in each request for a message."""
 _SWITCHED = 101
 _DONE = b"[DONE]"
 _AT_ONCE = 1024 * 1024
@@ -200,6 +207,8 @@ def understand(exchange: Exchange) -> Understood:
     if reply.failure:
         reply = replace(reply, failure=with_type(reply.failure, exchange.response_headers))
     kind = _kind(adapter.kind(route), exchange, ask)
+    if kind == "llm" and _asks_nothing(adapter, body, reply):
+        kind = "admin"
     if kind in ("llm", "auxiliary"):
         if meters := _METERS.get(adapter):
             reply = meters.metered(ask, reply)
@@ -229,7 +238,11 @@ def _request_object(data: bytes | None, exchange: Exchange, notes: list[str]) ->
     if "multipart/" in said:
         return {}
     try:
-        return object_of(decode(data))
+        value = decode(data)
+        if isinstance(value, str) and value.lstrip().startswith("{"):
+            value = decode(value.encode())  # written as JSON twice
+            notes.append("request body: JSON in a JSON string")
+        return object_of(value)
     except NotJson:
         if exchange.request.is_cut:
             notes.append("request body: cut")
@@ -246,6 +259,17 @@ def _linked(ask: Ask, exchange: Exchange) -> Ask:
 def _kind(kind: Kind, exchange: Exchange, ask: Ask) -> Kind:
     side = kind == "llm" and is_side_call(exchange.request_headers, ask)
     return "auxiliary" if side else kind
+
+
+def _asks_nothing(adapter: Adapter, body: JsonObject, reply: Reply) -> bool:
+    """True for what goes to the messages' path, asks no model and got no answer of one."""
+    return (
+        adapter.dialect == "anthropic.messages"
+        and bool(body)
+        and _ASKS.isdisjoint(body)
+        and reply.usage.raw is None
+        and not (reply.model or reply.messages)
+    )
 
 
 def _reply(

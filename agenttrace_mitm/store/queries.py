@@ -130,14 +130,17 @@ def totals(
 ) -> list[Totals]:
     """Sums since *since_us*, dearest first: one line, or one for each value of *by*.
 
-    *by* is `model`, `provider`, `agent` or None; *run* keeps to the calls of one run.  With
-    *estimates* calls of which the provider reported nothing count with their estimated usage.
+    *by* is `model`, `provider`, `agent`, `project`, `session` or None; *run* keeps to the calls of
+    one run.  With *estimates* calls of which the provider reported nothing count with their
+    estimated usage.
     """
     name = {
         None: "''",
         "model": "coalesce(response_model, model, '?')",
         "provider": "provider",
         "agent": "coalesce(agent_id, '?')",
+        "project": "coalesce(project, '?')",
+        "session": "coalesce(session_id, '?')",
     }[by]
     tokens_in, tokens_out, cost = ESTIMATED if estimates else REPORTED
     sql = f"""

@@ -34,7 +34,8 @@ select s.session_id, coalesce(s.agent_id, s.client, s.process, '') as agent, s.s
         and k.call_id is not null and not k.replaced) as commits,
        b.spend_nano_usd
 from sessions s join billed b using (session_id)
-where s.started_us >= :since_us
+where s.started_us >= :since_us and (:until_us is null or s.started_us < :until_us)
+  and (:agent is null or coalesce(s.agent_id, s.client, s.process, '') = :agent)
 order by s.started_us desc limit :most
 """
 _SESSION = "select * from sessions where session_id = ?"
@@ -81,9 +82,17 @@ class Listed:
     spend_nano_usd: int | None = None
 
 
-def sessions(db: sqlite3.Connection, since_us: int = 0, most: int = 50) -> list[Listed]:
-    """The latest sessions that made calls."""
-    rows = db.execute(_LIST, {"since_us": since_us, "most": most})
+def sessions(
+    db: sqlite3.Connection,
+    since_us: int = 0,
+    most: int = 50,
+    *,
+    until_us: int | None = None,
+    agent: str | None = None,
+) -> list[Listed]:
+    """The latest sessions that made calls: begun before *until_us*, by *agent*, where given."""
+    given = {"since_us": since_us, "until_us": until_us, "agent": agent, "most": most}
+    rows = db.execute(_LIST, given)
     return [Listed(*row) for row in rows]
 
 

@@ -50,7 +50,13 @@ def test_start_says_where_everything_is(user, started):
     assert "tier 3" in started.banner
     facts = json.loads(user.types("status", "--json").stdout)
     assert all(process["up"] for process in facts["processes"].values())
-    assert facts["pid"] == started.pid
+    assert (facts["running"], facts["pid"]) == (True, started.pid)
+
+
+def test_a_program_is_told_that_nothing_runs(user):
+    done = user.types("status", "--json")
+    assert (done.returncode, json.loads(done.stdout)) == (1, {"running": False})
+    assert "not running" in done.stderr
 
 
 def test_everything_is_for_the_owner_only(user, started):

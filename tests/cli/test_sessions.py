@@ -44,6 +44,36 @@ def test_list_and_show(worker):
     assert told["prompts"][0]["steps"][0]["action"]["kind"] == "write"
 
 
+@pytest.mark.parametrize(
+    ("filters", "fits"),
+    [
+        ("--agent writer", True),
+        ("--agent reader", False),
+        ("--from 2025-10-09", True),
+        ("--from 2025-10-09 --to 2025-10-09 --agent writer", True),
+        ("--from 2025-10-10", False),
+        ("--to 2025-10-08", False),
+    ],
+)
+def test_a_list_of_some(worker, filters, fits):
+    listed = worker.types("sessions", "list", *filters.split())
+    assert listed.returncode == 0
+    assert ("Write hello." in listed.stdout) is fits
+    assert (f"No session fits {filters}." in listed.stdout) is not fits
+
+
+def test_days_in_the_wrong_order(worker):
+    said = worker.types("sessions", "list", "--from", "2026-11-21", "--to", "2026-11-20")
+    assert said.returncode == 2
+    assert "--from 2026-11-21 is later than --to 2026-11-20." in said.stderr
+
+
+@pytest.mark.parametrize(("by", "name"), [("session", "s-1"), ("project", "?")])
+def test_sums_by_what_the_pages_sum_by(worker, by, name):
+    said = json.loads(worker.types("stats", "--days", "36500", "--by", by, "--json").stdout)
+    assert [(line["name"], line["calls"]) for line in said] == [(name, 2)]
+
+
 def test_show_tells_commits_and_what_is_not_the_agents(worker):
     db = open_database(worker.home / "data.db").conn
     [call_id] = db.execute("select call_id from tool_calls").fetchone()

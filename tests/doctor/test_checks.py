@@ -358,6 +358,10 @@ def test_each_runtime_makes_a_real_call(patient, monkeypatch):
     assert found["python"].state == "ok"
     assert found["recorder"].state == "ok"
     assert "you are blind here" in found["stubborn"].said
+    order = found["unseen"]
+    assert order.said.startswith("stubborn, node: try in this order")
+    assert "run -- CMD" in order.remedy.partition("2.")[0]
+    assert order.remedy.endswith("3. its base URL (docs/capture.md)")
     assert "it dials its servers itself" in found["stubborn"].said
     assert "does not use the proxy" in found["stubborn"].said
     assert "--transparent" in found["stubborn"].remedy

@@ -150,6 +150,21 @@ def test_secrets_inside_json_are_recognised(kind, secret, depth):
             "https://discord.com/api/webhooks/1234567890/aB3dE6gH9jK2mN5pQ8sT1vW4",
             "aB3dE6gH9jK2mN5p",
         ),
+        ("curl -u admin:hunter2 https://x.example", "hunter2"),
+        ("curl -sSu 'me@x.example:S3cr3t!' https://x.example", "S3cr3t!"),
+        ('curl https://x.example/?a=1&b=2 --user "admin:hunter2"', "hunter2"),
+        ("curl -X POST \\\n  --user=admin:hunter2 \\\n  https://x.example", "hunter2"),
+        ("token: aB3dE6gH9jK2mN5pQ8sT1vW4", "aB3dE6gH9jK2mN5pQ8sT1vW4"),
+        ("a: b\n    secret: 'aB3dE6gH9jK2mN5pQ8sT1vW4'\n", "aB3dE6gH9jK2mN5pQ8sT1vW4"),
+        ("     1\ttoken: aB3dE6gH9jK2mN5pQ8sT1vW4", "aB3dE6gH9jK2mN5pQ8sT1vW4"),
+        ("     1→token: aB3dE6gH9jK2mN5pQ8sT1vW4", "aB3dE6gH9jK2mN5pQ8sT1vW4"),
+        ("@@ -1 +1 @@\n+  token: aB3dE6gH9jK2mN5pQ8sT1vW4", "aB3dE6gH9jK2mN5pQ8sT1vW4"),
+        ("db:\n  password: S3cr3t!pass\n  port: 1", "S3cr3t!pass"),
+        ("db_password: 'S3cr3t!pass-9'", "S3cr3t!pass-9"),
+        ('{"user":"me","password":"S3cr3t!pass"}', "S3cr3t!pass"),
+        ("headers=[('x-api-key', 'aB3dE6gH9jK2mN5pQ8sT1vW4')]", "aB3dE6gH9jK2mN5pQ8sT1vW4"),
+        ("{b'api-key': b'aB3dE6gH9jK2mN5pQ8sT1vW4'}", "aB3dE6gH9jK2mN5pQ8sT1vW4"),
+        ("{'Authorization': 'Bearer aB3dE6gH9jK2mN5pQ8sT1vW4'}", "aB3dE6gH9jK2mN5pQ8sT1vW4"),
     ],
 )
 def test_what_stands_before_a_secret_tells(text, secret):
@@ -190,6 +205,25 @@ def test_a_field_of_a_form_names_a_secret(name):
         b'--b\r\nContent-Disposition: form-data; name="key"\r\n\r\nuploads/a.png\r\n--b--\r\n'
     ) % name.encode()
     assert Redactor().data(form) == form.replace(b"hunter2!", b"[redacted:named_secret]")
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_a_command_ends_with_its_line_in_json_as_well(depth):
+    """And goes on where a backslash says so, which JSON escapes like the line's end."""
+    text = "curl x\ndocker run -u root:daemon-9\ncurl x \\\n -u me:hunter2 x"
+    clean = text.replace("hunter2", "[redacted:basic_auth]")
+    for _ in range(depth):
+        text, clean = json.dumps(text), json.dumps(clean)
+    assert Redactor().text(text) == clean
+
+
+def test_a_password_goes_as_a_value_as_in_bytes():
+    value = {"user": "me", "Password": "S3cr3t!pass", "passwords": ["S3cr3t!pass"]}
+    clean = value | {"Password": "[redacted:named_secret]"}
+    assert Redactor().json(value) == clean
+    for separators in ((",", ":"), (", ", ": ")):
+        data = json.dumps(value, separators=separators).encode()
+        assert json.loads(Redactor().data(data)) == clean
 
 
 def test_a_json_key_names_a_secret():
@@ -243,6 +277,17 @@ def test_the_credential_of_this_exchange_is_recognised(credential, context):
         "https://x.example/?sig=none&model=gpt-realtime&design=0123456789abcdef01",
         "the authorization: see section 12 of the document-about-authorization-0",
         'press({"key": "ArrowDown-0123456789abcdef"})',
+        "curl -u user:password, curl -u $USER:$PASSWORD, curl --user '<user>:<password>' x",
+        "curl -u user:your-secret-token; curl -u x:xxxx https://x.example",
+        "curl https://x.example\ndocker run -u root:daemon-9 x && curl x | sudo -u me:you-2 y",
+        "curl -u 1000:1000; docker run -u 1000:1000; git -u origin:main-2",
+        "token: the-name-of-a-token-0123 and secret: none",
+        "a token: aB3dE6gH9jK2mN5pQ8sT1vW4 stands in a sentence",
+        "token: tokens.first[0123456789]\ntoken: string\nsecret: my_secret_name_of_2026",
+        "password: string\npassword: Password1\npassword: hunter2\npassword: req.body.password1",
+        "password: !Sub x\npassword: *Anchor1\npassword: z.string().min(8)\npassword: ${DB_P4SS}",
+        '("authorization", "x-amz-content-sha256", "x-amz-date-0123456789")',
+        '["password", "user_id_0123456789abcdef"], ["api_key", "openai_key_0123456789"]',
     ],
 )
 def test_ordinary_text_stays(text):
@@ -284,6 +329,9 @@ HARD = {
     "token starts": b"eyJ" * 66_000,
     "user info": b"://a:" * 40_000 + b"@" * 100,
     "names only": b"password=" * 22_000,
+    "names of lines": b"password: " * 22_000,
+    "commands": b"curl -u " * 25_000,
+    "a command of backslashes": b"curl " + b"\\" * 100_000 + b"n",
 }
 
 

@@ -285,3 +285,24 @@ def test_legacy_completions():
     understood = told("anthropic", "/v1/complete", stream, {"prompt": "why"})
     assert understood.dialect == "anthropic.complete"
     assert (understood.reply.text, understood.reply.complete) == (" Light waves", True)
+
+
+def test_what_asks_no_model_at_the_path_of_messages_is_none():
+    failed = {"type": "error", "error": {"type": "invalid_request_error", "message": "model"}}
+    for answer, more in (({}, {}), (failed, {"status": 400})):
+        assert told("anthropic", PATH, answer, {"events": [1]}, **more).kind == "admin"
+    answer = {"model": "claude-x", "content": [], "usage": USAGE}
+    assert told("anthropic", PATH, answer, {"events": [1]}).kind == "llm"
+    for body in ({}, {"model": "claude-x"}, {"messages": []}, b"", b'{"model'):
+        assert told("anthropic", PATH, failed, body, status=400).kind == "llm"
+
+
+def test_a_request_that_is_written_as_json_twice_is_read():
+    body = {"model": "claude-x", "messages": [{"role": "user", "content": "hi"}]}
+    found = told("anthropic", PATH, {}, json.dumps(json.dumps(body)).encode())
+    assert found.ask.model == "claude-x"
+    assert found.ask.messages[0].parts == (TextPart("hi"),)
+    assert "request body: JSON in a JSON string" in found.notes
+    for words in ("hi", "{ no JSON", '"{}"'):
+        once = told("anthropic", PATH, {}, json.dumps(words).encode())
+        assert (once.ask.model, once.kind) == ("", "llm")

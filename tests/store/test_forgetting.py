@@ -222,8 +222,12 @@ def test_bodies_that_are_stored_as_what_they_add_can_still_be_read(home, how):
 
 
 def test_what_is_not_there_is_said(place):
-    words = ["db", "forget", "--agent", "nobody", "--yes"]
-    assert "nothing of it" in CliRunner().invoke(cli, words).output
+    for what in ("agent", "session", "trace"):
+        said = CliRunner().invoke(cli, ["db", "forget", f"--{what}", "nobody", "--yes"])
+        assert said.exit_code == 1
+        assert f"There is no {what} 'nobody': nothing was forgotten" in said.output
+    absent = CliRunner().invoke(cli, ["db", "forget", "--text", "nowhere at all", "--yes"])
+    assert (absent.exit_code, absent.output) == (0, "It stands nowhere.\n")
     with pytest.raises(StoreError, match="too short"):
         forget_text(place / "data.db", Spool(place / "spool"), "abc")
 

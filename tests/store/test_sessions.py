@@ -181,3 +181,25 @@ def test_no_side_call_is_a_turn_and_each_is_billed(marks: dict[str, str]) -> Non
     assert told.bill.cost_nano_usd == (told.aside.cost_nano_usd or 0) + (
         prompt.bill.cost_nano_usd or 0
     )
+
+
+def test_a_title_without_any_header_is_no_prompt_and_no_prompt_version() -> None:
+    """As OpenCode asks for one, beside the turn that it is the title of."""
+    talk = Recording()
+    opencode = {"x_session_id": "ses_1", "user_agent": "opencode/1.2.3"}
+    title = "You are a title generator. You output ONLY a thread title. Nothing else."
+    bash = [{"name": "bash", "input_schema": {}}]
+    talk.call(
+        [user("Generate a title for this conversation:\n"), user("Mend the parser.")],
+        says("Mending the parser"),
+        system=title,
+        **opencode,
+    )
+    talk.call([user("Mend the parser.")], says("Mended."), tools=bash, **opencode)
+    [listed] = sessions(talk.db)
+    told = story(talk.db, listed.session_id)
+    assert told
+    assert [prompt.text for prompt in told.prompts] == ["Mend the parser."]
+    assert (told.bill.calls, told.aside.calls) == (2, 1)
+    systems = talk.db.execute("select system from prompts").fetchall()
+    assert [system for (system,) in systems] == ["You help."]
