@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from . import options
+from . import options, own_files
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -157,7 +157,9 @@ def slice_(
         raise click.UsageError("Give one of --session, --trace and --call.")
     ((what, name),) = said
     tiers: dict[str, Tier] = {"1": 1, "2": 2, "3": 3}
-    database = options.load(given).database
+    settings = options.load(given)
+    database = settings.database
+    own_files.spare_database(settings, target, "Name another file")
     if database.exists():
         open_database(database).close()  # brought up to date
     calls = slicing.cut(database, target, what, name, tiers[tier])
