@@ -7,6 +7,7 @@ import ssl
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import certifi
@@ -206,6 +207,48 @@ def test_other_hosts_resolve_as_always(context):
         check=True,
     )
     assert done.stdout == "('127.0.0.9', 443)\n"
+
+
+STRANGE = ("John Smith", "O'Neil", 'the "home"', "O'Neil's \"home\"", "a=b", "${HOME}", "x\\y;z")
+
+
+def strangely_placed(context, name):
+    """What programs are told whose home folder has the *name* in its path."""
+    return environment.variables(replace(context, folder=context.folder / name), dict(os.environ))
+
+
+@pytest.mark.skipif(not shutil.which("java"), reason="no java")
+@pytest.mark.parametrize("name", STRANGE)
+def test_java_starts_whatever_the_home_folder_is_called(context, name):
+    chosen = strangely_placed(context, name)
+    done = subprocess.run(
+        ["java", "-XshowSettings:properties", "-version"],
+        env={**os.environ, **chosen},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    store = re.search(r"javax\.net\.ssl\.trustStore = (.+)", done.stderr).group(1)
+    assert Path(store).parent == context.folder / name
+    assert Path(store).exists()
+
+
+@pytest.mark.skipif(not shutil.which("php"), reason="no php")
+@pytest.mark.parametrize("name", STRANGE)
+def test_php_finds_its_roots_whatever_the_home_folder_is_called(context, name):
+    chosen = strangely_placed(context, name)
+    code = "echo ini_get('openssl.cafile'), PHP_EOL, ini_get('curl.cainfo');"
+    done = subprocess.run(
+        ["php", "-r", code],
+        env={**os.environ, **chosen},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for roots in map(Path, done.stdout.splitlines()):
+        assert roots.parent == context.folder / name
+        assert roots.exists()
 
 
 @pytest.mark.skipif(not shutil.which("keytool"), reason="no java")

@@ -11,7 +11,8 @@ def variables(context: Context, environ: Mapping[str, str]) -> dict[str, str]:
     roots = context.replacing(environ.get("SSL_CERT_FILE"))
     folder = context.folder / "php"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "agenttrace.ini").write_text(
-        f'curl.cainfo = "{roots}"\nopenssl.cafile = "{roots}"\n', encoding="utf-8"
-    )
+    # PHP puts quoted pieces together, and means nothing by what is between single quotes.
+    quoted = "'" + roots.replace("'", "'\"'\"'") + "'"
+    text = f"curl.cainfo = {quoted}\nopenssl.cafile = {quoted}\n"
+    (folder / "agenttrace.ini").write_text(text, encoding="utf-8")
     return {"PHP_INI_SCAN_DIR": environ.get("PHP_INI_SCAN_DIR", "") + os.pathsep + str(folder)}
