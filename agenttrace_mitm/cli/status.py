@@ -15,6 +15,7 @@ def command(as_json: bool) -> None:
     \b
     agenttrace-mitm status --json
     """
+    from ..launch.state import reachable
     from .instance import running
     from .text import moment, printable, recording, table
 
@@ -28,8 +29,9 @@ def command(as_json: bool) -> None:
     )
     if facts.get("ending"):
         click.echo("Ending: it waits for the calls under way")
-    click.echo(f"Proxy     http://{facts['proxy_host']}:{facts['proxy_port']}")
-    click.echo(f"Pages     http://{facts['host']}:{facts['port'] or '?'}/   (`open` logs in)")
+    click.echo(f"Proxy     http://{reachable(facts['proxy_host'])}:{facts['proxy_port']}")
+    pages = f"http://{reachable(facts['host'])}:{facts['port'] or '?'}/"
+    click.echo(f"Pages     {pages}   (`open` logs in)")
     click.echo(f"Database  {facts['db']}, tier {facts['privacy_tier']}\n")
     rows = [
         (name, "up" if process["up"] else "down", process["pid"] or "-", process["restarts"])

@@ -74,6 +74,25 @@ def test_a_second_start_says_who_runs(user, started):
     assert f"already running (pid {started.pid}" in done.stderr
 
 
+def test_at_an_ipv6_address_calls_are_recorded_and_addresses_can_be_opened(user):
+    """By a client that asks no proxy as well: the name is what a hook leads to us."""
+    call = """
+import http.client
+connection = http.client.HTTPSConnection("api.openai.com", timeout=20)
+body = b'{"model": "text-embedding-3-small", "input": "hello"}'
+connection.request("POST", "/v1/embeddings", body, {"content-type": "application/json"})
+print(connection.getresponse().status)
+"""
+    beyond = {"AGENTTRACE_PROXY_HOST": "::1", "AGENTTRACE_HOST": "::1"}
+    assert user.types("start", "--detach", "--no-open", **beyond).returncode == 0
+    said = user.types("status").stdout
+    assert re.search(r"Proxy     http://\[::1\]:\d+\n", said)
+    assert re.search(r"Pages     http://\[::1\]:\d+/ ", said)
+    done = user.types("run", "--", sys.executable, "-c", call, **beyond)
+    assert done.stdout == "200\n", done.stderr
+    assert re.search(r"1 call.* → http://\[::1\]:\d+/\n", done.stderr)
+
+
 def test_run_says_what_could_not_be_reached(user):
     """The program failed for want of its provider: there is no call that could tell."""
     with socket.socket() as nobody:

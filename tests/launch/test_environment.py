@@ -13,7 +13,7 @@ from pathlib import Path
 import certifi
 import pytest
 
-from agenttrace_mitm.launch import environment, inherited, trust
+from agenttrace_mitm.launch import environment, inherited, state, trust
 from agenttrace_mitm.launch.runtimes import Context
 
 # Any real certificate will do for ours.
@@ -115,14 +115,15 @@ def test_bundles_are_shared_between_runs(context):
     assert [path.name for path in context.folder.iterdir()] == [first.name]
 
 
-def dialled(context, command, *, environ=None):
+def dialled(context, command, *, environ=None, host="127.0.0.1"):
     """Run *command* with hooks on and a listener in the SNI listener's place: what it received."""
     import socket
 
-    with socket.create_server(("127.0.0.1", 0)) as server:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, 0), family=family) as server:
         server.settimeout(20)
         port = server.getsockname()[1]
-        here = Context("127.0.0.1", 9, port, context.hosts, context.root, context.folder)
+        here = Context(state.reachable(host), 9, port, context.hosts, context.root, context.folder)
         plain = environment.original(os.environ)
         chosen = environment.variables(here, {**plain, **(environ or {})})
         proxies = [name for name in chosen if name.lower().endswith("_proxy")]
@@ -152,10 +153,11 @@ http.client.HTTPSConnection("API.openai.com", timeout=5).request("GET", "/")
 """
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 @pytest.mark.parametrize("code", [ASYNC, PLAIN], ids=["asyncio", "http.client"])
-def test_a_python_that_ignores_proxies_dials_the_listener(context, code):
+def test_a_python_that_ignores_proxies_dials_the_listener(context, code, host):
     """The ClientHello still names the provider."""
-    assert b"api.openai.com" in dialled(context, [sys.executable, "-c", code]).lower()
+    assert b"api.openai.com" in dialled(context, [sys.executable, "-c", code], host=host).lower()
 
 
 NODE = {
@@ -165,10 +167,11 @@ NODE = {
 }
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 @pytest.mark.parametrize("code", NODE.values(), ids=NODE)
 @pytest.mark.skipif(not shutil.which("node"), reason="no node")
-def test_a_node_that_ignores_proxies_dials_the_listener(context, code):
-    said = dialled(context, ["node", "-e", code], environ={"NODE_USE_ENV_PROXY": ""})
+def test_a_node_that_ignores_proxies_dials_the_listener(context, code, host):
+    said = dialled(context, ["node", "-e", code], environ={"NODE_USE_ENV_PROXY": ""}, host=host)
     assert b"api.openai.com" in said
 
 
