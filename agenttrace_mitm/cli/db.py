@@ -1,5 +1,6 @@
 """`db`: look after the database: prices made anew, stored bytes read again, checks."""
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -195,12 +196,12 @@ def forget(
     if len(said) != 1:
         raise click.UsageError("Give one of --agent, --session, --trace and --text.")
     settings = options.load(given)
-    _nobody_records(settings)
+    other = _nobody_records(settings)
     ((what, name),) = said
     assert name
     if not yes:
         click.confirm(f"Forget the {what} {name!r}? It cannot be undone.", abort=True)
-    spool = Spool(settings.spool_folder)
+    spool = None if other else Spool(settings.spool_folder)
     with recorders.alone(settings.database):
         if what == "text":
             counted = forgetting.forget_text(settings.database, spool, name)
@@ -209,6 +210,8 @@ def forget(
     for table, number in counted.items():
         click.echo(f"{table:<18} {number:>8,}")
     click.echo("Forgotten." if counted else "There was nothing of it.")
+    if other:
+        click.echo(f"What waits in {settings.spool_folder} is for {other}, and was left alone.")
     for file in damage.set_aside_of(settings.database):
         click.echo(f"{file} was set aside as damaged and not looked at: delete it.")
 
@@ -278,22 +281,28 @@ def _tell_size(size: int, most: int) -> None:
         click.echo(f"{size:,} bytes, and {most:,} may stay: nothing goes by size.")
 
 
-def _nobody_records(settings: "Settings") -> None:
-    """Raise an error while anybody records: a recorder remembers what is stored.
+def _nobody_records(settings: "Settings") -> Path | None:
+    """Raise an error while anybody records into the database: he remembers what is stored.
 
-    And without a database, before a lock is made beside it.
+    And without a database, before a lock is made beside it.  An instance that is ending is waited
+    for.  Gives the database of the running instance of this home where that is another one.
     """
     from ..errors import AgentTraceError, no_database
     from ..launch import control
     from ..store import recorders
+    from .instance import settled
 
     if not settings.database.exists():
         raise no_database(settings.database)
-    if client := control.connect(settings.run_folder):
-        client.close()
-        raise AgentTraceError("AgentTrace is recording", "First: agenttrace-mitm stop")
+    other = None
+    if client := settled(settings):
+        with client, contextlib.suppress(control.EndingError):  # it has just gone
+            other = Path(client.ask(op="status")["db"])
+            if own_files.same(other, settings.database):
+                raise AgentTraceError("AgentTrace is recording", "First: agenttrace-mitm stop")
     if found := recorders.recorder_of(settings.database):
         raise AgentTraceError(f"{found} is recording", found.remedy)
+    return other
 
 
 def _bytes(said: str) -> int:

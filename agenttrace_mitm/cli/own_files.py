@@ -21,7 +21,7 @@ def spare_all(settings: "Settings", target: Path, remedy: str) -> None:
     """Refuse the database's files as *target*, and whatever is in the home folder."""
     spare_database(settings, target, remedy)
     file = Path(os.path.realpath(target))
-    if any(_same(folder, settings.home) for folder in (file, *file.parents)):
+    if any(same(folder, settings.home) for folder in (file, *file.parents)):
         raise AgentTraceError(
             f"{target} is in {settings.home}, where AgentTrace keeps its own files", remedy
         )
@@ -30,11 +30,11 @@ def spare_all(settings: "Settings", target: Path, remedy: str) -> None:
 def spare_database(settings: "Settings", target: Path, remedy: str) -> None:
     """Refuse the database's files as *target*, also those that are not there at the moment."""
     database = Path(os.path.realpath(settings.database))
-    if any(_same(target, database.with_name(database.name + end)) for end in BESIDE):
+    if any(same(target, database.with_name(database.name + end)) for end in BESIDE):
         raise AgentTraceError(f"{target} belongs to the database {settings.database}", remedy)
 
 
-def _same(one: Path, other: Path) -> bool:
+def same(one: Path, other: Path) -> bool:
     """Whether both are one file: by name, or by inode where a file has several names."""
     try:
         return os.path.realpath(one) == os.path.realpath(other) or one.samefile(other)

@@ -1,5 +1,6 @@
 """The whole product by its commands: start, run, look, stop."""
 
+import contextlib
 import json
 import os
 import re
@@ -10,6 +11,8 @@ import sys
 import time
 
 import pytest
+
+from agenttrace_mitm.store import open_database, recorders
 
 CALL = """
 import json, urllib.request
@@ -170,6 +173,36 @@ def test_a_run_waits_for_the_instance_before_to_end(user):
     told = [(row["agent_id"], row["privacy_tier"]) for row in rows]
     assert told[:3] == [(f"number-{number}", 3) for number in range(3)]
     assert [tier for _, tier in told[3:]] == [1]
+
+
+@pytest.mark.usefixtures("temporary")
+def test_what_comes_right_after_a_run_finds_nobody_recording(user):
+    """A quiet one leaves its instance behind for a second or two."""
+    for command in ("db prune --days 3", "db forget --session none --yes", "doctor --quick"):
+        done = user.types("run", "--quiet", "--", *PYTHON)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "200\n", "")
+        done = user.types(*command.split())
+        assert (done.returncode, done.stderr) == (0, ""), done.stdout
+
+
+def test_an_instance_of_another_database_is_in_nobodys_way(user, started, tmp_path):
+    """Of ours it is; and what waits in the spool is its own."""
+    other = tmp_path / "other.db"
+    open_database(other).close()
+    letter = user.home / "spool" / "dead-letters.jsonl"
+    letter.parent.mkdir(exist_ok=True)
+    letter.write_text('{"call": {"session_id": "s"}}\n')
+    for command in ("db prune --days 3", "db forget --session s --yes"):
+        done = user.types(*command.split())
+        assert done.returncode == 1
+        assert "AgentTrace is recording" in done.stderr
+        done = user.types(*command.split(), "--db", str(other))
+        assert done.returncode == 0, done.stderr
+    assert f"is for {user.home / 'data.db'}, and was left alone" in done.stdout
+    assert letter.exists()
+    with contextlib.closing(recorders.share(other)):
+        done = user.types("db", "prune", "--db", str(other))
+        assert (done.returncode, "is recording" in done.stderr) == (1, True)
 
 
 def test_env_makes_a_shell_record(user, started):

@@ -357,6 +357,22 @@ def test_programs_are_told_of_a_folder_that_is_called_as_the_real_one(
     assert not place.exists()
 
 
+def test_an_instance_that_is_ending_is_waited_for_and_no_fault(patient, monkeypatch):
+    """As after each `run`; one that waits for a long call is told of."""
+    facts = [{"ending": True, "pid": 7}] * 2 + [None]
+    monkeypatch.setattr(running_checks, "status", lambda _: facts.pop(0) if facts else None)
+    running_checks.settle(patient)
+    assert facts == []
+    assert states(running_checks.instance(patient)) == [("instance", "note")]
+    monkeypatch.setattr(running_checks, "status", lambda _: {"ending": True, "pid": 7})
+    monkeypatch.setattr(running_checks, "SETTLES_S", 0.1)
+    running_checks.settle(patient)
+    found = only(running_checks.instance, patient)
+    assert (found.state, found.said) == (
+        "note", "pid 7 is ending: it waits for the calls under way",
+    )  # fmt: skip
+
+
 def test_each_runtime_makes_a_real_call(patient, monkeypatch):
     """Through the proxy to a played provider; one that is not seen is a blind spot."""
     stays_away = Runtime("stubborn", ("sh",), lambda *_: [sys.executable, "-c", IGNORES_US])
