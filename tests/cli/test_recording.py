@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -107,6 +108,37 @@ def test_run_says_what_could_not_be_reached(user):
     said = done.stderr[done.stderr.rindex("agenttrace-mitm: not reached meanwhile: ") :]
     assert "api.openai.com: " in said
     assert said.endswith("agenttrace-mitm: no LLM calls seen\n")
+
+
+REFUSAL = b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n"
+
+
+@pytest.mark.parametrize("answer", [None, REFUSAL, b""], ids=["closed", "refuses", "hangs up"])
+def test_run_says_that_the_proxy_behind_it_lets_nobody_through(user, answer):
+    """With its address, and without the login that is in the variable."""
+    with socket.socket() as proxy:
+        proxy.bind(("127.0.0.1", 0))
+
+        def refuse():
+            with contextlib.suppress(OSError):  # closed in the end
+                while True:
+                    with proxy.accept()[0] as connection:
+                        connection.recv(4096)
+                        connection.sendall(answer)
+
+        if answer is not None:
+            proxy.listen()
+            threading.Thread(target=refuse, daemon=True).start()
+        where = f"127.0.0.1:{proxy.getsockname()[1]}"
+        behind = {"AGENTTRACE_UPSTREAM_MAP": "{}", "HTTPS_PROXY": f"http://me:s3cret@{where}"}
+        done = user.types("run", "--", *PYTHON, **behind)
+    assert done.returncode == 1
+    said = done.stderr[done.stderr.rindex("agenttrace-mitm: not reached meanwhile: ") :]
+    assert "api.openai.com: " in said
+    assert where in said
+    assert "s3cret" not in done.stderr
+    kinds = json.loads(user.types("query", "--json", "select kind from recorder_events").stdout)
+    assert {"kind": "provider_unreachable"} in kinds
 
 
 def test_run_records_and_everything_tells_of_it(user, started):
