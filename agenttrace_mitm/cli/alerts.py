@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 QUICK_RETRIES_S = 25.0
 """Long enough for the retries after 1, 4 and 16 seconds."""
 
-_json = click.option("--json", "as_json", is_flag=True, help="For programs.")
+_json = options.for_programs()
 _db = options.settings("db")
 
 

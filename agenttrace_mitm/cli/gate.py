@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from . import options, own_files
-from .typed import say
+from .typed import for_programs, say
 
 if TYPE_CHECKING:
     from ..settings import Settings
@@ -75,7 +75,7 @@ class Judged:
     metavar="TIME",
     help="For calls that are still running; then it is not known.  A number alone is seconds.",
 )
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@options.for_programs()
 @options.settings("db")
 def command(
     session: str | None,
@@ -112,6 +112,8 @@ def command(
         settings = options.load(given)
         found = _ended(settings.database, session, patience_s)
     except AgentTraceError as error:
+        if as_json:
+            click.echo(json.dumps({"ok": None, **for_programs(error)}, indent=1))
         say(f"Not judged: {error}", err=True)
         raise SystemExit(2) from None
     judged = [
