@@ -231,7 +231,7 @@ def prune(days: int | None, max_size: str | None, dry_run: bool, **given: str | 
     Without --days and --max-size, what the settings do not keep goes, as it does every hour while
     AgentTrace records: `retention_days`, `retention_agents`, `max_bytes`.  Calls older than
     --metadata-days, or than `metadata_agents` says, go altogether, their sums stay; sessions on
-    hold stay whole.
+    hold stay whole.  Exit code 1 where a file stays larger than --max-size.
 
     \b
     agenttrace-mitm db prune --days 14 --dry-run
@@ -272,6 +272,10 @@ def prune(days: int | None, max_size: str | None, dry_run: bool, **given: str | 
         _tell_size(found.size_before, most or settings.max_bytes)
     else:
         click.echo(f"{found.size_before:,} bytes before, {found.size_after:,} now.")
+        if most and found.size_after and found.size_after > most:
+            over = f"{found.size_after - most:,} bytes more than {most:,}"
+            click.echo(f"{over}: calls stay, and all of the last day and of holds.", err=True)
+            raise SystemExit(1)
 
 
 def _tell_size(size: int, most: int) -> None:
@@ -309,9 +313,11 @@ def _bytes(said: str) -> int:
     from ..settings import bytes_of
 
     try:
-        return bytes_of(said)
+        if (found := bytes_of(said)) > 0:
+            return found
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--max-size") from None
+    raise click.BadParameter("a file is larger than nothing", param_hint="--max-size")
 
 
 def _moment(day: str | None) -> int:

@@ -35,7 +35,7 @@ def settle(patient: Patient) -> None:
     until = time.monotonic() + SETTLES_S
     while time.monotonic() < until:
         facts = status(patient)
-        if not (facts["ending"] if facts else is_running(patient.settings.run_folder)):
+        if not (facts.get("ending") if facts else is_running(patient.settings.run_folder)):
             return
         time.sleep(LOOKS_EVERY_S)
 
@@ -46,7 +46,7 @@ def instance(patient: Patient) -> Iterator[Finding]:
     if facts is None:
         yield _absent(patient)
         return
-    if facts["ending"]:
+    if facts.get("ending"):
         said = f"pid {facts['pid']} is ending: it waits for the calls under way"
         yield Finding("instance", "note", said)
         return

@@ -55,5 +55,8 @@ def placed(target: Path, content: bytes) -> Path:
     """*target*, after it was written at once: no reader sees half of it."""
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = target.with_name(f"{target.name}.{os.getpid()}")
-    draft.write_bytes(content)
+    # Others cannot look into the folder, whatever the umask; nor shall they where it is copied.
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(content)
     return draft.replace(target)

@@ -187,7 +187,8 @@ def test_a_full_disk_is_a_sentence(user):
         "gate --last --max-calls -1", "gate --last --max-errors -1", "gate --last --max-tokens -1",
         "sessions list --most 0", "sessions list --most -1", "alerts history --limit -1",
         "alerts watch --every nan", "alerts watch --every soon", "stop --wait nan",
-        "stop --wait -1",
+        "stop --wait -1", "alerts watch --every 0", "alerts watch --every 0.5s",
+        "db prune --max-size -5", "db prune --max-size 0",
     ],
 )  # fmt: skip
 def test_numbers_and_times_that_are_none(user, command):

@@ -286,6 +286,21 @@ def test_a_failed_backup_leaves_nothing(tmp_path):
     assert done.exit_code == 1
 
 
+def test_a_backup_that_finds_no_room_blames_the_copy(database, tmp_path):
+    limit = "import resource as r; r.setrlimit(r.RLIMIT_FSIZE, (100_000, 100_000))"
+    code = f"{limit}; from agenttrace_mitm.cli import main; main()"
+    copy = tmp_path / "copy.db"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "backup", str(copy)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert f"{copy} cannot be written" in done.stderr
+    assert not copy.exists()
+
+
 # ------------------------------------------------------------------ gate
 
 

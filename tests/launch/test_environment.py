@@ -109,6 +109,17 @@ def test_the_companys_proxy_becomes_the_way_out(said, found):
     assert inherited.upstream_proxy({"HTTPS_PROXY": said}, 4000) == found
 
 
+def test_files_for_programs_are_their_owners_whatever_the_umask(context):
+    before = os.umask(0)
+    try:
+        environment.variables(context, dict(os.environ))
+    finally:
+        os.umask(before)
+    files = [path for path in context.folder.rglob("*") if path.is_file()]
+    assert files
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
+
+
 def test_bundles_are_shared_between_runs(context):
     first = trust.merged(context.folder, context.root, [])
     assert trust.merged(context.folder, context.root, []) == first
