@@ -53,7 +53,7 @@ def _insert(table: str, conflict: str) -> str:
 def _first(table: str, *names: str) -> str:
     """The value of the row that began first; one that is known comes before none.
 
-    Of two calls that began at once the first is the one with the lesser id, as for `traces rebuild`.
+    Of two calls that began at once the one with the lesser id is first, as in `traces rebuild`.
     """
     key = ["started_us", "call_id"] if table == "traces" else ["started_us"]
     new, old = (", ".join(f"{of}.{name}" for name in key) for of in ("excluded", table))

@@ -99,7 +99,7 @@ REPEATED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("order", itertools.permutations(range(4)))
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
 async def test_whichever_comes_first_of_a_span_told_twice(tmp_path, order):
     """Calls that begin at once, or say the same span, are where `traces rebuild` finds them."""
     path = await told(tmp_path, *(REPEATED[n] for n in order))
