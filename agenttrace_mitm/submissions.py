@@ -33,9 +33,13 @@ _EVENTS = TypeAdapter(list[StoredEvent])
 
 
 def calls_told(said: bytes, tier: Literal[1, 2, 3]) -> list[Record]:
-    """The calls of *said*, a JSON list.  Raises `ValueError` when it is not one."""
+    """The calls of *said*, a JSON list.  Raises `ValueError` when it is not one.
+
+    Of those with one id the first counts, as it does where the others come later.
+    """
     calls: list[LlmCall] = []
-    for some in itertools.batched(_CALLS.decode(said), AT_ONCE):
+    once = {told.id: told for told in reversed(_CALLS.decode(said))}
+    for some in itertools.batched(reversed(once.values()), AT_ONCE):
         calls += [told.stored(tier) for told in some]
         give_way()
     # Nearly all have no secret, and one look at what came says so.

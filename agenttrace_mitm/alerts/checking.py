@@ -1,10 +1,11 @@
 """One check: every enabled rule judged, what changed written together with what is to be told."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import AgentTraceError
+from ..hosts import HOSTS
 from ..model import AlertRule, Delivery, Firing
 from ..store.alerting import AlertStore
 from .engine import changes
@@ -46,10 +47,13 @@ def check(
     zone: Zone,
     pages_url: str,
     rules: Iterable[AlertRule] | None = None,
+    *,
+    hosts: Mapping[str, str] = HOSTS,
 ) -> Report:
-    """Judge the enabled rules (or *rules*) as of *now_us*."""
+    """Judge the enabled rules (or *rules*) as of *now_us*; *hosts* are whose, by name."""
     chosen = [rule for rule in (store.rules() if rules is None else rules) if rule.enabled]
-    return Report(tuple(_check(store, rule, At(now_us, zone), pages_url) for rule in chosen))
+    at = At(now_us, zone, hosts)
+    return Report(tuple(_check(store, rule, at, pages_url) for rule in chosen))
 
 
 def unchecked_since(rules: Iterable[AlertRule], now_us: int) -> int | None:

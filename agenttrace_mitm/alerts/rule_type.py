@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ..hosts import HOSTS
 from ..model import Severity
 from ..store.counting import MODEL_CALLS
 from .moments import Zone
@@ -48,10 +49,11 @@ class Params(BaseModel):
 
 
 class At(NamedTuple):
-    """When a rule is judged, and on whose clock."""
+    """When a rule is judged, on whose clock, and which hosts are whose then."""
 
     now_us: int
     zone: Zone = None
+    hosts: Mapping[str, str] = HOSTS
 
 
 class Question(NamedTuple):

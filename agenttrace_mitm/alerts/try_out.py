@@ -41,7 +41,7 @@ def would_have_fired(
     for at_us in _moments(at.now_us, days, step_us(days, most_checks)):
         if stop():
             raise TookTooLong
-        found = find(rule, ask, At(at_us, at.zone))
+        found = find(rule, ask, at._replace(now_us=at_us))
         for change in changes(rule, open_firings, found, at_us, gone):
             firing = change.firing
             done[firing.id] = firing

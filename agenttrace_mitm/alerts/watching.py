@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from ..clock import now_us
 from ..errors import AgentTraceError, StoreError
+from ..hosts import hosts
 from ..settings import Settings
 from ..store.alerting import AlertStore
 from .checking import Report, check
@@ -25,7 +26,9 @@ def checked(settings: Settings, wait_s: float = 0) -> Report:
     store = AlertStore(settings.database)
     try:
         try:
-            report = check(store, now_us(), zone_of(settings.time_zone), settings.pages_url)
+            known = hosts(settings.hosts_added, (), settings.hosts_enabled)
+            zone = zone_of(settings.time_zone)
+            report = check(store, now_us(), zone, settings.pages_url, hosts=known)
         except AgentTraceError as error:
             with contextlib.suppress(StoreError):
                 store.could_not_check(str(error))

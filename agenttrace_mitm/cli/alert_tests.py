@@ -14,6 +14,7 @@ from ..alerts.rule_type import At, Question
 from ..alerts.targets import NotDelivered, shown
 from ..alerts.try_out import would_have_fired
 from ..clock import new_id, now_us
+from ..hosts import hosts
 from ..model import AlertRule, Firing
 from ..store.alerting import AlertStore
 from .text import moment, table
@@ -60,7 +61,8 @@ def past(settings: "Settings", name: str, days: int, *, as_json: bool) -> str:
         def ask(question: Question) -> list[dict[str, Any]]:
             return store.ask(*question)
 
-        at = At(now_us(), zone_of(settings.time_zone))
+        known = hosts(settings.hosts_added, (), settings.hosts_enabled)
+        at = At(now_us(), zone_of(settings.time_zone), known)
         firings = would_have_fired(rule, ask, at, min(max(days, 1), 366))
     if as_json:
         return json.dumps([one.model_dump(mode="json") for one in firings], indent=1)

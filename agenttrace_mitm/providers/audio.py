@@ -5,6 +5,7 @@ their usage counts tokens or seconds.  Speech is answered with sound, as bytes, 
 where nothing is reported, the characters that were spoken are counted.
 """
 
+import contextlib
 import hashlib
 import re
 
@@ -162,11 +163,21 @@ class MistralSpeech(OpenAISpeech):
     providers = ("mistral",)
 
 
+def _seconds(body: JsonObject, notes: list[str]) -> int | float | None:
+    """How long the recording is, by Whisper's `verbose_json`: it is paid by the second.
+
+    The reference has it as a string, servers answer with a number.
+    """
+    if isinstance(said := body.get("duration"), str):
+        with contextlib.suppress(ValueError):
+            body = {"duration": float(said)}
+    return Reader(body, notes).number("duration")
+
+
 def _heard(body: JsonObject, notes: list[str]) -> Usage:
     raw = body.get("usage")
     if not isinstance(raw, dict):
-        # Whisper's `verbose_json` says how long the recording is, and it is paid by the second.
-        seconds = Reader(body, notes).number("duration")
+        seconds = _seconds(body, notes)
         if seconds is None:
             return Usage()
         detail = stated(audio_seconds=seconds)

@@ -7,6 +7,7 @@ from another download of its file, only the moment in its id is another.
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Literal
 
@@ -46,7 +47,8 @@ _NO_MODEL = "v1internal"
 class _Held(msgspec.Struct, frozen=True):
     """A call inside: where it would have been made, what was answered, what the client named it.
 
-    `name` tells it from the others where the client gave it no name.
+    `name` tells it from the others where the client gave it no name, `held_by` is what is said to
+    hold it as well: whichever of both is read, it is the same call.
     """
 
     path: str
@@ -56,6 +58,7 @@ class _Held(msgspec.Struct, frozen=True):
     request_id: str = ""
     processing: Literal["", "batch"] = "batch"
     name: str = ""
+    held_by: str = ""
 
 
 class _Carrier(msgspec.Struct, frozen=True):
@@ -78,9 +81,9 @@ def calls_within(exchange: Exchange) -> tuple[Exchange, ...]:
         if found := carrier.path.search(path):
             data = content_of(exchange.response, exchange.response_headers).data
             held = tuple(carrier.read(data)) if data else ()
-            names = _names(held)
+            names = _names(held, found[1])
             return tuple(
-                _derived(exchange, f"{exchange.host}/{found[1]} {name}", call)
+                _derived(exchange, f"{exchange.host}/{name}", call)
                 for name, call in zip(names, held, strict=True)
             )
     return ()
@@ -91,13 +94,16 @@ def _carriers_of(family: str) -> list[_Carrier]:
     return own or [carrier for carrier in _CARRIERS if not carrier.families]
 
 
-def _names(held: Iterable[_Held]) -> Iterator[str]:
-    """What tells each call from the others: its name where it has one of its own, else its line."""
-    seen: set[str] = set()
-    for n, call in enumerate(held):
-        name = call.name or call.custom_id
-        yield f"line {n}" if not name or name in seen else f"id {name}"
-        seen.add(name)
+def _names(held: Iterable[_Held], holder: str) -> Iterator[str]:
+    """What tells each call from the others: what holds it, and its name or else its line there."""
+    seen: set[tuple[str, str]] = set()
+    lines: Counter[str] = Counter()
+    for call in held:
+        by, name = call.held_by or holder, call.name or call.custom_id
+        own = name and (by, name) not in seen
+        yield f"{by} id {name}" if own else f"{by} line {lines[by]}"
+        seen.add((by, name))
+        lines[by] += 1
 
 
 def _derived(exchange: Exchange, name: str, held: _Held) -> Exchange:
@@ -143,15 +149,21 @@ def _batch_file(data: bytes) -> Iterator[_Held]:
 
 
 def _job_outputs(data: bytes) -> Iterator[_Held]:
-    """Mistral: a job that was asked for `inline` has in `outputs` what its file has in lines."""
+    """Mistral: a job that was asked for `inline` has in `outputs` what its files have in lines.
+
+    Whoever then gets a file as well is told the same calls: they go by the file's name.
+    """
     try:
         job = object_of(decode(data))
     except NotJson:
         return
     told = text_of(job.get("endpoint"))
     endpoint = told if told.startswith("/v1/") else ""
+    good, bad = text_of(job.get("output_file")), text_of(job.get("error_file"))
     for line in list_of(job.get("outputs")):
-        yield from _answered(object_of(line), endpoint)
+        for call in _answered(object_of(line), endpoint):
+            file = bad if bad and call.status >= 400 else good
+            yield replace(call, held_by=f"files/{file}" if file else "")
 
 
 def _answered(line: JsonObject, endpoint: str = "") -> Iterator[_Held]:

@@ -190,7 +190,7 @@ def going(what: str | None) -> Iterator[tuple[str, str]]:
             " select 1 from llm_calls c where c.agent_id = prompts.agent_id"
             " and c.prompt_id = prompts.prompt_id)",
         )
-    if key in ("agent_id", "session_id"):  # events know of no trace
+    if what:  # by age they go by their own
         yield "events", f"{key} = :name"
     for table in ("sessions", "traces"):
         yield table, _unused(table, key if what != "trace" or table == "traces" else "")

@@ -178,3 +178,8 @@ NAME_IN_ID = f"substr(id, {NAME_FROM})"
 def for_lines(db: Database) -> None:
     """Lines of batches by what is read, whenever it is."""
     db.execute(f"create index llm_calls_lines on llm_calls ({NAME_IN_ID}) where {CARRIED}")
+
+
+def for_told_traces(db: Database) -> None:
+    """What programs tell of a trace goes with it; heartbeats, nearly all of it, name none."""
+    db.execute("create index events_trace on events (trace_id) where trace_id is not null")

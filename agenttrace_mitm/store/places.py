@@ -51,9 +51,14 @@ def _insert(table: str, conflict: str) -> str:
 
 
 def _first(table: str, *names: str) -> str:
-    """The value of the row that began first; one that is known comes before none."""
+    """The value of the row that began first; one that is known comes before none.
+
+    Of two calls that began at once the one with the lesser id is first, as in `traces rebuild`.
+    """
+    key = ["started_us", "call_id"] if table == "traces" else ["started_us"]
+    new, old = (", ".join(f"{of}.{name}" for name in key) for of in ("excluded", table))
     return ", ".join(
-        f"{n} = case when excluded.started_us < {table}.started_us"
+        f"{n} = case when ({new}) < ({old})"
         f" then coalesce(excluded.{n}, {table}.{n}) else coalesce({table}.{n}, excluded.{n}) end"
         for n in names
     )
@@ -88,14 +93,20 @@ INSERT_THREAD = _insert(
 _TOLD = """spans.ended_us is null or spans.kind = 'tool' and (
         excluded.ended_us < spans.ended_us
         or excluded.ended_us = spans.ended_us and excluded.confidence > spans.confidence)"""
+# Programs may tell of two calls by one span: what it is then is what the earlier one said.
+_EARLIER = """spans.kind = 'llm' and excluded.call_id <> spans.call_id
+        and (excluded.started_us, excluded.call_id) < (spans.started_us, spans.call_id)"""
+_SAID = ("trace_id", "name", "call_id", "session_id", "agent_id")
 INSERT_SPAN = _insert(
     "spans",
-    f"""
+    ", ".join(f"{n} = case when {_EARLIER} then excluded.{n} else spans.{n} end" for n in _SAID)
+    + f""",
     outcome = case
         when spans.ended_us is null then excluded.outcome
         when excluded.ended_us is null then spans.outcome
         when (spans.kind = 'tool') = (excluded.ended_us < spans.ended_us)
             and excluded.ended_us <> spans.ended_us then excluded.outcome
+        when excluded.ended_us = spans.ended_us and {_EARLIER} then excluded.outcome
         else spans.outcome end,
     how = case when {_TOLD} then excluded.how else spans.how end,
     confidence = case when {_TOLD} then excluded.confidence else spans.confidence end,
@@ -104,7 +115,9 @@ INSERT_SPAN = _insert(
         when excluded.ended_us is null then spans.ended_us
         when spans.kind = 'tool' then min(spans.ended_us, excluded.ended_us)
         else max(spans.ended_us, excluded.ended_us) end,
-    parent_span_id = coalesce(spans.parent_span_id, excluded.parent_span_id),
+    parent_span_id = case when {_EARLIER}
+        then coalesce(excluded.parent_span_id, spans.parent_span_id)
+        else coalesce(spans.parent_span_id, excluded.parent_span_id) end,
     started_us = min(spans.started_us, excluded.started_us)
     """,
 )

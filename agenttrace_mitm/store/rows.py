@@ -144,7 +144,7 @@ class Batch:
     def write(self, record: Record) -> None:
         """All rows of *record*."""
         db, call = self._db, record.call
-        before = _write_call(db, call)
+        before, is_kept = _write_call(db, call)
         self._counts.add(call, before)
         if before is None:
             self._late.add(call)
@@ -156,7 +156,8 @@ class Batch:
                 self._new.append(message_values(call, message))
         self._said += [said_values(call, message) for message in record.messages]
         _write_tools(db, record)
-        self._placed[id(record.placement)] = record.placement
+        if is_kept:  # else a program told of it before, and elsewhere perhaps
+            self._placed[id(record.placement)] = record.placement
         if record.overtaken:
             db.execute(FORKED_OFF, call.__dict__)
         if record.prompt:
@@ -185,14 +186,16 @@ def write_record(db: sqlite3.Connection, record: Record, recent: Recent | None =
     batch.finish()
 
 
-def _write_call(db: sqlite3.Connection, call: LlmCall) -> str | None:
-    """The row of *call*; how it stood before, None where it is new, as nearly all are."""
+def _write_call(db: sqlite3.Connection, call: LlmCall) -> tuple[str | None, bool]:
+    """The row of *call*: how it stood before, and whether it says now what *call* says.
+
+    Before is None where it is new, as nearly all are.
+    """
     values = call_values(call)
     if db.execute(INSERT_CALL, values).rowcount:
-        return None
+        return None, True
     before = rollups.outcome_before(db, call.id)
-    db.execute(UPDATE_CALL, values)
-    return before
+    return before, db.execute(UPDATE_CALL, values).rowcount > 0
 
 
 def _write_payload(

@@ -507,6 +507,12 @@ def m094_lines(db: Database) -> None:
     indexes.for_lines(db)
 
 
+@migrations()
+def m095_told_traces(db: Database) -> None:
+    """A trace that is deleted takes the events of it along."""
+    indexes.for_told_traces(db)
+
+
 def _sql_type(annotation: Any) -> type:
     """The column type for a model's field: int, float or str (JSON and everything else)."""
     choices = (

@@ -11,6 +11,7 @@ import pytest
 from agenttrace_mitm.alerts.checking import Report, check
 from agenttrace_mitm.alerts.moments import MINUTE_US
 from agenttrace_mitm.clock import new_id
+from agenttrace_mitm.hosts import HOSTS
 from agenttrace_mitm.model import AlertRule, Delivery, Firing
 from agenttrace_mitm.store import open_database
 from agenttrace_mitm.store.alerting import AlertStore
@@ -35,6 +36,7 @@ class Scene:
         self.store = AlertStore(path)
         self.now_us = at("2026-11-18 12:00")
         self.zone: Any = datetime.UTC
+        self.hosts = HOSTS
 
     def calls(self, number: int = 1, minutes_ago: float = 0.5, **values: Any) -> list[str]:
         """Write *number* calls that began so long ago."""
@@ -75,7 +77,7 @@ class Scene:
     def check(self, minutes: float = 0) -> Report:
         """Let time pass, then check."""
         self.now_us += int(minutes * MINUTE_US)
-        report = check(self.store, self.now_us, self.zone, PAGES)
+        report = check(self.store, self.now_us, self.zone, PAGES, hosts=self.hosts)
         assert not [one.problem for one in report.rules if one.problem]
         return report
 

@@ -106,7 +106,7 @@ def test_a_check_that_fails_as_a_whole_is_remembered(user, monkeypatch):
     from agenttrace_mitm.alerts import watching
     from agenttrace_mitm.errors import SettingsError
 
-    def failing(*_):
+    def failing(*_, **__):
         raise SettingsError("the moon is full")
 
     user.types("add", "errors", "--type", "error_rate")

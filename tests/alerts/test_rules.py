@@ -9,6 +9,7 @@ from agenttrace_mitm.alerts.findings import params_of
 from agenttrace_mitm.alerts.moments import MINUTE_US, start_of
 from agenttrace_mitm.alerts.rules import BY_NAME, RULE_TYPES
 from agenttrace_mitm.errors import SettingsError
+from agenttrace_mitm.hosts import hosts
 from agenttrace_mitm.model import AlertRule, StoredToolCall
 from agenttrace_mitm.store.rows import write_record
 from tests.alerts.conftest import BERLIN, at
@@ -437,11 +438,30 @@ def test_a_provider_that_cannot_be_reached(scene):
     failed("api.openai.com: refused (127.0.0.1 curl, and 11 more since the last line)")
     assert scene.firing() == ["api.openai.com"]
     assert scene.history[0].message == ("13 connections in 15 min failed: refused (127.0.0.1 curl)")
+    scene.db.execute("delete from recorder_events where at_us = ?", (scene.now_us - 2,))
+    failed("h1: reason, and 4 more things (curl, and 11 more since the last line)")
+    scene.check()
+    assert {one.subject: one.value for one in scene.history}["h1"] == 12
+    scene.db.execute("delete from recorder_events where detail like 'h1:%'")
+    scene.check()
     failed("127.0.0.1:8000: refused (curl, 3)")
     failed("api.mistral.ai: no such name, and so on (curl)")
     assert scene.firing() == ["api.mistral.ai", "api.mistral.ai", "api.openai.com"]
     assert scene.firing(16) == []
     assert scene.history[-1].resolution == "no connection failed any more"
+
+
+def test_a_host_of_ones_own_that_cannot_be_reached(scene):
+    """Whose it is the settings say."""
+    scene.rule("provider_unreachable", name="mine", provider="ollama", min_connections=1)
+    event = (
+        "insert into recorder_events (at_us, kind, detail) values (?, 'provider_unreachable', ?)"
+    )
+    for host in ("localhost:11434", "llm.example.com", "api.groq.com", "api.openai.com"):
+        scene.db.execute(event, (scene.now_us - 1, f"{host}: refused (curl)"))
+    assert scene.firing() == []
+    scene.hosts = hosts({"localhost:11434": "ollama", "llm.example.com": "ollama"})
+    assert scene.firing() == ["llm.example.com", "localhost:11434"]
 
 
 def test_an_unhealthy_recorder(scene):

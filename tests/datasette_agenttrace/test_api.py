@@ -92,6 +92,12 @@ async def test_a_deleted_trace_is_gone_and_others_keep_their_words(database, api
     texts = [row[0] for row in db.execute("select text from messages order by id")]
     assert texts == ["shared words", "only of b"]
     await api("/traces/a", 404)
+    event = (
+        "insert into events (id, at_us, type, trace_id, message) values (?, 1, 'error', 'a', 'x')"
+    )
+    db.execute(event, ("late",))
+    db.commit()
+    assert (await api("/traces/a", method="DELETE"))["deleted"] == {"events": 1}
     await api("/traces/a", 404, "DELETE")
     await api("/traces/b", 409, "DELETE")
     assert (await api("/stats/summary"))["calls"] == db.execute(

@@ -223,6 +223,18 @@ def test_parents_that_are_missing_or_go_in_a_circle_lose_nothing():
     assert critical(spans)[1] > 0
 
 
+@pytest.mark.parametrize("size", [1, 2, 3])
+@pytest.mark.parametrize("kind", ["llm", "agent", "tool"])
+def test_the_critical_path_ends_above_a_circle(size, kind):
+    """Programs name any parent: what is critical may stand below a circle, or on it."""
+    circle = [Bar(f"c{n}", f"c{(n + 1) % size}", kind, 0, 10) for n in range(size)]
+    kids = [Bar("kid", "c0", "llm", 20, 35), Bar("its", "kid", "llm", 40, 50)]
+    path, taken = critical([*circle, *kids])
+    assert {"kid", "its"} <= path
+    assert taken >= 25 * 10_000
+    assert len(ordered([*circle, *kids], (0, 500_000))) == size + 2
+
+
 async def test_a_failed_step_of_another_page_is_led_to(talk, get, monkeypatch):
     monkeypatch.setattr(one, "PAGE_SPANS", 2)
     trace_id = work(talk)

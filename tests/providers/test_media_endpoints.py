@@ -116,6 +116,17 @@ def test_a_transcription_may_be_paid_by_the_second():
     assert (cut.text, cut.complete, cut.finish_reason) == ("Hello", False, "aborted")
 
 
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [(8.47, 8.47), ("8.47", 8.47), ("8", 8), ("long", None), ("nan", None), ("", None)],
+)
+def test_a_recording_is_as_long_as_it_says_in_a_number_or_a_text(said, seconds):
+    answer = {"task": "transcribe", "language": "english", "duration": said, "text": "Hello"}
+    usage = heard("openai", "/v1/audio/transcriptions", answer).reply.usage
+    assert usage.detail.get("audio_seconds") == seconds
+    assert (usage.source == "reported") == (seconds is not None)
+
+
 PROSE = ["Hello\n", "42", '"quoted"', "1\n00:00 --> 00:01\nHi", "id: 7", "data: all of it", ": so"]
 
 

@@ -289,6 +289,7 @@ def test_images_made_in_a_batch_are_no_chat():
 
 
 JOB = "/v1/batch/jobs/job-1?inline=true"
+FILE_1 = "/v1/files/file-1/content"
 
 
 def job(*outputs, endpoint="/v1/chat/completions"):
@@ -306,6 +307,21 @@ def test_a_job_may_hold_its_outputs():
     assert failed.reply.failure.message == "No such model"
     again = calls_within(replace(got("mistral", JOB, job(*outputs)), started_us=9_000_000))
     assert [name_in(call.id) for call in again] == [name_in(call.id) for call, _ in calls]
+
+
+def test_a_job_and_its_files_hold_the_same_calls():
+    """Whichever is read again: what was answered goes by the file that the job names."""
+    good, bad, unnamed = line("a", CHAT), line("b", {"message": "no"}, 400), line("", CHAT)
+    files = {"output_file": "file-1", "error_file": "file-2"}
+    told = json.dumps(json.loads(job(good, bad, unnamed, unnamed)) | files).encode()
+    inline = calls_within(got("mistral", JOB, told))
+    names = {call.request_headers.get("x-client-request-id"): name_in(call.id) for call in inline}
+    output = calls_within(got("mistral", FILE_1, lines(good, unnamed, unnamed)))
+    failed = calls_within(got("mistral", FILE_1.replace("-1", "-2"), lines(bad)))
+    assert sorted(name_in(one.id) for one in (*output, *failed)) == sorted(
+        name_in(one.id) for one in inline
+    )
+    assert names["b"] == name_in(failed[0].id)
 
 
 def test_requests_of_a_job_need_no_name():

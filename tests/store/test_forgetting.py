@@ -108,13 +108,17 @@ def test_an_agent_or_session_leaves_no_byte(place, what, name):
 
 
 def test_of_a_trace_only_what_programs_said_of_its_agent_stays(place):
-    """Events know of no trace."""
+    """Not what they said of the trace; events that name none stay."""
     db = open_database(place / "data.db").conn
-    db.execute("delete from events")
+    db.execute("update events set trace_id = ?", ("0" * 32,))
+    db.execute("insert into events (id, at_us, agent_id, type) values ('n', 1, 'kept', 'x')")
     db.close()
     counted = forget_calls(place / "data.db", Spool(place / "spool"), "trace", "0" * 32)
-    assert (counted["llm_calls"], counted["spool"]) == (1, 2)
+    assert (counted["llm_calls"], counted["spool"], counted["events"]) == (1, 2, 1)
     assert traces_of(place, PLAIN) == []
+    db = open_database(place / "data.db").conn
+    assert db.execute("select id from events").fetchall() == [("n",)]
+    db.close()
     assert problems(place / "data.db") == []
 
 

@@ -70,6 +70,7 @@ def test_the_recorder_finds_calls_by_an_index(db: sqlite3.Connection) -> None:
         "select * from call_messages where call_id = 'c' order by direction, position",
         "select * from payloads where stored_after = 1",
         "select id from messages where first_seen_us < 1 and content is not null",
+        "delete from events where trace_id = 't'",
     ],
 )
 def test_people_find_rows_by_an_index(db: sqlite3.Connection, sql: str) -> None:

@@ -10,8 +10,10 @@ from datasette.utils.asgi import NotFound, Response
 
 from agenttrace_mitm import clock
 from agenttrace_mitm.alerts.making import changed
-from agenttrace_mitm.alerts.moments import MINUTE_US
+from agenttrace_mitm.alerts.moments import MINUTE_US, zone_of
+from agenttrace_mitm.alerts.rule_type import At
 from agenttrace_mitm.errors import StoreError
+from agenttrace_mitm.hosts import hosts
 from agenttrace_mitm.store.alerting import AlertStore
 
 from .. import figures
@@ -83,9 +85,11 @@ async def change(datasette: Datasette, request: Any) -> Response:
 
 async def _load(datasette: Datasette, arguments: dict[str, str]) -> Alerts:
     site = site_of(datasette)
-    zone = site.settings.time_zone if site.settings else ""
-    now_us = clock.now_us()
-    return await using(datasette, lambda store: load(store, arguments, now_us, zone))
+    at = At(clock.now_us())
+    if told := site.settings:
+        known = hosts(told.hosts_added, (), told.hosts_enabled)
+        at = at._replace(zone=zone_of(told.time_zone), hosts=known)
+    return await using(datasette, lambda store: load(store, arguments, at))
 
 
 PAGE = Page(

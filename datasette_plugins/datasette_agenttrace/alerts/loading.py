@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from agenttrace_mitm.alerts.checking import unchecked_since
-from agenttrace_mitm.alerts.moments import MINUTE_US, zone_of
+from agenttrace_mitm.alerts.moments import MINUTE_US
 from agenttrace_mitm.alerts.rule_type import At, Question
 from agenttrace_mitm.alerts.targets import shown
 from agenttrace_mitm.alerts.try_out import TookTooLong, step_us, would_have_fired
@@ -111,8 +111,9 @@ async def using[Found](datasette: Datasette, work: Callable[[AlertStore], Found]
     return await asyncio.to_thread(run)
 
 
-def load(store: AlertStore, arguments: Mapping[str, str], now_us: int, zone: str) -> Alerts:
+def load(store: AlertStore, arguments: Mapping[str, str], at: At) -> Alerts:
     """Everything the page shows; `rule` and `days` in its address ask for a try-out."""
+    now_us = at.now_us
     rules = store.rules()
     firing = store.firings(open_only=True, limit=1_000)
     history = [one for one in store.firings(limit=SHOWN * 2) if one.resolved_us][:SHOWN]
@@ -122,7 +123,7 @@ def load(store: AlertStore, arguments: Mapping[str, str], now_us: int, zone: str
         rules=tuple(_rule(rule, firing, now_us, late=since_us is not None) for rule in rules),
         firing=tuple(_firing(store, one) for one in firing[:SHOWN]),
         history=tuple(_firing(store, one) for one in history),
-        try_out=_try_out(store, asked, arguments, At(now_us, zone_of(zone))) if asked else None,
+        try_out=_try_out(store, asked, arguments, at) if asked else None,
         unchecked_since_us=since_us,
         unchecked_why=next((one.problem for one in rules if one.enabled and one.problem), None)
         if since_us is not None

@@ -180,12 +180,13 @@ class Stored(Answer):
     id: str
 
 
-async def _must_be_known(call: Call, trace: str) -> None:
-    known = (
-        "select 1 from traces where trace_id = ?"
-        " union all select 1 from llm_calls where trace_id = ? limit 1"
+async def _must_be_known(call: Call, trace: str, *tables: str) -> None:
+    """Raises `Refused` where none of the *tables*, those of traces and calls among them, has it."""
+    known = " union all ".join(
+        f"select 1 from {table} where trace_id = :trace"
+        for table in ("traces", "llm_calls", *tables)
     )
-    if not await call.reading(lambda db: db.execute(known, (trace, trace)).fetchone()):
+    if not await call.reading(lambda db: db.execute(known, {"trace": trace}).fetchone()):
         raise Refused(404, "There is no such trace")
 
 
@@ -215,7 +216,7 @@ class Deleted(Answer):
 
 async def _delete(call: Call) -> Deleted:
     trace = call.path["id"]
-    await _must_be_known(call, trace)
+    await _must_be_known(call, trace, "events")
     running = "select 1 from llm_calls where trace_id = ? and outcome = 'in_flight' limit 1"
     if await call.reading(lambda db: db.execute(running, (trace,)).fetchone()):
         raise Refused(409, "A call of it is running", "Wait until it has ended")

@@ -96,17 +96,17 @@ def critical(spans: Sequence[Timed]) -> tuple[frozenset[str], int]:
 
 def _above(path: Iterable[str], by_id: dict[str, Timed], below: dict[str, list[Timed]]) -> set[str]:
     """Agents, and tools that wait for one, on the way to what is on the path."""
-    found = set[str]()
+    found, visited = set[str](), set[str]()
     for id_ in path:
         parent = by_id[id_].parent_span_id
-        while parent in by_id and parent not in found and parent is not None:
+        # Above what was visited all was: a circle ends, and nothing is walked twice.
+        while parent is not None and parent in by_id and parent not in visited:
+            visited.add(parent)
             span = by_id[parent]
             waits = any(child.kind == "agent" for child in below.get(parent, ()))
             if span.kind == "agent" or waits:
                 found.add(parent)
             parent = span.parent_span_id
-            if parent == id_:
-                break
     return found
 
 
