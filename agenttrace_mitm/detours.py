@@ -36,7 +36,8 @@ def target_of(said: str) -> Target:
     """The target that *said* names.  Raises `ValueError` when it names none."""
     parts = _parts(said, "https")
     if parts is None or parts.path.strip("/") or parts.query:
-        raise ValueError(f"{said!r} is neither host:port nor a URL without a path")
+        shown = said.rpartition("@")[2].partition("?")[0]  # no login, and no key behind it
+        raise ValueError(f"{shown!r} is neither host:port nor a URL without a path")
     if parts.scheme == "http":
         return Target("http", parts.hostname or "", parts.port or 80)
     return Target("https", parts.hostname or "", parts.port or 443)

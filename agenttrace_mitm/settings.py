@@ -205,6 +205,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def pages_url(self) -> str:
         """Where the pages are, for links; no slash at the end."""
         host = "127.0.0.1" if self.host in ("0.0.0.0", "::", "") else self.host  # noqa: S104
+        host = f"[{host}]" if ":" in host else host
         return (self.public_url or f"http://{host}:{self.port}").rstrip("/")
 
     @property
@@ -357,10 +358,15 @@ def _explain(
         except ValueError as wrong:
             expected = _wanted(name)
             problem = f"expected {expected}" if expected else f"{wrong}"
-            # A proxy's URL may have a password in it, and a terminal's output may be kept.
-            got = "" if name == "upstream_proxy" else f" (got {value!r})"
+            got = "" if _may_be_secret(name, value) else f" (got {value!r})"
             return SettingsError(f"{where} is wrong: {problem}{got}", "Correct it")
     return SettingsError(f"The settings are wrong: {error}", "Correct them")
+
+
+def _may_be_secret(name: str, value: object) -> bool:
+    """Whether a password may be in *value*, which a terminal, or cron's mail, would keep."""
+    mapping = isinstance(value, dict) or get_origin(_KINDS[name]) is dict  # such as `smtp`
+    return mapping or name in ("upstream_proxy", "public_url")
 
 
 def _wanted(name: str) -> str:

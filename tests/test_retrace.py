@@ -7,11 +7,12 @@ import pytest
 from agenttrace_mitm.model import Exchange
 from agenttrace_mitm.retrace import retrace
 from agenttrace_mitm.store import open_database
+from agenttrace_mitm.store.retention import let_go
 from agenttrace_mitm.traces import Fingerprinter
 from tests.traces import disturbed
 from tests.traces.inferred import differences, rows
 from tests.traces.runs import Run, drive, runs
-from tests.traces.talks import Recording, says, user
+from tests.traces.talks import NOON_US, SECOND, Recording, says, user
 
 ALL = runs()
 needs_corpus = pytest.mark.skipif(not ALL, reason="the recorded runs are not here")
@@ -102,3 +103,34 @@ def test_a_prompt_goes_with_the_agent(tmp_path: Path) -> None:
     retrace(path, PRINTS)
     assert talk.of(call, "prompt_id") == before[0]
     assert talk.row("select * from prompts") == before
+
+
+def test_a_name_that_was_let_go_stays_away(tmp_path: Path) -> None:
+    """Though a call that is kept says the same words: when they go, nobody looks at it again."""
+    path = tmp_path / "data.db"
+    db = open_database(path).conn
+    old, new = (Recording(db, at_us=NOON_US + day * 86_400 * SECOND) for day in (0, 40))
+    for talk, pid in ((old, 7), (new, 8)):
+        talk.call([user("Mend the gate.")], says("Done."), pid=pid)
+    names = "select name from traces order by started_us"
+    assert db.execute(names).fetchall() == [("Mend the gate.",)] * 2
+    while let_go(db, NOON_US + 10 * 86_400 * SECOND):
+        pass
+    for _ in range(2):
+        assert db.execute(names).fetchall() == [(None,), ("Mend the gate.",)]
+        retrace(path, PRINTS)
+
+
+def test_nor_does_a_call_that_comes_late_bring_it_back(tmp_path: Path) -> None:
+    db = open_database(tmp_path / "data.db").conn
+    old, new = (Recording(db, at_us=NOON_US + day * 86_400 * SECOND) for day in (0, 40))
+    begun = [user("Go on."), says("Done.")]
+    late = old.exchange(begun[:1], begun[1])
+    went_on = old.call([*begun, user("Go on.")], says("Done."))
+    new.call(begun[:1], begun[1], pid=8)
+    while let_go(db, NOON_US + 10 * 86_400 * SECOND):
+        pass
+    old.add(late)
+    assert old.of(went_on, "continues_call_id") == late.id
+    names = "select name from traces order by started_us"
+    assert db.execute(names).fetchall() == [("Go on.",), (None,), ("Go on.",)]

@@ -50,6 +50,9 @@ def test_settings_made_by_hand_are_what_was_given(config, monkeypatch):
     assert (given.retention_days, given.port) == (7, 8080)
 
 
+JSON_IN_ENVIRONMENT = ("smtp", "upstream_map")
+
+
 @pytest.mark.parametrize(
     ("name", "value", "expected"),
     [
@@ -69,6 +72,13 @@ def test_settings_made_by_hand_are_what_was_given(config, monkeypatch):
         ("upstream_map", {"a.b": "foo bar"}, "'foo bar' is neither host:port nor a URL"),
         ("upstream_map", {"a.b": "https://c/v1"}, "'https://c/v1' is neither host:port nor a URL"),
         ("upstream_map", {"https://a.b": "c:1"}, "'https://a.b' is not the name of a host"),
+        ("upstream_map", {"a.b": "https://me:secret@c/v1?key=secret"}, "'c/v1' is neither"),
+        ("upstream_map", {"a.b": "https://me:secret@c", "x/y": "d:1"}, "'x/y' is not the name"),
+        ("upstream_map", "https://me:secret@c", "Expected `object`, got `str`"),
+        ("smtp", {"SMTP_PASSWORD": "secret", "SMTP_PORT": 1}, "Expected `str`, got `int`"),
+        ("smtp", "smtp://me:secret@mail.example", "Expected `object`, got `str`"),
+        ("public_url", ["https://me:secret@c"], "Expected `str`, got `array`"),
+        ("port", {"secret": 1}, "expected a whole number from 0 to 65535"),
         ("hosts_added", {"x": {"speaks": "openai", "name": "x"}}, "unknown field `name`"),
     ],
 )
@@ -81,7 +91,7 @@ def test_a_wrong_value_is_named_with_its_place_and_what_it_should_be(
     assert wrong.value.problem.startswith(f"{name!r} in {config} is wrong: ")
     assert expected in wrong.value.problem
     assert "secret" not in wrong.value.problem
-    if isinstance(value, str):
+    if isinstance(value, str) and name not in JSON_IN_ENVIRONMENT:
         config.unlink()
         monkeypatch.setenv(f"AGENTTRACE_{name.upper()}", value)
         with pytest.raises(SettingsError, match=f"AGENTTRACE_{name.upper()} in the environment"):
@@ -126,6 +136,18 @@ def test_other_processes_hear_what_was_told(tmp_path):
         hosts_added={"a.b": settings.AddedHost(speaks="openai", provider="us"), "c.d": "mistral"},
     )
     assert settings.heard(json.loads(json.dumps(given.told()))) == given
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("::1", "http://[::1]:8080"),
+        ("::", "http://127.0.0.1:8080"),
+        ("192.0.2.7", "http://192.0.2.7:8080"),
+    ],
+)
+def test_links_can_be_opened(host, url):
+    assert settings.Settings(host=host).pages_url == url
 
 
 def test_the_file_that_programs_trust_is_the_authoritys():

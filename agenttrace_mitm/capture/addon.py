@@ -244,7 +244,10 @@ class AgentTrace:
         watch = watch_of(flow)
         if watch:
             note = flow.error.msg if flow.error else ""
-            self._exchanges.end(watch, who_left(flow, note), note)
+            left = who_left(flow, note)
+            self._exchanges.end(watch, left, note)
+            if left != "client_left":
+                self._failed_behind(flow, note)
 
     @harmless
     def websocket_message(self, flow: http.HTTPFlow) -> None:
@@ -280,9 +283,20 @@ class AgentTrace:
             if self._gate.plain_provider(host, port) is None:
                 return
             name = f"{host}:{port}"
+        self._tell_unreached(client, name, server.error or "connection failed")
+
+    def _failed_behind(self, flow: http.HTTPFlow, reason: str) -> None:
+        """The proxy behind us was not there, or let nobody through: its connection has no name."""
+        server, is_tls = flow.server_conn, flow.request.scheme == "https"
+        if server.via and is_tls and server.timestamp_tls_setup is None and flow.response is None:
+            proxy = ":".join(map(str, server.via[1]))  # the login stands elsewhere
+            where = "" if proxy in reason else f", by way of the proxy {proxy}"
+            self._tell_unreached(flow.client_conn, flow.request.host, reason + where)
+
+    def _tell_unreached(self, client: connection.Client, name: str, reason: str) -> None:
         peer = self._peers.of(client)
         who = f"{peer.address} {peer.process_name}".strip()
-        if note := self._unreached.failed(name, server.error or "connection failed", who):
+        if note := self._unreached.failed(name, reason, who):
             self._handover.report(note)
         elif self._telling is None:
             self._tell_later()

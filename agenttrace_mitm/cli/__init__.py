@@ -6,6 +6,7 @@ become one sentence and a remedy on stderr, exit code 1.
 
 import contextlib
 import errno
+import json
 import sys
 from difflib import get_close_matches
 from importlib import import_module
@@ -15,7 +16,8 @@ import click
 
 from .. import __version__
 from ..errors import AgentTraceError
-from .typed import say, sentence
+from . import options
+from .typed import for_programs, say, sentence
 
 # Each names a module here; its `command` is the command of that name.
 COMMANDS = (
@@ -80,10 +82,15 @@ class Commands(click.Group):
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; say what went wrong in one sentence and what to do about it."""
+        """Run the command; say what went wrong in one sentence and what to do about it.
+
+        Programs that asked for JSON get an object with both on standard output as well.
+        """
         try:
             return super().invoke(ctx)
         except AgentTraceError as error:
+            if options.wants_json(ctx):
+                click.echo(json.dumps(for_programs(error), indent=1))
             say(f"agenttrace-mitm: {error.problem}.", err=True)
             if error.remedy:
                 say(sentence(error.remedy), err=True)

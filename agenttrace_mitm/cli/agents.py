@@ -8,7 +8,7 @@ from .stats import report
 
 @click.command()
 @click.option("--days", type=options.PAST_DAYS, default=7, show_default=True, help="How far back.")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@options.for_programs()
 @options.settings("db")
 def command(days: int, as_json: bool, **given: str | None) -> None:
     """List the agents that made calls, dearest first.

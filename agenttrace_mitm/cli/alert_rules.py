@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ..model import AlertRule
     from ..store.alerting import AlertStore
 
-_json = click.option("--json", "as_json", is_flag=True, help="For programs.")
+_json = options.for_programs()
 _db = options.settings("db")
 _settings = click.option(
     "--set",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 QUICK_RETRIES_S = 25.0
 """Long enough for the retries after 1, 4 and 16 seconds."""
 
-_json = click.option("--json", "as_json", is_flag=True, help="For programs.")
+_json = options.for_programs()
 _db = options.settings("db")
 
 
@@ -84,7 +84,9 @@ def watch(every: str, **given: str | None) -> None:
     from ..alerts.watching import watch as check_again
     from .written import seconds
 
-    every_s = max(seconds(every, "--every", unit="s"), 1.0)
+    every_s = seconds(every, "--every", unit="s")
+    if every_s < 1:
+        raise click.BadParameter("a check every second is the most", param_hint="--every")
     stop = threading.Event()
     before: set[str] = set()
 

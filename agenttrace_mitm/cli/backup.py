@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from . import options
+from . import options, own_files
 
 
 @click.command()
@@ -24,6 +24,7 @@ def command(target: Path, **given: str | None) -> None:
             click.echo(f"\r{100 * done // max(pages, 1):3d} %", nl=False, err=True)
 
     settings = options.load(given)
+    own_files.spare_database(settings, target, "Name another file")
     backup(settings.database, target, tell)
     click.echo(f"{target}: {target.stat().st_size:,} bytes, checked.")
     if settings.fingerprint_file.exists():

@@ -1,11 +1,12 @@
 """`db`: look after the database: prices made anew, stored bytes read again, checks."""
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from . import options
+from . import options, own_files
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -163,7 +164,9 @@ def slice_(
         raise click.UsageError("Give one of --session, --trace and --call.")
     ((what, name),) = said
     tiers: dict[str, Tier] = {"1": 1, "2": 2, "3": 3}
-    database = options.load(given).database
+    settings = options.load(given)
+    database = settings.database
+    own_files.spare_database(settings, target, "Name another file")
     if database.exists():
         open_database(database).close()  # brought up to date
     calls = slicing.cut(database, target, what, name, tiers[tier])
@@ -202,12 +205,12 @@ def forget(
     if len(said) != 1:
         raise click.UsageError("Give one of --agent, --session, --trace and --text.")
     settings = options.load(given)
-    _nobody_records(settings)
+    other = _nobody_records(settings)
     ((what, name),) = said
     assert name
     if not yes:
         click.confirm(f"Forget the {what} {name!r}? It cannot be undone.", abort=True)
-    spool = Spool(settings.spool_folder)
+    spool = None if other else Spool(settings.spool_folder)
     with recorders.alone(settings.database):
         if what == "text":
             counted = forgetting.forget_text(settings.database, spool, name)
@@ -219,6 +222,8 @@ def forget(
         click.echo("Forgotten.")
     elif what == "text":
         click.echo("It stands nowhere.")
+    if other:
+        click.echo(f"What waits in {settings.spool_folder} is for {other}, and was left alone.")
     for file in damage.set_aside_of(settings.database):
         click.echo(f"{file} was set aside as damaged and not looked at: delete it.")
     if not counted and what != "text":
@@ -240,7 +245,7 @@ def prune(days: int | None, max_size: str | None, dry_run: bool, **given: str | 
     Without --days and --max-size, what the settings do not keep goes, as it does every hour while
     AgentTrace records: `retention_days`, `retention_agents`, `max_bytes`.  Calls older than
     --metadata-days, or than `metadata_agents` says, go altogether, their sums stay; sessions on
-    hold stay whole.
+    hold stay whole.  Exit code 1 where a file stays larger than --max-size.
 
     \b
     agenttrace-mitm db prune --days 14 --dry-run
@@ -281,6 +286,10 @@ def prune(days: int | None, max_size: str | None, dry_run: bool, **given: str | 
         _tell_size(found.size_before, most or settings.max_bytes)
     else:
         click.echo(f"{found.size_before:,} bytes before, {found.size_after:,} now.")
+        if most and found.size_after and found.size_after > most:
+            over = f"{found.size_after - most:,} bytes more than {most:,}"
+            click.echo(f"{over}: calls stay, and all of the last day and of holds.", err=True)
+            raise SystemExit(1)
 
 
 def _tell_size(size: int, most: int) -> None:
@@ -290,31 +299,39 @@ def _tell_size(size: int, most: int) -> None:
         click.echo(f"{size:,} bytes, and {most:,} may stay: nothing goes by size.")
 
 
-def _nobody_records(settings: "Settings") -> None:
-    """Raise an error while anybody records: a recorder remembers what is stored.
+def _nobody_records(settings: "Settings") -> Path | None:
+    """Raise an error while anybody records into the database: he remembers what is stored.
 
-    And without a database, before a lock is made beside it.
+    And without a database, before a lock is made beside it.  An instance that is ending is waited
+    for.  Gives the database of the running instance of this home where that is another one.
     """
     from ..errors import AgentTraceError, no_database
     from ..launch import control
     from ..store import recorders
+    from .instance import settled
 
     if not settings.database.exists():
         raise no_database(settings.database)
-    if client := control.connect(settings.run_folder):
-        client.close()
-        raise AgentTraceError("AgentTrace is recording", "First: agenttrace-mitm stop")
+    other = None
+    if client := settled(settings):
+        with client, contextlib.suppress(control.EndingError):  # it has just gone
+            other = Path(client.ask(op="status")["db"])
+            if own_files.same(other, settings.database):
+                raise AgentTraceError("AgentTrace is recording", "First: agenttrace-mitm stop")
     if found := recorders.recorder_of(settings.database):
         raise AgentTraceError(f"{found} is recording", found.remedy)
+    return other
 
 
 def _bytes(said: str) -> int:
     from ..settings import bytes_of
 
     try:
-        return bytes_of(said)
+        if (found := bytes_of(said)) > 0:
+            return found
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--max-size") from None
+    raise click.BadParameter("a file is larger than nothing", param_hint="--max-size")
 
 
 def _moment(day: str | None) -> int:

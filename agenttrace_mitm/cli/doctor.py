@@ -19,7 +19,7 @@ WIDTH = 12
 
 @click.command()
 @click.option("--fix", is_flag=True, help="Mend what can be mended.")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@options.for_programs()
 @click.option("--quick", is_flag=True, help="No calls by the runtimes found here.")
 @click.option(
     "--only", metavar="RUNTIME", multiple=True, help="Only these make a call; repeatable."

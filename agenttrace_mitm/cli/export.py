@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from . import options
+from . import options, own_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from ..store.exporting import Export
+
+
+ELSEWHERE = "Name another file with -o"
 
 
 @click.command()
@@ -51,7 +54,10 @@ def command(
         agent=agent, provider=provider, model=model, session=session,
         since_us=since_us, until_us=until_us,
     )  # fmt: skip
-    with Export(options.load(given).database, chosen) as export:
+    settings = options.load(given)
+    if output is not None:
+        own_files.spare_all(settings, output, ELSEWHERE)
+    with Export(settings.database, chosen) as export:
         if output is None:
             if format_ == "parquet" and sys.stdout.isatty():
                 raise click.UsageError("Parquet is not for a terminal: give -o FILE.")
@@ -89,9 +95,7 @@ def _write(export: "Export", format_: str, output: Path) -> None:
         else:
             _write_file(export, pieces, file)
     except OSError as error:
-        raise StoreError(
-            f"{output} cannot be written ({error.strerror})", "Name another file with -o"
-        ) from None
+        raise StoreError(f"{output} cannot be written ({error.strerror})", ELSEWHERE) from None
 
 
 def _file_of(output: Path) -> Path | None:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from . import options
-from .typed import say
+from . import options, own_files
+from .typed import for_programs, say
 
 if TYPE_CHECKING:
+    from ..settings import Settings
     from ..store.session_sums import SessionSums
 
 
@@ -74,7 +75,7 @@ class Judged:
     metavar="TIME",
     help="For calls that are still running; then it is not known.  A number alone is seconds.",
 )
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@options.for_programs()
 @options.settings("db")
 def command(
     session: str | None,
@@ -108,8 +109,11 @@ def command(
         raise click.UsageError("Give --session ID or --last.")
     patience_s = seconds(wait, "--wait", unit="s")
     try:
-        found = _ended(options.load(given).database, session, patience_s)
+        settings = options.load(given)
+        found = _ended(settings.database, session, patience_s)
     except AgentTraceError as error:
+        if as_json:
+            click.echo(json.dumps({"ok": None, **for_programs(error)}, indent=1))
         say(f"Not judged: {error}", err=True)
         raise SystemExit(2) from None
     judged = [
@@ -129,7 +133,7 @@ def command(
     else:
         click.echo(_table(found, judged, holds=holds))
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
-        _add_to(Path(summary), _markdown(found, judged, holds=holds))
+        _add_to(Path(summary), _markdown(found, judged, holds=holds), settings)
     raise SystemExit(0 if holds else 1)
 
 
@@ -226,13 +230,18 @@ def _markdown(found: "SessionSums", judged: list[Judged], *, holds: bool) -> str
     return "\n".join([*lines, "", ""])
 
 
-def _add_to(summary: Path, told: str) -> None:
+def _add_to(summary: Path, told: str, settings: "Settings") -> None:
     """Add *told* to the file; where that cannot be, the judgement stands all the same."""
+    from ..errors import AgentTraceError
+
     try:
+        own_files.spare_all(settings, summary, "")
         with summary.open("a", encoding="utf-8") as file:
             file.write(told)
     except OSError as error:
         click.echo(f"{summary} of GITHUB_STEP_SUMMARY: {error.strerror}", err=True)
+    except AgentTraceError as error:
+        click.echo(f"GITHUB_STEP_SUMMARY: {error.problem}", err=True)
 
 
 def _plain(text: str) -> str:

@@ -40,6 +40,23 @@ NUMBER = click.IntRange(0)
 MOST = click.IntRange(1)
 """How many of a list."""
 PATHS = ("db", "upstream_ca")
+_JSON = f"{__name__}.json"
+"""In click's `meta`, which all contexts of a command line share."""
+
+
+def for_programs(help_: str = "For programs.") -> Callable[[Function], Function]:
+    """`--json`, with which an error is an object on standard output as well: see `wants_json`."""
+
+    def remember(context: click.Context, _: click.Parameter, value: bool) -> bool:
+        context.meta[_JSON] = value
+        return value
+
+    return click.option("--json", "as_json", is_flag=True, help=help_, callback=remember)
+
+
+def wants_json(context: click.Context) -> bool:
+    """Whether the command line said `--json`."""
+    return bool(context.meta.get(_JSON))
 
 
 def settings(*names: str) -> Callable[[Function], Function]:

@@ -21,7 +21,7 @@ from . import options
     metavar="NAME VALUE",
     help="The value of :NAME in the SQL; repeat it.",
 )
-@click.option("--json", "as_json", is_flag=True, help="A JSON list of objects.")
+@options.for_programs("A JSON list of objects.")
 @click.option("--csv", "as_csv", is_flag=True, help="CSV with a header line.")
 @options.settings("db")
 def command(

@@ -207,6 +207,7 @@ def _summary(
     # Loaded while the last calls are on their way.
     from ..errors import StoreError
     from ..frames import UNREACHED
+    from ..launch.state import reachable
     from ..store import queries
     from .text import bill, plural, printable
 
@@ -230,5 +231,5 @@ def _summary(
         said.append(f"{total.unpriced} without a price")
     if total.errors:
         said.append(f"{total.errors} failed")
-    pages = f" → http://{facts['host']}:{facts['port']}/" if facts.get("port") else ""
+    pages = f" → http://{reachable(facts['host'])}:{facts['port']}/" if facts.get("port") else ""
     click.echo(f"agenttrace-mitm: {', '.join(said)}{pages}", err=True)

@@ -88,7 +88,7 @@ def list_(
 @command.command()
 @click.argument("session_id", metavar="ID")
 @click.option("--diff", is_flag=True, help="Show the changes of files as well.")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@options.for_programs()
 @options.settings("db")
 def show(session_id: str, diff: bool, as_json: bool, **given: str | None) -> None:
     """Tell a session: prompts, commands, changes, commits, replies, cost and time.

@@ -26,7 +26,7 @@ DAY_US = 86_400_000_000
 @click.option(
     "--estimates", is_flag=True, help="Count estimates where a provider reported no usage."
 )
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@options.for_programs()
 @options.settings("db")
 def command(days: int, by: str, estimates: bool, as_json: bool, **given: str | None) -> None:
     """Calls, tokens and spend; what a subscription or a free tier covers is not metered.

@@ -5,6 +5,7 @@ import json
 import click
 
 from . import options
+from .typed import for_programs
 
 
 @click.command()
@@ -16,15 +17,17 @@ def command(as_json: bool) -> None:
     agenttrace-mitm status --json
     """
     from ..launch import control
+    from ..launch.state import reachable
     from .instance import not_running
     from .text import moment, printable, recording, table
 
     settings = options.load({})
     client = control.connect(settings.run_folder)
     if client is None:
+        error = not_running(settings)
         if as_json:
-            click.echo(json.dumps({"running": False}))
-        raise not_running(settings)
+            click.echo(json.dumps({"running": False, **for_programs(error)}, indent=1))
+        raise error
     with client:
         facts = client.ask(op="status")
     if as_json:
@@ -35,8 +38,9 @@ def command(as_json: bool) -> None:
     )
     if facts.get("ending"):
         click.echo("Ending: it waits for the calls under way")
-    click.echo(f"Proxy     http://{facts['proxy_host']}:{facts['proxy_port']}")
-    click.echo(f"Pages     http://{facts['host']}:{facts['port'] or '?'}/   (`open` logs in)")
+    click.echo(f"Proxy     http://{reachable(facts['proxy_host'])}:{facts['proxy_port']}")
+    pages = f"http://{reachable(facts['host'])}:{facts['port'] or '?'}/"
+    click.echo(f"Pages     {pages}   (`open` logs in)")
     click.echo(f"Database  {facts['db']}, tier {facts['privacy_tier']}\n")
     rows = [
         (name, "up" if process["up"] else "down", process["pid"] or "-", process["restarts"])

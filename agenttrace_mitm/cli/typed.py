@@ -10,8 +10,12 @@ import shlex
 import shutil
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from ..errors import AgentTraceError
 
 NAME = "agenttrace-mitm"
 # Not within a path, and not our name as the beginning of an error.
@@ -55,6 +59,11 @@ def typed(text: str) -> str:
 def sentence(remedy: str) -> str:
     """*remedy* with a full stop, unless it ends in a command: that is copied to the line's end."""
     return remedy if _ENDS_IN_COMMAND.search(remedy) else remedy.rstrip(".") + "."
+
+
+def for_programs(error: "AgentTraceError") -> dict[str, str]:
+    """*error* as what `--json` prints in the place of an answer."""
+    return {"error": error.problem, "remedy": typed(error.remedy)}
 
 
 def _end_of_command(words: str) -> int:

@@ -30,6 +30,7 @@ def examine(
     patient: Patient, *, runtimes: bool = True, only: Collection[str] = ()
 ) -> Iterator[Finding]:
     """Everything that there is to say about *patient*; *only* these runtimes make a call."""
+    running.settle(patient)
     for check in CHECKS:
         yield from check(patient)
     yield rehearsal.namespaces()

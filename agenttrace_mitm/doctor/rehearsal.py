@@ -6,8 +6,10 @@ What counts is what arrived at the provider, what the program printed, and what 
 
 import asyncio
 import contextlib
+import dataclasses
 import fcntl
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -125,10 +127,18 @@ async def _staged(patient: Patient) -> AsyncIterator[_Stage]:
         async with supervised(stage.settings, plain, stays=True, programs=PROGRAMS[:2]) as running:
             await running.ready()
             ports = {"proxy_port": running.daemon.proxy_port, "sni_port": running.daemon.sni_port}
-            chosen = environment.variables(patient.context(stage.settings, ports), plain)
+            told = dataclasses.replace(
+                patient.context(stage.settings, ports), folder=home / _inside(settings.run_folder)
+            )
+            chosen = environment.variables(told, plain)
             caches = {"GOCACHE": str(home / "go"), "GOPATH": str(home / "go"), "GO111MODULE": "off"}
             stage.environ = {**plain, **chosen, **caches}
             yield stage
+
+
+def _inside(folder: Path) -> Path:
+    """The place of *folder* below another: what a program makes of blanks and quotes shows."""
+    return Path(os.path.normpath(folder)).relative_to(folder.anchor) / "env"
 
 
 async def _call(stage: _Stage, runtime: Runtime) -> Finding:

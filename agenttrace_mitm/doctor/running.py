@@ -1,6 +1,7 @@
 """The running instance: there, whole, of this version, and reachable."""
 
 import http.client
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,8 @@ from .finding import Finding, Patient
 from .home import is_running
 
 PATIENCE_S = 5.0
+SETTLES_S = 10.0
+LOOKS_EVERY_S = 0.05
 RESTART = "agenttrace-mitm stop, then agenttrace-mitm start"
 
 
@@ -27,11 +30,25 @@ def status(patient: Patient) -> dict[str, Any] | None:
         return None
 
 
+def settle(patient: Patient) -> None:
+    """Wait for an instance that is starting or ending, as after each `run`; not for long calls."""
+    until = time.monotonic() + SETTLES_S
+    while time.monotonic() < until:
+        facts = status(patient)
+        if not (facts.get("ending") if facts else is_running(patient.settings.run_folder)):
+            return
+        time.sleep(LOOKS_EVERY_S)
+
+
 def instance(patient: Patient) -> Iterator[Finding]:
     """Processes up, of one version, proxy and pages answering."""
     facts = status(patient)
     if facts is None:
         yield _absent(patient)
+        return
+    if facts.get("ending"):
+        said = f"pid {facts['pid']} is ending: it waits for the calls under way"
+        yield Finding("instance", "note", said)
         return
     down = [name for name, process in facts["processes"].items() if not process["up"]]
     if down:

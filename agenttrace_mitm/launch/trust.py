@@ -55,4 +55,5 @@ def kept(folder: Path, content: bytes, suffix: str) -> Path:
 def placed(target: Path, content: bytes) -> Path:
     """*target*, after it was written at once: no reader sees half of it."""
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return put(target, content, 0o644, durable=False)
+    # Others cannot look into the folder, whatever the umask; nor shall they where it is copied.
+    return put(target, content, durable=False)

@@ -107,6 +107,15 @@ class Export:
         return Wire(sent, got, bodies.request, bodies.response)
 
 
+_NOT_WRITTEN = (
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR_WRITE,
+    sqlite3.SQLITE_IOERR_FSYNC,
+    sqlite3.SQLITE_IOERR_TRUNCATE,
+)
+"""Errors of the copy: the database is only read."""
+
+
 def make_copy(database: Path, target: Path) -> None:
     """Make the empty, private file *target* for what comes of *database*.
 
@@ -137,6 +146,13 @@ def backup(database: Path, target: Path, tell: Callable[[int, int], None]) -> No
                 source.backup(copy, progress=lambda _, left, pages: tell(pages - left, pages))
             if copy.execute("pragma quick_check(1)").fetchone() != ("ok",):
                 raise StoreError(f"{database} is damaged", "See: agenttrace-mitm db verify")
+    except StoreError as error:
+        target.unlink(missing_ok=True)
+        if getattr(error.__cause__, "sqlite_errorcode", None) in _NOT_WRITTEN:
+            raise StoreError(
+                f"{target} cannot be written ({error.__cause__})", "Make room, or name another file"
+            ) from None
+        raise
     except BaseException:  # Ctrl-C as well: half a copy is none
         target.unlink(missing_ok=True)
         raise

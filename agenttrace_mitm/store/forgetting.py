@@ -76,7 +76,7 @@ HERITAGE = f"""
 GOING_BODIES = f"select id from payloads where call_id in {GONE}"
 
 
-def forget_calls(database: Path, spool: Spool, what: str, name: str) -> dict[str, int]:
+def forget_calls(database: Path, spool: Spool | None, what: str, name: str) -> dict[str, int]:
     """Forget the *what* (`agent`, `session` or `trace`) called *name*; rows that went, by table."""
 
     def work(db: sqlite3.Connection) -> dict[str, int]:
@@ -242,7 +242,7 @@ _LOST = f"call_id in {GONE} or {_NOBODYS}"
 _MEDIA_UNUSED = "not exists (select 1 from messages m where instr(m.content, media.sha256))"
 
 
-def forget_text(database: Path, spool: Spool, text: str) -> dict[str, int]:
+def forget_text(database: Path, spool: Spool | None, text: str) -> dict[str, int]:
     """Put `[forgotten]` in the place of *text* everywhere; how many rows changed, by table.
 
     Raises `StoreError` for one so short that it would tear other words.
@@ -382,10 +382,10 @@ def _forget(database: Path, work: Callable[[sqlite3.Connection], dict[str, int]]
     return counted
 
 
-def _despool(spool: Spool, is_doomed: Callable[[bytes], bool]) -> int:
-    """Take records out of the spool and the dead letters."""
+def _despool(spool: Spool | None, is_doomed: Callable[[bytes], bool]) -> int:
+    """Take records out of the spool and the dead letters; None is another database's."""
     gone = 0
-    for file in spool.files():
+    for file in spool.files() if spool else ():
         lines = file.read_bytes().splitlines(keepends=True)
         kept = [line for line in lines if not is_doomed(line)]
         if len(kept) < len(lines):

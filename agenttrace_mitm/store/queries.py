@@ -191,9 +191,14 @@ def select(
     return columns, rows()
 
 
-def _without_other_files(action: int, *_: object) -> int:
-    """To attach a file that is not there makes it, and so does `vacuum into`."""
-    return sqlite3.SQLITE_DENY if action == sqlite3.SQLITE_ATTACH else sqlite3.SQLITE_OK
+def _without_other_files(action: int, name: str | None, value: str | None, *_: object) -> int:
+    """To attach a file that is not there makes it, and so does `vacuum into`.
+
+    And another mode of the log, which cannot be had here, fails as if the disk had.
+    """
+    is_mode = action == sqlite3.SQLITE_PRAGMA and name == "journal_mode" and value is not None
+    refused = action == sqlite3.SQLITE_ATTACH or is_mode
+    return sqlite3.SQLITE_DENY if refused else sqlite3.SQLITE_OK
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from . import rollups
 from .commits import link_again
 from .places import write_placements
 from .prompts import write_prompt
+from .retention import NAMES_GO_AGAIN
 from .retraced import PLACED
 from .rows import ANSWER_TOOL_CALL, result_text
 from .talks import Placing, StoredTalk, Talks, json_list, with_earlier
@@ -63,6 +64,7 @@ delete from prompts where prompt_id in (select value from json_each(?))
     where c.agent_id is nullif(prompts.agent_id, '') and c.started_us >= prompts.first_seen_us
       and c.prompt_id = prompts.prompt_id)
 """
+_UNNAMED = f"{NAMES_GO_AGAIN} and trace_id in (select value from json_each(?))"
 _DROP_ADDED = "delete from call_messages where call_id = ? and direction = 'in'"
 _PUT = f"update llm_calls set {', '.join(f'{name} = ?' for name in PLACED)} where id = ?"
 
@@ -87,6 +89,7 @@ class Relinking:
             db.row_factory = rows
         self.responses = self._responses()
         self._left: set[str] = set()
+        self._traces: set[str] = set()
         self._before = {talk.call.id: talk.call for talk in self.talks}
         here = json_list(calls)
         taken = (given or {}) | {"calls": here, "near": with_earlier(db, here)}
@@ -125,6 +128,8 @@ class Relinking:
                 [(call.id, n, whole[n]) for n in range(placing.told, len(whole))],
             )
         write_placements(db, (placing.placement,))
+        if call.trace_id:
+            self._traces.add(call.trace_id)
         if placing.prompt:
             write_prompt(db, placing.prompt, call.started_us, call.privacy_tier)
         for made_by, position, result, is_error, at_us, how, sure in placing.answers:
@@ -141,6 +146,7 @@ class Relinking:
         """What hangs on the calls' places: commits, prompts, and what is counted by agent."""
         if self._left:
             self._db.execute(_DROP_PROMPTS, (json_list(sorted(self._left)),))
+        self._db.execute(_UNNAMED, (json_list(sorted(self._traces)),))
         link_again(self._db, {talk.call.session_id or "" for talk in self.talks})
         if self._hours:
             rollups.recount(self._db, self._hours)

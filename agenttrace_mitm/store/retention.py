@@ -5,7 +5,8 @@ changed in a short transaction.  A mark goes
 along the calls, whose ids sort by time; what it has passed waits in `content_waiting` until its
 content has gone, and is looked at once, the newest first: a step costs the same however much was
 kept.  A message goes when no kept call uses it, neither itself nor through the conversation that
-it continues: a call waits for those that go on from it.  Sessions on hold keep theirs.
+it continues: a call waits for those that go on from it.  A trace keeps its name, words of the call
+that opened it, as long as those.  Sessions on hold keep theirs.
 """
 
 import json
@@ -49,10 +50,25 @@ where c.continues_call_id = :id and (
     c.id > :mark or exists (select 1 from content_waiting w where w.call_id = c.id)
 )
 """
-_TOOL_CALLS = """
-update tool_calls set arguments = null, result = null
-where call_id = :id and (arguments is not null or result is not null)
+_WITH_WORDS = "(arguments is not null or result is not null or calls_inside is not null)"
+_TOOL_CALLS = f"""
+update tool_calls set arguments = null, result = null, calls_inside = null
+where call_id = :id and {_WITH_WORDS}
 """
+# An error may quote the prompt.
+_SAYS_MORE = "id = :id and (error_message is not null or end_user is not null)"
+_FIGURES = f"update llm_calls set error_message = null, end_user = null where {_SAYS_MORE}"
+# Named after the words of the call that opened it.
+_NAMED = """
+trace_id = (select trace_id from llm_calls where id = :id) and call_id = :id and name is not null
+"""
+_NAME = f"update traces set name = null where {_NAMED}"
+NAMES_GO_AGAIN = """
+update traces set name = null
+where name is not null and call_id <= (select call_id from content_mark)
+  and call_id not in (select call_id from content_waiting)
+"""
+"""Who places calls anew names traces after words that another, kept call repeats."""
 # Of the calls that use it, the newest that waits is found first; none waits that is older than the
 # first of all.
 _MESSAGES = f"""
@@ -106,7 +122,7 @@ update commits set message = null, numstat = null where (session_id, sha) in ({_
 """
 _OF_CALL = (
     ("payloads", "call_id = :id"),
-    ("tool_calls", "call_id = :id and (arguments is not null or result is not null)"),
+    ("tool_calls", f"call_id = :id and {_WITH_WORDS}"),
     (
         "messages",
         """
@@ -118,6 +134,11 @@ _OF_CALL = (
     ),
 )
 """What goes with a call, by table; messages, the last, perhaps with a later one."""
+_CHANGES = (
+    f"select count(*) from llm_calls where {_SAYS_MORE}",
+    f"select count(*) from traces where {_NAMED}",
+)
+"""Rows that stay with less: no index of theirs is changed."""
 
 
 def a_pace() -> Pace:
@@ -206,7 +227,7 @@ def _looked_at(
         id_: str | None = first
         while id_ and rows < room:
             looks = own if stays else [*own, words]
-            rows += sum(read(db, sql, {"id": id_, "mark": mark}) for sql in looks)
+            rows += sum(read(db, sql, {"id": id_, "mark": mark}) for sql in (*looks, *_CHANGES))
             rows += chains.read_ahead(db, id_)
             found.append(id_)
             before = None if stays else db.execute(_WAITS_FOR_IT, (id_,)).fetchone()
@@ -268,6 +289,7 @@ def _let_one_go(db: sqlite3.Connection, call: dict[str, str], room: int, message
         return released
     changed = db.execute("delete from payloads where call_id = :id", call).rowcount
     changed += db.execute(_TOOL_CALLS, call).rowcount
+    changed += db.execute(_FIGURES, call).rowcount
     if db.execute(_IS_CONTINUED, call).fetchone():
         _wait_on(db, call)
         return changed
@@ -278,6 +300,7 @@ def _let_one_go(db: sqlite3.Connection, call: dict[str, str], room: int, message
             if changed >= room:
                 break
     if changed < room:
+        changed += db.execute(_NAME, call).rowcount
         db.execute("delete from content_waiting where call_id = :id", call)
         db.execute(_BEFORE_IT, call)
     return changed

@@ -21,6 +21,7 @@ from .known import KnownContent
 from .opening import open_database
 from .places import write_placements
 from .prompts import UNUSED, write_prompt
+from .retention import NAMES_GO_AGAIN
 from .rows import result_text
 from .schema import migrations
 from .talks import Placing, StoredTalk, Talks
@@ -180,6 +181,7 @@ _PUT = (
     """,
     f"delete from prompts where {UNUSED}",
     "insert into call_messages select call_id, 'in', position, 0, message_id from scratch.added",
+    NAMES_GO_AGAIN,
 )
 
 

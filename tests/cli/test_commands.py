@@ -345,10 +345,11 @@ def test_queries_only_read(user):
     made = user.home / "made.db"
     for sql in (
         "delete from llm_calls", "selec", "select * from nothing", "", "/* nothing */",
-        f"attach '{made}' as made", f"vacuum into '{made}'",
+        f"attach '{made}' as made", f"vacuum into '{made}'", "pragma journal_mode = delete",
     ):  # fmt: skip
         done = user.types("query", sql)
         assert done.returncode == 1
+        assert "disk" not in done.stderr
         assert "agenttrace-mitm: " in done.stderr
         assert "Traceback" not in done.stderr
     assert not made.exists()

@@ -1,5 +1,6 @@
 """The whole product by its commands: start, run, look, stop."""
 
+import contextlib
 import json
 import os
 import re
@@ -7,9 +8,12 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
+
+from agenttrace_mitm.store import open_database, recorders
 
 CALL = """
 import json, urllib.request
@@ -55,7 +59,10 @@ def test_start_says_where_everything_is(user, started):
 
 def test_a_program_is_told_that_nothing_runs(user):
     done = user.types("status", "--json")
-    assert (done.returncode, json.loads(done.stdout)) == (1, {"running": False})
+    told = json.loads(done.stdout)
+    assert (done.returncode, told["running"]) == (1, False)
+    assert "not running" in told["error"]
+    assert "agenttrace-mitm start" in told["remedy"]
     assert "not running" in done.stderr
 
 
@@ -80,6 +87,25 @@ def test_a_second_start_says_who_runs(user, started):
     assert f"already running (pid {started.pid}" in done.stderr
 
 
+def test_at_an_ipv6_address_calls_are_recorded_and_addresses_can_be_opened(user):
+    """By a client that asks no proxy as well: the name is what a hook leads to us."""
+    call = """
+import http.client
+connection = http.client.HTTPSConnection("api.openai.com", timeout=20)
+body = b'{"model": "text-embedding-3-small", "input": "hello"}'
+connection.request("POST", "/v1/embeddings", body, {"content-type": "application/json"})
+print(connection.getresponse().status)
+"""
+    beyond = {"AGENTTRACE_PROXY_HOST": "::1", "AGENTTRACE_HOST": "::1"}
+    assert user.types("start", "--detach", "--no-open", **beyond).returncode == 0
+    said = user.types("status").stdout
+    assert re.search(r"Proxy     http://\[::1\]:\d+\n", said)
+    assert re.search(r"Pages     http://\[::1\]:\d+/ ", said)
+    done = user.types("run", "--", sys.executable, "-c", call, **beyond)
+    assert done.stdout == "200\n", done.stderr
+    assert re.search(r"1 call.* → http://\[::1\]:\d+/\n", done.stderr)
+
+
 def test_run_says_what_could_not_be_reached(user):
     """The program failed for want of its provider: there is no call that could tell."""
     with socket.socket() as nobody:
@@ -91,6 +117,37 @@ def test_run_says_what_could_not_be_reached(user):
     said = done.stderr[done.stderr.rindex("agenttrace-mitm: not reached meanwhile: ") :]
     assert "api.openai.com: " in said
     assert said.endswith("agenttrace-mitm: no LLM calls seen\n")
+
+
+REFUSAL = b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n"
+
+
+@pytest.mark.parametrize("answer", [None, REFUSAL, b""], ids=["closed", "refuses", "hangs up"])
+def test_run_says_that_the_proxy_behind_it_lets_nobody_through(user, answer):
+    """With its address, and without the login that is in the variable."""
+    with socket.socket() as proxy:
+        proxy.bind(("127.0.0.1", 0))
+
+        def refuse():
+            with contextlib.suppress(OSError):  # closed in the end
+                while True:
+                    with proxy.accept()[0] as connection:
+                        connection.recv(4096)
+                        connection.sendall(answer)
+
+        if answer is not None:
+            proxy.listen()
+            threading.Thread(target=refuse, daemon=True).start()
+        where = f"127.0.0.1:{proxy.getsockname()[1]}"
+        behind = {"AGENTTRACE_UPSTREAM_MAP": "{}", "HTTPS_PROXY": f"http://me:s3cret@{where}"}
+        done = user.types("run", "--", *PYTHON, **behind)
+    assert done.returncode == 1
+    said = done.stderr[done.stderr.rindex("agenttrace-mitm: not reached meanwhile: ") :]
+    assert "api.openai.com: " in said
+    assert where in said
+    assert "s3cret" not in done.stderr
+    kinds = json.loads(user.types("query", "--json", "select kind from recorder_events").stdout)
+    assert {"kind": "provider_unreachable"} in kinds
 
 
 def test_run_records_and_everything_tells_of_it(user, started):
@@ -157,6 +214,36 @@ def test_a_run_waits_for_the_instance_before_to_end(user):
     told = [(row["agent_id"], row["privacy_tier"]) for row in rows]
     assert told[:3] == [(f"number-{number}", 3) for number in range(3)]
     assert [tier for _, tier in told[3:]] == [1]
+
+
+@pytest.mark.usefixtures("temporary")
+def test_what_comes_right_after_a_run_finds_nobody_recording(user):
+    """A quiet one leaves its instance behind for a second or two."""
+    for command in ("db prune --days 3", "db forget --session none --yes", "doctor --quick"):
+        done = user.types("run", "--quiet", "--", *PYTHON)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "200\n", "")
+        done = user.types(*command.split())
+        assert (done.returncode, done.stderr) == (0, ""), done.stdout
+
+
+def test_an_instance_of_another_database_is_in_nobodys_way(user, started, tmp_path):
+    """Of ours it is; and what waits in the spool is its own."""
+    other = tmp_path / "other.db"
+    open_database(other).close()
+    letter = user.home / "spool" / "dead-letters.jsonl"
+    letter.parent.mkdir(exist_ok=True)
+    letter.write_text('{"call": {"session_id": "s"}}\n')
+    for command in ("db prune --days 3", "db forget --session s --yes"):
+        done = user.types(*command.split())
+        assert done.returncode == 1
+        assert "AgentTrace is recording" in done.stderr
+        done = user.types(*command.split(), "--db", str(other))
+        assert done.returncode == 0, done.stderr
+    assert f"is for {user.home / 'data.db'}, and was left alone" in done.stdout
+    assert letter.exists()
+    with contextlib.closing(recorders.share(other)):
+        done = user.types("db", "prune", "--db", str(other))
+        assert (done.returncode, "is recording" in done.stderr) == (1, True)
 
 
 def test_env_makes_a_shell_record(user, started):

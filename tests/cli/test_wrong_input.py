@@ -187,7 +187,8 @@ def test_a_full_disk_is_a_sentence(user):
         "gate --last --max-calls -1", "gate --last --max-errors -1", "gate --last --max-tokens -1",
         "sessions list --most 0", "sessions list --most -1", "alerts history --limit -1",
         "alerts watch --every nan", "alerts watch --every soon", "stop --wait nan",
-        "stop --wait -1",
+        "stop --wait -1", "alerts watch --every 0", "alerts watch --every 0.5s",
+        "db prune --max-size -5", "db prune --max-size 0",
     ],
 )  # fmt: skip
 def test_numbers_and_times_that_are_none(user, command):
@@ -204,3 +205,28 @@ def test_names_of_nobody(user):
         done = user.types("token", "create", name)
         assert done.returncode == 1
         assert "is not a name for a token" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ("gate --last --max-calls 1 --json", 2), ("sessions show X --json", 1),
+        ("stats --json", 1), ("agents --json", 1), ("query --json 'select 1 from nothing'", 1),
+        ("alerts history --json", 1), ("alerts list --json", 1),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("there", [False, True], ids=["no database", "nothing in it"])
+def test_programs_that_ask_for_json_get_json(user, command, code, there):
+    """Of what is not there as well: an object that says why, and the exit code as ever."""
+    if there:
+        open_database(user.home / "data.db").close()
+    done = user.types(*shlex.split(command))
+    said = json.loads(done.stdout)
+    if done.returncode:
+        assert done.returncode == code
+        assert said["error"] in done.stderr
+        assert said["remedy"] in done.stderr
+        assert said.get("ok") is None
+    else:
+        assert there
+        assert said == []

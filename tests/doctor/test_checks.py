@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from agenttrace_mitm import clock
 from agenttrace_mitm.capture import authority as ca
@@ -342,6 +343,36 @@ def test_blind_spots_of_the_week(patient):
 DISTRUSTS_US = "import sys; sys.exit('SSL: CERTIFICATE_VERIFY_FAILED')"
 IGNORES_US = "import sys; sys.exit('it dials its servers itself')"
 KEEPS_IT = "import sys, urllib.request as u; u.urlopen(sys.argv[1]).read(); sys.exit('no room')"
+
+
+def test_programs_are_told_of_a_folder_that_is_called_as_the_real_one(
+    patient, tmp_path, monkeypatch
+):
+    """A blank in it may be what keeps a program from starting, and nothing is written there."""
+    place = tmp_path / "John Smith's"
+    named = replace(patient, settings=structs.replace(patient.settings, home=place))
+    shows = "import os; print(os.environ['SSL_CERT_FILE'], file=__import__('sys').stderr)"
+    shell = Runtime("shell", ("sh",), lambda *_: [sys.executable, "-c", shows])
+    monkeypatch.setattr(rehearsal, "RUNTIMES", [shell])
+    [found] = rehearsal.rehearse(named)
+    assert f"{place}/run/env/" in found.said
+    assert not place.exists()
+
+
+def test_an_instance_that_is_ending_is_waited_for_and_no_fault(patient, monkeypatch):
+    """As after each `run`; one that waits for a long call is told of."""
+    facts = [{"ending": True, "pid": 7}] * 2 + [None]
+    monkeypatch.setattr(running_checks, "status", lambda _: facts.pop(0) if facts else None)
+    running_checks.settle(patient)
+    assert facts == []
+    assert states(running_checks.instance(patient)) == [("instance", "note")]
+    monkeypatch.setattr(running_checks, "status", lambda _: {"ending": True, "pid": 7})
+    monkeypatch.setattr(running_checks, "SETTLES_S", 0.1)
+    running_checks.settle(patient)
+    found = only(running_checks.instance, patient)
+    assert (found.state, found.said) == (
+        "note", "pid 7 is ending: it waits for the calls under way",
+    )  # fmt: skip
 
 
 def test_each_runtime_makes_a_real_call(patient, monkeypatch):

@@ -86,14 +86,14 @@ def test_parquet_reads_back(database):
     assert table.column("cost_nano_usd").to_pylist()[:2] == [None, 1_500_000_000]
 
 
-def test_parquet_without_its_package_says_what_to_install(database, monkeypatch):
+def test_parquet_without_its_package_says_what_to_install(database, tmp_path, monkeypatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    done = CliRunner().invoke(cli, ["export", "parquet", "-o", str(database.parent / "x")])
+    done = CliRunner().invoke(cli, ["export", "parquet", "-o", str(tmp_path / "x")])
     assert done.exit_code == 1
     assert "agenttrace-mitm[parquet]" in done.output
-    assert not (database.parent / "x").exists()
+    assert not (tmp_path / "x").exists()
 
 
 @pytest.mark.parametrize("name", [one.name for one in FORMATS if one.name != "parquet"])
@@ -196,6 +196,55 @@ def test_what_cannot_be_written_is_a_sentence(database, tmp_path, output):
     assert [file.name for file in tmp_path.iterdir() if "part" in file.name] == []
 
 
+@pytest.fixture
+def elsewhere(database, tmp_path):
+    """The database outside the home folder, with two further names."""
+    (tmp_path / "there").mkdir()
+    moved = database.rename(tmp_path / "there" / "calls.db")
+    (tmp_path / "link").symlink_to(moved)
+    (tmp_path / "second").hardlink_to(moved)
+    return moved
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["there/calls.db", "link", "second", "there/../there/calls.db", "there/calls.db-wal",
+     "there/calls.db-shm", "there/calls.db-recorder"],
+)  # fmt: skip
+@pytest.mark.parametrize("command", ["export csv -o", "backup", "db slice --session s"])
+def test_the_recorded_database_is_never_written_to(elsewhere, tmp_path, command, name):
+    """By whatever name, also by those that it has only while calls are recorded."""
+    before = elsewhere.read_bytes()
+    words = [*command.split(), str(tmp_path / name), "--db", str(elsewhere)]
+    done = CliRunner().invoke(cli, words)
+    assert done.exit_code == 1
+    assert f"{tmp_path / name} belongs to the database {elsewhere}" in done.output
+    assert "Name another file" in done.output
+    assert elsewhere.read_bytes() == before
+    assert list(elsewhere.parent.iterdir()) == [elsewhere]
+
+
+@pytest.mark.parametrize("name", ["token", "ca/root.pem", "new.csv", "."])
+def test_what_is_in_the_home_folder_is_never_written_to(database, tmp_path, name):
+    """Neither by an export nor by a table for a pull request, however the folder is named."""
+    home = database.parent
+    (tmp_path / "link").symlink_to(home)
+    (home / "token").write_text("secret")
+    for folder in (home, tmp_path / "link"):
+        file = str(folder / name)
+        done = CliRunner().invoke(cli, ["export", "csv", "-o", file])
+        assert done.exit_code == 1
+        assert f"{folder / name} is in {home}" in done.output
+        words = ["gate", "--last", "--max-errors", "3"]
+        done = CliRunner().invoke(cli, words, env={"GITHUB_STEP_SUMMARY": file})
+        assert done.exit_code == 0, done.output
+        assert f"is in {home}" in done.stderr
+    assert (home / "token").read_text() == "secret"
+    assert [file.name for file in home.iterdir() if not file.name.startswith("data.db")] == [
+        "token"
+    ]
+
+
 # ------------------------------------------------------------------ backup
 
 
@@ -235,6 +284,21 @@ def test_a_failed_backup_leaves_nothing(tmp_path):
     assert not (tmp_path / "copy.db").exists()
     done = CliRunner().invoke(cli, ["backup", "--db", str(tmp_path / "none"), str(tmp_path / "x")])
     assert done.exit_code == 1
+
+
+def test_a_backup_that_finds_no_room_blames_the_copy(database, tmp_path):
+    limit = "import resource as r; r.setrlimit(r.RLIMIT_FSIZE, (100_000, 100_000))"
+    code = f"{limit}; from agenttrace_mitm.cli import main; main()"
+    copy = tmp_path / "copy.db"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "backup", str(copy)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert f"{copy} cannot be written" in done.stderr
+    assert not copy.exists()
 
 
 # ------------------------------------------------------------------ gate

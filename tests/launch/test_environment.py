@@ -7,12 +7,13 @@ import ssl
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import certifi
 import pytest
 
-from agenttrace_mitm.launch import environment, inherited, trust
+from agenttrace_mitm.launch import environment, inherited, state, trust
 from agenttrace_mitm.launch.runtimes import Context
 
 # Any real certificate will do for ours.
@@ -108,20 +109,32 @@ def test_the_companys_proxy_becomes_the_way_out(said, found):
     assert inherited.upstream_proxy({"HTTPS_PROXY": said}, 4000) == found
 
 
+def test_files_for_programs_are_their_owners_whatever_the_umask(context):
+    before = os.umask(0)
+    try:
+        environment.variables(context, dict(os.environ))
+    finally:
+        os.umask(before)
+    files = [path for path in context.folder.rglob("*") if path.is_file()]
+    assert files
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
+
+
 def test_bundles_are_shared_between_runs(context):
     first = trust.merged(context.folder, context.root, [])
     assert trust.merged(context.folder, context.root, []) == first
     assert [path.name for path in context.folder.iterdir()] == [first.name]
 
 
-def dialled(context, command, *, environ=None):
+def dialled(context, command, *, environ=None, host="127.0.0.1"):
     """Run *command* with hooks on and a listener in the SNI listener's place: what it received."""
     import socket
 
-    with socket.create_server(("127.0.0.1", 0)) as server:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, 0), family=family) as server:
         server.settimeout(20)
         port = server.getsockname()[1]
-        here = Context("127.0.0.1", 9, port, context.hosts, context.root, context.folder)
+        here = Context(state.reachable(host), 9, port, context.hosts, context.root, context.folder)
         plain = environment.original(os.environ)
         chosen = environment.variables(here, {**plain, **(environ or {})})
         proxies = [name for name in chosen if name.lower().endswith("_proxy")]
@@ -151,10 +164,11 @@ http.client.HTTPSConnection("API.openai.com", timeout=5).request("GET", "/")
 """
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 @pytest.mark.parametrize("code", [ASYNC, PLAIN], ids=["asyncio", "http.client"])
-def test_a_python_that_ignores_proxies_dials_the_listener(context, code):
+def test_a_python_that_ignores_proxies_dials_the_listener(context, code, host):
     """The ClientHello still names the provider."""
-    assert b"api.openai.com" in dialled(context, [sys.executable, "-c", code]).lower()
+    assert b"api.openai.com" in dialled(context, [sys.executable, "-c", code], host=host).lower()
 
 
 NODE = {
@@ -164,10 +178,11 @@ NODE = {
 }
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 @pytest.mark.parametrize("code", NODE.values(), ids=NODE)
 @pytest.mark.skipif(not shutil.which("node"), reason="no node")
-def test_a_node_that_ignores_proxies_dials_the_listener(context, code):
-    said = dialled(context, ["node", "-e", code], environ={"NODE_USE_ENV_PROXY": ""})
+def test_a_node_that_ignores_proxies_dials_the_listener(context, code, host):
+    said = dialled(context, ["node", "-e", code], environ={"NODE_USE_ENV_PROXY": ""}, host=host)
     assert b"api.openai.com" in said
 
 
@@ -206,6 +221,48 @@ def test_other_hosts_resolve_as_always(context):
         check=True,
     )
     assert done.stdout == "('127.0.0.9', 443)\n"
+
+
+STRANGE = ("John Smith", "O'Neil", 'the "home"', "O'Neil's \"home\"", "a=b", "${HOME}", "x\\y;z")
+
+
+def strangely_placed(context, name):
+    """What programs are told whose home folder has the *name* in its path."""
+    return environment.variables(replace(context, folder=context.folder / name), dict(os.environ))
+
+
+@pytest.mark.skipif(not shutil.which("java"), reason="no java")
+@pytest.mark.parametrize("name", STRANGE)
+def test_java_starts_whatever_the_home_folder_is_called(context, name):
+    chosen = strangely_placed(context, name)
+    done = subprocess.run(
+        ["java", "-XshowSettings:properties", "-version"],
+        env={**os.environ, **chosen},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    store = re.search(r"javax\.net\.ssl\.trustStore = (.+)", done.stderr).group(1)
+    assert Path(store).parent == context.folder / name
+    assert Path(store).exists()
+
+
+@pytest.mark.skipif(not shutil.which("php"), reason="no php")
+@pytest.mark.parametrize("name", STRANGE)
+def test_php_finds_its_roots_whatever_the_home_folder_is_called(context, name):
+    chosen = strangely_placed(context, name)
+    code = "echo ini_get('openssl.cafile'), PHP_EOL, ini_get('curl.cainfo');"
+    done = subprocess.run(
+        ["php", "-r", code],
+        env={**os.environ, **chosen},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for roots in map(Path, done.stdout.splitlines()):
+        assert roots.parent == context.folder / name
+        assert roots.exists()
 
 
 @pytest.mark.skipif(not shutil.which("keytool"), reason="no java")

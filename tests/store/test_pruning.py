@@ -98,7 +98,9 @@ def test_the_command(database):
     assert "6 payloads" in CliRunner().invoke(cli, ["db", "prune", "--days", "4"]).output
     assert "0 payloads" in CliRunner().invoke(cli, ["db", "prune"]).output
     assert CliRunner().invoke(cli, ["db", "prune", "--max-size", "big"]).exit_code == 2
-    assert CliRunner().invoke(cli, ["db", "prune", "--max-size", "0.0005GB"]).exit_code == 0
+    assert CliRunner().invoke(cli, ["db", "prune", "--max-size", "5MB"]).exit_code == 0
+    done = CliRunner().invoke(cli, ["db", "prune", "--max-size", "1KB"])
+    assert (done.exit_code, "bytes more than 1,000" in done.stderr) == (1, True)
     assert left(database)[0] <= 4
 
 

@@ -2,9 +2,10 @@
 
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 from agenttrace_mitm.clock import new_id, oldest_id
-from agenttrace_mitm.model import Payload, StoredToolCall
+from agenttrace_mitm.model import Payload, Placement, Record, StoredToolCall, StoredTrace
 from agenttrace_mitm.store import open_database
 from agenttrace_mitm.store.retention import STEP, let_go, marked
 from agenttrace_mitm.store.rows import write_record
@@ -24,7 +25,10 @@ def test_old_content_goes_and_figures_stay(tmp_path: Path) -> None:
     """Messages, tool arguments, wire bytes and the search index forget; the row does not."""
     db = open_database(tmp_path / "data.db").conn
     old = record("old words", id=new_id(OLD_US), started_us=OLD_US, tokens_in=7)
-    tool = StoredToolCall(tool_call_id="t", position=0, name="ls", arguments="{}")
+    inside = [{"name": "cat", "arguments": {"path": "old"}}]
+    tool = StoredToolCall(
+        tool_call_id="t", position=0, name="ls", arguments="{}", calls_inside=inside
+    )
     old = old.model_copy(update={"tool_calls": (tool,), "payload": Payload(request_body=b"x")})
     for one in (old, record("new words", id=new_id(NOON_US))):
         write_record(db, one)
@@ -37,7 +41,8 @@ def test_old_content_goes_and_figures_stay(tmp_path: Path) -> None:
     found = "select rowid from messages_fts where messages_fts match 'words'"
     assert db.execute(found).fetchall() == [(2,)]
     assert db.execute("select count(*) from payloads").fetchone() == (0,)
-    assert db.execute("select name, arguments from tool_calls").fetchall() == [("ls", None)]
+    found = "select name, arguments, calls_inside from tool_calls"
+    assert db.execute(found).fetchall() == [("ls", None, None)]
     assert db.execute("select tokens_in from llm_calls order by id").fetchone() == (7,)
 
 
@@ -176,3 +181,89 @@ def test_a_look_at_calls_without_content_is_progress(tmp_path: Path) -> None:
     assert let_go(db, LIMIT_US)
     assert marked(db) > new_id(OLD_US - 1_000)
     assert not let_go(db, LIMIT_US)
+
+
+def opened(words: str, at_us: int, **values: Any) -> Record:
+    """A call that opened a trace, which is named after its *words*, and failed."""
+    id_ = new_id(at_us)
+    said = {"error_message": f"too long: {words}", "end_user": "me", "outcome": "error"} | values
+    one = record(words, id=id_, started_us=at_us, trace_id=f"t-{words}", **said)
+    trace = StoredTrace(
+        trace_id=f"t-{words}", call_id=id_, root_span_id="r", name=words,
+        started_us=at_us, ended_us=at_us,
+    )  # fmt: skip
+    return one.model_copy(update={"placement": Placement(trace=trace)})
+
+
+def told(db: sqlite3.Connection) -> list[tuple[str | None, ...]]:
+    sql = """
+        select t.name, c.error_message, c.end_user
+        from llm_calls c left join traces t using (trace_id) order by c.started_us
+    """
+    return list(db.execute(sql))
+
+
+def test_what_repeats_the_content_goes_with_it(tmp_path: Path) -> None:
+    """A trace's name is what was asked for, an error may quote it, and who asked is no figure."""
+    db = open_database(tmp_path / "data.db").conn
+    for words, at_us in (("old", OLD_US), ("new", NOON_US)):
+        write_record(db, opened(words, at_us))
+    while let_go(db, LIMIT_US):
+        pass
+    assert told(db) == [(None, None, None), ("new", "too long: new", "me")]
+    assert db.execute("select outcome from llm_calls").fetchall() == [("error",)] * 2
+
+
+def test_a_trace_has_its_name_as_long_as_the_words_are_kept(tmp_path: Path) -> None:
+    """The conversation goes on: what opened it is part of what is sent today."""
+    db = open_database(tmp_path / "data.db").conn
+    first = opened("begun", OLD_US)
+    write_record(db, first)
+    later = opened("today", NOON_US, continues_call_id=first.call.id)
+    write_record(db, later)
+    while let_go(db, LIMIT_US):
+        pass
+    assert told(db) == [("begun", None, None), ("today", "too long: today", "me")]
+    while let_go(db, NOON_US + DAY_US):
+        pass
+    assert told(db) == [(None, None, None)] * 2
+
+
+def test_holds_and_agents_of_their_own_keep_names_and_errors(tmp_path: Path) -> None:
+    """As they keep content."""
+    db = open_database(tmp_path / "data.db").conn
+    db.execute("insert into holds (session_id) values ('held')")
+    write_record(db, opened("held", OLD_US, session_id="held"))
+    write_record(db, opened("long", OLD_US + 1, agent_id="long"))
+    write_record(db, opened("other", OLD_US + 2, agent_id="other"))
+    while let_go(db, LIMIT_US, {"long": OLD_US - DAY_US}):
+        pass
+    assert [name for name, *_ in told(db)] == ["held", "long", None]
+    assert [error is None for _, error, _ in told(db)] == [False, False, True]
+
+
+def test_names_that_go_fill_a_step_as_well(tmp_path: Path) -> None:
+    db = open_database(tmp_path / "data.db").conn
+    for number in range(STEP // 2):
+        one = opened(str(number), OLD_US + number * 1_000)
+        write_record(db, one.model_copy(update={"messages": ()}))
+    assert let_go(db, LIMIT_US) <= STEP
+    while let_go(db, LIMIT_US):
+        pass
+    assert set(told(db)) == {(None, None, None)}
+
+
+def test_a_step_looks_at_its_calls_and_at_no_table(tmp_path: Path) -> None:
+    """Neither for what goes with them: a million other calls cost nothing."""
+    db = open_database(tmp_path / "data.db").conn
+    asked: list[str] = []
+    write_record(db, opened("old", OLD_US))
+    db.set_trace_callback(asked.append)
+    let_go(db, LIMIT_US)
+    db.set_trace_callback(None)
+    mine = [sql for sql in asked if sql.startswith(("update traces", "update llm_calls"))]
+    assert len(mine) == 2
+    for sql in mine:
+        plan = [row[3] for row in db.execute(f"explain query plan {sql}")]
+        assert plan
+        assert not any(line.startswith("SCAN") for line in plan)

@@ -1,9 +1,11 @@
 """Java: no variable for proxy or roots, but properties, and a trust store in PKCS #12.
 
 A JVM that finds JAVA_TOOL_OPTIONS says so on stderr; that is the price of being seen at all.
+It divides them at blanks, and reads quotes as a shell does, but for backslashes.
 """
 
 import hashlib
+import shlex
 import shutil
 import warnings
 from collections.abc import Mapping
@@ -28,7 +30,7 @@ def variables(context: Context, environ: Mapping[str, str]) -> dict[str, str]:
         except ValueError:  # the user's bundle holds what is no certificate: Java stays as it is
             return {}
         options += [
-            f"-Djavax.net.ssl.trustStore={store}",
+            f"-Djavax.net.ssl.trustStore={shlex.quote(str(store))}",
             "-Djavax.net.ssl.trustStoreType=PKCS12",
             f"-Djavax.net.ssl.trustStorePassword={PASSWORD}",
         ]

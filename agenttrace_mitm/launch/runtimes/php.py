@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 
+from .. import trust
 from .context import Context
 
 
@@ -10,8 +11,8 @@ def variables(context: Context, environ: Mapping[str, str]) -> dict[str, str]:
     """PHP_INI_SCAN_DIR with our folder last; an empty entry stands for the built-in folder."""
     roots = context.replacing(environ.get("SSL_CERT_FILE"))
     folder = context.folder / "php"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "agenttrace.ini").write_text(
-        f'curl.cainfo = "{roots}"\nopenssl.cafile = "{roots}"\n', encoding="utf-8"
-    )
+    # PHP puts quoted pieces together, and means nothing by what is between single quotes.
+    quoted = "'" + roots.replace("'", "'\"'\"'") + "'"
+    text = f"curl.cainfo = {quoted}\nopenssl.cafile = {quoted}\n"
+    trust.placed(folder / "agenttrace.ini", text.encode())
     return {"PHP_INI_SCAN_DIR": environ.get("PHP_INI_SCAN_DIR", "") + os.pathsep + str(folder)}

@@ -6,7 +6,7 @@
 try {
   const tls = require("tls");
   const hosts = new Set((process.env.AGENTTRACE_HOSTS || "").split(",").filter(Boolean));
-  const [, address, listener] = /^(.+):(\d+)$/.exec(process.env.AGENTTRACE_SNI || "") || [];
+  const [, address, listener] = /^\[?(.+?)\]?:(\d+)$/.exec(process.env.AGENTTRACE_SNI || "") || [];
 
   const redirected = (options) => {
     const host = String(options.host || options.hostname || "").toLowerCase();

@@ -12,6 +12,7 @@ import sys
 def _install(socket):
     hosts = set(filter(None, os.environ.get("AGENTTRACE_HOSTS", "").split(",")))
     address, _, listener = os.environ.get("AGENTTRACE_SNI", "").rpartition(":")
+    address = address.strip("[]")  # as IPv6 has them in front of a port
     if not (hosts and address and listener.isdigit()):
         return
     resolve = socket.getaddrinfo
