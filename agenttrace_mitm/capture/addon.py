@@ -303,10 +303,10 @@ class AgentTrace:
 
     def _tell_later(self) -> None:
         loop = asyncio.get_running_loop()
-        self._telling = loop.call_later(TELL_EVERY_S, self._tell_unreached)
+        self._telling = loop.call_later(TELL_EVERY_S, self._tell_counted)
 
     @harmless
-    def _tell_unreached(self) -> None:
+    def _tell_counted(self) -> None:
         """Tell of connections that were only counted."""
         self._telling = None
         for note in self._unreached.due():

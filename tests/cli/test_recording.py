@@ -233,7 +233,7 @@ def test_an_instance_of_another_database_is_in_nobodys_way(user, started, tmp_pa
     letter = user.home / "spool" / "dead-letters.jsonl"
     letter.parent.mkdir(exist_ok=True)
     letter.write_text('{"call": {"session_id": "s"}}\n')
-    for command in ("db prune --days 3", "db forget --session s --yes"):
+    for command in ("db prune --days 3", "db forget --text session_id --yes"):
         done = user.types(*command.split())
         assert done.returncode == 1
         assert "AgentTrace is recording" in done.stderr

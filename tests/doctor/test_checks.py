@@ -354,7 +354,7 @@ def test_programs_are_told_of_a_folder_that_is_called_as_the_real_one(
     shows = "import os; print(os.environ['SSL_CERT_FILE'], file=__import__('sys').stderr)"
     shell = Runtime("shell", ("sh",), lambda *_: [sys.executable, "-c", shows])
     monkeypatch.setattr(rehearsal, "RUNTIMES", [shell])
-    [found] = rehearsal.rehearse(named)
+    found, *_ = rehearsal.rehearse(named)
     assert f"{place}/run/env/" in found.said
     assert not place.exists()
 
