@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from .asking import Value
 
+NO_AGENT = "(unknown)"
 NUMBERED = """
     select prompt_id, agent_id,
            row_number() over (partition by agent_id order by first_seen_us, prompt_id) as version
@@ -18,16 +19,21 @@ NUMBERED = """
 
 
 class PromptName(Value):
-    """A version of an agent's prompt."""
+    """A version of an agent's prompt; `agent` is '' where nobody is known to have sent it."""
 
     prompt_id: str
     agent: str
     version: int
 
     @property
+    def whose(self) -> str:
+        """The agent, for people."""
+        return self.agent or NO_AGENT
+
+    @property
     def label(self) -> str:
         """The name, for people."""
-        return f"{self.agent}, version {self.version}"
+        return f"{self.whose}, version {self.version}"
 
 
 def are_kept(db: sqlite3.Connection) -> bool:

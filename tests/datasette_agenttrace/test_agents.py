@@ -8,6 +8,7 @@ import pytest
 
 from agenttrace_mitm.store import graph, open_database
 from benchmarks import bulk
+from datasette_agenttrace import figures
 from datasette_agenttrace.agents import queries
 from datasette_agenttrace.agents.drawing import drawing
 from datasette_agenttrace.agents.queries import Edge, Network
@@ -368,6 +369,50 @@ async def test_of_many_calls_of_a_version_the_newest_are_looked_at(busy, ask, mo
     assert "of its newest 2 at most" in (await ask(busy, "?range=90d&agent=coder-search")).text
 
 
+async def test_few_calls_of_a_version_are_found_before_many_of_the_next(database, ask):
+    """On the same day too; what is told of fewer than all says of how many."""
+    of_last = {"agent_id": "a", "prompt_id": "p2"}
+    fill(
+        database,
+        *(call(n, agent_id="a", prompt_id="p1", latency_ms=5.0) for n in range(9)),
+        *(call(n, **of_last) for n in range(9, 1_109)),
+        call(2_000, **of_last),
+    )
+    tell_of_prompts(database, ("p1", "You help.", "x"), ("p2", "You do.", "y"))
+    second, first = (await ask(database, ".json?range=7d&agent=a")).json()["prompts"]
+    assert (first["calls"], first["n_newest"], first["p50_ms"]) == (9, 9, 5.0)
+    assert (second["calls"], second["n_newest"]) == (1_101, 200)
+    page = (await ask(database, "?range=7d&agent=a")).text
+    assert page.count("<small>of 200 calls</small>") == 1 and "of 9 calls" not in page
+
+
+async def test_calls_that_are_looked_at_are_bounded_whatever_the_filters(
+    database, ask, monkeypatch
+):
+    """And shared out among the versions: of none that fits, there is no figure."""
+    monkeypatch.setattr("datasette_agenttrace.agents.prompts.LOOKED_AT", 10)
+    rare = {"provider": "mistral", "latency_ms": 7.0}
+    fill(
+        database,
+        *(call(n, 2, agent_id="a", prompt_id="p1") for n in range(20)),
+        call(21, 2, agent_id="a", prompt_id="p1", **rare),
+        call(30, 1, agent_id="a", prompt_id="p2", **rare),
+        *(call(n, 1, agent_id="a", prompt_id="p2") for n in range(31, 60)),
+    )
+    tell_of_prompts(database, ("p1", "You help.", "x"), ("p2", "You do.", "y"))
+    second, first = (await ask(database, ".json?agent=a")).json()["prompts"]
+    assert (second["calls"], second["n_newest"]) == (30, 5)
+    assert (first["calls"], first["n_newest"]) == (21, 5)
+    second, first = (await ask(database, ".json?agent=a&provider=mistral")).json()["prompts"]
+    assert (second["calls"], second["n_newest"], second["p50_ms"]) == (1, 0, None)
+    assert (first["calls"], first["n_newest"], first["p50_ms"]) == (1, 1, 7.0)
+    page = (await ask(database, "?agent=a")).text
+    assert page.count("<small>of 5 calls</small>") == 2
+    page = (await ask(database, "?agent=a&provider=mistral")).text
+    assert page.count(f'data-label="Median">{figures.UNKNOWN}</td>') == 1
+    assert "of 0 calls" not in page
+
+
 async def test_figures_of_versions_know_the_filters(database, ask):
     """As all else on the page, and the calls that they lead to."""
     told = {"agent_id": "a", "prompt_id": "p1"}
@@ -406,6 +451,42 @@ async def test_a_version_shows_its_words_and_what_it_changed(database, ask, get)
         assert said in page, said
     assert "9 characters, not kept" in (await get(f"{AGENTS}/prompts/p3")).text
     assert (await get(f"{AGENTS}/prompts/nothing")).status_code == 404
+
+
+DAMAGED = [b"\x01no frame", b"\x00[{", b"\x00{}", b"\x09", ""]
+
+
+@pytest.mark.parametrize("stored", DAMAGED)
+async def test_damaged_tools_of_a_version_are_said_to_be_damaged(database, ask, get, stored):
+    fill(database, call(1, agent_id="a", prompt_id="p2"))
+    tell_of_prompts(database, ("p1", "You help.", "x"), ("p2", "You do.", "y"))
+    db = sqlite3.connect(database)
+    db.execute("update prompts set tools = ?, n_tools = 2 where prompt_id = 'p2'", (stored,))
+    db.commit()
+    page = (await get(f"{AGENTS}/prompts/p2")).text
+    assert "2 tools, stored damaged: they cannot be read." in page and "You do." in page
+    assert "of one of the two are not kept, or are damaged" in page
+    found = (await get(f"{AGENTS}/prompts/p2.json")).json()
+    assert found["tools_are_damaged"] and found["tools"] == [] and found["difference"] is None
+    assert not (await get(f"{AGENTS}/prompts/p1.json")).json()["tools_are_damaged"]
+    assert "or are damaged" in (await ask(database, "?agent=a")).text
+
+
+async def test_a_version_of_no_agent_leads_to_none(database, get):
+    """An only version has none beside it; what can have the focus has a name."""
+    tell_of_prompts(database, ("p1", "You help.", "x"))
+    db = sqlite3.connect(database)
+    db.execute("update prompts set agent_id = '', tools = '[{}]', n_tools = 1")
+    db.commit()
+    page = (await get(f"{AGENTS}/prompts/p1")).text
+    assert "<title>(unknown), prompt version 1 - AgentTrace</title>" in page
+    assert "agent=" not in page and '/</span> (unknown) <span aria-hidden="true">/' in page
+    assert 'aria-label="Versions"' not in page
+    texts = [given for tag, given in Page(page).tags if tag == "pre"]
+    assert len(texts) == 2
+    for given in texts:
+        assert given["role"] == "region", given
+        assert given.get("aria-label") or given.get("aria-labelledby"), given
 
 
 async def test_the_dearest_of_many_are_listed(database, ask, monkeypatch):

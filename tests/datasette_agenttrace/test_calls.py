@@ -169,6 +169,38 @@ async def test_calls_of_a_version_that_is_not_kept(database, get):
     assert (await get(f"{CALLS}.json?prompt=p%271")).json()["prompt"] is None
 
 
+async def test_calls_of_a_version_without_an_agent(database, get):
+    """Sums and versions say '' of whom calls say nothing."""
+    told = {"agent_id": None, "prompt_id": "p1"}
+    store(
+        database,
+        *(Record(call=call(n, **told)) for n in range(3)),
+        Record(call=call(3, agent_id=None)),
+        Record(call=call(4, **WITH_PROMPT)),
+    )
+    wanted = ["call-000", "call-001", "call-002"]
+    assert await ids(get, "prompt=p1") == wanted  # known from sums alone
+    db = sqlite3.connect(database)
+    db.execute("insert into prompts select 'p1', '', 1, '', '', 'x', null, 1, 0, 0, 3, null")
+    db.commit()
+    for query in ("prompt=p1", "prompt=p1&sort=slowest"):
+        assert sorted(await ids(get, query)) == wanted
+    page = (await get(f"{CALLS}?prompt=p1")).text
+    assert "Calls with version 1 of the prompt of <bdi>(unknown)</bdi>" in page
+    costs = "/-/agenttrace/costs"
+    groups = (await get(f"{costs}.json?by=prompt")).json()["stack"]["groups"]
+    assert "(unknown), version 1" in [one["label"] for one in groups]
+
+
+async def test_without_a_table_of_versions_no_call_is_of_one(database, get):
+    store(database, Record(call=call(1, **WITH_PROMPT)))
+    db = sqlite3.connect(database)
+    db.execute("drop table prompts")
+    db.commit()
+    assert await ids(get, "prompt=p%271") == await ids(get, "prompt=p%271&sort=slowest") == []
+    assert "No such calls" in (await get(f"{CALLS}?prompt=p%271")).text
+
+
 async def test_pages_of_a_version_continue_one_another(database, get, monkeypatch):
     monkeypatch.setattr(queries, "PAGE_SIZE", 2)
     store(database, *(Record(call=call(n, **WITH_PROMPT if n % 2 else {})) for n in range(10)))

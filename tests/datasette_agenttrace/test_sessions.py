@@ -394,11 +394,14 @@ async def listed(get, query: str) -> list[str]:
 
 
 async def test_the_dearest_sessions_come_first_a_page_at_a_time(database, get, monkeypatch):
-    """By what they cost within the time, of the calls that the filters are about."""
+    """By what they cost within the time, of the calls that the filters are about.
+
+    Then by the worth of what was not metered, then those without a price.
+    """
     monkeypatch.setattr(queries, "PAGE_SIZE", 2)
     some_sessions(
         database, ("a", 5, {}), ("b", 9, {}), ("c", None, {}), ("d", 5, {}),
-        ("e", 7, {"billing": "subscription"}),
+        ("e", 7, {"billing": "subscription"}), ("f", 8, {"billing": "free"}),
     )  # fmt: skip
     store(
         database,
@@ -406,10 +409,11 @@ async def test_the_dearest_sessions_come_first_a_page_at_a_time(database, get, m
         Record(call=call(12, session_id="d", cost_nano_usd=1, provider="mistral")),
         Record(call=call(13, session_id="d", cost_nano_usd=99, started_us=NOON - 9 * DAY_US)),
     )
-    assert await listed(get, "range=today") == ["e", "d"]
+    assert await listed(get, "range=today") == ["f", "e"]
     for query, wanted in (
-        ("sort=dearest&range=today", ["b", "a", "d"]),
-        ("sort=dearest&range=30d", ["d", "b", "a"]),
+        ("sort=dearest&range=today", ["b", "a", "d", "f", "e", "c"]),
+        ("sort=dearest&range=30d", ["d", "b", "a", "f", "e", "c"]),
+        ("sort=dearest&range=today&provider=openai", ["b", "d", "a", "f", "e", "c"]),
         ("sort=dearest&range=today&provider=mistral", ["a", "d"]),
     ):
         seen, before = [], ""
@@ -423,8 +427,33 @@ async def test_the_dearest_sessions_come_first_a_page_at_a_time(database, get, m
             assert f"sort=dearest&amp;{older}" in (await get(f"{SESSIONS}?{address}")).text
         assert seen == wanted, query
     page = (await get(f"{SESSIONS}?sort=dearest&range=today")).text
-    assert "Sessions, dearest first" in page and "those without a price are left out" in page
+    assert "Sessions, dearest first" in page and "last those without a price" in page
     assert 'href="?range=today&amp;sort=dearest" aria-current="true">Dearest' in page
+
+
+async def test_who_pays_by_subscription_has_dearest_sessions(database, get):
+    some_sessions(
+        database, ("a", 5, {"billing": "subscription"}), ("b", 9, {"billing": "subscription"})
+    )
+    assert await listed(get, "sort=dearest") == ["b", "a"]
+    assert await listed(get, "sort=dearest&provider=openai") == ["b", "a"]
+
+
+async def test_the_order_can_be_changed_where_nothing_is_listed(database, get):
+    some_sessions(database, ("a", 5, {}))
+    time = "from=2026-11-01&to=2026-11-02"
+    page = (await get(f"{SESSIONS}?sort=dearest&{time}")).text
+    assert f'<a href="?{time.replace("&", "&amp;")}">Newest</a>' in page
+    assert "No sessions in this time" in page  # an order is no filter
+    assert "Nothing fits" in (await get(f"{SESSIONS}?sort=dearest&provider=x&{time}")).text
+
+
+async def test_dear_sessions_are_looked_for_until_a_page_of_them_fits(database, get, monkeypatch):
+    monkeypatch.setattr(queries, "PAGE_SIZE", 2)
+    some_sessions(
+        database, *((f"s{n:02}", 90 - n, {}) for n in range(40)), ("z", 1, {"outcome": "error"})
+    )
+    assert await listed(get, "sort=dearest&status=failed") == ["z"]
 
 
 async def test_sessions_in_which_a_call_failed(database, get):
@@ -443,9 +472,15 @@ async def test_sessions_in_which_a_call_failed(database, get):
     assert '<option value="failed" selected>a call failed</option>' in page
 
 
-@pytest.mark.parametrize("query", ["", "sort=dearest", "sort=dearest&provider=openai&status=ok"])
+@pytest.mark.parametrize(
+    "query", ["", "sort=dearest", "sort=dearest&provider=openai&status=ok",
+              "sort=dearest&before=s2.c", "sort=dearest&before=w9.f"],
+)  # fmt: skip
 async def test_the_list_as_sql_is_the_list(database, get, query):
-    some_sessions(database, ("a", 1, {}), ("b", 3, {"outcome": "error"}), ("c", 2, {}))
+    some_sessions(
+        database, ("a", 1, {}), ("b", 3, {"outcome": "error"}), ("c", 2, {}), ("d", None, {}),
+        ("e", 7, {"billing": "subscription"}), ("f", 8, {"billing": "subscription"}),
+    )  # fmt: skip
     page = (await get(f"{SESSIONS}?{query}")).text
     link = html.unescape(re.search(r'<a href="([^"]+)">as SQL</a>', page)[1])
     answer = await get(link.replace("/data?", "/data.json?_shape=array&"))

@@ -73,7 +73,9 @@ async def test_prompts_are_named_by_agent_and_version(database, headers, serve):
     for one in groups[1:]:
         version = one["name"].replace("@", "~40")
         assert f'href="/-/agenttrace/agents/prompts/{version}"' in page
-        assert f">{one['label']}</a>" in page
+        agent, number = one["label"].split(", ")
+        assert f"<bdi>{agent}</bdi><span>, {number}</span></a>" in page  # of which no name is cut
+        assert f'title="{one["label"]}: its text' in page
     assert "range=30d&amp;prompt=not-kept" in page
     drawn = json.loads(page.split('id="costs-data">')[1].split("</script>")[0])
     assert drawn["models"][:2] == ["not-kept", groups[1]["label"]]

@@ -4,12 +4,10 @@ import json
 import sqlite3
 from typing import Any
 
-from agenttrace_mitm.store.prompts import tools_of
-
 from ..asking import Value, rows_of
 from ..differences import Line
 from ..prompt_names import NUMBERED, are_kept
-from .prompts import news
+from .prompts import news, whole_tools
 
 LONG = 200_000
 """Characters of a text beyond which it is cut."""
@@ -30,11 +28,12 @@ class OneVersion(Value):
     system: str | None
     tools: tuple[str, ...]
     """Each as JSON."""
+    tools_are_damaged: bool
     is_cut: bool
     changed: tuple[str, ...]
     """What is new since the version before: system, tools."""
     difference: tuple[Line, ...] | None
-    """None for the first version, and where the words of one are not kept."""
+    """None for the first version, and where the words of one are not kept, or are damaged."""
     before: str | None
     """The id of the version before."""
     after: str | None
@@ -64,13 +63,15 @@ def load(db: sqlite3.Connection, prompt_id: str) -> OneVersion | None:
         return None
     row, before = _row(db, prompt_id), _row(db, placed[0]["before"])
     changed, difference = news(row, before)
-    system, tools = row["system"], [_laid_out(tool) for tool in tools_of(row["tools"])]
+    system, stored = row["system"], whole_tools(row["tools"])
+    tools = [_laid_out(tool) for tool in stored or ()]
     return OneVersion(
         **placed[0],
         **{name: row[name] for name in ("first_seen_us", "system_chars", "n_tools")},
         is_kept=system is not None or row["tools"] is not None,
         system=system and system[:LONG],
         tools=tuple(tool[:LONG] for tool in tools),
+        tools_are_damaged=stored is None,
         is_cut=any(len(text) > LONG for text in (system or "", *tools)),
         changed=changed,
         difference=difference,

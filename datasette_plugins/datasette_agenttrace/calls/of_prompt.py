@@ -8,10 +8,11 @@ import sqlite3
 
 from ..asking import DAY_US
 
-# Beyond the versions of an agent that are kept, sums alone know whose a version is.
+# Beyond the versions of an agent that are kept, sums alone know whose a version is.  Nobody's are
+# of agent '' there, of none in calls.
 OF_PROMPT = (
-    " and agent_id = coalesce((select agent_id from prompts where prompt_id = :prompt),"
-    " (select agent_id from rollup_session where prompt_id = :prompt limit 1))"
+    " and agent_id is nullif(coalesce((select agent_id from prompts where prompt_id = :prompt),"
+    " (select agent_id from rollup_session where prompt_id = :prompt limit 1)), '')"
     " and prompt_id = :prompt"
 )
 """A condition on `llm_calls`."""

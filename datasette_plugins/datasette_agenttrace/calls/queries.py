@@ -15,7 +15,7 @@ from agenttrace_mitm.model.call import Outcome
 
 from ..asking import FILTERS, NAMED, Choices, Value, choices, clauses, rows_of
 from ..dated import CALLS, dated, dates
-from ..prompt_names import PromptName, named
+from ..prompt_names import PromptName, are_kept, named
 from .asked import NEWEST_FIRST, NONE, OUTCOMES, TOOL_FAILED, CallsAsked
 from .beginnings import are_many, newest
 from .ids import MOST, calls_of_session, calls_with_id
@@ -103,7 +103,7 @@ def load(db: sqlite3.Connection, asked: CallsAsked) -> Calls:
         terms, searched_all = [], len(with_id) < MOST
         given = _parameters(asked) | {"ids": json.dumps(with_id)}
         rows = rows_of(db.execute(_of_ids(asked), given))
-    elif not asked.q:
+    elif not asked.q and (not asked.prompt or are_kept(db)):
         given = _given(db, asked)
         if asked.is_bounded:
             looked_since = _looked_since(db, asked, given)

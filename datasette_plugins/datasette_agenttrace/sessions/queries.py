@@ -1,11 +1,12 @@
 """The list of sessions, the newest or dearest first, a page at a time, with what each left behind.
 
-What a session cost within the time, and whether a call of it failed, is known by the sums of days.
+Whether a call of a session failed within the time is known by the sums of days.
 """
 
 import json
 import sqlite3
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 from pydantic import Field
@@ -14,6 +15,7 @@ from .. import sums
 from ..asking import Asked, Choices, Value, asked_of, choice_of, choices, rows_of, with_notes
 from ..bills import SUMS_FOR_PEOPLE, Bill, as_sql, bills, holding, parameters, under_way
 from ..traces.queries import CURSOR
+from . import dearest
 from .outcome import Outcome, known_outcome, stamp_of
 
 PAGE_SIZE = 30
@@ -81,21 +83,21 @@ def sessions_asked(arguments: Mapping[str, str], today: int) -> SessionsAsked:
         **with_notes(common, no_status, no_order),
         status=status,
         sort=sort,
-        before=before if CURSOR.fullmatch(before) else "",
+        before=before if (dearest.PLACE if sort else CURSOR).fullmatch(before) else "",
     )
 
 
 def load(db: sqlite3.Connection, asked: SessionsAsked) -> Sessions:
     """A page of the list."""
-    place, _, id_ = asked.before.partition(".")
-    order = _DEAREST if asked.sort else _NEWEST
     conditions = _conditions(db, asked)
-    given = sums.parameters(asked.calls) | parameters(asked) | {
-        "first": asked.first_day, "last": asked.last_day,
-        "before_place": int(place or 0), "before_id": id_, "limit": PAGE_SIZE + 1,
+    further, ended = _further(asked)
+    given = sums.parameters(asked.calls) | parameters(asked) | ended | {
+        "first": asked.first_day, "last": asked.last_day, "limit": PAGE_SIZE + 1,
     }  # fmt: skip
-    said = {name: text.format(spent=_spent(asked)) for name, text in order.items()}
-    rows = rows_of(db.execute(_LIST.format(conditions=conditions, **said), given))
+    if asked.sort:
+        rows = _dearest(db, asked, conditions, given)
+    else:
+        rows = rows_of(db.execute(_NEWEST.format(conditions=conditions + further), given))
     found, more = rows[:PAGE_SIZE], len(rows) > PAGE_SIZE
     places = [row.pop("place") for row in found]
     return Sessions(
@@ -105,61 +107,69 @@ def load(db: sqlite3.Connection, asked: SessionsAsked) -> Sessions:
         choices=choices(db),
         anything_recorded=bool(db.execute("select 1 from llm_calls limit 1").fetchone()),
         any_sessions=bool(db.execute("select 1 from sessions limit 1").fetchone()),
-        as_sql=as_sql(_AS_SQL.format(conditions="{conditions}", **said), conditions, asked, given),
+        as_sql=as_sql(_sql_of(asked), conditions + further, asked, given),
     )
 
 
 _UNDER_WAY = under_way("s", days=7)
-_NEWEST = {"sessions": "sessions s", "place": "s.started_us", "shown": "", "order": "started_us"}
-# What each took within the time, from the sums of days; of unknown cost are none of these.
-_DEAREST = {
-    "sessions": "({spent}) d join sessions s on s.session_id = d.session_id",
-    "place": "d.spent_nano_usd",
-    "shown": ", d.spent_nano_usd",
-    "order": "spent_nano_usd",
-}
-"""The orders: what is listed, and by what."""
 _LIST = f"""
     select s.session_id, s.started_us, s.ended_us, s.client, s.cwd, {{place}} as place,
            coalesce(s.agent_id, s.client, s.process, '') as agent
     from {{sessions}}
     where {_UNDER_WAY} {{conditions}}
-    order by {{place}} desc, s.session_id desc limit :limit
+    order by {{order}} limit :limit
 """
+_NEWEST = _LIST.format(
+    sessions="sessions s", place="s.started_us", conditions="{conditions}",
+    order="s.started_us desc, s.session_id desc",
+)  # fmt: skip
+_OF_RANKED = _LIST.format(
+    sessions="json_each(:ranked) d cross join sessions s on s.session_id = d.value ->> 1",
+    place="d.value ->> 0", conditions="{conditions}", order="d.key",
+)  # fmt: skip
 _AS_SQL = f"""\
 with listed as (
     select s.session_id, s.started_us, coalesce(s.agent_id, s.client, s.process) as agent,
            (s.ended_us - s.started_us) * 0.001 as duration_ms{{shown}}
     from {{sessions}}
     where {_UNDER_WAY}{{conditions}}
-    order by {{place}} desc, s.session_id desc
+    order by {{order}}, s.session_id desc
     limit {PAGE_SIZE}
 )
 select l.*, {SUMS_FOR_PEOPLE}
 from listed l
 left join llm_calls c on c.session_id = l.session_id and c.kind in ('llm', 'auxiliary')
 group by l.session_id
-order by l.{{order}} desc, l.session_id desc"""
-_OF_TIME = "day >= :first and day <= :last"
-_OF_CALLS = "kind in ('llm', 'auxiliary')"
+order by {{last_order}}, l.session_id desc"""
 _FAILED_IN = f"""\
 select session_id from rollup_session
-where {_OF_TIME} and {_OF_CALLS} and failed > 0"""
+where {dearest.OF_TIME} and {dearest.OF_CALLS} and failed > 0"""
 
 
-def _spent(asked: SessionsAsked) -> str:
-    """What the calls of each session within the time cost, those that the filters are about."""
-    calls = asked.calls
-    if not calls.filters:
-        return (
-            "select session_id, sum(cost_nano_usd) as spent_nano_usd from rollup_spend"
-            f" where {_OF_TIME} group by session_id"
-        )
-    return (
-        "select session_id, sum(cost_nano_usd) as spent_nano_usd from rollup_session"
-        f" where {_OF_TIME} and {_OF_CALLS} and billing in ('metered', '')"
-        f"{sums.of_rollups(calls)} group by session_id"
-    )
+def _dearest(
+    db: sqlite3.Connection, asked: SessionsAsked, conditions: str, given: dict[str, Any]
+) -> list[dict[str, Any]]:
+    # Most of thousands of sessions are on no page: they are looked up as they come, ever more.
+    ranked = dearest.dearest(db, asked.calls, asked.before)
+    sql, many = _OF_RANKED.format(conditions=conditions), 2 * given["limit"]
+    found: list[dict[str, Any]] = []
+    while len(found) < given["limit"] and (some := list(islice(ranked, many))):
+        found += rows_of(db.execute(sql, given | {"ranked": json.dumps(some)}))
+        many *= 4
+    return found[: given["limit"]]
+
+
+def _sql_of(asked: SessionsAsked) -> str:
+    """The list as a query for people, without the conditions."""
+    said = {"sessions": "sessions s", "shown": ""}
+    order = "{of}started_us desc"
+    if asked.sort:
+        spent, order = dearest.for_people(asked.calls), dearest.ORDER
+        said["sessions"] = f"({spent}) d join sessions s on s.session_id = d.session_id"
+        said["shown"] = dearest.SHOWN
+    orders = {"order": order.format(of="d." if asked.sort else "s."),
+              "last_order": order.format(of="l.")}  # fmt: skip
+    return _AS_SQL.format(conditions="{conditions}", **said, **orders)
 
 
 def _conditions(db: sqlite3.Connection, asked: SessionsAsked) -> str:
@@ -167,12 +177,18 @@ def _conditions(db: sqlite3.Connection, asked: SessionsAsked) -> str:
     if asked.status:
         whether = "in" if asked.status == "failed" else "not in"
         conditions += f" and s.session_id {whether} ({_FAILED_IN}{sums.of_rollups(asked.calls)})"
-    if asked.sort:
-        conditions += " and d.spent_nano_usd is not null"
-    if asked.before:
-        place = (_DEAREST if asked.sort else _NEWEST)["place"]
-        conditions += f" and ({place}, s.session_id) < (:before_place, :before_id)"
     return conditions
+
+
+def _further(asked: SessionsAsked) -> tuple[str, dict[str, int | str]]:
+    """The condition that comes with the end of the page before, and its parameters."""
+    if asked.sort:
+        return dearest.further(asked.before)
+    if not asked.before:
+        return "", {}
+    place, _, id_ = asked.before.partition(".")
+    after = " and (s.started_us, s.session_id) < (:before_place, :before_id)"
+    return after, {"before_place": int(place), "before_id": id_}
 
 
 # With min(), SQLite takes the other columns from its row.
