@@ -55,11 +55,12 @@ def test_there_are_commands_to_try():
     assert len(COMMANDS) >= 10
 
 
-def test_commands_in_the_docs_run(home, monkeypatch):
+def test_commands_in_the_docs_run(home, tmp_path_factory, monkeypatch):
     """In the order in which they stand; what is piped away is not our concern."""
-    monkeypatch.chdir(home)
+    folder = tmp_path_factory.mktemp("anywhere")
+    monkeypatch.chdir(folder)
     open_database(home / "data.db").close()
-    backup(home / "data.db", home / "elsewhere.db", lambda done, pages: None)
+    backup(home / "data.db", folder / "elsewhere.db", lambda done, pages: None)
     for line in dict.fromkeys(COMMANDS):
         words = shlex.split(line.split(" | ")[0], comments=True)[1:]
         if words[:2] == ["alerts", "test"] and "--days" not in words:

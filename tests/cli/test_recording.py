@@ -219,7 +219,7 @@ def test_a_run_waits_for_the_instance_before_to_end(user):
 @pytest.mark.usefixtures("temporary")
 def test_what_comes_right_after_a_run_finds_nobody_recording(user):
     """A quiet one leaves its instance behind for a second or two."""
-    for command in ("db prune --days 3", "db forget --session none --yes", "doctor --quick"):
+    for command in ("db prune --days 3", "db forget --text none --yes", "doctor --quick"):
         done = user.types("run", "--quiet", "--", *PYTHON)
         assert (done.returncode, done.stdout, done.stderr) == (0, "200\n", "")
         done = user.types(*command.split())
