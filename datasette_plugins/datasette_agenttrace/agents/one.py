@@ -94,12 +94,13 @@ class OneAgent(Value):
 
 def load(db: sqlite3.Connection, asked: Asked, now_us: int) -> OneAgent:
     """Everything the page of one agent shows."""
-    tools, calls = _tools(db, asked)
+    costs = costs_queries.load(db, asked)
+    tools, calls = _tools(db, asked) if costs.totals.calls else ((), 0)
     failures, failures_are_all = _failures(db, asked)
     told = versions(db, asked)
     return OneAgent(
         agent=asked.agent,
-        costs=costs_queries.load(db, asked),
+        costs=costs,
         tools=tools,
         tools_of_calls=calls,
         tools_are_all=calls < MOST_OF_TOOLS,
