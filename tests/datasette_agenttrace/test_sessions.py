@@ -427,7 +427,7 @@ async def test_the_dearest_sessions_come_first_a_page_at_a_time(database, get, m
             assert f"sort=dearest&amp;{older}" in (await get(f"{SESSIONS}?{address}")).text
         assert seen == wanted, query
     page = (await get(f"{SESSIONS}?sort=dearest&range=today")).text
-    assert "Sessions, dearest first" in page and "last those without a price" in page
+    assert "Sessions, dearest first" in page and "then what has no price" in page
     assert 'href="?range=today&amp;sort=dearest" aria-current="true">Dearest' in page
 
 
