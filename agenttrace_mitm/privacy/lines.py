@@ -54,9 +54,9 @@ def in_bytes(data: bytes) -> Iterator[Marked]:
                 yield *found.span("password"), "basic_auth"
     for marker in (b"assword", b"ASSWORD"):
         for at in _each(data, marker):
-            found = _PASSWORD.match(data, at)
-            if found and is_password(found["value"]):
-                yield *found.span("value"), "named_secret"
+            named = _PASSWORD.match(data, at)
+            if named and is_password(named["value"]):
+                yield *named.span("value"), "named_secret"
 
 
 def is_password(value: bytes) -> bool:

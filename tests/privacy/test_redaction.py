@@ -357,7 +357,7 @@ HARD = {
     "commands": b"curl -u " * 25_000,
     "commands without an end": b"curl " * 40_000,
     "commands after commands": b";curl " * 33_000,
-    "commands of backslashes": (b"\ncurl " + b"\\" * 490) * 400,
+    "commands of backslashes": (b"`curl " + b"\\" * 490) * 400,
     "a line of commands": b"curl https://x.example/p?a&b " * 7000,
     "commands of quotes": (b"\ncurl -H '" + b"\\'\\\\'" * 90) * 400,
     "a command of backslashes": b"curl " + b"\\" * 100_000 + b"n",
