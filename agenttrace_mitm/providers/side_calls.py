@@ -26,21 +26,31 @@ _CODEX_TITLE = (
     "You are a helpful assistant. You will be presented with a user prompt, and your job is to "
     "provide a short title for a task that will be created from that prompt."
 )
-_TITLES = "You are a helpful AI assistant that generates concise, descriptive titles for"
+_TITLES = (
+    "You are a helpful AI assistant that generates concise, descriptive titles for conversations."
+    " You will be given"
+)
+_SESSION_TITLE = (
+    "Generate a concise, sentence-case title (3-7 words) that captures the main topic or goal of"
+    " this coding session."
+)
+_ROUTING = (
+    "You are a specialized Task Routing AI. Your sole function is to analyze the user's request and"
+)
 
 # None of these offers tools.  The beginnings are long enough that nobody asks so by chance.
 ASIDES = (
     Aside("system", "You are a title generator. You output ONLY a", "OpenCode, title.txt"),
     Aside("system", "Analyze if this message indicates a new conversation topic.", "Claude Code"),
     Aside("system", "Summarize this coding conversation in under 50 characters.", "Claude Code"),
-    Aside("system", "Generate a concise, sentence-case title (3-7 words)", "Claude Code"),
+    Aside("system", _SESSION_TITLE, "Claude Code"),
     Aside("system", "Extract any file paths that this command reads or modifies.", "Claude Code"),
     Aside("system", _BASH_PREFIX, "Claude Code"),
     Aside("user", "<policy_spec>\n# Claude Code", "Claude Code"),
     Aside("system", "You are a security monitor for autonomous AI coding agents.", "Claude Code"),
     Aside("system", "You are judging one planned coding-agent action.", "Codex, guardian"),
     Aside("user", _CODEX_TITLE, "Codex app"),
-    Aside("system", "You are a specialized Task Routing AI.", "Gemini CLI, classifierStrategy.ts"),
+    Aside("system", _ROUTING, "Gemini CLI, classifierStrategy.ts"),
     Aside(
         "system",
         "You are a sophisticated AI diagnostic agent specializing in identifying when a"

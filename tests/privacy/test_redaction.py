@@ -4,12 +4,13 @@ import base64
 import hashlib
 import json
 import sysconfig
+import time
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
-from agenttrace_mitm.privacy import Redactor
+from agenttrace_mitm.privacy import Redactor, lines
 
 A36 = "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7bC0eF3hJ6"
 HEX = "0123456789abcdef0123456789abcdef"
@@ -154,6 +155,20 @@ def test_secrets_inside_json_are_recognised(kind, secret, depth):
         ("curl -sSu 'me@x.example:S3cr3t!' https://x.example", "S3cr3t!"),
         ('curl https://x.example/?a=1&b=2 --user "admin:hunter2"', "hunter2"),
         ("curl -X POST \\\n  --user=admin:hunter2 \\\n  https://x.example", "hunter2"),
+        ('curl -H "Accept: a/b; charset=utf-8" -u me:hunter2 https://x.example', "hunter2"),
+        ("curl 'https://x.example/a?b=1|2' -u me:hunter2", "hunter2"),
+        ('curl -d \'{"a": "b; c"}\' -u me:hunter2 https://x.example', "hunter2"),
+        ("bash -c \"curl -H 'a: b; c' -u me:hunter2 x\"", "hunter2"),
+        ("make && curl -s -u me:hunter2 x", "hunter2"),
+        ("$ sudo curl -s -u me:hunter2 x", "hunter2"),
+        ("id=$(curl -s -u me:hunter2 x)", "hunter2"),
+        ("Try `curl -s -u me:hunter2 x`", "hunter2"),
+        ("Try curl -u me:hunter2 x", "hunter2"),
+        ("for i in 1 2; do curl -s -u me:hunter2 x; done", "hunter2"),
+        ("a:\n  - run: curl -s -u me:hunter2 x", "hunter2"),
+        ("+    curl -s -u me:hunter2 x", "hunter2"),
+        ("curl " + "x" * 400 + "; curl -s -u me:hunter2 x", "hunter2"),
+        ("curl -d $(curl -s " + "x" * 480 + ") -u me:hunter2 x", "hunter2"),
         ("token: aB3dE6gH9jK2mN5pQ8sT1vW4", "aB3dE6gH9jK2mN5pQ8sT1vW4"),
         ("a: b\n    secret: 'aB3dE6gH9jK2mN5pQ8sT1vW4'\n", "aB3dE6gH9jK2mN5pQ8sT1vW4"),
         ("     1\ttoken: aB3dE6gH9jK2mN5pQ8sT1vW4", "aB3dE6gH9jK2mN5pQ8sT1vW4"),
@@ -162,6 +177,9 @@ def test_secrets_inside_json_are_recognised(kind, secret, depth):
         ("db:\n  password: S3cr3t!pass\n  port: 1", "S3cr3t!pass"),
         ("db_password: 'S3cr3t!pass-9'", "S3cr3t!pass-9"),
         ('{"user":"me","password":"S3cr3t!pass"}', "S3cr3t!pass"),
+        ("environment:\n  POSTGRES_PASSWORD: S3cr3t!pw\n", "S3cr3t!pw"),
+        ("password: Tr0ub4dor$3x", "Tr0ub4dor$3x"),
+        ('db_password: "P@ss.w0rd1"', "P@ss.w0rd1"),
         ("headers=[('x-api-key', 'aB3dE6gH9jK2mN5pQ8sT1vW4')]", "aB3dE6gH9jK2mN5pQ8sT1vW4"),
         ("{b'api-key': b'aB3dE6gH9jK2mN5pQ8sT1vW4'}", "aB3dE6gH9jK2mN5pQ8sT1vW4"),
         ("{'Authorization': 'Bearer aB3dE6gH9jK2mN5pQ8sT1vW4'}", "aB3dE6gH9jK2mN5pQ8sT1vW4"),
@@ -286,6 +304,12 @@ def test_the_credential_of_this_exchange_is_recognised(credential, context):
         "token: tokens.first[0123456789]\ntoken: string\nsecret: my_secret_name_of_2026",
         "password: string\npassword: Password1\npassword: hunter2\npassword: req.body.password1",
         "password: !Sub x\npassword: *Anchor1\npassword: z.string().min(8)\npassword: ${DB_P4SS}",
+        "apk add curl shadow -u app:appgroup\ncurl is better than docker; run -u node:node-1",
+        "better with curl than docker run -u node:node, use curl, then python -u main.py:foo",
+        '{"a": "curl https://x.example", "b": "docker run -u node:node-1"}',
+        "curl 'x;y\ndocker run -u root:daemon-9\ncurl don't; docker run -u root:daemon-9",
+        'password: config.get("x1")\npassword: $PASSWORD\nPASSWORD: ${DB_P4ss}',
+        "password: process.env.Pass_1!\npassword: user?.Password1\npassword: Pre1$DB_PASS",
         '("authorization", "x-amz-content-sha256", "x-amz-date-0123456789")',
         '["password", "user_id_0123456789abcdef"], ["api_key", "openai_key_0123456789"]',
     ],
@@ -331,6 +355,11 @@ HARD = {
     "names only": b"password=" * 22_000,
     "names of lines": b"password: " * 22_000,
     "commands": b"curl -u " * 25_000,
+    "commands without an end": b"curl " * 40_000,
+    "commands after commands": b";curl " * 33_000,
+    "commands of backslashes": (b"`curl " + b"\\" * 490) * 400,
+    "a line of commands": b"curl https://x.example/p?a&b " * 7000,
+    "commands of quotes": (b"\ncurl -H '" + b"\\'\\\\'" * 90) * 400,
     "a command of backslashes": b"curl " + b"\\" * 100_000 + b"n",
 }
 
@@ -341,3 +370,24 @@ def test_hard_inputs_are_scanned_once(name):
     redactor = Redactor([(108, "0" * 64)])
     once = redactor.data(HARD[name])
     assert redactor.data(once) == once
+
+
+COMMANDS = [name for name in HARD if name.startswith(("commands", "a line"))]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_commands_take_time_by_their_size(name):
+    """Twice as many take about twice as long: none is scanned again by all before it."""
+
+    def seconds(data):
+        took = []
+        for _ in range(3):
+            began = time.process_time()
+            list(lines.in_bytes(data))
+            took.append(time.process_time() - began)
+        return min(took)
+
+    data = HARD[name]
+    once, twice = seconds(data), seconds(data * 2)
+    assert twice < 3.5 * once + 0.02
+    assert once < 0.3

@@ -74,6 +74,21 @@ def test_what_only_speaks_of_side_calls_is_a_prompt(wire, aside):
         assert kind(wire("You are an agent.", aside.begins)) == "llm"
 
 
+@pytest.mark.parametrize("wire", WIRES)
+@pytest.mark.parametrize(
+    "system",
+    [
+        "You are a helpful AI assistant that generates concise, descriptive titles for recipes.",
+        "You are a helpful AI assistant that generates concise, descriptive titles for"
+        " conversations. Write them in French.",
+        "Generate a concise, sentence-case title (3-7 words) for this article.",
+        "You are a specialized Task Routing AI. Route tickets to the team that owns them.",
+    ],
+)
+def test_an_application_of_its_own_is_none(wire, system):
+    assert kind(wire(system, ASKED)) == "llm"
+
+
 def test_a_guess_of_the_next_prompt_is_aside_with_tools_as_well():
     guess = "[SUGGESTION MODE: Suggest what the user might naturally type next into Claude Code.]"
     bash = [{"name": "Bash"}]
