@@ -249,7 +249,7 @@ def test_names_of_any_length_cut_no_figure_off(tmp_path: Path) -> None:
         page = signed_in(opened, server, False).new_page()
         for path in ("", "alerts", "calls", "costs", "agents", "latency", "traces", "sessions"):
             page.goto(f"{server.url}/-/agenttrace/{path}")
-            for width in (1000, 1001, 1024, 1100, 1280, 1400, 1401, 1440):
+            for width in (1000, 1001, 1024, 1100, 1280, 1400, 1401, 1440, 1920):
                 page.set_viewport_size({"width": width, "height": 900})
                 assert page.evaluate(CUT_OFF) == [], (path, width)
 

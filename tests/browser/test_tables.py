@@ -58,7 +58,7 @@ def test_rules_fit_with_their_buttons(tmp_path: Path) -> None:
     store = AlertStore(home / "data.db")
     for name, type_, params in (
         ("lat", "latency", {"per": "model"}),
-        ("errors", "error_rate", {"agent": "agent-" + "x" * 80}),
+        ("errors-of-support-triage", "error_rate", {"agent": "agent-" + "x" * 80}),
         ("daily", "budget", {"limit_usd": 20}),
     ):
         deliver = ("mailto:somebody-at-home@example.com", "https://example.com/hook")
