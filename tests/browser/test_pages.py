@@ -242,6 +242,18 @@ def test_every_list_fits_every_window(tmp_path: Path) -> None:
                 assert page.evaluate(CUT_OFF) == [], (path, width)
 
 
+def test_names_of_any_length_cut_no_figure_off(tmp_path: Path) -> None:
+    """Long names give way, on both sides of where tables become cards and in wide windows."""
+    home = hostile(tmp_path / "home")
+    with web(home) as server, browser() as opened:
+        page = signed_in(opened, server, False).new_page()
+        for path in ("", "alerts", "calls", "costs", "agents", "latency", "traces", "sessions"):
+            page.goto(f"{server.url}/-/agenttrace/{path}")
+            for width in (1000, 1001, 1024, 1100, 1280, 1400, 1401, 1440, 1920):
+                page.set_viewport_size({"width": width, "height": 900})
+                assert page.evaluate(CUT_OFF) == [], (path, width)
+
+
 def test_a_card_says_what_its_figures_are(tmp_path: Path) -> None:
     """Two dates in a row are told apart, and so are percentiles."""
     home = tmp_path / "home"

@@ -58,7 +58,7 @@ def test_rules_fit_with_their_buttons(tmp_path: Path) -> None:
     store = AlertStore(home / "data.db")
     for name, type_, params in (
         ("lat", "latency", {"per": "model"}),
-        ("errors", "error_rate", {"agent": "agent-" + "x" * 80}),
+        ("errors-of-support-triage", "error_rate", {"agent": "agent-" + "x" * 80}),
         ("daily", "budget", {"limit_usd": 20}),
     ):
         deliver = ("mailto:somebody-at-home@example.com", "https://example.com/hook")
@@ -67,13 +67,13 @@ def test_rules_fit_with_their_buttons(tmp_path: Path) -> None:
     with web(home) as server, browser() as opened:
         page = signed_in(opened, server).new_page()
         page.goto(f"{server.url}/-/agenttrace/alerts")
-        for width in (1440, 1280):
+        for width, least in ((1440, 200), (1280, 200), (1100, 100), (1024, 100), (1001, 100)):
             page.set_viewport_size({"width": width, "height": 900})
             box = page.locator(".at-scroll").first
             wide = box.evaluate("one => one.scrollWidth - one.clientWidth")
             assert wide <= 0, width
             settings = page.locator("td[data-label=Settings]").first.bounding_box()
-            assert settings and settings["width"] > 200
+            assert settings and settings["width"] > least, width
 
 
 LINES = """() => [...document.querySelectorAll(".CodeMirror pre")]
@@ -94,6 +94,37 @@ def test_sql_is_no_ledger_and_its_figures_stand_right(tmp_path: Path) -> None:
         # agent_id, then cost_usd, calls, failed, unpriced and tokens
         heads, row = ["left", *["right"] * 7], ["left", *["right"] * 6]  # no tokens from a cache
         assert page.evaluate(ALIGNED) == [*heads, *row]
+
+
+RIGHT = """() => [...document.querySelectorAll(".rows-and-columns th")]
+  .filter((one) => getComputedStyle(one).textAlign === "right")
+  .map((one) => one.textContent.trim())"""
+ASKEW = """() => {
+  const right = (one) => getComputedStyle(one).textAlign === "right";
+  const heads = [...document.querySelectorAll(".rows-and-columns th")];
+  return [...document.querySelectorAll(".rows-and-columns tbody td")]
+    .filter((one) => one.textContent.trim() && right(one) !== right(heads[one.cellIndex]))
+    .map((one) => one.className + " " + one.textContent);
+}"""
+
+
+def test_figures_of_tables_stand_right_with_their_heads(tmp_path: Path) -> None:
+    """By name or by type, however wide the table is; times and texts stand left."""
+    tokens = {"tokens_in", "tokens_out", "cache_read_tokens"}
+    of_calls = tokens | {"cost_nano_usd", "cost_usd", "latency_ms"}
+    with web(_filled(tmp_path / "home")) as server, browser() as opened:
+        page = signed_in(opened, server, False).new_page()
+        for path, figures in (
+            ("llm_calls", of_calls | {"status_code", "attempt"}),
+            ("rollup_day", tokens | {"calls", "failed", "unpriced", "cost_nano_usd"}),
+            ("agents", {"calls", "sessions", "failed", "tokens_in", "cost_nano_usd"}),
+            ("?sql=select+*+from+llm_calls", of_calls),
+        ):
+            page.goto(f"{server.url}/data/{path}".replace("/?", "?"))
+            right = set(page.evaluate(RIGHT))
+            assert figures <= right, path
+            assert not right & {"id", "started_us", "last_seen_us", "model", "agent_id"}, path
+            assert page.evaluate(ASKEW) == [], path
 
 
 def test_calls_fit_and_counts_stay_whole(tmp_path: Path) -> None:
