@@ -93,15 +93,15 @@ def test_a_command_in_the_docs_is_one(page, line):
 
 
 @pytest.fixture
-def stocked(home, monkeypatch):
-    """A home with a call or two, where examples find what they name."""
+def stocked(home, tmp_path_factory, monkeypatch):
+    """A home with a call or two in which examples find what they name, and another folder."""
     db = open_database(home / "data.db").conn
     one = record("Hello", id=new_id(NOON_US), session_id="ID", trace_id="ID", agent_id="NAME")
     write_record(db, one)
     db.execute("insert into sessions (session_id, started_us, ended_us) values ('ID', 1, 2)")
     db.close()
     fingerprint_key(home / "fingerprint.key")
-    monkeypatch.chdir(home)
+    monkeypatch.chdir(tmp_path_factory.mktemp("anywhere"))
     return home
 
 
