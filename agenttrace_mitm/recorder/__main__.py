@@ -40,7 +40,7 @@ from ..store import (
     set_aside,
 )
 from ..traces import Fingerprinter
-from .outcomes import Outcomes
+from .outcomes import SETTLE_S, Outcomes
 from .service import Service
 
 log = logging.getLogger(__name__)
@@ -166,6 +166,8 @@ async def _run(settings: Settings, lock: recorders.Share, program: str) -> None:
     await service.hear_out(stop, HEAR_OUT_S)
     await service.finish()
     if outcomes:
+        # A program may end right after its commit: git is asked when the result is stored.
+        await asyncio.to_thread(writer.settle, SETTLE_S)
         await asyncio.to_thread(outcomes.stop)
     await asyncio.to_thread(writer.stop)
     reading.close()

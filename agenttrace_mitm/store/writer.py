@@ -106,6 +106,13 @@ class Removal:
     gone: list[Gone] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A place among items: `done` is set when those before it are written, or wait in the spool."""
+
+    done: threading.Event = field(default_factory=threading.Event)
+
+
 INSERT_EVENT = f"""
 insert into events ({", ".join(StoredEvent.model_fields)})
 values ({", ".join(f":{name}" for name in StoredEvent.model_fields)})
@@ -122,6 +129,7 @@ type Item = (
     | BlindSpot
     | Relink
     | Removal
+    | Mark
 )
 
 
@@ -205,6 +213,11 @@ class Writer:
         """Why calls cannot be written now, in words; empty where they can."""
         return self._trouble
 
+    def settle(self, timeout_s: float) -> bool:
+        """Wait until *saved* was told of what is queued; False where that takes longer."""
+        mark = Mark()
+        return self.put(mark, timeout_s, hurry=True) and mark.done.wait(timeout_s)
+
     def stop(self) -> None:
         """Write what is queued, then end.  Returns when the thread has."""
         self._items.end()
@@ -223,7 +236,7 @@ class Writer:
                 self._merge(came=bool(batch))
             self._items.done(batch)
             for item in batch:
-                if isinstance(item, Relink | Removal):
+                if isinstance(item, Relink | Removal | Mark):
                     item.done.set()
         self._keeper.halt()
         self._close()
@@ -276,7 +289,8 @@ class Writer:
         except OSError as trouble:
             log.error("the spool cannot be written (%s); calls wait in memory", trouble)
             return False
-        self._later += [item for item in batch if not isinstance(item, Record | Relink | Removal)]
+        waited_for = Record | Relink | Removal | Mark
+        self._later += [item for item in batch if not isinstance(item, waited_for)]
         if stripped:
             log.error("the spool is full: calls are kept without what was said")
             detail = f"the spool was full: {stripped} calls were kept without what was said"
@@ -470,7 +484,7 @@ def _write(db: sqlite3.Connection, item: Item, records: Batch) -> None:
     match item:
         case Record():
             records.write(item)
-        case Relink() | Removal():
+        case Relink() | Removal() | Mark():
             pass  # once everything is written
         case StoredEvent():
             db.execute(INSERT_EVENT, item.__dict__ | {"tags": json_text(item.tags)})

@@ -35,6 +35,25 @@ def test_records_becomerows(tmp_path: Path, kept: Kept) -> None:
     ]
 
 
+@pytest.mark.parametrize("there_is_an_outage", [False, True])
+def test_who_waits_for_the_writer_finds_all_told(
+    tmp_path: Path, kept: Kept, there_is_an_outage: bool
+) -> None:
+    """What was handed over before is safe, and was said to be; what is not in time is not."""
+    path = tmp_path / "data.db"
+    if there_is_an_outage:
+        path.mkdir()
+    writer = Writer(path, Spool(tmp_path / "spool"), kept)
+    some = [record(str(n)) for n in range(40)]
+    for one in some:
+        writer.put(one)
+    assert not writer.settle(0.01)  # it has not begun
+    writer.start()
+    assert writer.settle(30)
+    assert kept.ids == [one.call.id for one in some]
+    writer.stop()
+
+
 def test_a_record_that_comes_twice_is_one_row(tmp_path: Path, kept: Kept) -> None:
     """Capture repeats what was not acknowledged."""
     path = tmp_path / "data.db"
