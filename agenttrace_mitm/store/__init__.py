@@ -11,23 +11,24 @@ if TYPE_CHECKING:
     from .answers import Answers
     from .chains import request_of, response_of
     from .damage import set_aside
+    from .items import BlindSpot, Event, Relink, Removal
     from .keeping import Keeping
     from .known import KnownContent
     from .opening import is_behind, open_database, way_in
     from .reading import Reading
     from .spool import DeadLetter, Spool
-    from .writer import BlindSpot, Event, Relink, Removal, Writer
+    from .writer import Writer
 
 _HOMES = {
     "Answers": "answers",
-    "BlindSpot": "writer",
+    "BlindSpot": "items",
     "DeadLetter": "spool",
-    "Event": "writer",
+    "Event": "items",
     "KnownContent": "known",
     "Keeping": "keeping",
     "Reading": "reading",
-    "Relink": "writer",
-    "Removal": "writer",
+    "Relink": "items",
+    "Removal": "items",
     "Spool": "spool",
     "Writer": "writer",
     "is_behind": "opening",

@@ -13,7 +13,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..clock import moment_of, now_us
@@ -23,6 +22,7 @@ from ..scheduling import give_way
 from .chains import Recent
 from .commits import OnBranches, write_commit, write_on_branches, write_ref
 from .forgetting import calls_of, delete_calls
+from .items import BlindSpot, Event, Gone, Item, Mark, Relink, Removal
 from .keeper import Keeper
 from .keeping import Keeping
 from .merging import a_pace, merge_some
@@ -55,82 +55,11 @@ QUIET_S = 60.0
 """Nothing has come for so long: nobody is kept waiting by what takes longer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """A line for `recorder_events`."""
-
-    kind: str
-    detail: str
-    at_us: int
-
-
-@dataclass(frozen=True, slots=True)
-class BlindSpot:
-    """A line for `blind_spots`."""
-
-    at_us: int
-    host: str
-    reason: str
-    client: str
-
-
-@dataclass(frozen=True, slots=True)
-class Relink:
-    """Calls to place again once the batch is written, because one came after them.
-
-    `done` is set when that was tried; `placed` holds the calls that have been placed then.
-    """
-
-    call_ids: tuple[str, ...]
-    done: threading.Event = field(default_factory=threading.Event)
-    placed: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Gone:
-    """What a `Removal` took: the calls, and how many rows by table."""
-
-    calls: tuple[str, ...]
-    rows: dict[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Removal:
-    """A trace to delete, after what came before it is written.
-
-    `done` is set when that was tried.  `gone` is empty then where the database did not take it.
-    """
-
-    trace_id: str
-    done: threading.Event = field(default_factory=threading.Event)
-    gone: list[Gone] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """A place among items: `done` is set when those before it are written, or wait in the spool."""
-
-    done: threading.Event = field(default_factory=threading.Event)
-
-
 INSERT_EVENT = f"""
 insert into events ({", ".join(StoredEvent.model_fields)})
 values ({", ".join(f":{name}" for name in StoredEvent.model_fields)})
 on conflict (id) do nothing
 """
-
-type Item = (
-    Record
-    | StoredEvent
-    | StoredCommit
-    | StoredRef
-    | OnBranches
-    | Event
-    | BlindSpot
-    | Relink
-    | Removal
-    | Mark
-)
 
 
 EVERYTHING = Keeping()

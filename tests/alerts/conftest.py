@@ -18,6 +18,7 @@ from agenttrace_mitm.store.alerting import AlertStore
 from agenttrace_mitm.store.rows import write_record
 from tests.support.records import call, message, record
 
+DOLLAR = 1_000_000_000
 BERLIN = ZoneInfo("Europe/Berlin")
 PAGES = "http://127.0.0.1:8080"
 
