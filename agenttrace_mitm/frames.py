@@ -164,6 +164,12 @@ class Submitted(Frame, frozen=True):
     events: bytes
 
 
+class Mark(Frame, frozen=True):
+    """Capture to recorder: acknowledge this id once everything handed over before it is safe."""
+
+    id: str
+
+
 class Remove(Frame, frozen=True):
     """Pages to recorder: delete the calls of a trace in *database*, and what hangs on them."""
 
@@ -206,6 +212,7 @@ type AnyFrame = (
     | Blind
     | Note
     | Submitted
+    | Mark
     | Remove
     | Removed
     | Settled

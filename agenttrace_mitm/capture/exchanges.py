@@ -63,7 +63,7 @@ class Exchanges:
             source="proxy",
             speaks=served.speaks,
         )
-        watch = Watch(self._handover.open(id_, opened))
+        watch = Watch(self._handover.open(id_, opened), peer.run.id)
         watch.held.request_headers = request.headers
         if peer.process is None:
             watch.late = peer.caller

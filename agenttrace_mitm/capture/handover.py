@@ -16,7 +16,7 @@ from pathlib import Path
 
 from msgspec import structs
 
-from ..clock import now_us
+from ..clock import new_id, now_us
 from ..frames import (
     PROTOCOL,
     Ack,
@@ -25,6 +25,7 @@ from ..frames import (
     Frame,
     FrameDecoder,
     Hello,
+    Mark,
     Message,
     Note,
     RequestData,
@@ -89,6 +90,7 @@ class Handover:
         self._warned = False
         self._reports: deque[bytes] = deque(maxlen=MAX_REPORTS)
         self._unsent: deque[Held] = deque()
+        self._marks: dict[str, asyncio.Future[None]] = {}
         self._hello = encode(Hello(PROTOCOL, f"{os.getpid()}-{secrets.token_hex(4)}", os.getpid()))
         self._loop = asyncio.get_running_loop()
         self._link: asyncio.Transport | None = None
@@ -120,6 +122,25 @@ class Handover:
     def start(self) -> None:
         """Look for the recorder, from now on."""
         self._connecting = self._loop.create_task(self._connect(), name="handover")
+
+    async def settle(self, timeout_s: float) -> bool:
+        """Wait until the recorder has safe what was handed over so far; False if it takes longer.
+
+        That includes reports, and calls that have ended.
+        """
+        id_ = new_id()
+        done = self._marks[id_] = self._loop.create_future()
+        self.open(id_, Mark(id_))
+        self.flush()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await done
+        except TimeoutError:
+            return False
+        finally:
+            del self._marks[id_]
+            self._forget(id_)
+        return True
 
     async def close(self, timeout_s: float) -> None:
         """Give the recorder *timeout_s* to take what is held, then hang up."""
@@ -411,6 +432,8 @@ class Handover:
     def acknowledged(self, ids: list[str]) -> None:
         """Forget what the recorder has safe."""
         for id_ in ids:
+            if (mark := self._marks.get(id_)) and not mark.done():
+                mark.set_result(None)
             self._forget(id_)
 
     def pause(self, paused: bool) -> None:

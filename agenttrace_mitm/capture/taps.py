@@ -18,10 +18,12 @@ class Watch:
         "may_have_trailers",
         "request_size",
         "response_size",
+        "run",
     )
 
-    def __init__(self, held: Held) -> None:
+    def __init__(self, held: Held, run: str = "") -> None:
         self.held = held
+        self.run = run
         self.request_size = 0
         self.response_size = 0
         self.announced = -1  # the response's Content-Length, -1 when it has none

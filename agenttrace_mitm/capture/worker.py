@@ -17,6 +17,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +47,9 @@ DRAIN_S = 30.0
 HANDOVER_S = 5.0
 HURRIED_HANDOVER_S = 1.0
 HANG_UP_S = 0.5
+LEFT_S = 0.3
+"""How long until we see that a program that ended has left its calls."""
+SAFE_WITHIN_S = 10.0
 LINE_BYTES = 1 << 20
 YOUNG_OBJECTS = 500
 """New ones that are looked through for garbage at a time: so many that it takes 0.1 ms."""
@@ -142,14 +146,16 @@ class Worker:
             health.keep_saying(where, name, self._addon.figures), name="health"
         )
 
-    def answer(self, message: Message) -> Message | None:
-        """Do what a control line asks; what to say to it."""
+    def answer(self, message: Message) -> Message | Coroutine[None, None, Message] | None:
+        """Do what a control line asks; what to say to it, now or later."""
         id_ = str(message.get("id") or "")
         match message.get("op"):
             case "open_run" if id_:
                 return self._open_run(id_, message)
             case "open_namespace" if id_:
                 return self._open_namespace(id_, message)
+            case "settle" if id_:
+                return self._settle(id_, str(message.get("of")))
             case "close_run" if id_:
                 self._doors.close(id_)
                 self._master.serve(self._doors.specs)
@@ -203,6 +209,14 @@ class Worker:
         proxy_port, sni_port = self._doors.open(run, proxy, sni)
         self._master.serve(self._doors.specs)
         return {"run": id_, "proxy_port": proxy_port, "sni_port": sni_port}
+
+    async def _settle(self, id_: str, run: str) -> Message:
+        """Wait until the calls that *run* has ended are safe; others of it may go on."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LEFT_S):
+                while any(watch.run == run for watch in self._addon.live.values()):
+                    await asyncio.sleep(0.01)
+        return {"run": id_, "settled": await self._handover.settle(SAFE_WITHIN_S)}
 
     def _open_namespace(self, id_: str, message: Message) -> Message:
         try:
@@ -294,15 +308,24 @@ async def _main() -> int:
 
 async def _control(lines: asyncio.StreamReader, worker: Worker, stop: Stop) -> None:
     """Answer the parent until it hangs up."""
+    later: set[asyncio.Task[None]] = set()
     while line := await lines.readline():
         try:
             message = json.loads(line)
             answer = worker.answer(message)
         except (ValueError, TypeError, AttributeError) as error:
             answer = {"error": f"That line cannot be used ({error})", "remedy": ""}
-        if answer is not None:
+        if isinstance(answer, Coroutine):
+            task = asyncio.create_task(_say_then(answer))
+            later.add(task)
+            task.add_done_callback(later.discard)
+        elif answer is not None:
             _say(answer)
     stop.ask()
+
+
+async def _say_then(answer: Coroutine[None, None, Message]) -> None:
+    _say(await answer)
 
 
 def _say(message: Message) -> None:

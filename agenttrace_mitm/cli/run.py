@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from ..launch.control import Client
     from ..settings import Settings
 
-FLUSH_S = 3.0
-ROWS_AFTER_S = 0.3
+END_S = 3.0
+"""How long an instance of ours is waited for: a program left behind may have calls under way."""
 AGAIN_S = 0.05
 TAKEN_FOR_S = 10.0
 """How long an instance may take from its lock to its socket, and back."""
@@ -76,13 +76,18 @@ def command(
             code = _run_transparently(client, settings, opened, program, environ)
         if code is None:
             code = _run(client, settings, opened, program, environ)
-        facts = client.ask(op="status") if not quiet else {}
+        facts = _settled(client, opened["run"])
     finally:
         client.close()
         if daemon and daemon.stdin:
             daemon.stdin.close()
-    if not quiet:
-        _summary(facts, opened["run"], began_us, daemon)
+    if daemon and not quiet:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            daemon.wait(END_S)
+    if facts is None:
+        click.echo("agenttrace-mitm: recording was stopped meanwhile", err=True)
+    elif not quiet:
+        _summary(facts, opened["run"], began_us)
     context.exit(code)
 
 
@@ -188,36 +193,40 @@ def _opened(
                 wait_for_end(client)
 
 
-def _wait_for_rows(daemon: subprocess.Popen[bytes] | None, ended_s: float) -> None:
-    """Let the last calls get into the database: our instance ends with them written."""
-    if daemon is None:
-        time.sleep(max(0.0, ended_s + ROWS_AFTER_S - time.monotonic()))
-        return
+def _settled(client: "Client", run: str) -> dict[str, Any] | None:
+    """The instance's status, once the run's last calls are written; None where it went away."""
     try:
-        daemon.wait(FLUSH_S)
-    except subprocess.TimeoutExpired:
-        return  # a call of a program left behind goes on; its row comes later
+        settled = client.ask(op="settle", run=run)
+    except AgentTraceError:  # a worker has died
+        settled = {"settled": False}
+    try:
+        return client.ask(op="status") | settled
+    except AgentTraceError:
+        return None
 
 
-def _summary(
-    facts: dict[str, Any], run: str, began_us: int, daemon: subprocess.Popen[bytes] | None
-) -> None:
-    """One line on stderr: calls, cost, and where to look."""
-    ended_s = time.monotonic()
-    # Loaded while the last calls are on their way.
+def _summary(facts: dict[str, Any], run: str, began_us: int) -> None:
+    """Calls, cost, and where to look, a line on stderr; before it, what keeps it from being true.
+
+    *facts* are the instance's status.
+    """
     from ..errors import StoreError
     from ..frames import UNREACHED
     from ..launch.state import reachable
     from ..store import queries
     from .text import bill, plural, printable
 
-    _wait_for_rows(daemon, ended_s)
     try:
         found = queries.totals(Path(facts["db"]), began_us - 1_000_000, run=run)
         failed = queries.reports(Path(facts["db"]), UNREACHED, began_us)
     except StoreError as error:
         click.echo(f"agenttrace-mitm: {error.problem}", err=True)
         return
+    troubles = facts["troubles"]
+    if not (troubles or facts["settled"]):
+        troubles = ["the last calls are not written yet"]
+    for trouble in troubles:
+        click.echo(f"agenttrace-mitm: {printable(trouble)}", err=True)
     if failed:  # whoever it was: who shares the machine with the program shares its network
         click.echo(f"agenttrace-mitm: not reached meanwhile: {printable(failed[-1])}", err=True)
     if not found:

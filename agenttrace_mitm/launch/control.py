@@ -1,8 +1,8 @@
 """How one command talks to a running instance: JSON lines on `run/control.sock`.
 
 Asked: `status`, `settings`, `lead` (a status for `env`), `stop` (with `now`), `stay`, `open_run`,
-`open_namespace`, `blind`.  A run lives as long as the connection that opened it, so a `run` that
-dies closes its listeners without having to say so.
+`settle`, `open_namespace`, `blind`.  A run lives as long as the connection that opened it, so a
+`run` that dies closes its listeners without having to say so.
 """
 
 import contextlib

@@ -174,6 +174,7 @@ class Supervisor:
                 "stop": self._stop,
                 "stay": self._stay,
                 "open_run": open_run,
+                "settle": self._settle,
                 "open_namespace": self._open_namespace,
                 "blind": self._blind,
             },
@@ -263,6 +264,18 @@ class Supervisor:
         for child in self._all("capture"):
             await child.ask(run["namespace"], id_)
         return {"run": id_}
+
+    async def _settle(self, message: control.Message) -> control.Message:
+        """Wait until the calls that a run has ended are in the database, or kept for it.
+
+        `settled` is false where that takes longer than somebody would wait.
+        """
+        if self.stop_asked.is_set():  # capture listens no more, and says all by its end
+            return {"settled": False}
+        asked = {"op": "settle", "of": str(message.get("run") or "")}
+        ids = [(child, clock.new_id()) for child in self._all("capture")]
+        said = await asyncio.gather(*(child.ask({**asked, "id": id_}, id_) for child, id_ in ids))
+        return {"settled": all(one.get("settled") for one in said)}
 
     async def _blind(self, message: control.Message) -> control.Message:
         """Somebody saw that a program's calls will not come through us: the proxy records that."""

@@ -23,6 +23,7 @@ from ..frames import (
     Ended,
     FrameDecoder,
     Hello,
+    Mark,
     Note,
     Remove,
     Removed,
@@ -46,6 +47,8 @@ BREATH_S = 0.0001
 
 GRACE_S = 2.0
 HANG_UP_S = 2.0
+SAFE_WITHIN_S = 15.0
+"""Whoever asks whether what came before is safe has given up long before."""
 RELINK_S = 5.0
 """How long calls wait for others to be placed again; without a database nobody does that."""
 VISIBLE_AFTER_US = 1_000_000
@@ -186,6 +189,8 @@ class Service:
                 self._writer.put(spot)
             case Submitted():
                 self._take_submission(frame, link)
+            case Mark():
+                self._spawn(self._tell_when_safe(frame, link))
             case _:
                 self._take_exchange(frame, worker, link)
 
@@ -200,6 +205,10 @@ class Service:
         # Whoever sent them waits for an answer, and does not send more before.
         self._writer.put_all([*records, *events])
         give_way()
+
+    async def _tell_when_safe(self, mark: Mark, link: Link) -> None:
+        if await asyncio.to_thread(self._writer.settle, SAFE_WITHIN_S):
+            link.write(encode(Ack([mark.id])))
 
     def _take_exchange(self, frame: ExchangeFrame, worker: str, link: Link) -> None:
         assembly = self._workers.setdefault(worker, Assembly())

@@ -360,3 +360,24 @@ def test_drops_are_told_from_time_to_time():
     assert {note.kind for note in drops.notes()} == {"content_dropped", "calls_lost"}
     assert drops.notes(now=True) == []
     assert (drops.bytes, drops.calls) == (20, 1)
+
+
+async def test_what_was_handed_over_is_known_to_be_safe_once_the_recorder_says_so(path):
+    """Calls and reports; and where it dies before that, the next one is asked."""
+    recorder, handover = FakeRecorder(path, acknowledges=False), Handover(path)
+    await recorder.start()
+    handover.start()
+    handover.report(Note(1, "kind", "first"))
+    assert not await handover.settle(0.1)
+    assert [note.detail for note in recorder.notes] == ["first"]
+    assert (handover.pending, handover.kept_bytes) == (0, 0)
+    safe = asyncio.create_task(handover.settle(10))
+    await recorder.until(lambda there: there.marks == 2)
+    await recorder.stop()
+    assert not safe.done()
+    successor = FakeRecorder(path)
+    await successor.start()
+    assert await safe
+    assert (handover.pending, handover.kept_bytes) == (0, 0)
+    await handover.close(1)
+    await successor.stop()

@@ -15,6 +15,8 @@ import pytest
 
 from agenttrace_mitm.store import open_database, recorders
 
+from .conftest import COMMAND
+
 CALL = """
 import json, urllib.request
 request = urllib.request.Request(
@@ -166,6 +168,30 @@ def test_run_records_and_everything_tells_of_it(user, started):
     for path in user.home.rglob("*"):
         if path.is_file():
             assert b"sk-canary" not in path.read_bytes(), path
+
+
+@pytest.mark.parametrize("quiet", [["--quiet"], []])
+def test_when_run_ends_its_calls_are_in_the_database(user, started, quiet):
+    """Those that it left as well, as this program does, which reads no answer to its end."""
+    asked = "select count(*) from llm_calls where outcome <> 'in_flight'"
+    for number in range(1, 4):
+        user.types("run", *quiet, "--", *PYTHON)
+        db = open_database(user.home / "data.db").conn
+        assert db.execute(asked).fetchone() == (number,)
+        db.close()
+
+
+def test_a_program_whose_recording_is_stopped_keeps_its_exit_code(user, started):
+    program = "import sys; print('here', flush=True); sys.stdin.read(); sys.exit(7)"
+    run = subprocess.Popen(
+        [*COMMAND, "run", "--", sys.executable, "-c", program],
+        env=user.environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+    assert run.stdout.readline() == "here\n"
+    assert user.types("stop", "--now").returncode == 0
+    _, said = run.communicate("", timeout=20)
+    assert (run.returncode, said) == (7, "agenttrace-mitm: recording was stopped meanwhile\n")
 
 
 def test_run_starts_what_is_not_running_and_ends_it(user):

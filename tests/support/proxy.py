@@ -25,6 +25,7 @@ from agenttrace_mitm.frames import (
     Ended,
     FrameDecoder,
     Hello,
+    Mark,
     Note,
     Opened,
     RequestData,
@@ -88,6 +89,7 @@ class FakeRecorder:
         self.hellos: list[Hello] = []
         self.blinds: list[Blind] = []
         self.notes: list[Note] = []
+        self.marks = 0
         self.reads = asyncio.Event()
         """Cleared, it takes nothing in."""
         self.reads.set()
@@ -148,6 +150,10 @@ class FakeRecorder:
                 self.notes.append(frame)
             case Opened():
                 self.exchanges[frame.id] = Seen(frame, [frame])
+            case Mark():
+                self.marks += 1
+                if self.acknowledges:
+                    writer.write(encode(Ack([frame.id])))
             case Ack():
                 raise AssertionError("capture does not acknowledge")
             case _:
