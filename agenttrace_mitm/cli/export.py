@@ -75,10 +75,11 @@ def command(
 
 def _told(count: int, asked: "Mapping[str, str | None]", output: Path | None) -> str:
     """How many calls were written, and where; of none, what they would have had to fit."""
-    from .text import plural, printable
+    from ..figures import counted
+    from .text import printable
 
     filters = " ".join(f"{option} {said}" for option, said in asked.items() if said is not None)
-    told = plural(count, "call") + (f" in {output}" if output else "")
+    told = counted(count, "call") + (f" in {output}" if output else "")
     return printable(told if count or not filters else f"{told}: none fits {filters}")
 
 

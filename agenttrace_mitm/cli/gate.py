@@ -140,15 +140,15 @@ def command(
 def _ended(database: Path, session: str | None, patience_s: float) -> "SessionSums":
     """The sums of a session whose calls have all ended.  Raises `StoreError` without one."""
     from ..errors import StoreError
+    from ..figures import counted
     from ..store.session_sums import sums
-    from .text import plural
 
     deadline = time.monotonic() + patience_s
     found = sums(database, session)
     while found.running:
         if time.monotonic() >= deadline:
             are = "is" if found.running == 1 else "are"
-            said = f"{plural(found.running, 'call')} {are} still running"
+            said = f"{counted(found.running, 'call')} {are} still running"
             raise StoreError(f"{said} in session {found.session_id}", "Wait longer with --wait")
         time.sleep(POLL_S)
         found = sums(database, found.session_id)
@@ -156,19 +156,20 @@ def _ended(database: Path, session: str | None, patience_s: float) -> "SessionSu
 
 
 def _cost(found: "SessionSums", limit: float | None, *, allow_unpriced: bool) -> list[Judged]:
-    from .text import money, plural
+    from ..figures import counted, exact_usd
 
     if limit is None:
         return []
-    said = money(found.cost_nano_usd)
+    # To the last digit: what is just over the limit must not read like it.
+    said = "-" if found.cost_nano_usd is None else exact_usd(found.cost_nano_usd)
     # What has no price may have cost anything.
     known = allow_unpriced or not found.unpriced
     if found.unpriced:
-        said += f" and {plural(found.unpriced, 'call')} without a price"
+        said += f" and {counted(found.unpriced, 'call')} without a price"
     if found.unmetered_nano_usd:
-        said += f"; {money(found.unmetered_nano_usd)} not metered"
-    holds = known and (found.cost_nano_usd or 0) <= round(limit * 1e9)
-    return [Judged("spend", said, money(round(limit * 1e9)), holds)]
+        said += f"; {exact_usd(found.unmetered_nano_usd)} not metered"
+    most = round(limit * 1e9)
+    return [Judged("spend", said, exact_usd(most), known and (found.cost_nano_usd or 0) <= most)]
 
 
 def _number(what: str, found: int, limit: int | None) -> list[Judged]:
@@ -178,14 +179,15 @@ def _number(what: str, found: int, limit: int | None) -> list[Judged]:
 
 
 def _tokens(found: "SessionSums", limit: int | None, *, allow_unknown: bool) -> list[Judged]:
-    from .text import count, plural
+    from ..figures import counted
+    from .text import count
 
     if limit is None:
         return []
     known = [number for number in (found.tokens_in, found.tokens_out) if number is not None]
     said = count(sum(known) if known else None)
     if found.without_usage:
-        said += f" and {plural(found.without_usage, 'call')} without usage"
+        said += f" and {counted(found.without_usage, 'call')} without usage"
     holds = (allow_unknown or not found.without_usage) and sum(known) <= limit
     return [Judged("tokens", said, f"{limit:,}", holds)]
 

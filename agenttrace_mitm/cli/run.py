@@ -211,10 +211,11 @@ def _summary(facts: dict[str, Any], run: str, began_us: int) -> None:
     *facts* are the instance's status.
     """
     from ..errors import StoreError
+    from ..figures import counted
     from ..frames import UNREACHED
     from ..launch.state import reachable
     from ..store import queries
-    from .text import bill, plural, printable
+    from .text import bill, printable
 
     try:
         found = queries.totals(Path(facts["db"]), began_us - 1_000_000, run=run)
@@ -233,7 +234,7 @@ def _summary(facts: dict[str, Any], run: str, began_us: int) -> None:
         click.echo("agenttrace-mitm: no LLM calls seen", err=True)
         return
     total = found[0]
-    said = [plural(total.calls, "call")]
+    said = [counted(total.calls, "call")]
     if total.cost_nano_usd is not None:
         said.append(bill(total.cost_nano_usd, total.spend_nano_usd))
     if total.unpriced:

@@ -113,8 +113,9 @@ def show(session_id: str, diff: bool, as_json: bool, **given: str | None) -> Non
 
 
 def _print(told: "Story", *, diff: bool) -> None:
+    from ..figures import counted
     from . import text
-    from .text import count, moment, plural, printable
+    from .text import count, moment, printable
 
     click.echo(f"{printable(told.agent_id or told.client)}  {moment(told.started_us)}  {told.cwd}")
     for number, prompt in enumerate(told.prompts, 1):
@@ -126,21 +127,21 @@ def _print(told: "Story", *, diff: bool) -> None:
         click.echo(f"   {_commit(commit)}")
     bill = told.bill
     click.echo(
-        f"\n{plural(bill.calls, 'call')} ({told.aside.calls:,} aside),"
+        f"\n{counted(bill.calls, 'call')} ({told.aside.calls:,} aside),"
         f" {count(bill.tokens_in)} tokens in, {count(bill.tokens_out)} out,"
         f" {text.bill(bill.cost_nano_usd, bill.spend_nano_usd)}"
     )
     click.echo(
-        f"{plural(len(told.files_touched), 'file')} touched,"
+        f"{counted(len(told.files_touched), 'file')} touched,"
         f" +{told.lines_added} -{told.lines_removed};"
-        f" {plural(told.tool_failures, 'tool failure')}, {plural(told.compactions, 'compaction')}"
+        f" {counted(told.tool_failures, 'tool failure')}, {counted(told.compactions, 'compaction')}"
     )
     if told.commits:
         made = told.agent_commits
         added = [one.lines_added for one in made if one.lines_added is not None]
         removed = [one.lines_removed for one in made if one.lines_removed is not None]
         lines = f", +{sum(added)} -{sum(removed)}" if added and removed else ""
-        click.echo(f"{plural(len(made), 'commit')}{lines}")
+        click.echo(f"{counted(len(made), 'commit')}{lines}")
 
 
 def _print_prompt(number: int, prompt: "Prompt", *, diff: bool) -> None:

@@ -42,15 +42,16 @@ def report(
 ) -> None:
     """Print the totals of the last *days*, a line for each value of *by*."""
     from ..clock import now_us
+    from ..figures import counted
     from ..store import queries
-    from .text import count, moment, money, plural, table
+    from .text import count, moment, money, table
 
     found = queries.totals(settings.database, now_us() - days * DAY_US, by=by, estimates=estimates)
     if as_json:
         click.echo(json.dumps([asdict(line) for line in found], indent=1))
         return
     if not found:
-        click.echo(f"No calls in the last {plural(days, 'day')}.")
+        click.echo(f"No calls in the last {counted(days, 'day')}.")
         return
     covered = [(line.cost_nano_usd or 0) - (line.spend_nano_usd or 0) for line in found]
     columns = [by, "calls", "failed", "tokens in", "tokens out", "spend", "unpriced", "last"]

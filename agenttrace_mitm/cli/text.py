@@ -6,22 +6,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .. import durations
+from .. import figures
 
 if TYPE_CHECKING:
     from ..store.queries import RecentCall
 
 COLOURS = {"ok": "green", "error": "red", "cancelled": "yellow", "interrupted": "yellow"}
-SUMMARY_DIGITS = 4
 
 
-def money(nano_usd: int | None, digits: int = SUMMARY_DIGITS) -> str:
+def money(nano_usd: int | None) -> str:
     """Dollars; `-` for what has no price, which is not the same as nothing."""
-    if nano_usd is None:
-        return "-"
-    if 0 < nano_usd < 10 ** (9 - digits) // 2:
-        return f"<${10**-digits:.{digits}f}"
-    return f"${nano_usd / 1e9:,.{digits}f}"
+    return "-" if nano_usd is None else figures.usd(nano_usd)
 
 
 def bill(cost_nano_usd: int | None, spend_nano_usd: int | None) -> str:
@@ -40,12 +35,7 @@ def count(number: int | None) -> str:
 
 def duration(milliseconds: float | None) -> str:
     """A time span as on the pages; `-` when unknown."""
-    return "-" if milliseconds is None else durations.said(milliseconds)
-
-
-def plural(number: int, noun: str) -> str:
-    """`1 call`, `2 calls`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    return "-" if milliseconds is None else figures.duration(milliseconds)
 
 
 def moment(at_us: int | None) -> str:
@@ -72,26 +62,17 @@ def call_line(call: "RecentCall", *, colour: bool) -> str:
     return line.rstrip()
 
 
-def size(number: float) -> str:
-    """Bytes, in the unit that makes them short."""
-    for unit in ("B", "KB", "MB"):
-        if number < 1000:
-            return f"{number:.0f} {unit}"
-        number /= 1000
-    return f"{number:.1f} GB"
-
-
 def recording(health: Mapping[str, Mapping[str, float]]) -> str:
     """How recording fares since the processes started; empty while none of them has told."""
     from ..health import together
 
-    figures = together(health.values())
-    if not figures:
+    known = together(health.values())
+    if not known:
         return ""
-    told = {name: f"{number:,.0f}" for name, number in figures.items()}
-    bulk = {name: size(number) for name, number in figures.items()}
-    waiting = figures.get("held_calls", 0) + figures.get("spooled_calls", 0)
-    lag = f"{figures.get('lag_seconds', 0):.1f} s"
+    told = {name: f"{number:,.0f}" for name, number in known.items()}
+    bulk = {name: figures.size(number) for name, number in known.items()}
+    waiting = known.get("held_calls", 0) + known.get("spooled_calls", 0)
+    lag = f"{known.get('lag_seconds', 0):.1f} s"
     return (
         f"Passed    {told.get('proxied_calls', 0)} calls, {bulk.get('request_bytes', 0)} sent,"
         f" {bulk.get('response_bytes', 0)} received\n"
@@ -127,4 +108,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def _is_number(cell: str) -> bool:
-    return cell in ("", "-") or cell.lstrip("<$-").replace(",", "").replace(".", "").isdigit()
+    return (
+        cell in ("", "-")
+        or cell.lstrip(f"<$-{figures.MINUS}").replace(",", "").replace(".", "").isdigit()
+    )

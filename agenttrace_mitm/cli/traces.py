@@ -26,10 +26,10 @@ def rebuild(**given: str | None) -> None:
     \b
     agenttrace-mitm traces rebuild
     """
+    from ..figures import counted
     from ..retrace import retrace
     from ..traces import Fingerprinter
     from .instance import key_of_recorded
-    from .text import plural
 
     settings = options.load(given)
     prints = Fingerprinter(key_of_recorded(settings))
@@ -41,4 +41,4 @@ def rebuild(**given: str | None) -> None:
 
     told = retrace(settings.database, prints, progress)
     verb = "has" if told.changed == 1 else "have"
-    click.echo(f"{plural(told.calls, 'call')} placed, {told.changed:,} {verb} another place now.")
+    click.echo(f"{counted(told.calls, 'call')} placed, {told.changed:,} {verb} another place now.")

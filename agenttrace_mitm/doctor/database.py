@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator
 
+from .. import figures
 from ..errors import StoreError
 from ..store import Spool, examined
 from . import roots
@@ -27,10 +28,10 @@ def health(patient: Patient) -> Iterator[Finding]:
             yield Finding(CHECK, "wrong", found, "agenttrace-mitm db verify says more")
         else:
             size = database.stat().st_size
-            yield Finding(CHECK, "ok", f"{database} is sound ({size / 1e6:,.1f} MB)")
+            yield Finding(CHECK, "ok", f"{database} is sound ({figures.size(size)})")
     folder = database.parent
     if folder.exists() and (free := shutil.disk_usage(folder).free) < LEAST_FREE:
-        said = f"only {free / 1e6:,.0f} MB are left on the disk of {database}"
+        said = f"only {figures.size(free)} are left on the disk of {database}"
         yield Finding("disk", "wrong", said, "Make room, or lower --retention-days")
 
 

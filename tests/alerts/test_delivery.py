@@ -80,7 +80,7 @@ def test_a_webhook_has_the_old_fields_and_a_signature(scene, fired, hook):
     said = json.loads(body)
     assert said["agent_id"] == "bot"
     assert said["rule_type"] == "error_rate"
-    assert said["message"] == "Firing: errors: bot: 3 of 3 calls failed in 15 min (100 %)"
+    assert said["message"] == "Firing: errors: bot: 3 of 3 calls failed in 15 min (100%)"
     assert said["timestamp"].startswith("2026-11-18T12:00")
     assert said["id"] == headers["webhook-id"]
     assert said["links"]["calls"][0].startswith(f"{PAGES}/-/agenttrace/calls/")

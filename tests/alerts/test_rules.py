@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from agenttrace_mitm.alerts import words
 from agenttrace_mitm.alerts.findings import params_of
 from agenttrace_mitm.alerts.moments import MINUTE_US
 from agenttrace_mitm.alerts.rules import RULE_TYPES
@@ -74,7 +73,7 @@ def test_error_rate_fires_from_its_threshold_on(scene):
     assert scene.firing() == []  # nine calls say nothing
     failed = scene.calls(1, outcome="interrupted")
     assert scene.firing() == ["all"]
-    assert scene.history[0].message == "2 of 10 calls failed in 15 min (20 %)"
+    assert scene.history[0].message == "2 of 10 calls failed in 15 min (20%)"
     assert failed[0] in scene.history[0].evidence["calls"]
     scene.calls(10)
     assert scene.firing() == []
@@ -443,12 +442,3 @@ def test_no_rule_reads_every_call(scene, kind):
     scans = [step for step in steps if step.startswith("SCAN") and "USING" not in step]
     large = ("llm_calls", "c", "m", "t", "messages", "call_messages", "tool_calls")
     assert not [step for step in scans if step.split()[1] in large], steps
-
-
-@pytest.mark.parametrize(
-    ("share", "said"),
-    [(0, "0 %"), (0.0003, "0.03 %"), (0.0303, "3 %"), (0.0357, "3.6 %"), (0.0994, "9.9 %"),
-     (0.125, "12.5 %"), (1, "100 %"), (1.1945, "119 %")],
-)  # fmt: skip
-def test_a_share_is_said_to_a_tenth(share, said):
-    assert words.percent(share) == said

@@ -15,12 +15,11 @@ from tests.support.records import NOON_US, call
 
 
 def test_values_as_people_read_them():
-    assert [text.money(n) for n in (None, 0, 1000, 50_000, 1_234_567_890)] == [
+    assert [text.money(n) for n in (None, 0, 50_000, 1_234_567_890)] == [
         "-",
-        "$0.0000",
+        "$0",
         "<$0.0001",
-        "$0.0001",
-        "$1.2346",
+        "$1.23",
     ]
     assert [text.duration(n) for n in (None, 12.4, 1234, 126_145_300)] == [
         "-",
@@ -34,9 +33,9 @@ def test_values_as_people_read_them():
 
 def test_spend_and_what_is_covered_are_told_apart():
     assert text.bill(None, None) == "-"
-    assert text.bill(1_500_000_000, 1_500_000_000) == "$1.5000"
-    assert text.bill(1_500_000_000, None) == text.bill(1_500_000_000, 0) == "$1.5000 not metered"
-    assert text.bill(1_500_000_000, 500_000_000) == "$0.5000, $1.0000 not metered"
+    assert text.bill(1_500_000_000, 1_500_000_000) == "$1.50"
+    assert text.bill(1_500_000_000, None) == text.bill(1_500_000_000, 0) == "$1.50 not metered"
+    assert text.bill(1_500_000_000, 500_000_000) == "$0.50, $1.00 not metered"
 
 
 def test_no_command_calls_a_list_price_spend(home):
@@ -55,10 +54,10 @@ def test_no_command_calls_a_list_price_spend(home):
         shown = CliRunner().invoke(cli, words).output
         head, _, first, second = shown.splitlines()
         assert re.findall(r"spend|not metered|cost", head) == ["spend", "not metered"]
-        assert re.findall(r"\$[\d.]+", first) == ["$3.0000", "$3.0000"]
-        assert re.findall(r"\$[\d.]+", second) == ["$0.0000", "$4.0000"]
+        assert re.findall(r"\$[\d.]+", first) == ["$3.00", "$3.00"]
+        assert re.findall(r"\$[\d.]+", second) == ["$0", "$4.00"]
     listed = CliRunner().invoke(cli, ["sessions", "list"]).output
-    assert "$3.0000, $7.0000 not metered" in listed
+    assert "$3.00, $7.00 not metered" in listed
     told = json.loads(CliRunner().invoke(cli, ["stats", "--json", "--by", "provider"]).output)
     assert (told[0]["cost_nano_usd"], told[0]["spend_nano_usd"]) == (10 * 10**9, 3 * 10**9)
 
@@ -88,16 +87,16 @@ def test_what_nobody_knows_is_not_nothing(home):
     assert told == {
         "mystery": ["-", "-", "-"],
         "broken": ["-", "-", "-"],
-        "both": ["5", "-", "$1.0000"],
-        "gift": ["-", "-", "$0.0000"],
-        "covered": ["-", "-", "$0.0000"],
+        "both": ["5", "-", "$1.00"],
+        "gift": ["-", "-", "$0"],
+        "covered": ["-", "-", "$0"],
     }
     listed = json.loads(CliRunner().invoke(cli, ["stats", "--json"]).output)
     assert {one["name"]: one["tokens_in"] for one in listed}["mystery"] is None
     for session, said, code in (
         ("mystery", "- and 1 call without a price", 1),
         ("broken", "-", 0),
-        ("gift", "$0.0000", 0),
+        ("gift", "$0.00", 0),
     ):
         done = CliRunner().invoke(cli, ["gate", "--session", session, "--max-cost", "1"])
         assert re.search(rf"^spend +{re.escape(said)} +\$1", done.output, re.M), done.output
@@ -162,8 +161,8 @@ def test_how_recording_fares_in_four_lines():
     told["recorder"]["spooled_calls"] = 3
     told["capture-1"]["held_calls"] = 1
     assert recording(told).splitlines() == [
-        "Passed    1,234 calls, 5 MB sent, 2.0 GB received",
+        "Passed    1,234 calls, 5.0 MB sent, 2.0 GB received",
         "Recorded  1,233 calls, lag 0.3 s",
-        "Waiting   4 calls, 0 in memory, 2 KB in the spool",
+        "Waiting   4 calls, 0 in memory, 1.5 kB in the spool",
         "Dropped   0 calls, 7 B of content",
     ]

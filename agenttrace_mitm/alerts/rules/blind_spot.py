@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from ... import figures
 from .. import words
 from ..moments import MINUTE_US
 from ..rule_type import At, Params, Question, Row, RuleType, Verdict
@@ -30,7 +31,7 @@ def ask(p: BlindSpots, at: At) -> Question:
 def judge(row: Row, p: BlindSpots, at: At) -> Verdict:
     """So many, and why."""
     told = (
-        f"{words.count(row['connections'], 'connection')} in {words.minutes(p.window_minutes)}"
+        f"{figures.counted(row['connections'], 'connection')} in {words.minutes(p.window_minutes)}"
         f" could not be read: {row['reason']}"
     )
     return Verdict(row["connections"] >= p.min_connections, told, row["connections"])

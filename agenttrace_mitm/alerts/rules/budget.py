@@ -2,9 +2,9 @@
 
 from pydantic import Field, field_validator
 
+from ... import figures
 from ...errors import SettingsError
 from ...store.counting import METERED
-from .. import words
 from ..moments import Period, Zone, local, start_of, zone_of
 from ..rule_type import At, Params, Per, Question, Row, RuleType, Verdict, calls_behind
 from ..spend import spend
@@ -47,11 +47,11 @@ def judge(row: Row, p: Budget, at: At) -> Verdict:
     since = local(start_of(p.period, at.now_us, zone), zone).date().isoformat()
     share = spent / p.limit_usd
     told = (
-        f"{words.usd(row['spent'])} of {words.usd(p.limit_usd * 1e9)} for the {p.period}"
-        f" since {since} spent ({words.percent(share)})"
+        f"{figures.usd(row['spent'])} of {figures.usd(p.limit_usd * 1e9)} for the {p.period}"
+        f" since {since} spent ({figures.percent(share)})"
     )
     if row["unpriced"]:
-        told += f"; {words.count(row['unpriced'], 'call')} without a price not counted"
+        told += f"; {figures.counted(row['unpriced'], 'call')} without a price not counted"
     fires = share >= 1 or bool(p.warn_percent and 100 * share >= p.warn_percent)
     return Verdict(fires, told, spent, "critical" if share >= 1 else "warning", since)
 

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from ... import figures
 from ...store.counting import MODEL_CALLS
 from .. import words
 from ..moments import DAY_US, HOUR_US, MINUTE_US
@@ -77,8 +78,8 @@ def judge(row: Row, p: CacheHitDrop, at: At) -> Verdict:
         return Verdict(False, "too few calls to compare", 100 * now)
     before = row["cached_before"] / row["read_before"]
     told = (
-        f"{words.percent(now)} of the tokens read came from a cache in"
-        f" {words.minutes(p.window_minutes)}, {words.percent(before)} in"
+        f"{figures.percent(now)} of the tokens read came from a cache in"
+        f" {words.minutes(p.window_minutes)}, {figures.percent(before)} in"
         f" {words.minutes(p.baseline_days * 1440)} before"
     )
     return Verdict(100 * (before - now) >= p.drop_points, told, 100 * now)

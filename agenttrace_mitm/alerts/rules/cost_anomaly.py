@@ -9,8 +9,8 @@ from typing import Literal
 
 from pydantic import Field
 
+from ... import figures
 from ...store.counting import METERED, MODEL_CALLS
-from .. import words
 from ..moments import HOUR_US, weeks_before
 from ..rule_type import (
     SUBJECTS,
@@ -68,7 +68,7 @@ def judge(row: Row, p: CostAnomaly, at: At) -> Verdict:
     """A week without a call of the subject is a week of zero, if anything was recorded then."""
     known = row["weeks_recorded"]
     if known < p.min_weeks:
-        few = f"{words.count(known, 'week')} recorded, too few to compare"
+        few = f"{figures.counted(known, 'week')} recorded, too few to compare"
         return Verdict(False, few, row["spent"] / 1e9)
     weeks = json.loads(row["weeks"])
     past = [weeks.get(str(week)) or 0 for week in range(1, known + 1)]
@@ -76,8 +76,8 @@ def judge(row: Row, p: CostAnomaly, at: At) -> Verdict:
     deviation = SIGMA * statistics.median(abs(spent - usual) for spent in past)
     least = max(p.factor * usual, usual + p.deviations * deviation, usual + p.min_usd * 1e9)
     told = (
-        f"{words.usd(row['spent'])} in the last hour; {words.usd(usual)} is usual at this time"
-        f" (median of {words.count(known, 'week')})"
+        f"{figures.usd(row['spent'])} in the last hour; {figures.usd(usual)} is usual at this time"
+        f" (median of {figures.counted(known, 'week')})"
     )
     fires = row["spent"] > 0 and row["spent"] >= least
     return Verdict(fires, told, row["spent"] / 1e9)

@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from ... import figures
 from ...store.counting import FAILED, MODEL_CALLS
 from .. import words
 from ..moments import MINUTE_US
@@ -48,9 +49,11 @@ def judge(row: Row, p: ErrorRate, at: At) -> Verdict:
     share = failed / calls
     when = f"in {words.minutes(p.window_minutes)}"
     if calls < p.min_calls:
-        few = f"{words.count(calls, 'call')} {when}, too few to judge"
+        few = f"{figures.counted(calls, 'call')} {when}, too few to judge"
         return Verdict(False, few, 100 * share)
-    told = f"{failed:,} of {words.count(calls, 'call')} failed {when} ({words.percent(share)})"
+    told = (
+        f"{failed:,} of {figures.counted(calls, 'call')} failed {when} ({figures.percent(share)})"
+    )
     return Verdict(100 * share >= p.threshold_percent, told, 100 * share)
 
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from ... import figures
 from ...store.counting import MODEL_CALLS
 from .. import words
 from ..moments import MINUTE_US
@@ -57,13 +58,12 @@ def judge(row: Row, p: Latency, at: At) -> Verdict:
     """The percentile is the latency that this share of calls does not exceed."""
     took = sorted(json.loads(row["latencies"]))
     found = took[max(math.ceil(len(took) * p.percentile / 100) - 1, 0)]
-    when = f"{words.count(len(took), 'answered call')} in {words.minutes(p.window_minutes)}"
+    when = f"{figures.counted(len(took), 'answered call')} in {words.minutes(p.window_minutes)}"
     evidence = {"subject": row["subject"], "calls": len(took), "percentile_ms": found}
     if len(took) < p.min_calls:
         return Verdict(False, f"{when}, too few to judge", found, evidence=evidence)
-    told = (
-        f"{words.ordinal(p.percentile)} percentile{_OF[p.measure]} {words.duration(found)}, {when}"
-    )
+    which = f"{words.ordinal(p.percentile)} percentile{_OF[p.measure]}"
+    told = f"{which} {figures.duration(found)}, {when}"
     return Verdict(found >= p.threshold_ms, told, found, evidence=evidence)
 
 

@@ -4,6 +4,7 @@ import re
 
 from pydantic import Field
 
+from ... import figures
 from ...frames import UNREACHED
 from ...hosts import provider_among
 from .. import words
@@ -53,7 +54,7 @@ def ask(p: ProviderUnreachable, at: At) -> Question:
 def judge(row: Row, p: ProviderUnreachable, at: At) -> Verdict:
     """So many, and why the last one."""
     number, host = row["connections"], row["subject"]
-    told = f"{words.count(number, 'connection')} in {words.minutes(p.window_minutes)} failed"
+    told = f"{figures.counted(number, 'connection')} in {words.minutes(p.window_minutes)} failed"
     reason = _MORE.sub("", row["detail"].removeprefix(f"{host}: "))
     concerned = p.provider in ("", provider_among(host, at.hosts))
     return Verdict(concerned and number >= p.min_connections, f"{told}: {reason}", number)

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
+from ... import figures
 from ...store.counting import MODEL_CALLS
 from .. import words
 from ..moments import MINUTE_US, SECOND_US
@@ -61,15 +62,15 @@ def judge(row: Row, p: RateLimited, at: At) -> Verdict:
     share = limited / calls
     evidence = {name: row[name] for name in ("subject", "calls", "limited")}
     refused = (
-        f"{limited:,} of {words.count(calls, 'call')} in {words.minutes(p.window_minutes)}"
-        f" answered 429 ({words.percent(share)})"
+        f"{limited:,} of {figures.counted(calls, 'call')} in {words.minutes(p.window_minutes)}"
+        f" answered 429 ({figures.percent(share)})"
     )
     if calls >= p.min_calls and 100 * share >= p.threshold_percent:
         return Verdict(True, refused, 100 * share, evidence=evidence)
     left = list(_headroom(row, at)) if p.headroom_percent else []
     if left and 100 * min(left)[0] <= p.headroom_percent:
         share_left, meter = min(left)
-        told = f"{words.percent(share_left)} of the limit {meter} is left"
+        told = f"{figures.percent(share_left)} of the limit {meter} is left"
         evidence |= {"meter": meter, "left": share_left}
         return Verdict(True, told, 100 * share_left, "warning", evidence=evidence)
     return Verdict(False, refused, 100 * share, evidence=evidence)

@@ -2,8 +2,8 @@
 
 from pydantic import Field
 
+from ... import figures
 from ...frames import UNREACHED
-from .. import words
 from ..moments import MINUTE_US
 from ..rule_type import At, Params, Question, Row, RuleType, Verdict
 
@@ -30,7 +30,7 @@ def ask(p: RecorderUnhealthy, at: At) -> Question:
 
 def judge(row: Row, p: RecorderUnhealthy, at: At) -> Verdict:
     """What it was, in the recorder's words."""
-    told = f"{words.count(row['reports'], 'report')}: {row['detail']}"
+    told = f"{figures.counted(row['reports'], 'report')}: {row['detail']}"
     return Verdict(row["subject"] not in (*_NOT_OURS, *p.ignore), told, row["reports"])
 
 

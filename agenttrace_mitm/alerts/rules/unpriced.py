@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from ... import figures
 from ...store.counting import MODEL_CALLS, UNPRICED
 from .. import words
 from ..moments import MINUTE_US
@@ -47,7 +48,7 @@ def judge(row: Row, p: UnpricedCalls, at: At) -> Verdict:
     """So many, and why."""
     reason = (row["reason"] or "no reason known").replace("_", " ")
     told = (
-        f"{words.count(row['calls'], 'call')} in {words.minutes(p.window_minutes)}"
+        f"{figures.counted(row['calls'], 'call')} in {words.minutes(p.window_minutes)}"
         f" without a price: {reason}"
     )
     return Verdict(row["calls"] >= p.min_calls, told, row["calls"])
