@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import sqlite3
 import struct
 
@@ -12,6 +13,7 @@ from agenttrace_mitm.model import Body, Reply
 from agenttrace_mitm.providers.openai_chat import OpenAIChat
 from agenttrace_mitm.recorder.assembly import Assembly
 from agenttrace_mitm.reprocess import reprocess
+from agenttrace_mitm.store.descriptions import CALL_COLUMNS
 from agenttrace_mitm.store.healed_tools import OPEN_OR_OURS
 from agenttrace_mitm.store.opening import APPLICATION_ID
 from agenttrace_mitm.store.revise import problems
@@ -56,6 +58,7 @@ RESULTS = [
 ]
 SAID = {"role": "assistant", "content": "Sun in Lisbon, rain in Porto."}
 KEY = b"k" * 32
+WORDS = "select distinct {0} from llm_calls where {0} is not null"
 
 
 def answer(message, id_):
@@ -195,6 +198,15 @@ def test_recorded_traffic_is_read_again_to_the_same_rows(path):
         for n, record in enumerate(corpus.records())
     )
     assert changes_nothing(keep(path, found)) > 5_000
+    for column in ("operation", "kind", "outcome", "finish_reason", "usage_source", "billing",
+                   "unpriced_reason", "history", "continues_how", "source"):  # fmt: skip
+        said = re.findall(r"\w+", CALL_COLUMNS[column])
+        used = {
+            str(value).partition(":")[0]
+            for row in rows(path, WORDS.format(column))
+            for value in row.values()
+        }
+        assert used <= set(said), column
 
 
 @pytest.mark.skipif(corpus.corpus_folder() is None, reason="the corpus is not here")

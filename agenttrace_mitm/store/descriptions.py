@@ -12,7 +12,9 @@ CALL_COLUMNS = {
     "ended_us": "when the exchange ended, microseconds, UTC",
     "provider": "openai, anthropic, google, mistral, cohere, ...",
     "dialect": "wire dialect, such as openai.chat or anthropic.messages; other when unread",
-    "operation": "OpenTelemetry operation: chat, embeddings, rerank, generate_content, ...",
+    "operation": "OpenTelemetry operation: chat, generate_content, text_completion, embeddings,"
+    " invoke_agent; else audio, classify, compact, count_tokens, decision, image, moderation, ocr,"
+    " parse, rerank, video, admin, cancel, files, models, retrieve, update, other",
     "kind": "llm, auxiliary (side calls of agents), count, admin, telemetry",
     "service_tier": "price class as served",
     "billing": "metered, subscription, free; NULL unknown. Spend means metered",
@@ -34,7 +36,8 @@ CALL_COLUMNS = {
     " nothing was answered",
     "error_code": "the provider's error code",
     "error_message": "the provider's words",
-    "finish_reason": "normalized: stop, length, tool_calls, content_filter, paused, error, aborted",
+    "finish_reason": "normalized: stop, length, tool_calls, content_filter, paused, error, aborted,"
+    " other (a word we do not know)",
     "finish_reasons": "JSON list: the provider's own words, one per choice",
     "tokens_in": "everything the model read, cached or not",
     "tokens_out": "everything generated, reasoning included",
@@ -48,7 +51,9 @@ CALL_COLUMNS = {
     "cost_nano_usd": "exact cost in nano-dollars; NULL is unpriced, not free",
     "cost_detail": "JSON: nano-dollars by kind; listed: by price list, beside a reported one",
     "price_source": "version of the price data",
-    "unpriced_reason": "why there is no cost",
+    "unpriced_reason": "why there is no cost: unknown_model, unknown_provider, no_usage,"
+    " not_billed, error, out_of_range, overlap_error, unreadable_usage, unpriced_unit:... (a unit"
+    " that no price is known for)",
     "latency_ms": "from the request's first byte to the end",
     "ttfb_ms": "to the first byte of the response",
     "ttft_ms": "to the first generated content; reasoning and tool calls count",
@@ -68,7 +73,8 @@ CALL_COLUMNS = {
     "session_id": "one run of a program, or one conversation with a coding agent",
     "agent_id": "who called",
     "continues_call_id": "the call whose messages this one goes on from",
-    "continues_how": "what that rests on: previous_response_id, prefix, turn, tool_result, ...",
+    "continues_how": "what that rests on: previous_response_id, conversation, prefix, turn,"
+    " tool_result",
     "continues_confidence": "how sure that is, 0 to 1",
     "history": "what became of the history: grown, forked, edited, truncated, compacted",
     "conversation_id": "the conversation's id, where client and provider have one",
