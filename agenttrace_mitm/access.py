@@ -81,13 +81,14 @@ def login_code(token: str, now: float) -> str:
 
 
 class LoginCodes:
-    """Accepts each login code once.
+    """Accepts each login code once, whichever server of a home it is shown to.
 
-    Used nonces are remembered until they would have expired anyway, in this process: after a
-    restart within those two minutes a code could be used again.
+    A used one leaves its nonce as the name of a file in *folder*, until it would have expired
+    anyway.  Where no file can be made, this process remembers it.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
+        self._folder = folder
         self._clock = clock
         self._used: dict[str, int] = {}
 
@@ -104,6 +105,21 @@ class LoginCodes:
         if until < now or nonce in self._used:
             return False
         self._used[nonce] = until
+        return self._is_first(nonce, now)
+
+    def _is_first(self, nonce: str, now: float) -> bool:
+        """Whether no other server took *nonce*.  Made by us, it is a good name for a file."""
+        with contextlib.suppress(OSError):
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for file in self._folder.iterdir():
+                if file.stat().st_mtime < now - 2 * CODE_LIFETIME_S:
+                    file.unlink(missing_ok=True)
+        try:
+            (self._folder / nonce).touch(mode=0o600, exist_ok=False)
+        except FileExistsError:
+            return False
+        except OSError:
+            pass  # nothing can be written here
         return True
 
 

@@ -1,6 +1,7 @@
 """Tokens, one-time codes, cookies."""
 
 import errno
+import os
 import threading
 from collections.abc import Callable
 
@@ -27,8 +28,8 @@ def clock():
 
 
 @pytest.fixture
-def codes(clock):
-    return access.LoginCodes(clock)
+def codes(tmp_path, clock):
+    return access.LoginCodes(tmp_path / "used", clock)
 
 
 def test_a_token_is_made_once_and_for_the_owner_only(tmp_path):
@@ -159,6 +160,29 @@ def test_a_code_works_once(codes):
     assert codes.accept(code, TOKEN)
     assert not codes.accept(code, TOKEN)
     assert codes.accept(access.login_code(TOKEN, NOW), TOKEN)
+
+
+def test_a_code_works_once_whichever_server_it_is_shown_to(tmp_path, codes, clock):
+    """One that was started again, or another one of the same home; what is old is tidied up."""
+    code = access.login_code(TOKEN, NOW)
+    assert codes.accept(code, TOKEN)
+    (old,) = (tmp_path / "used").iterdir()
+    os.utime(old, (NOW, NOW))  # by that clock
+    another = access.LoginCodes(tmp_path / "used", clock)
+    assert not another.accept(code, TOKEN)
+    clock.now = NOW + 3 * access.CODE_LIFETIME_S
+    assert another.accept(access.login_code(TOKEN, clock.now), TOKEN)
+    assert not old.exists()
+
+
+def test_a_code_works_where_nothing_can_be_written(tmp_path, clock):
+    (tmp_path / "file").touch()
+    codes, code = (
+        access.LoginCodes(tmp_path / "file" / "used", clock),
+        access.login_code(TOKEN, NOW),
+    )
+    assert codes.accept(code, TOKEN)
+    assert not codes.accept(code, TOKEN)
 
 
 def test_a_code_expires_and_is_forgotten(codes, clock):

@@ -68,7 +68,7 @@ class Gate:
     def __init__(self, datasette: Datasette, app: App) -> None:
         self._datasette = datasette
         self._app = app
-        self._codes = access.LoginCodes()
+        self._codes: access.LoginCodes | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or let the application answer."""
@@ -161,7 +161,7 @@ class Gate:
         target = _same_origin(_first(asked, "next")) or home
         form = self._form(target)
         if scope["method"] == "GET" and "code" in asked:
-            if self._codes.accept(_first(asked, "code"), token):
+            if self._login_codes(site).accept(_first(asked, "code"), token):
                 return self._signed_in(scope, target, token)
             if _has_cookie(headers, token):  # the link once more, in a browser that is in
                 return Response.redirect(target, headers={"cache-control": "no-store"})
@@ -172,6 +172,11 @@ class Gate:
                 return self._signed_in(scope, _same_origin(_first(given, "next")) or home, token)
             return _page(headers, 401, "That is not the access token", NEW_LINK, form=form)
         return _page(headers, 401, "Sign in", NEW_LINK, form=form)
+
+    def _login_codes(self, site: Site) -> access.LoginCodes:
+        if self._codes is None:
+            self._codes = access.LoginCodes(site.run_folder / "used-codes")
+        return self._codes
 
     def _sign_in(self, headers: Headers, path: str) -> Response:
         # The path, not the query: a form would otherwise carry SQL and filters through the login.
