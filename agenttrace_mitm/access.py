@@ -84,7 +84,7 @@ class LoginCodes:
     """Accepts each login code once, whichever server of a home it is shown to.
 
     A used one leaves its nonce as the name of a file in *folder*, until it would have expired
-    anyway.  Where no file can be made, this process remembers it.
+    anyway.  Where no file can be made, this process remembers it alone.
     """
 
     def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
@@ -110,7 +110,7 @@ class LoginCodes:
     def _is_first(self, nonce: str, now: float) -> bool:
         """Whether no other server took *nonce*.  Made by us, it is a good name for a file."""
         with contextlib.suppress(OSError):
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._folder.mkdir(mode=0o700, exist_ok=True)
             for file in self._folder.iterdir():
                 if file.stat().st_mtime < now - 2 * CODE_LIFETIME_S:
                     file.unlink(missing_ok=True)

@@ -175,6 +175,9 @@ class Gate:
 
     def _login_codes(self, site: Site) -> access.LoginCodes:
         if self._codes is None:
+            if site.own_server:  # else this may be any folder with a database
+                with contextlib.suppress(OSError):
+                    site.run_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._codes = access.LoginCodes(site.run_folder / "used-codes")
         return self._codes
 
