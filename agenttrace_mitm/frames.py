@@ -165,9 +165,16 @@ class Submitted(Frame, frozen=True):
 
 
 class Mark(Frame, frozen=True):
-    """Capture to recorder: acknowledge this id once everything handed over before it is safe."""
+    """Capture to recorder: say when everything handed over before this is safe."""
 
     id: str
+
+
+class Marked(Frame, frozen=True):
+    """Recorder to capture: it is; `trouble` is what keeps it from the database, "" for nothing."""
+
+    id: str
+    trouble: str
 
 
 class Remove(Frame, frozen=True):
@@ -213,6 +220,7 @@ type AnyFrame = (
     | Note
     | Submitted
     | Mark
+    | Marked
     | Remove
     | Removed
     | Settled

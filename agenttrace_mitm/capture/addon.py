@@ -61,6 +61,10 @@ class AgentTrace:
         """Exchanges that have not ended, by id."""
         return self._exchanges.live
 
+    def running(self, run: str) -> int:
+        """How many exchanges of *run* have not ended."""
+        return sum(watch.run == run for watch in self.live.values())
+
     def figures(self) -> dict[str, float]:
         """How capture fares."""
         exchanges, handover = self._exchanges, self._handover

@@ -26,6 +26,7 @@ from ..frames import (
     FrameDecoder,
     Hello,
     Mark,
+    Marked,
     Message,
     Note,
     RequestData,
@@ -90,7 +91,8 @@ class Handover:
         self._warned = False
         self._reports: deque[bytes] = deque(maxlen=MAX_REPORTS)
         self._unsent: deque[Held] = deque()
-        self._marks: dict[str, asyncio.Future[None]] = {}
+        self._marks: dict[str, asyncio.Future[str]] = {}
+        self._unsent_marks: list[str] = []
         self._hello = encode(Hello(PROTOCOL, f"{os.getpid()}-{secrets.token_hex(4)}", os.getpid()))
         self._loop = asyncio.get_running_loop()
         self._link: asyncio.Transport | None = None
@@ -123,24 +125,22 @@ class Handover:
         """Look for the recorder, from now on."""
         self._connecting = self._loop.create_task(self._connect(), name="handover")
 
-    async def settle(self, timeout_s: float) -> bool:
-        """Wait until the recorder has safe what was handed over so far; False if it takes longer.
+    async def settle(self, timeout_s: float) -> str:
+        """Wait until the recorder has safe what was handed over so far, reports too.
 
-        That includes reports, and calls that have ended.
+        Returns what keeps it from the database, in the recorder's words; "" where nothing does.
+        Raises `TimeoutError`.
         """
         id_ = new_id()
-        done = self._marks[id_] = self._loop.create_future()
-        self.open(id_, Mark(id_))
+        done: asyncio.Future[str] = self._loop.create_future()
+        self._marks[id_] = done
+        self._unsent_marks.append(id_)
         self.flush()
         try:
             async with asyncio.timeout(timeout_s):
-                await done
-        except TimeoutError:
-            return False
+                return await done
         finally:
             del self._marks[id_]
-            self._forget(id_)
-        return True
 
     async def close(self, timeout_s: float) -> None:
         """Give the recorder *timeout_s* to take what is held, then hang up."""
@@ -321,6 +321,8 @@ class Handover:
             held = self._unsent.popleft()
             batch += held.frames[held.sent :] if held.sent else held.frames
             held.sent = len(held.frames)
+        batch += [encode(Mark(id_)) for id_ in self._unsent_marks if id_ in self._marks]
+        self._unsent_marks.clear()
         if batch:
             # The transport tries the socket at once: what it takes survives a kill of ours.  Of
             # the rest asyncio copies bytes again at each further try, but not a view of them.
@@ -421,6 +423,7 @@ class Handover:
         for held in self._held.values():
             held.sent = 0
         self._unsent = deque(held for held in self._held.values() if held.frames)
+        self._unsent_marks = list(self._marks)
         self.flush()
 
     def disconnected(self, link: asyncio.Transport | None) -> None:
@@ -432,9 +435,12 @@ class Handover:
     def acknowledged(self, ids: list[str]) -> None:
         """Forget what the recorder has safe."""
         for id_ in ids:
-            if (mark := self._marks.get(id_)) and not mark.done():
-                mark.set_result(None)
             self._forget(id_)
+
+    def marked(self, id_: str, trouble: str) -> None:
+        """What came before a mark is safe, in the database unless there is *trouble*."""
+        if (mark := self._marks.get(id_)) and not mark.done():
+            mark.set_result(trouble)
 
     def pause(self, paused: bool) -> None:
         """Hold back while the recorder does not read; write again when it does."""
@@ -469,6 +475,8 @@ class _Link(asyncio.Protocol):
                 self._handover.acknowledged(frame.ids)
             elif isinstance(frame, Settled):
                 self._handover.settled(frame.id, frame.number)
+            elif isinstance(frame, Marked):
+                self._handover.marked(frame.id, frame.trouble)
 
     def connection_lost(self, error: Exception | None) -> None:
         self._handover.disconnected(self._transport)

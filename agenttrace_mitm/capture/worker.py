@@ -17,6 +17,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any
@@ -47,7 +48,7 @@ DRAIN_S = 30.0
 HANDOVER_S = 5.0
 HURRIED_HANDOVER_S = 1.0
 HANG_UP_S = 0.5
-LEFT_S = 0.3
+LEFT_S = 1.0
 """How long until we see that a program that ended has left its calls."""
 SAFE_WITHIN_S = 10.0
 LINE_BYTES = 1 << 20
@@ -211,12 +212,15 @@ class Worker:
         return {"run": id_, "proxy_port": proxy_port, "sni_port": sni_port}
 
     async def _settle(self, id_: str, run: str) -> Message:
-        """Wait until the calls that *run* has ended are safe; others of it may go on."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LEFT_S):
-                while any(watch.run == run for watch in self._addon.live.values()):
-                    await asyncio.sleep(0.01)
-        return {"run": id_, "settled": await self._handover.settle(SAFE_WITHIN_S)}
+        """Wait until the calls that *run* has ended are safe, and say how many go on."""
+        until = time.monotonic() + LEFT_S
+        while (running := self._addon.running(run)) and time.monotonic() < until:
+            await asyncio.sleep(0.01)
+        try:
+            trouble = await self._handover.settle(SAFE_WITHIN_S)
+        except TimeoutError:
+            trouble = "the last calls are not written yet"
+        return {"run": id_, "running": running, "trouble": trouble}
 
     def _open_namespace(self, id_: str, message: Message) -> Message:
         try:

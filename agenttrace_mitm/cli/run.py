@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from ..launch.control import Client
     from ..settings import Settings
 
-END_S = 3.0
-"""How long an instance of ours is waited for: a program left behind may have calls under way."""
 AGAIN_S = 0.05
 TAKEN_FOR_S = 10.0
 """How long an instance may take from its lock to its socket, and back."""
@@ -58,7 +56,7 @@ def command(
     agenttrace-mitm run --agent reviewer --tag branch=main -- claude -p "review this"
     agenttrace-mitm run --transparent -- ./static-go-binary
     """
-    from . import notice
+    from . import notice, summary
     from .instance import user_environ
 
     settings = options.prepared(given)
@@ -70,24 +68,23 @@ def command(
     environ = user_environ()
     if not quiet and notice.is_due(settings):
         notice.in_a_line(settings)
+    facts: dict[str, Any] | None = {}
     try:
         code = None
         if transparent:
             code = _run_transparently(client, settings, opened, program, environ)
         if code is None:
             code = _run(client, settings, opened, program, environ)
-        facts = _settled(client, opened["run"])
+        with summary.unless_interrupted():
+            facts = summary.settled(client, opened["run"])
     finally:
         client.close()
         if daemon and daemon.stdin:
             daemon.stdin.close()
-    if daemon and not quiet:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            daemon.wait(END_S)
-    if facts is None:
-        click.echo("agenttrace-mitm: recording was stopped meanwhile", err=True)
-    elif not quiet:
-        _summary(facts, opened["run"], began_us)
+    if not quiet:
+        with summary.unless_interrupted():
+            facts = summary.ended(daemon, facts) if daemon else facts
+            summary.tell(facts, opened["run"], began_us)
     context.exit(code)
 
 
@@ -191,55 +188,3 @@ def _opened(
                 raise
             with client:
                 wait_for_end(client)
-
-
-def _settled(client: "Client", run: str) -> dict[str, Any] | None:
-    """The instance's status, once the run's last calls are written; None where it went away."""
-    try:
-        settled = client.ask(op="settle", run=run)
-    except AgentTraceError:  # a worker has died
-        settled = {"settled": False}
-    try:
-        return client.ask(op="status") | settled
-    except AgentTraceError:
-        return None
-
-
-def _summary(facts: dict[str, Any], run: str, began_us: int) -> None:
-    """Calls, cost, and where to look, a line on stderr; before it, what keeps it from being true.
-
-    *facts* are the instance's status.
-    """
-    from ..errors import StoreError
-    from ..figures import counted
-    from ..frames import UNREACHED
-    from ..launch.state import reachable
-    from ..store import queries
-    from .text import bill, printable
-
-    try:
-        found = queries.totals(Path(facts["db"]), began_us - 1_000_000, run=run)
-        failed = queries.reports(Path(facts["db"]), UNREACHED, began_us)
-    except StoreError as error:
-        click.echo(f"agenttrace-mitm: {error.problem}", err=True)
-        return
-    troubles = facts["troubles"]
-    if not (troubles or facts["settled"]):
-        troubles = ["the last calls are not written yet"]
-    for trouble in troubles:
-        click.echo(f"agenttrace-mitm: {printable(trouble)}", err=True)
-    if failed:  # whoever it was: who shares the machine with the program shares its network
-        click.echo(f"agenttrace-mitm: not reached meanwhile: {printable(failed[-1])}", err=True)
-    if not found:
-        click.echo("agenttrace-mitm: no LLM calls seen", err=True)
-        return
-    total = found[0]
-    said = [counted(total.calls, "call")]
-    if total.cost_nano_usd is not None:
-        said.append(bill(total.cost_nano_usd, total.spend_nano_usd))
-    if total.unpriced:
-        said.append(f"{total.unpriced} without a price")
-    if total.errors:
-        said.append(f"{total.errors} failed")
-    pages = f" → http://{reachable(facts['host'])}:{facts['port']}/" if facts.get("port") else ""
-    click.echo(f"agenttrace-mitm: {', '.join(said)}{pages}", err=True)

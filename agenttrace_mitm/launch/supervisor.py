@@ -268,14 +268,18 @@ class Supervisor:
     async def _settle(self, message: control.Message) -> control.Message:
         """Wait until the calls that a run has ended are in the database, or kept for it.
 
-        `settled` is false where that takes longer than somebody would wait.
+        `trouble` says what keeps them from it, "" for nothing; `running` calls have not ended.
         """
-        if self.stop_asked.is_set():  # capture listens no more, and says all by its end
-            return {"settled": False}
+        if self.stop_asked.is_set():  # capture listens no more, and hands all over at its end
+            return {"running": 0, "trouble": "recording is being stopped"}
         asked = {"op": "settle", "of": str(message.get("run") or "")}
         ids = [(child, clock.new_id()) for child in self._all("capture")]
         said = await asyncio.gather(*(child.ask({**asked, "id": id_}, id_) for child, id_ in ids))
-        return {"settled": all(one.get("settled") for one in said)}
+        troubles = filter(None, (one["trouble"] for one in said))
+        return {
+            "running": sum(one["running"] for one in said),
+            "trouble": next(troubles, ""),
+        }
 
     async def _blind(self, message: control.Message) -> control.Message:
         """Somebody saw that a program's calls will not come through us: the proxy records that."""

@@ -24,6 +24,7 @@ from ..frames import (
     FrameDecoder,
     Hello,
     Mark,
+    Marked,
     Note,
     Remove,
     Removed,
@@ -178,7 +179,7 @@ class Service:
 
     def _take(self, frame: AnyFrame, worker: str, link: Link) -> None:
         match frame:
-            case Hello() | Ack() | Settled() | Removed():
+            case Hello() | Ack() | Settled() | Removed() | Marked():
                 pass
             case Remove():
                 self._remove(frame, link)
@@ -208,7 +209,7 @@ class Service:
 
     async def _tell_when_safe(self, mark: Mark, link: Link) -> None:
         if await asyncio.to_thread(self._writer.settle, SAFE_WITHIN_S):
-            link.write(encode(Ack([mark.id])))
+            link.write(encode(Marked(mark.id, self._writer.trouble)))
 
     def _take_exchange(self, frame: ExchangeFrame, worker: str, link: Link) -> None:
         assembly = self._workers.setdefault(worker, Assembly())

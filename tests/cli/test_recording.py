@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -192,6 +193,70 @@ def test_a_program_whose_recording_is_stopped_keeps_its_exit_code(user, started)
     assert user.types("stop", "--now").returncode == 0
     _, said = run.communicate("", timeout=20)
     assert (run.returncode, said) == (7, "agenttrace-mitm: recording was stopped meanwhile\n")
+
+
+def test_run_says_that_calls_wait_for_the_database(user, started):
+    """And why; that none were seen would not be true."""
+    db = open_database(user.home / "data.db").conn
+    db.execute("begin exclusive")
+    done = user.types("run", "--", *PYTHON)
+    db.execute("rollback")
+    assert (done.returncode, done.stdout) == (0, "200\n")
+    why, line = done.stderr.splitlines()[-2:]
+    assert re.search("not written yet|locked", why)
+    assert line == "agenttrace-mitm: no LLM calls written yet"
+    until(lambda: db.execute("select count(*) from llm_calls").fetchone() == (1,))
+    db.close()
+
+
+LEAVES_A_CALL = """
+import http.client, os, time
+said, says = os.pipe()
+if os.fork():
+    os.close(says), os.read(said, 1)
+    time.sleep(1)  # until the proxy has seen it
+else:
+    os.dup2(os.open(os.devnull, os.O_RDWR), 1), os.dup2(1, 2)
+    proxy = os.environ["HTTPS_PROXY"].removeprefix("http://").rstrip("/").split(":")
+    asks = http.client.HTTPSConnection(*proxy)
+    asks.set_tunnel("api.openai.com", 443)
+    asks.putrequest("POST", "/v1/embeddings")
+    asks.putheader("content-length", "100")
+    asks.endheaders(b"{")
+    os.close(says)
+    time.sleep(5)
+"""
+
+
+def test_run_tells_of_a_call_that_goes_on(user, started):
+    """That of a child, which the program left behind."""
+    done = user.types("run", "--", sys.executable, "-c", LEAVES_A_CALL)
+    assert done.returncode == 0, done.stderr
+    assert "agenttrace-mitm: 1 call still under way → http" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists a process's children")
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_whoever_does_not_wait_for_the_last_calls_has_the_exit_code(user, started, sign):
+    """Here they would wait for a recorder that does nothing."""
+    recorder = json.loads(user.types("status", "--json").stdout)["processes"]["recorder"]["pid"]
+    command = [*COMMAND, "run", "--", sys.executable, "-c", CALL + "exit(6)"]
+    os.kill(recorder, signal.SIGSTOP)
+    try:
+        run = subprocess.Popen(
+            command, env=user.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            start_new_session=True,
+        )  # fmt: skip
+        assert run.stdout.readline() == "200\n"
+        children = Path(f"/proc/{run.pid}/task/{run.pid}/children")
+        until(lambda: not children.read_text())
+        time.sleep(0.5)
+        run.send_signal(sign)
+        assert run.wait(5) == 6
+        assert "Traceback" not in run.stderr.read()
+        run.stdout.close(), run.stderr.close()
+    finally:
+        os.kill(recorder, signal.SIGCONT)
 
 
 def test_run_starts_what_is_not_running_and_ends_it(user):

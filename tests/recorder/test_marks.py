@@ -1,41 +1,59 @@
-"""Whoever asks whether all that came before is safe is told when it is."""
+"""Whoever asks whether all that came before is written is told when it is, or what keeps it."""
 
 import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
 from pathlib import Path
+
+import pytest
 
 from agenttrace_mitm.capture.handover import Handover
 from agenttrace_mitm.frames import Note
-from agenttrace_mitm.store import open_database
 
+from ..traces.talks import Recording, says, user
 from .test_removal import Recorder
 
+WITHIN_S = 30.0
 
-async def test_a_mark_is_acknowledged_when_what_came_before_it_is_written(tmp_path: Path) -> None:
+
+@pytest.fixture
+async def recorder(tmp_path: Path) -> AsyncIterator[Recorder]:
     async with Recorder(tmp_path) as recorder:
-        handover = Handover(tmp_path / "recorder.sock")
-        handover.start()
-        for number in range(1, 4):
-            handover.report(Note(1, "kind", f"note {number}"))
-            assert await handover.settle(10)
-            found = recorder.rows("select detail from recorder_events")
-            assert found[-1] == (f"note {number}",)
-        await handover.close(1)
+        yield recorder
 
 
-async def test_while_the_database_takes_nothing_a_mark_waits(tmp_path: Path) -> None:
-    """A note has no spool: it waits, and whoever asked for it learns that."""
-    open_database(tmp_path / "data.db").close()
-    async with Recorder(tmp_path) as recorder:
-        handover = Handover(tmp_path / "recorder.sock")
-        handover.start()
-        other = open_database(recorder.path).conn
-        other.execute("begin exclusive")
-        handover.report(Note(1, "kind", "late"))
-        assert not await handover.settle(0.3)
-        other.execute("rollback")
-        other.close()
-        assert await handover.settle(10)
-        async with asyncio.timeout(10):
-            while not recorder.rows("select 1 from recorder_events where detail = 'late'"):
-                await asyncio.sleep(0.05)
-        await handover.close(1)
+@pytest.fixture
+async def handover(recorder: Recorder, tmp_path: Path) -> AsyncIterator[Handover]:
+    handover = Handover(tmp_path / "recorder.sock")
+    handover.start()
+    yield handover
+    await handover.close(1)
+
+
+async def test_a_mark_is_answered_when_what_came_before_it_is_written(
+    recorder: Recorder, handover: Handover
+) -> None:
+    for number in range(1, 4):
+        handover.report(Note(1, "kind", f"note {number}"))
+        assert await handover.settle(WITHIN_S) == ""
+        found = recorder.rows("select detail from recorder_events")
+        assert found[-1] == (f"note {number}",)
+
+
+async def test_where_calls_wait_a_mark_says_why(
+    recorder: Recorder, handover: Handover, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the first of them, when nobody had a reason to look at the database before."""
+
+    def locked(*_: object) -> None:
+        raise sqlite3.OperationalError("database is locked")
+
+    assert await handover.settle(WITHIN_S) == ""
+    monkeypatch.setattr(recorder._writer, "_commit_here", locked)
+    recorder.take(Recording().exchange([user("Hello?")], says("Hello.")))
+    assert "locked" in await handover.settle(WITHIN_S)
+    monkeypatch.undo()
+    async with asyncio.timeout(WITHIN_S):
+        while await handover.settle(WITHIN_S):
+            await asyncio.sleep(0.1)
+    assert recorder.rows("select count(*) from llm_calls") == [(1,)]

@@ -26,6 +26,7 @@ from agenttrace_mitm.frames import (
     FrameDecoder,
     Hello,
     Mark,
+    Marked,
     Note,
     Opened,
     RequestData,
@@ -153,7 +154,7 @@ class FakeRecorder:
             case Mark():
                 self.marks += 1
                 if self.acknowledges:
-                    writer.write(encode(Ack([frame.id])))
+                    writer.write(encode(Marked(frame.id, "")))
             case Ack():
                 raise AssertionError("capture does not acknowledge")
             case _:
