@@ -34,27 +34,35 @@ def exact_usd(nano_usd: int) -> str:
 
 def percent(share: float) -> str:
     """A share of 1, to a tenth of a per cent: 0%, 0.04%, 3.6%, 20%, 99.9%, 119%."""
+    if share < 0:
+        return MINUS + percent(-share)
     number = 100 * share
+    if 0 < number < 0.01:
+        return "<0.01%"
     if number < 0.1:
         return f"{number:.1g}%"
     if number < 100:
-        return f"{min(number, 99.9):.1f}%".replace(".0%", "%")
-    return f"{number:.0f}%"
+        number = min(number, 99.9)
+    elif number > 100:
+        number = max(number, 100.1)
+    return f"{number:.0f}%" if number >= 110 else f"{number:.1f}%".replace(".0%", "%")
 
 
 def compact(number: float) -> str:
-    """A count: 2.5, 950, 1.2k, 34.5M."""
+    """A count: 0.04, 2.5, 950, 1.2k, 34.5M."""
     for unit_size, unit in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
         # 999,950 and more would round to 1000.0k.
         if abs(number) >= unit_size * 0.99995:
             scaled = number / unit_size
             return f"{scaled:.0f}{unit}" if abs(scaled) >= 99.95 else f"{scaled:.1f}{unit}"
-    return f"{number:.0f}" if number == round(number) or abs(number) >= 9.95 else f"{number:.1f}"
+    if number == round(number) or abs(number) >= 9.95:
+        return f"{number:.0f}"
+    return f"{number:.1f}" if abs(number) >= 0.05 else f"{number:.1g}"
 
 
 def size(number: float) -> str:
     """Bytes: 950 B, 1.2 kB, 34.5 MB."""
-    for unit_size, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+    for unit_size, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
         if number >= unit_size * 0.99995:
             return f"{number / unit_size:.1f} {unit}"
     return f"{number:.0f} B"
@@ -62,6 +70,8 @@ def size(number: float) -> str:
 
 def duration(ms: float) -> str:
     """A time span that is given in milliseconds: 850 ms, 1.2 s, 2 m 5 s, 1 h 12 m, 2 d 3 h."""
+    if 0 < ms < 0.5:
+        return "<1 ms"
     if ms < 999.5:
         return f"{ms:.0f} ms"
     if ms < 99_950:

@@ -10,6 +10,7 @@ EPOCH = date(1970, 1, 1).toordinal()
 UNKNOWN = "\N{EN DASH}"
 
 exact_usd = figures.exact_usd
+share = figures.percent
 
 
 def named(text: str) -> str:
