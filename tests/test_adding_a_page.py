@@ -12,7 +12,8 @@ from pathlib import Path
 import datasette_agenttrace
 
 PLUGIN = Path(datasette_agenttrace.__file__).parent
-DOCUMENT = Path(__file__).parents[1] / "docs" / "adding-a-page.md"
+TOP = Path(__file__).parents[1]
+DOCUMENT = TOP / "docs" / "adding-a-page.md"
 FILE = re.compile(r"^(?:# |\{# )([\w/]+\.(?:py|html))")
 ASKS = """
 import asyncio, json, sys
@@ -80,18 +81,29 @@ def test_a_page_is_one_folder_and_one_line(tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
 
-    done = subprocess.run(
-        [sys.executable, "-c", ASKS, str(tmp_path), str(home)],
-        env=os.environ | {
-            "PYTHONPATH": f"{copy.parent}{os.pathsep}{Path(__file__).parents[1]}",
-            "AGENTTRACE_HOME": str(home),
-        },
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    def runs(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, *arguments],
+            env=os.environ | {
+                "PYTHONPATH": f"{copy.parent}{os.pathsep}{TOP}", "AGENTTRACE_HOME": str(home),
+            },
+            capture_output=True, text=True, timeout=300, check=False,
+        )  # fmt: skip
+
+    done = runs("-c", ASKS, str(tmp_path), str(home))
     assert done.returncode == 0, done.stderr
     status, page, data, other, anonymous = json.loads(done.stdout.splitlines()[-1])
     assert status == 200
     assert "<bdi>&lt;i&gt;host&lt;/i&gt;</bdi>" in page
     assert data == {"hosts": [{"host": "<i>host</i>", "calls": 1}]}
+    assert re.search(r'or <a href="/data\S*\?sql=[^"]+newest[^"]*">SQL</a>', page)
     assert 'href="/-/agenttrace/hosts?range=30d"' in other, "it stands in the navigation"
     assert anonymous == 401
+    # Code as it is read here, and no page that reads all calls, with whatever filter.
+    settings = ["--config", str(TOP / "pyproject.toml")]
+    done = runs("-m", "ruff", "check", *settings, str(copy / "hosts"))
+    assert done.returncode == 0, done.stdout
+    plans = str(TOP / "tests" / "datasette_agenttrace" / "test_plans.py")
+    done = runs("-m", "pytest", "-p", "no:cacheprovider", plans, "-k", "hosts")
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"^[1-9]\d* passed", done.stdout, re.M), done.stdout

@@ -259,22 +259,24 @@ async def test_what_no_table_can_tell_leads_to_none(database, get):
 async def test_the_slowest_and_dearest_come_first_a_page_at_a_time(
     database, get, monkeypatch, sort, of
 ):
-    """Also where many are alike; filters stay, and what has no figure is left out."""
+    """Also where many are alike; filters stay, and what has no figure comes last."""
     monkeypatch.setattr(queries, "PAGE_SIZE", 3)
-    unknown = Record(call=call(30, latency_ms=None, cost_nano_usd=None, outcome="in_flight"))
+    unknown = [Record(call=call(n, latency_ms=None, cost_nano_usd=None)) for n in range(30, 34)]
     store(database, *several(agent_id="bot"), *(Record(call=call(n, cost_nano_usd=3))
-                                                for n in range(10, 14)), unknown)  # fmt: skip
+                                                for n in range(10, 14)), *unknown)  # fmt: skip
     seen, query = [], f"sort={sort}&provider=openai"
-    for _ in range(6):
+    for _ in range(7):
         found = (await get(f"{CALLS}.json?{query}")).json()
-        seen += [(of(one), one["id"]) for one in found["calls"]]
+        seen += [(-1 if of(one) is None else of(one), one["id"]) for one in found["calls"]]
         page = html.unescape((await get(f"{CALLS}?{query}")).text)
         assert f"{CALLS}?" not in page or "sort=" in page
         if not found["older"]:
             break
         assert f"provider=openai&sort={sort}&before={found['older']}" in page
         query = f"sort={sort}&provider=openai&before={found['older']}"
-    assert len(seen) == 12
+    assert len(seen) == 16
+    unknown_ids = [f"call-{n:03d}" for n in (33, 32, 31, 30)]
+    assert [id_ for figure, id_ in seen if figure < 0] == unknown_ids
     assert seen == sorted(set(seen), reverse=True)
 
 

@@ -17,6 +17,7 @@ from agenttrace_mitm import clock
 from agenttrace_mitm.alerts.checking import check
 from agenttrace_mitm.alerts.making import made
 from agenttrace_mitm.store.alerting import AlertStore
+from datasette_agenttrace.pages import PAGES
 
 from . import sample_db
 from .web import browser, chromium, demo, signed_in, web
@@ -80,15 +81,10 @@ def _month(database: Path) -> dict[str, str]:
             "select id from llm_calls where n_tool_calls = 1 order by started_us desc limit 1"
         ).fetchone()[0]
     return {
-        "overview": "/-/agenttrace",
-        "costs": "/-/agenttrace/costs",
+        **{page.name: page.path for page in PAGES},
         "costs-by-agent": "/-/agenttrace/costs?by=agent",
-        "calls": "/-/agenttrace/calls",
-        "agents": "/-/agenttrace/agents",
         "agent": "/-/agenttrace/agents?agent=claude-code",
-        "latency": "/-/agenttrace/latency",
         "savings": "/-/agenttrace/costs/savings?instead=gpt-5-mini",
-        "alerts": "/-/agenttrace/alerts",
         "call": f"/-/agenttrace/calls/{call}",
     }
 

@@ -135,9 +135,9 @@ _COLUMNS = """
     c.n_tool_calls, c.attempt
 """
 _LIST = f"""
-    select {_COLUMNS}, {{order}} as place from llm_calls c {{index}}
+    select {_COLUMNS}, {{place}} as place from llm_calls c {{index}}
     where started_us >= :since and started_us < :until {{calls}}
-    order by {{order}} desc, id desc limit :limit
+    order by {{place}} desc, id desc limit :limit
 """
 _OF_IDS = f"""
     select {_COLUMNS}, {{place}} as place from llm_calls c
@@ -158,9 +158,9 @@ _FOUND = f"""
         where started_us >= :since and started_us < :until {{calls}}
           and (c.privacy_tier = 3 or (c.privacy_tier = 2 and (
               select role from messages where id = f.message_id) <> 'assistant'))
-        group by c.rowid order by {{order}} desc, c.id desc limit :limit
+        group by c.rowid order by {{place}} desc, c.id desc limit :limit
     )
-    select {_COLUMNS}, {{order}} as place, saying.message_id,
+    select {_COLUMNS}, {{place}} as place, saying.message_id,
            (select role from messages where id = saying.message_id) as said_by
     from saying cross join llm_calls c on c.rowid = saying.number
     order by place desc, id desc
@@ -198,7 +198,7 @@ def _search(
         if last < matches[0]:
             matches = _matches(db, terms, last)
     given["found"] = json.dumps(matches)
-    sql = _FOUND.format(calls=_conditions(asked), order=asked.order)
+    sql = _FOUND.format(calls=_conditions(asked), place=_place(asked))
     return rows_of(db.execute(sql, given)), whole
 
 
@@ -216,17 +216,17 @@ def _matches(db: sqlite3.Connection, terms: Sequence[Term], last: int | None = N
 
 def _list(asked: CallsAsked) -> str:
     index = f"indexed by {_narrowest(asked)[0]}" if asked.is_bounded or _is_of_some(asked) else ""
-    return _LIST.format(calls=_conditions(asked), order=asked.order, index=index)
+    return _LIST.format(calls=_conditions(asked), place=_place(asked), index=index)
 
 
 def _of_ids(asked: CallsAsked) -> str:
-    """Calls by their ids, whatever their time: who has an id need not know it.
+    """Calls by their ids, whatever their time: who has an id need not know it."""
+    return _OF_IDS.format(place=_place(asked), further=_further(asked))
 
-    Those of which is not known what they are sorted by come last.
-    """
-    place = f"coalesce({asked.order} + 1, 0)"
-    further = f" and ({place}, id) < (:before_place, :before_id)" if asked.end else ""
-    return _OF_IDS.format(place=place, further=further)
+
+def _place(asked: CallsAsked) -> str:
+    """What a page is sorted by; where that is not known, a call comes last."""
+    return f"coalesce({asked.order} + 1, 0)" if asked.sort else asked.order
 
 
 def _looked_since(
@@ -305,11 +305,8 @@ def _conditions(asked: CallsAsked) -> str:
 
 
 def _further(asked: CallsAsked) -> str:
-    """What an order asks of a call, and the end of the page before."""
-    conditions = f" and {asked.order} is not null" if asked.sort else ""
-    if asked.end:
-        conditions += f" and ({asked.order}, id) < (:before_place, :before_id)"
-    return conditions
+    """Where the page before ended."""
+    return f" and ({_place(asked)}, id) < (:before_place, :before_id)" if asked.end else ""
 
 
 _CALLED = "exists (select 1 from tool_calls t where t.call_id = c.id{said})"
@@ -325,7 +322,7 @@ select id as call_id, started_at, outcome, provider, coalesce(response_model, mo
        tokens_in, cache_read_tokens, tokens_out, cost_usd, latency_ms, agent_id, session_id
 from llm_calls c
 where started_us >= :since and started_us < :until{conditions}
-order by {order} desc
+order by {order} desc, id desc
 limit 1000"""
 
 
