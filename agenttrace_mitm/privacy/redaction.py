@@ -8,6 +8,7 @@ others are recognised by the digest of the credential that the exchange itself c
 import base64
 import binascii
 import hashlib
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -120,7 +121,9 @@ class Redactor:
 
     def data(self, data: bytes) -> bytes:
         """*data* without secrets; the same object when there are none."""
-        found = self._secrets(data)
+        return self._without(data, self._secrets(data))
+
+    def _without(self, data: bytes, found: list[Found]) -> bytes:
         if not found:
             return data
         pieces, at = [], 0
@@ -164,7 +167,8 @@ class Redactor:
             case bytes():
                 return self.data(value)
             case list() | tuple():
-                return type(value)(self._item(item, path, name) for item in value)
+                items = self._words(value) if lines.is_command(value) else value
+                return type(value)(self._item(item, path, name) for item in items)
             case dict():
                 inside = (*path, members.plain(name)) if name else path
                 expires = members.has_expiry(filter(_is_text, value))
@@ -174,6 +178,13 @@ class Redactor:
                 }
             case _:
                 return value
+
+    def _words(self, words: Sequence[Json]) -> Json:
+        """*words* of a command, without the secrets that only the words before them tell."""
+        text = json.dumps(words, ensure_ascii=False)
+        data = text.encode("utf-8", "surrogatepass")
+        clean = self._without(data, _apart([Found(*marked) for marked in lines.in_bytes(data)]))
+        return json.loads(clean.decode("utf-8", "surrogatepass"))
 
     def _key(self, key: Json) -> Json:
         return self.text(key) if isinstance(key, str) else key
@@ -201,17 +212,7 @@ class Redactor:
         found = [*_blocks(data), *self._in_runs(data), *self._short_credentials(data)]
         found += [Found(*span, "named_secret") for span in members.in_bytes(data)]
         found += [Found(*marked) for marked in lines.in_bytes(data)]
-        if len(found) < 2:
-            return found
-        found.sort(key=lambda one: (one.start, -one.end))
-        apart = [found[0]]
-        for one in found[1:]:
-            last = apart[-1]
-            if one.start >= last.end:
-                apart.append(one)
-            elif one.end > last.end:
-                apart[-1] = Found(last.start, one.end, last.kind)
-        return apart
+        return _apart(found)
 
     def _in_runs(self, data: bytes) -> Iterator[Found]:
         classes = data.translate(_CLASSES)
@@ -314,6 +315,21 @@ class _Clean(Redactor):
 
 
 CLEAN: Redactor = _Clean()
+
+
+def _apart(found: list[Found]) -> list[Found]:
+    """*found* in order, those that overlap as one."""
+    if len(found) < 2:
+        return found
+    found.sort(key=lambda one: (one.start, -one.end))
+    apart = [found[0]]
+    for one in found[1:]:
+        last = apart[-1]
+        if one.start >= last.end:
+            apart.append(one)
+        elif one.end > last.end:
+            apart[-1] = Found(last.start, one.end, last.kind)
+    return apart
 
 
 def _is_text(key: Json) -> bool:

@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -243,6 +244,41 @@ def test_what_is_in_the_home_folder_is_never_written_to(database, tmp_path, name
     assert [file.name for file in home.iterdir() if not file.name.startswith("data.db")] == [
         "token"
     ]
+
+
+@pytest.mark.parametrize("name", ["data.db", "link", "calls.csv", "data.db-wal"])
+def test_no_other_database_is_written_over(database, tmp_path, name):
+    """Another home's, or another program's: told by how it begins, whatever its name is."""
+    folder = tmp_path / "other"
+    folder.mkdir()
+    shutil.copy(database, folder / "data.db")
+    shutil.copy(database, folder / "calls.csv")
+    (folder / "data.db-wal").write_bytes(b"frames")
+    (folder / "link").symlink_to("data.db")
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    file = str(folder / name)
+    told = f"{file} {'belongs to' if name.endswith('-wal') else 'is'} an SQLite database"
+    done = CliRunner().invoke(cli, ["export", "csv", "-o", file])
+    assert done.exit_code == 1
+    assert told in done.output
+    assert "Name another file with -o" in done.output
+    words = ["gate", "--last", "--max-errors", "3"]
+    done = CliRunner().invoke(cli, words, env={"GITHUB_STEP_SUMMARY": file})
+    assert done.exit_code == 0, done.output
+    assert told in done.stderr
+    for words in (["backup", file], ["db", "slice", file, "--session", "s"]):
+        done = CliRunner().invoke(cli, words)
+        assert done.exit_code == 1
+        assert f"{file} is there already" in done.output
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+
+
+def test_an_older_export_is_replaced(database, tmp_path):
+    file = tmp_path / "calls.csv-wal"
+    file.write_text("SQLite format 3, a note\n")
+    done = CliRunner().invoke(cli, ["export", "csv", "-o", str(file)])
+    assert done.exit_code == 0, done.output
+    assert file.read_bytes() == exported(database, "csv")
 
 
 # ------------------------------------------------------------------ backup

@@ -169,6 +169,29 @@ def test_secrets_inside_json_are_recognised(kind, secret, depth):
         ("+    curl -s -u me:hunter2 x", "hunter2"),
         ("curl " + "x" * 400 + "; curl -s -u me:hunter2 x", "hunter2"),
         ("curl -d $(curl -s " + "x" * 480 + ") -u me:hunter2 x", "hunter2"),
+        ("/usr/bin/curl -s -u me:hunter2 x", "hunter2"),
+        ("C:\\Windows\\System32\\curl.exe -s -u me:hunter2 x", "hunter2"),
+        ("curl.exe -u me:hunter2 x", "hunter2"),
+        ('& "C:\\Program Files\\curl\\curl.exe" -s -u me:hunter2 x', "hunter2"),
+        ("time curl -s -u me:hunter2 x", "hunter2"),
+        ("sudo -E curl -s -u me:hunter2 x", "hunter2"),
+        ("timeout 5 curl https://x.example/a?b=1&c=2 -u me:hunter2", "hunter2"),
+        ("if curl -sf -X POST localhost:8080/health -u me:hunter2; then a; fi", "hunter2"),
+        ("until curl -s \\\n -H 'a: b; c, two plain words' \\\n -u me:hunter2 x; do", "hunter2"),
+        ("nohup curl \\\n  -s -u me:hunter2 x &", "hunter2"),
+        ("ssh host curl -s --proxy-user me:hunter2 x", "hunter2"),
+        ("TOKEN=1 curl \"$URL/a\" -u 'me:hunter2'", "hunter2"),
+        ("docker exec app curl -s $(curl -s x) -u me:hunter2 x", "hunter2"),
+        ("docker run --rm curlimages/curl:8.9.1 -s -u me:hunter2 x", "hunter2"),
+        ("xargs -n1 curl -o a.txt -U me:hunter2 < urls", "hunter2"),
+        ("Check it with curl -s and if it fails with curl -u me:hunter2 x", "hunter2"),
+        ("Check `time curl -s -u me:hunter2 x`, then wait", "hunter2"),
+        ('["curl","-s","-u","admin:hunter2"]', "hunter2"),
+        ('["curl", "-H", "a; b", "-d", "{\\"a\\": [1]}", "-uadmin:hunter2"]', "hunter2"),
+        ('["sudo", "/usr/bin/curl", "https://x.example", "--user=admin:hunter2"]', "hunter2"),
+        ("CMD ['curl', '-f', '-u', 'admin:hunter2', 'x']", "hunter2"),
+        ('run([\n    "curl",\n    "-s",\n    "-u",\n    "admin:hunter2",\n])', "hunter2"),
+        ('exec.Command("curl", "-s", "-u", "admin:hunter2")', "hunter2"),
         ("token: aB3dE6gH9jK2mN5pQ8sT1vW4", "aB3dE6gH9jK2mN5pQ8sT1vW4"),
         ("a: b\n    secret: 'aB3dE6gH9jK2mN5pQ8sT1vW4'\n", "aB3dE6gH9jK2mN5pQ8sT1vW4"),
         ("     1\ttoken: aB3dE6gH9jK2mN5pQ8sT1vW4", "aB3dE6gH9jK2mN5pQ8sT1vW4"),
@@ -233,6 +256,27 @@ def test_a_command_ends_with_its_line_in_json_as_well(depth):
     for _ in range(depth):
         text, clean = json.dumps(text), json.dumps(clean)
     assert Redactor().text(text) == clean
+
+
+@pytest.mark.parametrize("secret", ["hunter2", "h\u00fcnter-2"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["curl", "-s", "-u", "me:{}", "x"],
+        ["sudo", "C:\\bin\\curl.exe", "-s", "--user=me:{}"],
+        ["bash", "-lc", "time curl -s -u me:{} x"],
+        ["curl", "-H", 'a: "b"]', "-u", "me:{}", "\ud800"],
+    ],
+)
+def test_a_list_of_words_goes_as_a_value_as_in_bytes(words, secret):
+    """Of such a list no word is a secret by itself; what else is in it stays."""
+    value = {"action": {"command": [word.replace("{}", secret) for word in words]}}
+    clean = {"action": {"command": [word.replace("{}", "[redacted:basic_auth]") for word in words]}}
+    redactor = Redactor()
+    assert redactor.json(value) == clean
+    assert redactor.found == {"basic_auth": 1}
+    data = json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    assert secret.encode() not in Redactor().data(data)
 
 
 def test_a_password_goes_as_a_value_as_in_bytes():
@@ -308,6 +352,16 @@ def test_the_credential_of_this_exchange_is_recognised(credential, context):
         "better with curl than docker run -u node:node, use curl, then python -u main.py:foo",
         '{"a": "curl https://x.example", "b": "docker run -u node:node-1"}',
         "curl 'x;y\ndocker run -u root:daemon-9\ncurl don't; docker run -u root:daemon-9",
+        "prefer curl -s over docker run -u node:node-1, or time curl -s or python -u main.py:foo",
+        "if curl is missing, docker run -u node:node-1; time curl and docker run -u node:node-1",
+        "Run `time curl -s x` or `docker run -u node:node-1`, exec curl/wget, podman -u app:app-1",
+        "use libcurl -s here, docker -u node:node-1; with curl - a tool, docker -u node:node-1",
+        '{"a": "time curl -s x", "b": "sudo -u me:you-2 y"}',
+        '{"a": "make && curl -s x", "b": "sudo -u me:you-2 y"}',
+        '["apk", "add", "curl", "shadow"], ["docker", "run", "-u", "node:node-1"]',
+        '["curl", "-s", "x"], ["docker", "run", "-u", "node:node-1"]',
+        '["curl", "wget", "-u", "node:node-1"], {"curl": "-s", "docker": ["-u", "node:node-1"]}',
+        '["curl", "-s", "-u", "1000:1000"], ["curl", "-s", "-u", "$USER:$PASSWORD"]',
         'password: config.get("x1")\npassword: $PASSWORD\nPASSWORD: ${DB_P4ss}',
         "password: process.env.Pass_1!\npassword: user?.Password1\npassword: Pre1$DB_PASS",
         '("authorization", "x-amz-content-sha256", "x-amz-date-0123456789")',
@@ -360,6 +414,12 @@ HARD = {
     "commands of backslashes": (b"`curl " + b"\\" * 490) * 400,
     "a line of commands": b"curl https://x.example/p?a&b " * 7000,
     "commands of quotes": (b"\ncurl -H '" + b"\\'\\\\'" * 90) * 400,
+    "commands of sentences": b"see curl -s and " * 12_000,
+    "commands of users": b"time curl -s" + b" -u a:bcd" * 22_000,
+    "commands of lists": b'["curl", "-s", ' * 13_000,
+    "commands of items": b'["curl", "-s", ' + b'"-u", "a:bcd", ' * 13_000,
+    "commands of blanks": (b'"curl"' + b" \\n" * 300) * 200,
+    "commands in quotes": (b'time curl -s "' + b"a b c " * 70) * 400,
     "a command of backslashes": b"curl " + b"\\" * 100_000 + b"n",
 }
 
