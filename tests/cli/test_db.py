@@ -37,7 +37,7 @@ def test_reprice_prints_the_difference_and_writes_it(spender):
     dry = spender.types("db", "reprice", "--dry-run")
     assert dry.returncode == 0
     assert "gpt-5.5" in dry.stdout
-    assert "$1.0000" in dry.stdout
+    assert "$1.00" in dry.stdout
     assert "Nothing was written" in dry.stdout
     spender.types("db", "reprice")
     assert "what it would be today" in spender.types("db", "reprice").stdout

@@ -384,7 +384,7 @@ def test_a_gate_tells_people_and_programs(database, tmp_path):
     words = ["gate", "--last", "--max-cost", "2", "--max-errors", "3", "--max-duration", "900"]
     done = CliRunner().invoke(cli, words, env={"GITHUB_STEP_SUMMARY": str(summary)})
     assert "BEYOND" in done.output
-    assert "$6.0000 and 1 call without a price" in done.output
+    assert "$6.00 and 1 call without a price" in done.output
     assert "| failed calls | 1 of 5 (20%) | 3 | ✅ |" in summary.read_text()
     assert "| duration | 4 d 0 h | 15 m 0 s | ❌ |" in summary.read_text()
     said = json.loads(CliRunner().invoke(cli, [*words, "--json"]).output)
@@ -425,5 +425,5 @@ def test_what_a_subscription_covers_is_not_spend(database):
     assert done.exit_code == 0, done.output
     [row] = [line.split("  ") for line in done.output.splitlines() if "not metered" in line]
     assert row[0] == "spend"
-    assert row[1].startswith("$3.0000")
-    assert row[1].endswith("; $3.0000 not metered")
+    assert row[1].startswith("$3.00")
+    assert row[1].endswith("; $3.00 not metered")
