@@ -3,16 +3,17 @@
 import asyncio
 import contextlib
 import os
-import re
 import shutil
 import signal
 import sqlite3
 import ssl
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from agenttrace_mitm.capture.inside import Inside
 from agenttrace_mitm.store.recorders import recorder_of
 from tests.support.fake_upstream import Upstream
 from tests.support.proxy import FakeRecorder, answer, closed, post
@@ -21,31 +22,42 @@ ROOT = Path(__file__).parents[2]
 MITMDUMP = Path(sys.executable).with_name("mitmdump")
 
 
+READY = """
+from pathlib import Path
+from mitmproxy import ctx
+
+def running():
+    [(_, port)] = ctx.master.addons.get("proxyserver").listen_addrs()
+    Path("port.draft").write_text(str(port))
+    Path("port.draft").rename("port")
+"""
+"""A script after ours: mitmproxy listens before any has begun, and what comes then is not seen."""
+
+
 @contextlib.asynccontextmanager
 async def mitmdump(folder, home, upstream, script=ROOT / "addons" / "agenttrace.py"):
-    """Somebody's mitmdump with our addon; its process, and the port it found."""
-    said = folder / "mitmdump.log"
-    with said.open("wb") as log:
-        process = await asyncio.create_subprocess_exec(
-            MITMDUMP,
-            *("-s", script, "--listen-port", "0", "--listen-host", "127.0.0.1"),
-            *("--set", f"confdir={folder / 'theirs'}"),
-            *("--set", f"ssl_verify_upstream_trusted_ca={upstream.ca}"),
-            cwd=folder,
-            stdout=log,
-            env={
-                **{k: v for k, v in os.environ.items() if not k.startswith("PYTEST")},
-                "AGENTTRACE_HOME": str(home),
-                "AGENTTRACE_UPSTREAM_MAP": f'{{"api.openai.com": "{upstream.address}"}}',
-                "PYTHONUNBUFFERED": "1",
-            },
-        )
+    """Somebody's mitmdump once our addon is at work; its process, and the port it found."""
+    (folder / "ready.py").write_text(READY)
+    process = await asyncio.create_subprocess_exec(
+        MITMDUMP,
+        "-q",
+        *("-s", script, "-s", folder / "ready.py"),
+        *("--listen-port", "0", "--listen-host", "127.0.0.1"),
+        *("--set", f"confdir={folder / 'theirs'}"),
+        *("--set", f"ssl_verify_upstream_trusted_ca={upstream.ca}"),
+        cwd=folder,
+        env={
+            **{k: v for k, v in os.environ.items() if not k.startswith("PYTEST")},
+            "AGENTTRACE_HOME": str(home),
+            "AGENTTRACE_UPSTREAM_MAP": f'{{"api.openai.com": "{upstream.address}"}}',
+        },
+    )
     try:
         async with asyncio.timeout(60):
-            while not (found := re.search(r"listening at 127\.0\.0\.1:(\d+)", said.read_text())):
-                assert process.returncode is None, said.read_text()
+            while not (folder / "port").exists():
+                assert process.returncode is None
                 await asyncio.sleep(0.1)
-        yield process, int(found[1])
+        yield process, int((folder / "port").read_text())
     finally:
         if process.returncode is None:
             process.kill()
@@ -69,6 +81,24 @@ async def test_it_brings_its_recorder(tmp_path, home):
             assert await process.wait() == 0
     rows = sqlite3.connect(home / "data.db").execute("select model, status_code from llm_calls")
     assert rows.fetchall() == [("m", 200)]
+
+
+async def test_calls_wait_for_a_recorder_that_is_still_coming_up():
+    """mitmdump may be ended before: a busy machine takes longer to start the recorder."""
+    done = []
+
+    async def start():
+        await asyncio.sleep(0.1)
+        done.append("up")
+
+    async def close(patience_s):
+        done.append("handed over")
+
+    inside = Inside()
+    inside._starting = asyncio.create_task(start())
+    inside._handover = SimpleNamespace(close=close)
+    await inside.done()
+    assert done == ["up", "handed over"]
 
 
 async def test_commands_see_that_it_records(tmp_path, home):
@@ -163,7 +193,7 @@ async def test_mitmdump(tmp_path, home, place):
         Upstream(tmp_path, stream) as upstream,
         mitmdump(tmp_path, home, upstream, script) as (process, port),
     ):
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             reader, writer = await connected(port, tmp_path)
             await recorder.until(lambda r: r.hellos)
             writer.write(post(x_agenttrace_agent="me"))
