@@ -110,6 +110,8 @@ class Inside:
             self._agenttrace.interrupt()
         if self._lookup:
             self._lookup.close()
+        if self._starting:  # on a busy machine it may not be up yet, and calls wait for it
+            await asyncio.wait([self._starting], timeout=RECORDER_S)
         if self._handover:
             await self._handover.close(HANDOVER_S)
         if self._starting:

@@ -120,5 +120,5 @@ def cli() -> None:
 
 
 def main() -> None:
-    """The console scripts."""
+    """All of it, as the console scripts run it."""
     cli(prog_name="agenttrace-mitm")

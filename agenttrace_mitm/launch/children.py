@@ -89,7 +89,7 @@ class Child:
     @property
     def up(self) -> bool:
         """Whether it has said that it is ready, and lives."""
-        return self._up
+        return self._up and self.pid is not None  # its death is seen before it is heard of
 
     @property
     def pid(self) -> int | None:

@@ -111,15 +111,22 @@ class Mailbox:
         return "250 taken"
 
 
+class _AnyPort(Controller):
+    """Listens where there is room; `port` says where once it has started."""
+
+    def _trigger_server(self) -> None:  # its first client, from whom it learns whether all is well
+        self.port = self.server.sockets[0].getsockname()[1]
+        with socket.create_connection((self.hostname, self.port), timeout=30) as first:
+            first.recv(1024)
+
+
 @contextlib.contextmanager
 def mailbox() -> Iterator[Mailbox]:
     """A running mail server."""
     box = Mailbox()
-    with socket.socket() as probe:  # the controller wants to know its port beforehand
-        probe.bind(("127.0.0.1", 0))
-        box.port = probe.getsockname()[1]
-    controller = Controller(box, hostname="127.0.0.1", port=box.port)
+    controller = _AnyPort(box, hostname="127.0.0.1", port=0, ready_timeout=30)
     controller.start()
+    box.port = controller.port
     try:
         yield box
     finally:

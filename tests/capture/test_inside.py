@@ -1,17 +1,19 @@
 """The addon in somebody's mitmdump."""
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
-import socket
 import sqlite3
 import ssl
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from agenttrace_mitm.capture.inside import Inside
 from agenttrace_mitm.store.recorders import recorder_of
 from tests.support.fake_upstream import Upstream
 from tests.support.proxy import FakeRecorder, answer, closed, post
@@ -20,31 +22,56 @@ ROOT = Path(__file__).parents[2]
 MITMDUMP = Path(sys.executable).with_name("mitmdump")
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
+READY = """
+from pathlib import Path
+from mitmproxy import ctx
+
+def running():
+    [(_, port)] = ctx.master.addons.get("proxyserver").listen_addrs()
+    Path("port.draft").write_text(str(port))
+    Path("port.draft").rename("port")
+"""
+"""A script after ours: mitmproxy listens before any has begun, and what comes then is not seen."""
+
+
+@contextlib.asynccontextmanager
+async def mitmdump(folder, home, upstream, script=ROOT / "addons" / "agenttrace.py"):
+    """Somebody's mitmdump once our addon is at work; its process, and the port it found."""
+    (folder / "ready.py").write_text(READY)
+    process = await asyncio.create_subprocess_exec(
+        MITMDUMP,
+        "-q",
+        *("-s", script, "-s", folder / "ready.py"),
+        *("--listen-port", "0", "--listen-host", "127.0.0.1"),
+        *("--set", f"confdir={folder / 'theirs'}"),
+        *("--set", f"ssl_verify_upstream_trusted_ca={upstream.ca}"),
+        cwd=folder,
+        env={
+            **{k: v for k, v in os.environ.items() if not k.startswith("PYTEST")},
+            "AGENTTRACE_HOME": str(home),
+            "AGENTTRACE_UPSTREAM_MAP": f'{{"api.openai.com": "{upstream.address}"}}',
+        },
+    )
+    try:
+        async with asyncio.timeout(60):
+            while not (folder / "port").exists():
+                assert process.returncode is None
+                await asyncio.sleep(0.1)
+        yield process, int((folder / "port").read_text())
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
 
 
 async def test_it_brings_its_recorder(tmp_path, home):
     """Nothing else runs: after mitmdump has ended, the call is in the database."""
     if not MITMDUMP.exists():
         pytest.skip("mitmdump is not installed")
-    port = free_port()
-    async with Upstream(tmp_path) as upstream:
-        process = await asyncio.create_subprocess_exec(
-            MITMDUMP,
-            "-q",
-            *("-s", ROOT / "addons" / "agenttrace.py"),
-            *("--listen-port", str(port), "--listen-host", "127.0.0.1"),
-            *("--set", f"confdir={tmp_path / 'theirs'}"),
-            *("--set", f"ssl_verify_upstream_trusted_ca={upstream.ca}"),
-            cwd=tmp_path,
-            env={
-                **{k: v for k, v in os.environ.items() if not k.startswith("PYTEST")},
-                "AGENTTRACE_HOME": str(home),
-                "AGENTTRACE_UPSTREAM_MAP": f'{{"api.openai.com": "{upstream.address}"}}',
-            },
-        )
+    async with (
+        Upstream(tmp_path) as upstream,
+        mitmdump(tmp_path, home, upstream) as (process, port),
+    ):
         async with asyncio.timeout(60):
             reader, writer = await connected(port, tmp_path)
             writer.write(post(b'{"model":"m"}'))
@@ -56,11 +83,28 @@ async def test_it_brings_its_recorder(tmp_path, home):
     assert rows.fetchall() == [("m", 200)]
 
 
+async def test_calls_wait_for_a_recorder_that_is_still_coming_up():
+    """mitmdump may be ended before: a busy machine takes longer to start the recorder."""
+    done = []
+
+    async def start():
+        await asyncio.sleep(0.1)
+        done.append("up")
+
+    async def close(patience_s):
+        done.append("handed over")
+
+    inside = Inside()
+    inside._starting = asyncio.create_task(start())
+    inside._handover = SimpleNamespace(close=close)
+    await inside.done()
+    assert done == ["up", "handed over"]
+
+
 async def test_commands_see_that_it_records(tmp_path, home):
     """What must not be done beside a recorder is refused, and whom to end is said."""
     if not MITMDUMP.exists():
         pytest.skip("mitmdump is not installed")
-    port = free_port()
     environ = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
     environ["AGENTTRACE_HOME"] = str(home)
 
@@ -76,18 +120,10 @@ async def test_commands_see_that_it_records(tmp_path, home):
         said, _ = await process.communicate()
         return process.returncode, " ".join(said.decode().split())
 
-    async with Upstream(tmp_path) as upstream:
-        process = await asyncio.create_subprocess_exec(
-            MITMDUMP,
-            "-q",
-            *("-s", ROOT / "addons" / "agenttrace.py"),
-            *("--listen-port", str(port), "--listen-host", "127.0.0.1"),
-            *("--set", f"confdir={tmp_path / 'theirs'}"),
-            *("--set", f"ssl_verify_upstream_trusted_ca={upstream.ca}"),
-            cwd=tmp_path,
-            env=environ
-            | {"AGENTTRACE_UPSTREAM_MAP": f'{{"api.openai.com": "{upstream.address}"}}'},
-        )
+    async with (
+        Upstream(tmp_path) as upstream,
+        mitmdump(tmp_path, home, upstream) as (process, port),
+    ):
         theirs = f"mitmdump with our addon (pid {process.pid})"
         async with asyncio.timeout(120):
             reader, writer = await connected(port, tmp_path)
@@ -124,13 +160,8 @@ async def test_commands_see_that_it_records(tmp_path, home):
 
 
 async def connected(port, tmp_path):
-    """A TLS connection to a provider through somebody's mitmdump, once that is up."""
-    while True:
-        try:
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            break
-        except OSError:
-            await asyncio.sleep(0.1)
+    """A TLS connection to a provider through somebody's mitmdump."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(b"CONNECT api.openai.com:443 HTTP/1.1\r\n\r\n")
     await reader.readuntil(b"\r\n\r\n")
     theirs = ssl.create_default_context(cafile=tmp_path / "theirs" / "mitmproxy-ca.pem")
@@ -156,24 +187,13 @@ async def test_mitmdump(tmp_path, home, place):
         await exchange.chunk(b"two")
         await exchange.chunk(b"")
 
-    port = free_port()
     recorder = FakeRecorder(home / "run" / "recorder.sock")
     await recorder.start()  # the child finds it, says so, and leaves it alone
-    async with Upstream(tmp_path, stream) as upstream:
-        process = await asyncio.create_subprocess_exec(
-            MITMDUMP,
-            "-q",
-            *("-s", script, "--listen-port", str(port), "--listen-host", "127.0.0.1"),
-            *("--set", f"confdir={tmp_path / 'theirs'}"),
-            *("--set", f"ssl_verify_upstream_trusted_ca={upstream.ca}"),
-            cwd=tmp_path,
-            env={
-                **{k: v for k, v in os.environ.items() if not k.startswith("PYTEST")},
-                "AGENTTRACE_HOME": str(home),
-                "AGENTTRACE_UPSTREAM_MAP": f'{{"api.openai.com": "{upstream.address}"}}',
-            },
-        )
-        async with asyncio.timeout(30):
+    async with (
+        Upstream(tmp_path, stream) as upstream,
+        mitmdump(tmp_path, home, upstream, script) as (process, port),
+    ):
+        async with asyncio.timeout(60):
             reader, writer = await connected(port, tmp_path)
             await recorder.until(lambda r: r.hellos)
             writer.write(post(x_agenttrace_agent="me"))

@@ -5,6 +5,7 @@ import contextlib
 import socket
 from types import SimpleNamespace
 
+import pytest
 from mitmproxy import connection
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 from mitmproxy.test import tflow
@@ -18,10 +19,12 @@ from tests.support.fake_upstream import Upstream
 from tests.support.proxy import Capture, post
 
 
-def closed_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
+@pytest.fixture
+def nowhere():
+    """An address that is had by somebody who does not listen, so that nobody else will."""
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{nobody.getsockname()[1]}"
 
 
 async def tried(capture, host="api.openai.com"):
@@ -33,9 +36,8 @@ async def tried(capture, host="api.openai.com"):
     return head
 
 
-async def test_a_refused_connection_is_told_once(tmp_path):
+async def test_a_refused_connection_is_told_once(nowhere):
     """With host, reason and client; its repeats are counted, and other hosts are nobody's."""
-    nowhere = f"127.0.0.1:{closed_port()}"
     there = dict.fromkeys(("api.openai.com", "api.mistral.ai", "example.com"), nowhere)
     async with Capture(upstream_map=there) as capture:
         for host in ("api.openai.com", "api.openai.com", "example.com", "api.mistral.ai"):
@@ -111,9 +113,8 @@ async def test_a_burst_is_told_of_in_full(monkeypatch):
     assert "and 1 more since the last line" in told[1].detail
 
 
-async def test_a_call_by_a_base_url_says_why_it_was_not_answered():
-    nowhere = {"api.openai.com": f"127.0.0.1:{closed_port()}"}
-    async with Capture(upstream_map=nowhere) as capture:
+async def test_a_call_by_a_base_url_says_why_it_was_not_answered(nowhere):
+    async with Capture(upstream_map={"api.openai.com": nowhere}) as capture:
         reader, writer = await asyncio.open_connection("127.0.0.1", capture.port)
         writer.write(post())
         assert b" 502 " in await reader.readuntil(b"\r\n\r\n")

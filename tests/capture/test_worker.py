@@ -11,9 +11,22 @@ from pathlib import Path
 
 import pytest
 
+from agenttrace_mitm.capture.worker import DRAIN_S
 from agenttrace_mitm.frames import Ended
 from tests.support.fake_upstream import TestAuthority, Upstream, ok
-from tests.support.proxy import Capture, answer, closed, post
+from tests.support.proxy import PATIENCE_S, Capture, Seen, answer, closed, post
+
+
+async def refused(port):
+    """Until nobody listens on *port* any more."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            try:
+                _, other = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                return
+            await closed(other)
+            await asyncio.sleep(0.02)
 
 
 async def test_a_port_that_is_taken(tmp_path):
@@ -175,14 +188,7 @@ async def test_a_run_has_its_own_doors(tmp_path):
         assert seen.opened.tags == {"k": "v"}
 
         capture.tell({"op": "close_run", "id": "r-1"})
-        async with asyncio.timeout(10):
-            while True:
-                try:
-                    _, other = await asyncio.open_connection("127.0.0.1", run["proxy_port"])
-                except OSError:
-                    break
-                await closed(other)
-                await asyncio.sleep(0.02)
+        await refused(run["proxy_port"])
         # What was open stays open, and keeps its label.
         writer.write(post())
         await answer(reader)
@@ -244,14 +250,23 @@ async def test_the_process_is_known(tmp_path):
         pytest.skip("sock_diag is Linux")
     async with Upstream(tmp_path) as upstream, Capture(upstream) as capture:
         reader, writer = await capture.connect()
-        await asyncio.sleep(0.3)
-        writer.write(post())
-        await answer(reader)
+        calls: list[Seen] = []
+
+        async def called():
+            writer.write(post())
+            await answer(reader)
+            calls[:] = await capture.recorder.finished(len(calls) + 1)
+            return calls[-1]
+
+        async with asyncio.timeout(PATIENCE_S):
+            seen = await called()
+            while "pid" not in seen.opened.caller | seen.ended.caller:  # it is being looked up
+                seen = await called()
+        caller = (await called()).opened.caller
+        assert caller["pid"] == str(os.getpid())
+        assert caller["cwd"] == str(Path.cwd())
+        assert caller["process"]
         await closed(writer)
-        (seen,) = await capture.recorder.finished()
-        assert seen.opened.caller["pid"] == str(os.getpid())
-        assert seen.opened.caller["cwd"] == str(Path.cwd())
-        assert seen.opened.caller["process"]
 
 
 async def test_a_server_we_should_not_trust(tmp_path):
@@ -309,14 +324,7 @@ async def test_streams_finish_before_the_end(tmp_path, how):
             capture.process.stdin.close()
         else:
             capture.process.terminate()
-        async with asyncio.timeout(10):
-            while True:
-                try:
-                    _, other = await asyncio.open_connection("127.0.0.1", capture.port)
-                except OSError:
-                    break
-                await closed(other)
-                await asyncio.sleep(0.02)
+        await refused(capture.port)
         go_on.set()
         assert await reader.readuntil(b"0\r\n\r\n") == b"3\r\ntwo\r\n0\r\n\r\n"
         async with asyncio.timeout(10):
@@ -341,10 +349,10 @@ async def test_a_second_signal_ends_at_once(tmp_path):
         writer.write(post())
         await reader.readuntil(b"one\r\n")
         capture.process.send_signal(signal.SIGTERM)
-        await asyncio.sleep(0.2)
+        await refused(capture.port)  # or both signals may be one to it
         assert capture.process.returncode is None
         capture.process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(DRAIN_S / 2):
             assert await capture.process.wait() == 0
         (seen,) = await capture.recorder.finished()
         assert (seen.ended.ending, seen.response) == ("interrupted", b"one")

@@ -30,7 +30,7 @@ print(urllib.request.urlopen(request, timeout=20).status)
 PYTHON = [sys.executable, "-c", CALL]
 
 
-def until(true, timeout_s=20):
+def until(true, timeout_s=60):
     deadline = time.monotonic() + timeout_s
     while not (found := true()):
         assert time.monotonic() < deadline
@@ -77,11 +77,12 @@ def test_everything_is_for_the_owner_only(user, started):
     names = {path.name for path in ours}
     assert {"recorder.sock", "control.sock", "fingerprint.key", "token", "data.db"} <= names
     for path in ours:
-        mode = path.lstat().st_mode & 0o777
         if "env" in path.parts:  # trust bundles, in a folder that is closed to others
             continue
-        is_public = path.parent.name == "ca" and b"PRIVATE KEY" not in path.read_bytes()
-        assert is_public or mode & 0o077 == 0, f"{path}: {mode:o}"
+        with contextlib.suppress(FileNotFoundError):  # a draft has got its name meanwhile
+            mode = path.lstat().st_mode & 0o777
+            is_public = path.parent.name == "ca" and b"PRIVATE KEY" not in path.read_bytes()
+            assert is_public or mode & 0o077 == 0, f"{path}: {mode:o}"
 
 
 def test_a_second_start_says_who_runs(user, started):
@@ -168,7 +169,8 @@ def test_run_records_and_everything_tells_of_it(user, started):
     assert json.loads(user.types("stats", "--json", "--by", "provider").stdout)[0]["calls"] == 1
     for path in user.home.rglob("*"):
         if path.is_file():
-            assert b"sk-canary" not in path.read_bytes(), path
+            with contextlib.suppress(FileNotFoundError):  # a draft has got its name meanwhile
+                assert b"sk-canary" not in path.read_bytes(), path
 
 
 @pytest.mark.parametrize("quiet", [["--quiet"], []])

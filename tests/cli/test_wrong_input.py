@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import time
 
+import psutil
 import pytest
 
 from agenttrace_mitm.cli.typed import sentence
@@ -141,11 +142,22 @@ def test_a_query_that_goes_on_ends_by_ctrl_c(user):
     open_database(user.home / "data.db").close()
     endless = "with recursive n(i) as (select 1 union all select i + 1 from n) select max(i) from n"
     process = user.starts("query", endless)
-    time.sleep(2)  # it has begun, or at least would end by it as well
+    deadline = time.monotonic() + 60
+    database = str(user.home / "data.db")
+    while database not in {file.path for file in psutil.Process(process.pid).open_files()}:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    said, _ = process.communicate(timeout=20)
+    said, _ = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "Traceback" not in said
+
+
+def test_ctrl_c_before_a_command_has_begun_is_no_traceback(user, tmp_path):
+    """Somebody changes their mind while Python still reads the program."""
+    (tmp_path / "click.py").write_text("import os\nos.kill(os.getpid(), 2)\nimport this\n")
+    done = user.types("stats", PYTHONPATH=str(tmp_path))
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "\nAborted!\n")
 
 
 @pytest.mark.parametrize(

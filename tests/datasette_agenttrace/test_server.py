@@ -19,13 +19,22 @@ from agenttrace_mitm import access
 from agenttrace_mitm.settings import Settings
 
 CHECKOUT = Path(__file__).parents[2]
+NEVER_S = 60  # only a server that waits for others takes this long to end
+
+PATIENT = """
+import runpy
+from datasette_agenttrace import limits
+limits.LIMITS = {**limits.LIMITS, "sql_time_limit_ms": 600_000}
+runpy.run_module("datasette_agenttrace", run_name="__main__")
+"""
+"""Our own server, on which SQL may take ten minutes."""
 
 
 @contextmanager
-def own_server(home: Path, **given):
+def own_server(home: Path, program=("-m", "datasette_agenttrace"), **given):
     settings = Settings(home=home, **{"port": 0, **given})
     process = subprocess.Popen(
-        [sys.executable, "-m", "datasette_agenttrace"],
+        [sys.executable, *program],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env={**os.environ, "AGENTTRACE_HOME": str(home)},
@@ -68,18 +77,16 @@ def test_own_server_ends_quickly_with_a_connection_open(home, how):
         with socket.create_connection(("127.0.0.1", said["port"])) as idle:
             idle.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n")  # never finished
             time.sleep(0.1)
-            began = time.monotonic()
             if how == "stdin":
                 process.stdin.close()
             else:
                 process.send_signal(getattr(signal, how.upper()))
-            assert process.wait(5) == 0
-        assert time.monotonic() - began < 2.5
+            assert process.wait(NEVER_S) == 0
         process.stdin = None
 
 
 def test_slow_sql_does_not_hold_up_the_end(home):
-    with own_server(home) as (process, said):
+    with own_server(home, ("-c", PATIENT)) as (process, said):
         token = (home / "token").read_text().strip()
         slow = (
             "with recursive n(i) as (select 1 union all select i + 1 from n) select max(i) from n"
@@ -91,9 +98,7 @@ def test_slow_sql_does_not_hold_up_the_end(home):
             )
             time.sleep(0.3)
             process.send_signal(signal.SIGTERM)
-            began = time.monotonic()
-            assert process.wait(5) == 0
-        assert time.monotonic() - began < 2.5
+            assert process.wait(NEVER_S) == 0
 
 
 def test_own_server_says_when_the_port_is_taken(home):
@@ -103,14 +108,14 @@ def test_own_server_says_when_the_port_is_taken(home):
         with own_server(home, port=taken.getsockname()[1]) as (process, said):
             assert "is in use" in said["error"]
             assert "--port" in said["remedy"]
-            assert process.wait(5) == 1
+            assert process.wait(NEVER_S) == 1
 
 
 def test_own_server_says_when_the_database_is_not_ours(home):
     sqlite3.connect(home / "data.db").execute("create table t (a)").connection.close()
     with own_server(home) as (process, said):
         assert "another program" in said["error"]
-        assert process.wait(5) == 1
+        assert process.wait(NEVER_S) == 1
 
 
 def test_an_unknown_address_is_not_found_where_rich_is_installed(home, tmp_path, monkeypatch):
@@ -144,7 +149,7 @@ def plain_datasette(home: Path, *arguments: str, cwd: Path):
         yield f"http://127.0.0.1:{found[1]}", process
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(NEVER_S)
         process.stdout.close()
 
 

@@ -152,13 +152,13 @@ def test_files_of_a_running_instance_are_no_leftovers(patient):
 @pytest.fixture
 def status(monkeypatch):
     """What a running instance says, to be changed."""
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
+    closed = socket.socket()  # bound without a listener: nobody else gets the port meanwhile
+    closed.bind(("127.0.0.1", 0))
     said = {
         "pid": 1,
         "version": running_checks.__version__,
         "proxy_host": "127.0.0.1",
-        "proxy_port": port,
+        "proxy_port": closed.getsockname()[1],
         "host": "127.0.0.1",
         "port": None,
         "runs": [],
@@ -166,7 +166,8 @@ def status(monkeypatch):
     }
     for module in (running_checks, machine):
         monkeypatch.setattr(module, "status", lambda _: said)
-    return said
+    with closed:
+        yield said
 
 
 def test_another_version_is_running(patient, status):

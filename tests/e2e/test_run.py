@@ -15,6 +15,7 @@ from tests.support.providers import Played, json_answer, played
 
 from .test_sdks import REPLIES, answer
 
+PATIENCE_S = 60
 CURL = shutil.which("curl")
 NODE = shutil.which("node")
 URL = "https://api.openai.com/v1/chat/completions"
@@ -103,12 +104,14 @@ async def test_a_program_that_keeps_the_proxy_out(tmp_path: Path) -> None:
             stderr=asyncio.subprocess.PIPE,
         )
         database, rows = providers.home / "data.db", []
-        while not rows and child.returncode is None:
-            await asyncio.sleep(0.1)
-            if database.exists():
-                with contextlib.suppress(sqlite3.OperationalError):  # its tables are being made
-                    rows = select(database, "select * from blind_spots")
-        await child.communicate(b"\n")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE_S):
+                while not rows and child.returncode is None:
+                    await asyncio.sleep(0.1)
+                    if database.exists():
+                        with contextlib.suppress(sqlite3.OperationalError):  # tables are being made
+                            rows = select(database, "select * from blind_spots")
+        await child.communicate(b"\n")  # or its program would stay
     [row] = rows
     assert (row["host"], row["client"]) == (".openai.com", "sleep")
     assert "NO_PROXY" in row["reason"]

@@ -9,16 +9,18 @@ import stat
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 from msgspec.structs import replace
 
 from agenttrace_mitm.errors import AgentTraceError
 from agenttrace_mitm.launch import control, state
+from agenttrace_mitm.launch.children import Child, Program
 from agenttrace_mitm.launch.supervisor import supervised
 
 
-async def until(true, timeout_s=10.0):
+async def until(true, timeout_s=60.0):
     async with asyncio.timeout(timeout_s):
         while not true():
             await asyncio.sleep(0.01)
@@ -52,8 +54,10 @@ async def test_all_children_come_up_and_end_in_order(settings, environ, programs
 async def test_what_it_writes_is_for_the_owner_only(settings, environ, programs):
     async with running(settings, environ, programs):
         for path in [*settings.run_folder.rglob("*"), *settings.log_folder.rglob("*")]:
-            allowed = 0o700 if path.is_dir() else 0o600
-            assert stat.S_IMODE(path.stat().st_mode) == allowed, path
+            with contextlib.suppress(FileNotFoundError):  # a draft has got its name meanwhile
+                mode = path.stat().st_mode
+                allowed = 0o700 if stat.S_ISDIR(mode) else 0o600
+                assert stat.S_IMODE(mode) == allowed, path
         assert stat.S_IMODE(settings.home.stat().st_mode) == 0o700
         daemon = state.read(settings.run_folder)
         assert daemon.pid == os.getpid()
@@ -85,7 +89,7 @@ async def test_a_child_that_dies_comes_back_and_takes_nobody_along(settings, env
     async with running(settings, environ, programs):
         before = (await ask(settings, op="status"))["processes"]
         os.kill(before["web"]["pid"], signal.SIGKILL)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while True:
                 after = (await ask(settings, op="status"))["processes"]
                 if after["web"]["up"] and after["web"]["pid"] != before["web"]["pid"]:
@@ -94,6 +98,14 @@ async def test_a_child_that_dies_comes_back_and_takes_nobody_along(settings, env
         assert after["web"]["restarts"] == 1
         for name in ("recorder", "capture"):
             assert after[name] == before[name]
+
+
+async def test_a_child_whose_death_was_not_heard_of_yet_is_not_up():
+    child = Child(Program("web", "standin_web"), {})
+    child._up, child._process = True, SimpleNamespace(pid=7, returncode=None)
+    assert (child.up, child.pid) == (True, 7)
+    child._process.returncode = -signal.SIGKILL
+    assert (child.up, child.pid) == (False, None)
 
 
 async def test_runs_keep_their_ports_when_capture_restarts(
@@ -177,7 +189,7 @@ async def test_nonsense_on_the_control_socket_is_answered(settings, environ, pro
 async def test_stop_is_obeyed(settings, environ, programs):
     async with running(settings, environ, programs) as supervisor:
         await ask(settings, op="stop")
-        await asyncio.wait_for(supervisor.stop_asked.wait(), 1)
+        await asyncio.wait_for(supervisor.stop_asked.wait(), 10)
 
 
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGHUP])
@@ -262,7 +274,7 @@ def test_children_drain_when_the_supervisor_is_killed(daemon, events):
     """Their pipes close; that is all it takes."""
     daemon.kill()
     daemon.wait()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not {("recorder", "end"), ("capture", "end")} <= set(map(tuple, events())):
         assert time.monotonic() < deadline, events()
         time.sleep(0.05)

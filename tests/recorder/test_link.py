@@ -84,12 +84,18 @@ async def test_what_is_taken_ahead_has_a_bound(tmp_path):
     async with connected(tmp_path, ahead=100_000) as (hearing, _, peer):
         peer.setblocking(False)
         sent = 0
-        for _ in range(50):  # for a while, and nobody reads
-            with contextlib.suppress(BlockingIOError):
-                sent += peer.send(b"x" * 100_000)
-            await asyncio.sleep(0.02)
-        held = sum(len(piece) for _, piece in hearing._pieces)
-        assert 100_000 <= held < 100_000 + 256 * 1024
+
+        def held():
+            return sum(len(piece) for _, piece in hearing._pieces)
+
+        async with asyncio.timeout(60):
+            turns = 0
+            while held() < 100_000 or turns < 50:  # and for a while more, while nobody reads
+                with contextlib.suppress(BlockingIOError):
+                    sent += peer.send(b"x" * 100_000)
+                await asyncio.sleep(0.02)
+                turns += held() >= 100_000
+        assert held() < 100_000 + 256 * 1024
         heard = 0
         while heard < sent:
             heard += len(await hearing.read())

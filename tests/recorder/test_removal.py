@@ -64,6 +64,11 @@ class Recorder:
         finally:
             way.close()
 
+    async def settle(self) -> None:
+        """Until what is queued is written, and what the writer has to say about it is heard."""
+        assert await asyncio.to_thread(self._writer.settle, 10)
+        await asyncio.sleep(0)
+
     async def trace_of(self, call_id: str) -> str:
         """The trace of a call, once that is stored."""
         async with asyncio.timeout(10):
@@ -215,7 +220,7 @@ async def test_a_message_that_somebody_deleted_by_hand_has_its_row_and_heals(
             by_hand.execute(f"delete from {table}")
         second = recorder.take(talk.exchange([user(QUESTION)], says("Wine."), system=SYSTEM, pid=8))
         await recorder.trace_of(second)
-        await asyncio.sleep(0)
+        await recorder.settle()
         assert _incomplete(recorder) == []
         assert recorder.rows(counted, SYSTEM) == [(0,)]
         recorder.take(talk.exchange([user(QUESTION)], says("Wine."), system=SYSTEM, pid=9))

@@ -2,7 +2,8 @@
 
 import sqlite3
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 
@@ -21,6 +22,14 @@ class Kept:
     def wait_for(self, count: int) -> None:
         with self._more:
             assert self._more.wait_for(lambda: len(self.ids) >= count, timeout=30)
+
+
+def until(holds: Callable[[], object]) -> None:
+    """Wait for what a writer does on its thread."""
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def rows(path: Path, sql: str) -> list[tuple[object, ...]]:

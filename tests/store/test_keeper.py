@@ -96,7 +96,12 @@ def test_it_stops_after_the_step_under_way(tmp_path: Path) -> None:
     keeper.halt()  # it has not begun
     keeper.begin(identity(file))
     assert keeping.begun.acquire(timeout=SOON_S)
-    threading.Timer(0.05, keeping.may_end.release).start()
+
+    def end_once_it_shall_stop() -> None:
+        keeper._halt.wait(SOON_S)
+        keeping.may_end.release()
+
+    threading.Thread(target=end_once_it_shall_stop).start()
     keeper.halt()
     assert (keeping.left, keeper.at_work) == (99, False)
     assert not file.with_name("data.db-wal").exists()  # it was the last to close the file

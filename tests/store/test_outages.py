@@ -16,7 +16,7 @@ from agenttrace_mitm.model import Record
 from agenttrace_mitm.store import Event, Spool, Writer, open_database
 from agenttrace_mitm.store import writer as writer_module
 from agenttrace_mitm.store.outages import why
-from tests.store.kept import Kept, rows
+from tests.store.kept import Kept, rows, until
 from tests.support.records import call, message, record
 
 
@@ -91,10 +91,7 @@ def test_a_full_disk_is_told_until_there_is_room_again(
     assert figures["spooled_calls"] == 3, "a call under way does not wait"
     assert figures["lag_seconds"] >= 0.1
     full.clear()
-    for _ in range(200):
-        if not writer.trouble:
-            break
-        time.sleep(0.05)
+    until(lambda: not writer.trouble)
     writer.stop()
     assert rows(path, "select count(*) from llm_calls where outcome <> 'in_flight'") == [(3,)]
     assert writer.trouble == ""
@@ -155,10 +152,7 @@ def test_a_try_reads_one_spooled_call_where_there_is_no_room(
     lock.execute("begin immediate")
     writer = Writer(path, spool, kept)
     writer.start()
-    for _ in range(500):
-        if len(tries) >= 4:
-            break
-        time.sleep(0.02)
+    until(lambda: len(tries) >= 4)
     lock.execute("rollback")
     writer.stop()
     assert set(tries[:3]) == {1}
@@ -186,10 +180,7 @@ def test_a_try_does_not_count_again_what_is_home(
     monkeypatch.setattr(spool, "read", counted)
     writer = Writer(path, spool, kept)
     writer.start()
-    for _ in range(500):
-        if len(tries) >= 5:
-            break
-        time.sleep(0.02)
+    until(lambda: len(tries) >= 5)
     assert rows(path, "select count(*) from llm_calls") == [(1,)]
     assert writer.figures()["committed_calls"] == 1
     assert writer.figures()["spooled_calls"] == 3
@@ -216,10 +207,7 @@ def test_what_an_earlier_recorder_spooled_is_counted(
     lock.execute("begin immediate")
     writer = Writer(path, Spool(tmp_path / "spool"), kept)
     writer.start()
-    for _ in range(200):
-        if writer.figures()["spooled_calls"]:
-            break
-        time.sleep(0.02)
+    until(lambda: writer.trouble)
     assert writer.figures()["spooled_calls"] == 2
     assert writer.trouble == "another program keeps the database locked"
     lock.execute("rollback")
