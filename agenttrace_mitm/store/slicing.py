@@ -85,6 +85,10 @@ _HANGING: tuple[tuple[str, tuple[type[Row], ...], str, str], ...] = (
     ("git_refs", (StoredRef,), _IN_SESSION, _BY_SESSION),
     ("events", (StoredEvent,), f"session_id in {_WHOLE}", _BY_SESSION),
 )  # fmt: skip
+_SMALL_PAGE = 1024
+# Each table and index has a page to itself: of a few calls most of a file would be empty.  Beyond
+# this many bytes that is little, and long texts are read a third slower from such small pages.
+_SMALL_BYTES = 8_000_000
 _WITH_WORDS = {"prompts": "tool_sizes"}
 """Columns that are told of a value that is not kept."""
 
@@ -133,9 +137,12 @@ def _filled(db: sqlite3.Connection, database: Path, what: What, name: str, tier:
     index_new(db)
     db.execute("commit")
     db.execute("detach source")
-    db.execute("vacuum")
     # One file, which also opens where nobody may write.
     db.execute("pragma journal_mode = delete")
+    [[size]] = db.execute("select page_count * page_size from pragma_page_count, pragma_page_size")
+    if size <= _SMALL_BYTES:
+        db.execute(f"pragma page_size = {_SMALL_PAGE}")
+    db.execute("vacuum")
     return int(calls)
 
 

@@ -6,6 +6,8 @@ Colours are classes (`at-c0` ...), because our pages allow no inline style.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
 from typing import NamedTuple
 
 from markupsafe import Markup, escape
@@ -14,6 +16,10 @@ WIDTH = 1000.0
 HEIGHT = 200.0
 COLOURS = 8  # of the stylesheet
 GAP = 0.18  # of a bar's place
+LEAST_BAR = 40.0  # that wide are bars where no others are near
+MOST_TICKS = 8
+STEPS = {"hour": (1, 3), "day": (1, 2, 4, 7, 14, 28, 56, 112)}  # from one tick to the next
+YEAR = 330  # days, beyond which a month has two years
 NICE = (1, 1.2, 1.6, 2, 3, 4, 5, 6, 8, 10)  # and so are their halves, which stand beside them
 
 
@@ -37,6 +43,13 @@ class Bar(NamedTuple):
     title: str
 
 
+class Tick(NamedTuple):
+    """A place below the drawing, in percent of its width, and the time there."""
+
+    x: float
+    words: str
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """Stretches of a line (`points` of SVG), broken where nothing is known."""
@@ -57,6 +70,7 @@ class Chart:
     legend: tuple[Series, ...]
     first: str
     last: str
+    ticks: tuple[Tick, ...]
 
     @property
     def empty(self) -> bool:
@@ -103,10 +117,11 @@ def stacked(
     sums = [sum(one.values[i] or 0 for one in series) for i in range(len(labels))]
     top = ceiling(max(sums, default=0))
     place = WIDTH / max(len(labels), 1)
-    width = _r(place * (1 - GAP))
+    width = _bar_width(place, [i for i, sum_ in enumerate(sums) if sum_])
     bars = []
     for i, label in enumerate(labels):
-        left, ground = _r(place * (i + GAP / 2)), HEIGHT
+        left = _r(min(max(place * (i + 0.5) - width / 2, 0), WIDTH - width))
+        ground = HEIGHT
         for one in series:
             value = one.values[i]
             if not value:
@@ -173,6 +188,34 @@ def ceiling(value: float) -> float:
     return next(size * step for step in NICE if size * step >= value)
 
 
+def ticks(labels: Sequence[str]) -> tuple[Tick, ...]:
+    """Up to eight of *labels*, days or hours in UTC, as people write them; none of other labels."""
+    try:
+        times = [datetime.fromisoformat(label) for label in labels]
+    except ValueError:
+        return ()
+    unit, form = "day", "%b %Y" if len(times) > YEAR else "%b {day}"
+    if times and "T" in labels[0]:
+        unit, form = "hour", "%H:%M"
+    step = next((one for one in STEPS[unit] if len(times) <= one * MOST_TICKS), STEPS[unit][-1])
+    # Today has one; so has midnight.
+    first = (len(times) - 1) % step if unit == "day" else 0
+    return tuple(
+        Tick(_r(100 * (i + 0.5) / len(times)), times[i].strftime(form).format(day=times[i].day))
+        for i in range(first, len(times), step)
+    )
+
+
+def _bar_width(place: float, filled: Sequence[int]) -> float:
+    """How wide bars are at the places *filled*, so that they neither touch nor leave the drawing.
+
+    The outermost are moved inside by half of what is wider than their place.
+    """
+    width = place * (1 - GAP)
+    nearest = min((after - one for one, after in pairwise(filled)), default=WIDTH)
+    return _r(max(width, min(LEAST_BAR, width * (2 * nearest + 1) / 3)))
+
+
 def _line(one: Series, top: float, places: int) -> Line:
     stretches: list[list[tuple[float, float]]] = [[]]
     for i, value in enumerate(one.values):
@@ -198,7 +241,7 @@ def _chart(
     lines: tuple[Line, ...] = (),
 ) -> Chart:
     first, last = (labels[0], labels[-1]) if labels else ("", "")
-    return Chart(bars, lines, words(top), words(top / 2), tuple(series), first, last)
+    return Chart(bars, lines, words(top), words(top / 2), tuple(series), first, last, ticks(labels))
 
 
 def _r(number: float) -> float:

@@ -59,8 +59,10 @@ class Calls:
         return time.monotonic()
 
 
-async def _shows(tab: Page, model: str) -> None:
-    await tab.locator("main", has_text=model).wait_for(timeout=PATIENCE_S * 1000)
+async def _shows(tab: Page, model: str, where: str = "main > :not(.at-filters)") -> None:
+    """Until something says *model*, by default other than the choices of the filters."""
+    found = tab.locator(where, has_text=model)
+    await found.first.wait_for(timeout=PATIENCE_S * 1000)
 
 
 async def _is_quiet(folder: Path) -> None:
@@ -88,6 +90,7 @@ async def _until(holds: Callable[[], object]) -> None:
 class Running:
     """A recorder that was started as a user does, and a browser that may look at it."""
 
+    providers: Played
     process: asyncio.subprocess.Process
     context: BrowserContext
     calls: Calls
@@ -101,26 +104,43 @@ class Running:
         await tab.goto(f"{self.url}/-/agenttrace/login?code={code}&next=/-/agenttrace/calls")
         return tab
 
+    async def end(self) -> None:
+        """Ctrl-C."""
+        self.process.send_signal(signal.SIGINT)
+        await self.process.wait()
+
+    async def start_again(self) -> None:
+        """The same pages at the same address."""
+        self.process = await _start(self.providers, "--port", self.url.rpartition(":")[2])
+
+
+async def _start(providers: Played, *options: str) -> asyncio.subprocess.Process:
+    """A recorder whose pages answer."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "agenttrace_mitm", "start", "--no-open", *options,
+        env=providers.environ, stdout=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    said = providers.home / "run" / "daemon.json"
+    async with asyncio.timeout(PATIENCE_S):
+        while not (said.exists() and json.loads(said.read_text())["port"]):
+            await asyncio.sleep(0.05)
+    return process
+
 
 @contextlib.asynccontextmanager
 async def running(folder: Path) -> AsyncIterator[Running]:
     """A recorder that has nothing yet."""
     async with played(folder, _answer) as providers, async_playwright() as playwright:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "agenttrace_mitm", "start", "--no-open",
-            env=providers.environ, stdout=asyncio.subprocess.DEVNULL,
-        )  # fmt: skip
-        said = providers.home / "run" / "daemon.json"
-        await _until(lambda: said.exists() and json.loads(said.read_text())["port"])
-        daemon = json.loads(said.read_text())
+        process = await _start(providers)
+        daemon = json.loads((providers.home / "run" / "daemon.json").read_text())
         browser = await playwright.chromium.launch(executable_path=chromium(), args=list(QUIET))
         calls = Calls(providers, daemon["proxy_port"])
         token = access.read_or_create_token(providers.home / "token")
         url = f"http://127.0.0.1:{daemon['port']}"
-        yield Running(process, await browser.new_context(), calls, url, token)
-        if process.returncode is None:
-            process.send_signal(signal.SIGINT)
-            await process.wait()
+        one = Running(providers, process, await browser.new_context(), calls, url, token)
+        yield one
+        if one.process.returncode is None:
+            await one.end()
         await browser.close()
 
 
@@ -173,7 +193,7 @@ async def test_empty_pages_show_the_first_call(tmp_path: Path) -> None:
             assert "Nothing is recorded yet" in await tab.inner_text("main")
         await tabs[0].evaluate("window.before = true")
         await one.calls.make("gpt-5.1")
-        await asyncio.gather(*(_shows(tab, "gpt-5.1") for tab in tabs))
+        await asyncio.gather(*(_shows(tab, "gpt-5.1", "main") for tab in tabs))
         assert await tabs[0].evaluate("window.before"), "no new page for what this one can show"
         provider = tabs[0].locator("#filters select[name=provider]")
         await provider.select_option("openai")
@@ -189,7 +209,7 @@ async def test_what_somebody_is_inside_of_waits_until_they_leave(tmp_path: Path)
         async with tab.expect_response("**/-/agenttrace/calls"):
             await one.calls.make("seen-after")
         await _is_quiet(tmp_path)
-        assert "seen-after" not in await tab.inner_text("main")
+        assert "seen-after" not in await tab.inner_text("#live-calls")
         await tab.evaluate("document.activeElement.blur()")
         await _shows(tab, "seen-after")
 
@@ -207,7 +227,7 @@ async def test_who_marks_what_an_empty_page_tells_them_to_run_sees_the_call(tmp_
         async with tab.expect_response("**/-/agenttrace/calls"):
             await one.calls.make("seen-later")
         await _is_quiet(tmp_path)
-        assert "seen-later" not in await tab.inner_text("main")
+        assert "seen-later" not in await tab.inner_text("#live-calls")
         await tab.evaluate("getSelection().removeAllRanges()")
         await _shows(tab, "seen-later")
 
@@ -218,7 +238,7 @@ async def test_a_page_that_is_live_while_empty_only_asks_no_more(tmp_path: Path)
         tab = await one.context.new_page()
         await tab.goto(f"{one.url}/-/agenttrace/agents", wait_until="load")
         await one.calls.make("seen-once")
-        await _shows(tab, "seen-once")
+        await _shows(tab, "seen-once", "main")
         await _is_quiet(tmp_path)
         asked: list[str] = []
         tab.on("request", lambda sent: asked.append(sent.url))
@@ -319,3 +339,109 @@ async def test_a_stream_that_was_refused_is_asked_for_again(tmp_path: Path) -> N
         await _until(lambda: refused)
         await one.calls.make("seen-after-all")
         await _shows(tab, "seen-after-all")
+
+
+GONE = "Not live: the server does not answer."
+
+
+async def _says(tab: Page, words: str) -> None:
+    """Until the line that says whether the page is live is *words*."""
+    line = tab.locator(".at-away[role=status]")
+    async with asyncio.timeout(PATIENCE_S):
+        while await line.text_content() != words:
+            await asyncio.sleep(0.05)
+
+
+async def test_pages_say_that_the_server_has_gone_until_it_is_back(tmp_path: Path) -> None:
+    """All that are looked at, though one alone listens; who comes back to one is told as well."""
+    async with running(tmp_path) as one:
+        await one.calls.make("seen-before")
+        tabs = [await one.calls_page(), await one.context.new_page(), await one.context.new_page()]
+        await tabs[1].goto(f"{one.url}/-/agenttrace", wait_until="load")
+        await tabs[2].goto(f"{one.url}/-/agenttrace/traces", wait_until="load")
+        await tabs[2].evaluate(HIDE, True)
+        for tab in tabs:
+            await _says(tab, "")
+        await one.end()
+        ended = time.monotonic()
+        for tab in tabs[:2]:
+            await _says(tab, GONE)
+        assert time.monotonic() - ended > 2, "a server may be started anew"
+        await _says(tabs[2], "")
+        await tabs[2].evaluate(HIDE, False)
+        await _says(tabs[2], GONE)
+        await one.start_again()
+        for tab in tabs:
+            await _says(tab, "")
+
+
+async def test_a_server_that_is_started_anew_is_not_missed(tmp_path: Path) -> None:
+    """Nor is one while a page is left."""
+    async with running(tmp_path) as one:
+        missed: list[str] = []
+
+        async def away(route: Route) -> None:
+            if len(missed) == 2:
+                await route.continue_()
+            else:
+                missed.append(route.request.url)
+                await route.abort("connectionrefused")
+
+        await one.context.route("**/agenttrace/live?*", away)
+        tab = await one.calls_page()
+        await tab.evaluate(
+            """window.said = [];
+            const line = document.querySelector(".at-away");
+            const heard = new MutationObserver(() => said.push(line.textContent));
+            heard.observe(line, { childList: true });"""
+        )
+        async with asyncio.timeout(PATIENCE_S):
+            while len(missed) < 2:
+                await asyncio.sleep(0.05)
+        await asyncio.sleep(3)
+        await one.calls.make("seen-after")
+        await _shows(tab, "seen-after")
+        assert await tab.evaluate("window.said") == []
+        await tab.get_by_role("link", name="Traces").click()
+        await _says(tab, "")
+
+
+async def test_a_page_that_is_refused_says_so(tmp_path: Path) -> None:
+    """The server answers, and the page cannot be had: a database that is away, another token."""
+    async with running(tmp_path) as one:
+        tab = await one.calls_page()
+        may_answer = asyncio.Event()
+
+        async def busy(route: Route) -> None:
+            await (route.continue_() if may_answer.is_set() else route.fulfill(status=503))
+
+        await tab.route("**/-/agenttrace/calls", busy)
+        await one.calls.make("seen-late")
+        await _says(tab, "Not live: reload this page to see why.")
+        may_answer.set()
+        await _shows(tab, "seen-late")
+        await _says(tab, "")
+
+
+async def test_a_new_model_can_be_chosen(tmp_path: Path) -> None:
+    """What somebody chose, has open or types in the bar stays; it is renewed when they leave it."""
+    async with running(tmp_path) as one:
+        await one.calls.make("seen-first")
+        tab = await one.calls_page()
+        await tab.goto(f"{one.url}/-/agenttrace/calls?provider=openai", wait_until="load")
+        models = tab.locator("#filters select[name=model] option")
+        search = tab.locator("#filters input[name=q]")
+        await one.calls.make("seen-then")
+        await _shows(tab, "seen-then")
+        assert await models.all_text_contents() == ["all", "seen-first", "seen-then"]
+        assert await tab.locator("#filters select[name=provider]").input_value() == "openai"
+        await search.fill("compiler")
+        await one.calls.make("seen-last")
+        await _shows(tab, "seen-last")
+        assert await models.count() == 3
+        assert await search.input_value() == "compiler"
+        await search.fill("")
+        await tab.evaluate("document.activeElement.blur()")
+        await models.get_by_text("seen-last").wait_for(state="attached")
+        await tab.locator("#filters select[name=model]").select_option("seen-last")
+        await tab.wait_for_url("**model=seen-last**")

@@ -12,6 +12,7 @@ from agenttrace_mitm.store.alerting import AlertStore
 from agenttrace_mitm.store.rows import write_record
 from tests.support import sample_db
 from tests.support.web import browser, chromium, signed_in, web
+from tests.traces.talks import Recording, says, tool_result, tool_use, user
 
 pytestmark = pytest.mark.skipif(chromium() is None, reason="chromium is not installed")
 TALL = """() => [...document.querySelectorAll(".facet-info li")].filter((one) => {
@@ -146,3 +147,44 @@ def test_calls_fit_and_counts_stay_whole(tmp_path: Path) -> None:
             assert page.locator(".facet-info li").count() > 3
             assert page.evaluate(TALL) == 0, width
         assert not page.locator("#sort_by").evaluate(CUT)
+
+
+BROKEN = """() => [...document.querySelectorAll(".at-tiles dd small")].filter((one) => {
+  const range = document.createRange();
+  range.selectNode(one.previousSibling);
+  const number = [...range.getClientRects()].at(-1);
+  return number.bottom <= one.getBoundingClientRect().top;
+}).map((one) => one.parentNode.textContent)"""
+NAMES = """() => [...document.querySelectorAll(".at-span-name")].map((one) => {
+  const [kind, name] = one.children;
+  const is_cut = name.scrollWidth > name.clientWidth;
+  const is_broken = kind.getBoundingClientRect().bottom <= name.getBoundingClientRect().top;
+  return [name.textContent, is_cut || is_broken];
+})"""
+
+
+def test_a_phone_has_room_for_words_and_what_they_belong_to(tmp_path: Path) -> None:
+    """A number and its unit on one line, and models of steps four levels down by their names."""
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    db = open_database(home / "data.db")
+    talk = Recording(db.conn, at_us=clock.now_us() - 60_000_000)
+    asked = [user("Mend it."), tool_use("toolu_1", "Bash", command="pytest -q")]
+    talk.call(asked[:1], asked[1])
+    talk.call([*asked, tool_result("toolu_1", "1 failed")], says("It fails." * 600))
+    write_record(db.conn, Record(call=LlmCall(
+        id="call-1", started_us=clock.now_us(), kind="llm", provider="anthropic", host="h",
+        method="POST", path="/", model="m", outcome="ok", tokens_in=8_650, tokens_out=970,
+    )))  # fmt: skip
+    db.conn.commit()
+    [trace] = db.conn.execute("select trace_id from traces").fetchone()
+    db.close()
+    with web(home) as server, browser() as opened:
+        page = signed_in(opened, server).new_page()
+        page.set_viewport_size({"width": 360, "height": 900})
+        for path in ("", "/costs", f"/traces/{trace}"):
+            page.goto(f"{server.url}/-/agenttrace{path}")
+            assert page.evaluate(BROKEN) == []
+        names = page.evaluate(NAMES)
+        assert ["claude-sonnet-4-5", False] in names
+        assert [name for name, is_cut in names if is_cut] == []

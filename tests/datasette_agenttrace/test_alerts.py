@@ -66,7 +66,7 @@ async def test_a_firing_shows_what_its_calls_cost_and_its_question(
     shown = re.findall(r'<a class="at-nowrap" href="[^"]+/calls/(call-\d)">([^<]+)</a>', page)
     assert shown == [("call-3", "$3.00"), ("call-1", "$2.00"), ("call-2", "$0.0002")]
     assert "alerts add daily --type budget" in page
-    [asked] = re.findall('href="(/data[?]sql=[^"]+)"', page)
+    [asked] = re.findall('href="(/data[?]sql=[^"]+)">run as SQL', page)
     address = html.unescape(asked).replace("?", ".json?", 1) + "&_shape=array"
     rows = (await client.get(address, headers=headers)).json()
     assert [row["spent"] for row in rows] == [sum(prices)]

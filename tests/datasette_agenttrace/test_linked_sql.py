@@ -11,8 +11,11 @@ import pytest
 
 from agenttrace_mitm import clock
 from benchmarks import bulk
-from tests.datasette_agenttrace.scene import COSTS, NOON, call, fill
+from tests.datasette_agenttrace.scene import CALLS, COSTS, NOON, call, fill
 from tests.datasette_agenttrace.test_plans import full_scan
+from tests.support import hostile_content
+from tests.support.pages import addresses
+from tests.traces.talks import says, user
 
 HOME = "/-/agenttrace"
 QUERIES = (
@@ -208,3 +211,71 @@ async def test_the_table_says_the_time_in_dates(ask):
     assert not re.search(r"\d{12}", address)
     rows = (await ask(address.replace("?", ".json?", 1) + "&_shape=array&_size=max")).json()
     assert {row["started_at"][:10] for row in rows} == {"2026-11-12", "2026-11-13"}
+
+
+@pytest.mark.parametrize("holds", ["nothing", "hostile content", "calls of the scene"])
+async def test_every_page_leads_to_sql(database, headers, serve, holds):
+    """Also with nothing in it, and those of one thing; what it leads to answers."""
+    if holds == "hostile content":
+        database.unlink()
+        hostile_content.build(database, 3, megabytes=0)
+    elif holds != "nothing":
+        fill(database, *CALLS)
+    client = serve(database).client
+    seen = set()
+    for address in addresses(database):
+        page = await client.get(address, headers=headers)
+        ours = address.startswith(HOME) and "/share" not in address  # a file leads nowhere
+        if not ours or "text/html" not in page.headers["content-type"] or page.status_code != 200:
+            continue
+        foot = "".join(re.findall('<p class="at-more">.*?</p>', page.text))
+        links = re.findall(r'href="(/data\?sql=[^"]+)"', foot)
+        assert links, address
+        kind = re.search('<body class="([^"]+)', page.text)[1]
+        if kind not in seen:
+            for link in links:
+                answer = await client.get(html.unescape(link), headers=headers)
+                assert answer.status_code == 200, (address, answer.text)
+        seen.add(kind)
+    assert len(seen) >= {"nothing": 10, "hostile content": 16}.get(holds, 12)
+
+
+async def test_the_sql_of_a_call_says_what_it_cost(database, headers, serve):
+    fill(database, call(1, cost_nano_usd=7_000_000, tokens_in=12, tokens_out=5))
+    client = serve(database).client
+
+    async def asked(path):
+        return await client.get(path, headers=headers)
+
+    page = (await asked(f"{HOME}/calls/call-1")).text
+    [row] = await rows_at(asked, page, "view its figures as SQL", database)
+    told = [row[name] for name in ("call_id", "cost_usd", "tokens_in", "tokens_out")]
+    assert told == ["call-1", 0.007, 12, 5]
+
+
+async def test_the_sql_of_what_changed_says_which_call_had_a_message(
+    talk, database, headers, serve
+):
+    """What an earlier call had brought is told of both; a call that has none before it, alone."""
+    turns = [user("1"), says("2"), user("3"), says("4"), user("5"), says("6")]
+    first, before, after = [
+        talk.call(turns[: n - 1], turns[n - 1], system="Rule 0") for n in (2, 4, 6)
+    ]
+    talk.db.commit()
+    client = serve(database).client
+
+    async def asked(path):
+        return await client.get(path, headers=headers)
+
+    async def told(path):
+        page = (await asked(f"{HOME}/calls/{path}")).text
+        rows = await rows_at(asked, page, "view the messages as SQL", database)
+        return [(re.search(r"\d", row["content"])[0], row["in_call"]) for row in rows]
+
+    history = [("0", "both"), ("1", "both"), ("2", "both"), ("3", "both")]
+    alone = [(number, "after") for number, _ in history]
+    # A reply is told twice: the one said it, the other brings it.
+    said = [("4", "before"), ("4", "after"), ("5", "after"), ("6", "after")]
+    assert await told(f"{after}/changes") == history + said
+    assert await told(f"{first}/changes") == alone[:3]
+    assert await told(f"{before}/changes?since={before}") == [*history, ("4", "both")]

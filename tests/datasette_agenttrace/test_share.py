@@ -137,6 +137,17 @@ async def test_a_database_holds_what_its_tier_allows(get, place, tmp_path):
 
 
 @pytest.mark.parametrize("place", PLACES)
+async def test_a_database_that_was_shared_shows_itself(get, headers, serve, place, tmp_path):
+    """It is small enough for a mail, and has pages and tables like the one it came from."""
+    answer = await get(place, ".db?tier=3")
+    assert len(answer.content) < 250_000
+    (tmp_path / "s.db").write_bytes(answer.content)
+    client = serve(tmp_path / "s.db").client
+    for path in ("/-/agenttrace/calls", "/-/agenttrace/traces", "/s/llm_calls", "/s/messages"):
+        assert (await client.get(path, headers=headers)).status_code == 200, path
+
+
+@pytest.mark.parametrize("place", PLACES)
 async def test_what_is_not_there_is_not_found(database, headers, serve, place):
     path = f"/-/agenttrace/{place}/nowhere/share?tier=3"
     served = serve(database)

@@ -1,5 +1,6 @@
 """A session, trace or call as a database of its own: whole, sound, no more than asked."""
 
+import random
 import sqlite3
 
 import pytest
@@ -19,6 +20,7 @@ from agenttrace_mitm.model.placement import Placement
 from agenttrace_mitm.privacy import keep
 from agenttrace_mitm.store import open_database, request_of
 from agenttrace_mitm.store.chains import Recent
+from agenttrace_mitm.store.opening import way_in
 from agenttrace_mitm.store.revise import problems
 from agenttrace_mitm.store.rows import write_record
 from agenttrace_mitm.store.slicing import cut
@@ -221,3 +223,28 @@ def test_the_command(database, tmp_path):
     assert "c.db: 1 calls," in told.output
     none = CliRunner().invoke(cli, ["db", "slice", str(tmp_path / "d.db")])
     assert "Give one of" in none.output
+
+
+@pytest.mark.parametrize("tier", [1, 2, 3])
+def test_a_small_slice_is_a_small_file(database, tmp_path, tier):
+    """Most of it would be empty pages, one or two for each table and index."""
+    for what, name in (("call", "b1"), ("session", "s")):
+        target = tmp_path / f"{what}.db"
+        cut(database, target, what, name, tier)
+        assert target.stat().st_size < 190_000
+        assert way_in(target) == "brought up to date"
+        assert problems(target) == []
+        assert column(target, "pragma auto_vacuum") == [2]
+
+
+def test_a_large_slice_has_large_pages(database, tmp_path):
+    db = open_database(database).conn
+    words = "".join(random.Random(1).choices("abcdefghij ", k=9_000_000))
+    long = call(id="long", session_id="long")
+    write_record(db, Record(call=long, messages=(message(words, 0, fingerprint="long"),)))
+    db.close()
+    target = tmp_path / "s.db"
+    assert cut(database, target, "session", "long", 3) == 1
+    assert column(target, "pragma page_size") == [8192]
+    assert column(target, "select length(content) > 9000000 from messages") == [1]
+    assert problems(target) == []

@@ -53,6 +53,14 @@ from found
 group by agent_id
 order by cost_usd desc, calls desc, agent_id"""
 
+VERSIONS_SQL = """\
+select prompt_id, first_seen_us, agent_id, system_chars, tools_chars, n_tools,
+       prompt_id = :prompt_id as is_this, system, tools
+from prompts
+where agent_id = (select agent_id from prompts where prompt_id = :prompt_id)
+order by first_seen_us desc
+"""
+
 
 async def view(datasette: Datasette, request: Any) -> Response:
     """The list, or the agent that the address names."""
@@ -95,8 +103,13 @@ async def data(datasette: Datasette, request: Any) -> Response:
 async def view_version(datasette: Datasette, request: Any) -> Response:
     """A version of an agent's prompt."""
     found = await _version(datasette, request)
-    row = datasette.urls.row(site_of(datasette).database, "prompts", in_path(found.prompt_id))
-    context = {"found": found, "figures": figures, "row_address": row}
+    database = site_of(datasette).database
+    context = {
+        "found": found,
+        "figures": figures,
+        "row_address": datasette.urls.row(database, "prompts", in_path(found.prompt_id)),
+        "sql_address": query_address(datasette, database, VERSIONS_SQL, prompt_id=found.prompt_id),
+    }
     return await render(datasette, request, "agenttrace_prompt.html", context)
 
 

@@ -23,6 +23,13 @@ from ..site import Datasette
 from .loading import DAYS, Alerts, load, using
 
 SILENCE_MINUTES = 8 * 60
+SQL = """\
+select id as firing_id, started_us, resolved_us, rule_name, rule_type, subject, severity, message,
+       value, resolution, acknowledged_us
+from alert_firings
+order by started_us desc
+limit 1000
+"""
 
 
 async def view(datasette: Datasette, request: Any) -> Response:
@@ -33,6 +40,7 @@ async def view(datasette: Datasette, request: Any) -> Response:
         "figures": figures,
         "database": site.database,
         "sql_address": partial(query_address, datasette, site.database),
+        "sql": SQL,
         "days": DAYS,
         "asked_rule": arguments.get("rule", ""),
         "asked_days": arguments.get("days", "7"),

@@ -28,6 +28,15 @@ CHART = (
     "#g.mark=circle&g.x_column=started_at&g.x_type=temporal"
     "&g.y_column=cost_usd&g.y_type=quantitative&g.color_column=model"
 )
+ONE_SQL = """\
+select id as call_id, started_at, provider, coalesce(response_model, model) as model, kind, outcome,
+       status_code, error_type, finish_reason, attempt, latency_ms, ttft_ms, tokens_in,
+       cache_read_tokens, cache_write_tokens, tokens_out, reasoning_tokens, cost_usd, cost_detail,
+       unpriced_reason, price_source, billing, agent_id, session_id, trace_id, continues_call_id,
+       tool_names, notes
+from llm_calls
+where id = :call_id
+"""
 PLAIN = {
     "content-security-policy": "default-src 'none'; sandbox",
     "x-content-type-options": "nosniff",
@@ -63,7 +72,7 @@ async def data(datasette: Datasette, request: Any) -> Response:
 async def view_one(datasette: Datasette, request: Any) -> Response:
     """A call."""
     found = await _one(datasette, request)
-    call = found.call
+    call, database = found.call, site_of(datasette).database
     context = {
         "found": found,
         "call": call,
@@ -74,7 +83,8 @@ async def view_one(datasette: Datasette, request: Any) -> Response:
         "timing": timing(call, found.wire.arrivals if found.wire else ()),
         "curl": curl(call, found.wire) if found.wire else None,
         "program": program(call, found.wire) if found.wire else None,
-        "table_row": datasette.urls.row(site_of(datasette).database, "llm_calls", call.id),
+        "table_row": datasette.urls.row(database, "llm_calls", call.id),
+        "sql_address": query_address(datasette, database, ONE_SQL, call_id=call.id),
         "recent": one.RECENT,
     }
     return await render(datasette, request, "agenttrace_call.html", context)
@@ -87,11 +97,13 @@ async def data_one(datasette: Datasette, request: Any) -> Response:
 
 async def view_changes(datasette: Datasette, request: Any) -> Response:
     """What a call asked for that the one before had not."""
+    found, database = await _changes(datasette, request), site_of(datasette).database
     context = {
-        "found": await _changes(datasette, request),
+        "found": found,
         "other": _since(request),
         "figures": figures,
         "outcomes": OUTCOME_LABELS,
+        "sql_address": query_address(datasette, database, changes.MESSAGES_SQL, **found.ids),
     }
     return await render(datasette, request, "agenttrace_changes.html", context)
 

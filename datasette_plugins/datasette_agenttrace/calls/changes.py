@@ -25,6 +25,31 @@ _SIZES = f"""
     where call_id in (?, ?) and request_body is not null and length(request_body) <= {OPENED_BYTES}
 """
 
+MESSAGES_SQL = """\
+with recursive source (side, root, id, below, continued) as (
+    select 'before', id, id, 1000000000, continues_call_id from llm_calls where id = :before
+    union all
+    select 'after', id, id, 1000000000, continues_call_id from llm_calls where id = :after
+    union all
+    -- What it was sent with, and an earlier call had brought.
+    select s.side, s.root, s.continued, (
+        select min(n.position) from call_messages n
+        where n.call_id = s.id and n.direction = 'in'
+    ), (select c.continues_call_id from llm_calls c where c.id = s.continued)
+    from source s
+    where s.continued is not null
+)
+select u.position, case when count(distinct s.side) = 2 then 'both' else min(s.side) end as in_call,
+       u.direction, m.role, m.content, u.message_id
+from source s
+join call_messages u on u.call_id = s.id
+join messages m on m.id = u.message_id
+where (u.direction = 'in' and u.position < s.below) or u.call_id = s.root
+group by u.position, u.direction, u.choice, u.message_id
+order by u.position, in_call = 'after', u.direction, u.choice
+"""
+"""The messages of both calls for people, each once, and which of the two had it."""
+
 
 class Changes(Value):
     """Two calls, and the lines of their requests that differ."""
@@ -34,6 +59,11 @@ class Changes(Value):
     after: LlmCall
     lines: tuple[Line, ...] | None
     """None where there is nothing to compare, or a request is not kept, or too long."""
+
+    @property
+    def ids(self) -> dict[str, str]:
+        """The parameters of `MESSAGES_SQL`; a call that is none has no id."""
+        return {"before": self.before.id if self.before else "", "after": self.after.id}
 
 
 def load(db: sqlite3.Connection, call_id: str, other: str = "") -> Changes | None:

@@ -74,6 +74,34 @@
   const open = (part, newer) => {
     for (const fold of part.querySelectorAll("details[id]")) newer.querySelector(`#${CSS.escape(fold.id)}`)?.toggleAttribute("open", fold.open);
   };
+  // A new model can be chosen without loading the page anew; what is chosen stays.
+  const renewChoices = (fresh) => {
+    for (const select of form()?.querySelectorAll("select") ?? []) {
+      const newer = fresh.querySelector(`#filters select[name="${select.name}"]`);
+      const chosen = select.value;
+      if (!newer || newer.innerHTML === select.innerHTML || ![...newer.options].some((one) => one.value === chosen)) continue;
+      if (isFilledIn()) { stale = true; return; }
+      select.replaceChildren(...newer.children);
+      select.value = chosen;
+    }
+  };
+  // Whoever looks at a page that is live no more is told so: by the stream, which one tab has for
+  // all, or because this page cannot be had.
+  const line = document.createElement("p");
+  line.className = "at-away";
+  line.setAttribute("role", "status");
+  document.body.append(line);
+  const away = { stream: "", page: "" };
+  const say = (what, words) => {
+    away[what] = words;
+    const said = away.stream || away.page;
+    if (line.textContent !== said) line.textContent = said;
+  };
+  const SILENT = "Not live: the server does not answer.";
+  const REFUSED = "Not live: reload this page to see why.";
+  const SILENT_TRIES = 3;  // two retries: a server that is started anew is back by then
+  class Refused extends Error {}
+  let missed = 0;
   const content = (part) => {
     const copy = part.cloneNode(true);
     for (const cell of copy.querySelectorAll("[data-since]")) cell.textContent = "";
@@ -88,7 +116,7 @@
     const calm = asked - asOf > 4 * PAUSE_MS;
     try {
       const answer = await fetch(location.href, { headers: { accept: "text/html" }, signal: AbortSignal.timeout(LONGEST_PAUSE_MS) });
-      if (!answer.ok) throw new Error(answer.statusText);
+      if (!answer.ok) throw new Refused(answer.statusText);
       const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
       local(fresh);
       // Hidden meanwhile: it is looked at anew once somebody comes back.
@@ -112,13 +140,18 @@
         if (isBusy(part)) stale = true;
         else part.replaceWith(document.adoptNode(newer));
       }
+      renewChoices(fresh);
       tick();
+      missed = 0;
+      say("page", "");
       asOf = asked;
       pause = PAUSE_MS;
       goOn(calm ? SHORT_PAUSE_MS : PAUSE_MS);
-    } catch {
+    } catch (error) {
       // The server is away or too busy: nothing may be recorded for long that would make us look again.
       again = true;
+      if (!document.hidden) missed += 1;
+      if (missed >= SILENT_TRIES) say("page", error instanceof Refused ? REFUSED : SILENT);
       pause = Math.min(2 * pause, LONGEST_PAUSE_MS);
       goOn(pause);
     }
@@ -131,18 +164,30 @@
   others.onmessage = ({ data }) => {
     if (data === "recorded") refresh();
     else if (data === "leading") ask();
-    else if (from !== null && (data.since < from || data.since <= told)) others.postMessage("recorded");
+    else if (data.away !== undefined) { if (!document.hidden) say("stream", data.away); }
+    else if (from !== null) {
+      if (away.stream) others.postMessage({ away: away.stream });
+      if (data.since < from || data.since <= told) others.postMessage("recorded");
+    }
   };
   const listen = () => {
     let source = null;
     let retry = 0;
+    let failed = 0;
+    const tell = (words) => { say("stream", words); others.postMessage({ away: words }); };
     from = asOf;
     const address = `${document.body.dataset.stream}?since=${from * 1000}`;
     const open = () => {
       source = new EventSource(address);
       source.addEventListener("recorded", () => { told = Date.now(); others.postMessage("recorded"); refresh(); });
       // A browser comes back by itself after a broken stream, but not after an answer that is none.
-      source.addEventListener("error", () => { if (source.readyState === EventSource.CLOSED) retry = setTimeout(open, LONGEST_PAUSE_MS / 10); });
+      source.addEventListener("error", () => {
+        const refused = source.readyState === EventSource.CLOSED;
+        failed += 1;
+        if (failed >= SILENT_TRIES) tell(refused ? REFUSED : SILENT);
+        if (refused) retry = setTimeout(open, LONGEST_PAUSE_MS / 10);
+      });
+      source.addEventListener("open", () => { failed = 0; tell(""); });
     };
     open();
     others.postMessage("leading");
@@ -163,11 +208,12 @@
   document.addEventListener("selectionchange", () => { if (getSelection().isCollapsed) catchUp(); });
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) { leave?.(); return; }
+    say("stream", "");  // who listens now says whether that is still so
     lead();
     if (stale) refresh(); else ask();
   });
   addEventListener("pagehide", () => leave?.());
-  addEventListener("pageshow", ({ persisted }) => { if (persisted) { lead(); ask(); } });
+  addEventListener("pageshow", ({ persisted }) => { if (persisted) { say("stream", ""); lead(); ask(); } });
   lead();
   ask();  // something may have been recorded while this page was on its way
 })();
