@@ -61,7 +61,7 @@ class AgentTrace:
         """Exchanges that have not ended, by id."""
         return self._exchanges.live
 
-    def running(self, run: str) -> int:
+    def under_way(self, run: str) -> int:
         """How many exchanges of *run* have not ended."""
         return sum(watch.run == run for watch in self.live.values())
 

@@ -214,7 +214,7 @@ class Worker:
     async def _settle(self, id_: str, run: str) -> Message:
         """Wait until the calls that *run* has ended are safe, and say how many go on."""
         until = time.monotonic() + LEFT_S
-        while (running := self._addon.running(run)) and time.monotonic() < until:
+        while (running := self._addon.under_way(run)) and time.monotonic() < until:
             await asyncio.sleep(0.01)
         try:
             trouble = await self._handover.settle(SAFE_WITHIN_S)

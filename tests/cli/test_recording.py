@@ -173,11 +173,10 @@ def test_run_records_and_everything_tells_of_it(user, started):
                 assert b"sk-canary" not in path.read_bytes(), path
 
 
-@pytest.mark.parametrize("quiet", [["--quiet"], []])
-def test_when_run_ends_its_calls_are_in_the_database(user, started, quiet):
+def test_when_run_ends_its_calls_are_in_the_database(user, started):
     """Those that it left as well, as this program does, which reads no answer to its end."""
     asked = "select count(*) from llm_calls where outcome <> 'in_flight'"
-    for number in range(1, 4):
+    for number, quiet in enumerate(([], ["--quiet"], []), 1):
         user.types("run", *quiet, "--", *PYTHON)
         db = open_database(user.home / "data.db").conn
         assert db.execute(asked).fetchone() == (number,)
