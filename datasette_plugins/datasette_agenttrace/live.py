@@ -182,6 +182,6 @@ def _version(db: sqlite3.Connection) -> int | None:
     """Another number after each write of others; nothing where the file cannot be read just now."""
     try:
         version: int = db.execute("pragma data_version").fetchone()[0]
-    except sqlite3.OperationalError:
+    except sqlite3.Error:
         return None
     return version
