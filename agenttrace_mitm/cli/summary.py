@@ -56,12 +56,12 @@ def settled(client: "Client", run: str) -> Facts | None:
 
 
 def ended(daemon: subprocess.Popen[bytes], facts: Facts | None) -> Facts | None:
-    """The same once *daemon*, an instance of ours, has ended, which ends what was under way."""
+    """The same once *daemon*, an instance of ours, has ended: its calls and its pages with it."""
     try:
         daemon.wait(END_S)
     except subprocess.TimeoutExpired:
         return facts
-    return facts and facts | {"running": 0}
+    return facts and facts | {"running": 0, "port": None}
 
 
 def tell(facts: Facts | None, run: str, began_us: int) -> None:
@@ -114,7 +114,9 @@ def _calls(found: list[Any], running: int) -> str:
 def _pages(facts: Facts) -> str:
     from ..launch.state import reachable
 
-    return f" → http://{reachable(facts['host'])}:{facts['port']}/" if facts.get("port") else ""
+    if not facts.get("port"):
+        return " → agenttrace-mitm serve"
+    return f" → http://{reachable(facts['host'])}:{facts['port']}/"
 
 
 def _say(what: str) -> None:
