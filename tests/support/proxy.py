@@ -339,6 +339,18 @@ def post(body: bytes = b"{}", path: str = "/v1/chat/completions", **headers: str
     return head.encode() + body
 
 
+async def refused(port: int) -> None:
+    """Until nobody listens on *port* any more."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            try:
+                _, other = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                return
+            await closed(other)
+            await asyncio.sleep(0.02)
+
+
 async def closed(writer: asyncio.StreamWriter) -> None:
     """Close, and wait for it without minding how it went."""
     writer.close()
